@@ -1,0 +1,69 @@
+// A tour of redis.ts against a private server: what it does on a good day, and what it does when Redis dies.
+// `npm start` runs it.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { inspect } from "node:util";
+import { RedisError, lazyConnection } from "../redis.ts";
+import { RedisServer } from "../test/servers.ts";
+
+const title = (text: string): void => console.log(`\n\x1b[1m${text}\x1b[0m`);
+const show = (code: string, value: unknown): void => console.log(`  ${code.padEnd(62)} ${inspect(value, { breakLength: Infinity })}`);
+const failure = (error: unknown): string =>
+  error instanceof RedisError ? `${error.name}: ${error.message} (${error.code}, ${error.outcome})` : String(error);
+
+const server = await RedisServer.start({ aof: true });
+title(`A private Redis ${server.version} listens on port ${server.port}`);
+const db = lazyConnection({ port: server.port });
+show("const db = lazyConnection(…)", db);
+
+title("Commands, as in the Redis manual");
+show('await db.set("greeting", "hello", { EX: 60 })', await db.set("greeting", "hello", { EX: 60 }));
+show('await db.get("greeting")', await db.get("greeting"));
+show('await db.get("nothing")', await db.get("nothing"));
+show('await db.hset("user:1", { name: "Ada", born: 1815 })', await db.hset("user:1", { name: "Ada", born: 1815 }));
+show('await db.hgetall("user:1")', { ...await db.hgetall("user:1") });
+show('await db.zadd("scores", [1, "a"], [2.5, "b"])', await db.zadd("scores", [1, "a"], [2.5, "b"]));
+show('await db.zrange("scores", 0, -1, { WITHSCORES: true })', await db.zrange("scores", 0, -1, { WITHSCORES: true }));
+show('await db.with({ charset: null }).get("greeting")', await db.with({ charset: null }).get("greeting"));
+
+title("Calls made together travel together");
+const began = performance.now();
+const counts = await Promise.all(Array.from({ length: 10_000 }, () => db.incr("visits")));
+show("await Promise.all(10,000 × db.incr(\"visits\"))", `1 … ${counts.at(-1)}, in ${Math.round(performance.now() - began)} ms`);
+
+title("Errors say what happened, and what became of the command");
+await db.lpush("greeting", "x").catch((error: unknown) => show('await db.lpush("greeting", "x")', failure(error)));
+// @ts-expect-error null is no value: the compiler says so, and so does the call
+await db.set("greeting", null).catch((error: unknown) => show('await db.set("greeting", null)', String(error)));
+const soon = AbortSignal.timeout(20);
+await db.with({ signal: soon }).blpop("empty", 0)
+  .catch((error: unknown) => show('await db.with({ signal }).blpop("empty", 0)', failure(error)));
+
+title("Now the server is killed");
+await db.ping();
+const caught = db.debug("sleep", 5).catch(failure);
+await sleep(20);
+await server.kill();
+show('a command that the server was working on', await caught);
+for (let i = 0; i < 3; i++) {
+  const asked = performance.now();
+  const result = await db.get("greeting").catch(failure);
+  show(`await db.get("greeting"), ${Math.round(performance.now() - asked)} ms later`, result);
+  await sleep(200);
+}
+show("db", db);
+
+title("… and comes back");
+await server.restart();
+let attempts = 1;
+while (await db.get("greeting").catch(() => undefined) === undefined) {
+  attempts++;
+  await sleep(50);
+}
+show(`await db.get("greeting"), asked ${attempts} times`, await db.get("greeting"));
+show('await db.incr("visits")', await db.incr("visits"));
+
+title("Goodbye");
+await db.disconnect();
+show("await db.disconnect(); db", db);
+await server.stop();

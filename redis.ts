@@ -1,0 +1,3684 @@
+// redis.ts 0.1.0: a Redis client in one file, without dependencies. MIT licence, at the end.
+//
+//     import { lazyConnection } from "./redis.ts";
+//
+//     const db = lazyConnection();                    // or lazyConnection("redis://user:secret@cache.example:6379/1")
+//     await db.set("greeting", "hello", { EX: 60 });  // every command of the Redis manual, in lower case
+//     await db.get("greeting");                       // "hello"
+//     await db.disconnect();
+//
+// Runs as it is on Node 22.18 and later, on Bun and on Deno; compiled, on Node 20. Copy it, import it, read it.
+//
+// Contents
+//
+//   1. Options and errors     what a user may set, what a user may catch
+//   2. RESP: encoding         arguments to bytes
+//   3. RESP: decoding         bytes to replies, cut anywhere, trusting nothing
+//   4. Commands               the table: one row a command
+//   5. Commander              rows to methods, calls to promises
+//   6. Connection             one socket, from its handshake to its death
+//   7. Pool                   connections kept alive; a single connection is a pool of one
+//   8. The door               what a user calls
+//
+// How a command travels
+//
+//   db.get("k")               the row of GET encodes its arguments: one Command, one promise                  (5, 2)
+//   Pool.dispatch             gives it its deadline and a connection, or a place among those who wait         (7)
+//   Connection.push           puts it into the output; at the end of the tick one write carries all of it     (6)
+//   in flight                 written, waiting for its turn: replies come in the order of the commands        (6)
+//   Decoder.take              one reply, whole, in the charset of the command at the head                     (3)
+//   Command.answer            the reply in its row's shape, and the promise is settled                        (5)
+//
+// A command is always in exactly one queue: waiting (of the pool), output or in flight (of a connection). Where it is
+// tells what a failure means: not written is `not-sent`, written and unanswered is `unknown`, and no more is claimed.
+//
+// A section uses only the sections above it.
+
+import { Buffer, constants } from "node:buffer";
+import { connect as connectTcp, isIP } from "node:net";
+import type { Socket } from "node:net";
+import { performance } from "node:perf_hooks";
+import { nextTick } from "node:process";
+import { clearTimeout, setTimeout } from "node:timers";
+import { connect as connectTls } from "node:tls";
+import type { ConnectionOptions } from "node:tls";
+
+// ==== 1. Options and errors ====
+//
+// Each option stands twice: in the type with what it means, in the table below it with its check and its default. To
+// add one, add both, and the README's line. A wrong option is a TypeError that names it; no message ever shows a value.
+
+/** Milliseconds; Infinity for no limit. */
+type Milliseconds = number;
+
+/** How to connect and how to behave. All of it may be left out. */
+export type Options = {
+  /** Name or address of the server. */
+  host?: string;
+  port?: number;
+  /** Unix socket of the server, instead of host and port. */
+  path?: string;
+  /** Number of the database, selected at every connect. */
+  dbid?: number;
+  /** User of the access control list; without it a password is the default user's. */
+  username?: string;
+  password?: string;
+  /** Asked at every connect, for passwords that change. Instead of username and password. */
+  credentials?: () => Credentials | Promise<Credentials>;
+  /** Name of the connections, as CLIENT LIST shows it. */
+  name?: string;
+  /** TLS: true, or the options of Node's tls.connect (ca, cert, key, servername …). Certificates are verified. */
+  tls?: boolean | ConnectionOptions;
+  /** Version of the protocol to ask for; a server without HELLO is spoken to in version 2, with the same replies. */
+  protocol?: 2 | 3;
+  /** How many connections a pool keeps. */
+  poolsize?: number;
+  /** Open lost connections again, in the background. */
+  reconnect?: boolean;
+  /** How text in replies is decoded; null gives Buffers. Arguments always go out as UTF-8. */
+  charset?: "utf-8" | "latin1" | null;
+  /** Give text that is exactly what a number prints as ("42", not "042") as that number. */
+  convertNumbers?: boolean;
+  /** From the first packet to the end of the handshake. */
+  connectTimeout?: Milliseconds;
+  /** From the call to the answer: waiting, the wire and the server together. */
+  replyTimeout?: Milliseconds;
+  /** A connection that has been silent this long is asked whether it lives. */
+  pingInterval?: Milliseconds;
+  /** How many commands may be pending at once; one more is rejected. */
+  maxPending?: number;
+  /** How many bytes may wait to be written; with more of them, a command is rejected. */
+  maxUnsent?: number;
+  /** How deep a reply may be nested. */
+  maxDepth?: number;
+  /** How long a string in a reply may be, in bytes. */
+  maxBulk?: number;
+  /** How many elements an array, a map or a set in a reply may have. */
+  maxElements?: number;
+};
+
+export type Credentials = { username?: string; password: string };
+
+/** Options of one view of a handler: db.with({ replyTimeout: 50 }). */
+export type ViewOptions = Pick<Options, "replyTimeout" | "charset" | "convertNumbers"> & { signal?: AbortSignal };
+
+/** What text in replies comes as under these options. */
+export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | number | bigint : string;
+type OptionsOf<C, N> = Options & { charset?: C; convertNumbers?: N };
+
+/** What every option is once it has been read. */
+export type Config = Required<Omit<Options, Unset>> & Pick<Options, Unset>;
+type Unset = "path" | "username" | "password" | "credentials" | "name";
+
+type Check = (value: unknown) => string | undefined;
+
+const must = (what: string, holds: (value: any) => boolean): Check => (value) => holds(value) ? undefined : what;
+const whole = (from: number, to: number): Check =>
+  must(`a whole number from ${from} to ${to}`, (value) => Number.isInteger(value) && value >= from && value <= to);
+const oneOf = (...values: unknown[]): Check =>
+  must(`one of ${values.map((value) => JSON.stringify(value)).join(", ")}`, (value) => values.includes(value));
+const duration = must("a positive number of milliseconds", (value) => typeof value === "number" && value > 0);
+const filled = must("a string that is not empty", (value) => typeof value === "string" && value !== "");
+const secret = must("a string", (value) => typeof value === "string");
+
+const OPTIONS: { [Name in keyof Required<Options>]: [check: Check, preset?: Options[Name]] } = {
+  host: [filled, "localhost"],
+  port: [whole(1, 65_535), 6379],
+  path: [filled],
+  dbid: [whole(0, 2 ** 31 - 1), 0],
+  username: [secret],
+  password: [secret],
+  credentials: [must("a function", (value) => typeof value === "function")],
+  name: [must("a string of visible characters", (value) => typeof value === "string" && isVisible(value))],
+  tls: [must("a boolean or an object", (value) => typeof value === "boolean" || isPlain(value)), false],
+  protocol: [oneOf(2, 3), 3],
+  poolsize: [whole(1, 65_535), 10],
+  reconnect: [oneOf(true, false), true],
+  charset: [oneOf("utf-8", "latin1", null), "utf-8"],
+  convertNumbers: [oneOf(true, false), false],
+  connectTimeout: [duration, 10_000],
+  replyTimeout: [duration, 5_000],
+  pingInterval: [duration, 10_000],
+  maxPending: [whole(1, 2 ** 30), 2 ** 20],
+  maxUnsent: [whole(1, Number.MAX_SAFE_INTEGER), 64 * 2 ** 20],
+  maxDepth: [whole(1, 65_536), 128],
+  maxBulk: [whole(1, 2 ** 31 - 1), 512 * 2 ** 20],
+  maxElements: [whole(1, 2 ** 27), 2 ** 26],
+};
+
+/** The options of a call, checked and completed. */
+function readOptions(given: Options | string | URL = {}): Config {
+  const options = typeof given === "string" || given instanceof URL ? readUrl(String(given)) : given;
+  if (!isPlain(options)) throw new ArgumentError("options must be an object or a URL");
+  const config: Record<string, unknown> = {};
+  for (const [name, [, preset]] of Object.entries(OPTIONS)) config[name] = preset;
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) config[name] = checkOption(name, value);
+  if (config.credentials && (config.username ?? config.password) !== undefined) {
+    throw new ArgumentError("option credentials stands instead of username and password, not beside them");
+  }
+  if (config.username !== undefined && config.password === undefined) {
+    throw new ArgumentError("option username needs a password");
+  }
+  return config as Config;
+}
+
+function checkOption(name: string, value: unknown): unknown {
+  if (!Object.hasOwn(OPTIONS, name)) throw new ArgumentError(`there is no option ${JSON.stringify(name)}`);
+  const wanted = OPTIONS[name as keyof Options][0](value);
+  if (wanted !== undefined) throw new ArgumentError(`option ${name} must be ${wanted}`);
+  return value;
+}
+
+const SCHEMES: readonly string[] = ["redis:", "rediss:", "valkey:", "valkeys:", "unix:"];
+// What the query of a URL may set; anything that opens a hole (tls options, functions) stays out of reach.
+const IN_QUERY: readonly string[] =
+  ["dbid", "name", "protocol", "poolsize", "connectTimeout", "replyTimeout", "pingInterval"];
+
+/** redis://user:password@host:port/dbid?name=value, rediss: for TLS, valkey: and valkeys: likewise, unix:///path. */
+function readUrl(given: string): Options {
+  const url = parseUrl(given);
+  const options: Record<string, unknown> = {};
+  if (url.protocol === "unix:") options.path = decode(url.pathname);
+  else {
+    if (url.hostname !== "") options.host = decode(url.hostname).replace("[", "").replace("]", "");
+    if (url.port !== "") options.port = Number(url.port);
+    if (url.pathname.length > 1) options.dbid = toNumber(url.pathname.slice(1));
+    if (url.protocol === "rediss:" || url.protocol === "valkeys:") options.tls = true;
+  }
+  if (url.username !== "") options.username = decode(url.username);
+  if (url.password !== "") options.password = decode(url.password);
+  for (const [name, value] of url.searchParams) {
+    const allowed = IN_QUERY.includes(name) && !Object.hasOwn(options, name);
+    if (!allowed) throw new ArgumentError(`a URL cannot set ${JSON.stringify(name)}`);
+    options[name] = name === "name" ? value : toNumber(value);
+  }
+  return options;
+}
+
+/** A URL of ours, or an error that does not show it: it may hold a password. */
+function parseUrl(given: string): URL {
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url === undefined) throw new ArgumentError("this is not a URL");
+  if (!SCHEMES.includes(url.protocol)) throw new ArgumentError(`a URL's scheme must be one of ${SCHEMES.join(" ")}`);
+  if (given.split("@").length > 2) throw new ArgumentError("a URL has one @ at the most; write %40 inside a password");
+  if (url.hash !== "") throw new ArgumentError("a URL of a server has no #; write %23 inside a password");
+  return url;
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new ArgumentError("a % in a URL must be followed by two hexadecimal digits; write %25 for the sign itself");
+  }
+}
+
+/** The number that prints as this text, else NaN, which no check lets through. */
+const toNumber = (text: string): number => String(Number(text)) === text ? Number(text) : NaN;
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
+}
+
+const isVisible = (value: string): boolean =>
+  value !== "" && Array.from(value).every((char) => char > " " && char < "\x7f");
+
+/**
+ * What became of a command that failed: `not-sent`, no byte of it was handed to the socket; `not-executed`, the server
+ * refused it; `unknown`, it was written and no answer came.
+ */
+export type Outcome = "not-sent" | "not-executed" | "unknown";
+
+type About = { command?: string | undefined; cause?: unknown };
+
+/** What every rejection is. `code` says why and is listed in the README; `command` is the command's name. */
+export class RedisError extends Error {
+  readonly code: string;
+  readonly outcome: Outcome;
+  readonly command: string | undefined;
+
+  constructor(code: string, outcome: Outcome, message: string, about: About = {}) {
+    const { command, cause } = about;
+    super(command === undefined ? message : `${command}: ${message}`, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.outcome = outcome;
+    this.command = command;
+  }
+
+  /** The same failure, told of one command, or of none. */
+  of(command: string | undefined, outcome: Outcome): RedisError {
+    const Kind = this.constructor as typeof RedisError;
+    return new Kind(this.code, outcome, this.message, { command, cause: this.cause });
+  }
+
+  static {
+    this.prototype.name = "RedisError";
+  }
+}
+
+/** No connection, or it was lost, or it did not answer in time: what a web server answers with 503. */
+export class ConnectionError extends RedisError {
+  static {
+    this.prototype.name = "ConnectionError";
+  }
+}
+
+/** A deadline has passed: replyTimeout, connectTimeout, or the block time of a blocking command and its grace. */
+export class TimeoutError extends ConnectionError {
+  static {
+    this.prototype.name = "TimeoutError";
+  }
+}
+
+/** The server sent what the protocol does not allow. The connection is dead and nothing on it was answered wrongly. */
+export class ProtocolError extends ConnectionError {
+  static {
+    this.prototype.name = "ProtocolError";
+  }
+}
+
+/** The server answered with an error; `code` is its first word: ERR, WRONGTYPE, NOPERM. */
+export class ReplyError extends RedisError {
+  static {
+    this.prototype.name = "ReplyError";
+  }
+}
+
+/** The AbortSignal of a view fired; `cause` is its reason. */
+export class AbortError extends RedisError {
+  static {
+    this.prototype.name = "AbortError";
+  }
+}
+
+/** The command does not work on this kind of handler; the message says what does. */
+export class NotSupportedError extends RedisError {
+  static {
+    this.prototype.name = "NotSupportedError";
+  }
+}
+
+/** An option or an argument that cannot be: nothing was sent. */
+export class ArgumentError extends TypeError {
+  readonly code: string = "INVALID_ARGUMENT";
+  readonly outcome: Outcome = "not-sent";
+  readonly command: string | undefined;
+
+  constructor(message: string, command?: string) {
+    super(command === undefined ? message : `${command}: ${message}`);
+    this.command = command;
+  }
+
+  static {
+    this.prototype.name = "TypeError";
+  }
+}
+
+// ==== 2. RESP: encoding ====
+//
+// A command goes out as an array of bulk strings: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. It is built as text that has one
+// character for each byte, because the commands of a whole tick then join into one string that one write copies out.
+// ASCII is such text already; other text and small bytes are turned into it; what is big goes out as it is, uncopied.
+
+/** A command on the wire: text of one character a byte, or such text and big Buffers in turn. */
+export type Wire = string | (string | Buffer)[];
+/** A command's name, encoded once: "CONFIG GET" has two words. */
+export type Name = { readonly text: string; readonly wire: string; readonly words: number };
+/** One flat argument. */
+export type Word = string | Buffer;
+
+// From this many bytes on, a Buffer or a text is a piece of its own.
+const BIG_BUFFER = 4096;
+const BIG_TEXT = 65_536;
+const MAX_WORD = 512 * 2 ** 20;
+const MAX_WORDS = 2 ** 20;
+const MAX_NESTING = 8;
+
+// "$0\r\n", "$1\r\n", …: most arguments are short.
+const HEADS = Array.from({ length: 256 }, (_, length) => `$${length}\r\n`);
+const head = (length: number): string => HEADS[length] ?? `$${length}\r\n`;
+
+function isAscii(text: string): boolean {
+  if (text.length > 64) return Buffer.byteLength(text) === text.length;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
+  return true;
+}
+
+function encodeName(text: string): Name {
+  const words = text.split(" ");
+  return { text, wire: words.map((word) => `${head(word.length)}${word}\r\n`).join(""), words: words.length };
+}
+
+/** Throws an ArgumentError for what cannot be sent. Short ASCII and numbers, which most arguments are, go straight. */
+function encode(name: Name, args: readonly unknown[]): Wire {
+  let wire = `*${name.words + args.length}\r\n${name.wire}`;
+  for (let i = 0; i < args.length; i++) {
+    let arg = args[i];
+    if (typeof arg === "number" && Number.isFinite(arg)) arg = String(arg);
+    if (typeof arg !== "string" || arg.length >= BIG_TEXT || !isAscii(arg)) {
+      return encodeWords(name, flatten(name, args));
+    }
+    wire += `${head(arg.length)}${arg}\r\n`;
+  }
+  return wire;
+}
+
+function encodeWords(name: Name, words: readonly Word[]): Wire {
+  const parts: (string | Buffer)[] = [];
+  let wire = `*${name.words + words.length}\r\n${name.wire}`;
+  for (const word of words) {
+    const bytes = typeof word === "string" && !isAscii(word) ? Buffer.from(word) : word;
+    if (bytes.length > MAX_WORD) throw new ArgumentError("an argument is longer than 512 MiB", name.text);
+    if (bytes.length < (typeof bytes === "string" ? BIG_TEXT : BIG_BUFFER)) {
+      wire += `${head(bytes.length)}${bytes.toString("latin1")}\r\n`;
+    } else {
+      parts.push(wire + head(bytes.length), bytes);
+      wire = "\r\n";
+    }
+  }
+  return parts.length === 0 ? wire : [...parts, wire];
+}
+
+/**
+ * The one rule for arguments: an array gives its elements; a plain object name and value in turn, the bare name for
+ * true, nothing for undefined and false; an optional argument that is left out, nothing. Everything else is refused.
+ */
+function flatten(name: Name, args: readonly unknown[]): Word[] {
+  const words: Word[] = [];
+  let count = args.length;
+  while (count > 0 && args[count - 1] === undefined) count--;
+  for (let i = 0; i < count; i++) addWords(words, args[i], { name, place: `argument ${i + 1}`, depth: 0 });
+  if (words.length + name.words > MAX_WORDS) throw new ArgumentError(`more than ${MAX_WORDS} arguments`, name.text);
+  return words;
+}
+
+type Within = { readonly name: Name; readonly place: string; readonly depth: number };
+
+function addWords(words: Word[], value: unknown, within: Within): void {
+  if (typeof value === "string") words.push(value);
+  else if (typeof value === "bigint" || Number.isFinite(value)) words.push(String(value));
+  else if (ArrayBuffer.isView(value)) words.push(bytesOf(value.buffer, value.byteOffset, value.byteLength));
+  else if (isArrayBuffer(value)) words.push(bytesOf(value, 0, value.byteLength));
+  else if (Array.isArray(value)) addElements(words, value, within);
+  else if (isPlain(value)) addOptions(words, value, within);
+  else throw new ArgumentError(`${within.place} is ${nameOf(value)}, which cannot be sent`, within.name.text);
+}
+
+function addElements(words: Word[], elements: readonly unknown[], { name, place, depth }: Within): void {
+  if (depth === MAX_NESTING) throw new ArgumentError(`${place} is nested too deeply`, name.text);
+  for (const element of elements) addWords(words, element, { name, place: `an element of ${place}`, depth: depth + 1 });
+}
+
+function addOptions(words: Word[], options: Record<string, unknown>, { name, place, depth }: Within): void {
+  for (const [option, value] of Object.entries(options)) {
+    if (value === undefined || value === false) continue;
+    words.push(option);
+    if (value === true) continue;
+    if (isPlain(value)) throw new ArgumentError(`a value in ${place} is an object, which cannot be sent`, name.text);
+    addWords(words, value, { name, place: `a value in ${place}`, depth });
+  }
+}
+
+const isArrayBuffer = (value: unknown): value is ArrayBuffer | SharedArrayBuffer =>
+  value instanceof ArrayBuffer || value instanceof SharedArrayBuffer;
+
+/** The bytes as they are, not copied unless somebody else could change how many there are before they are written. */
+function bytesOf(buffer: ArrayBufferLike, offset: number, length: number): Buffer {
+  const bytes = Buffer.from(buffer, offset, length);
+  const fixed = buffer instanceof ArrayBuffer && !(buffer as { resizable?: boolean }).resizable;
+  return fixed ? bytes : Buffer.from(bytes);
+}
+
+/** What a value is, without showing it. */
+function nameOf(value: unknown): string {
+  if (value === null || value === undefined || typeof value === "number") return String(value);
+  if (typeof value !== "object") return `a ${typeof value}`;
+  return `a ${Object.prototype.toString.call(value).slice(8, -1)}`;
+}
+
+// ==== 3. RESP: decoding ====
+//
+// feed() a chunk, take() replies until it answers MORE. A reply may be cut anywhere: a line that is cut waits for its
+// rest in front of the next chunk, a bulk that is cut is filled into one buffer of its size, and aggregates that are
+// not complete stand on a stack. Nothing is allocated for what has not arrived, nothing recurses, and the first byte
+// that the protocol does not allow is a ProtocolError, after which the decoder is dead. To add a type, add a case to
+// #value.
+
+/** What take() gives when the reply is not all here yet. */
+const MORE = Symbol("more");
+/** Inside: there is no value yet, because an aggregate has begun or an attribute was dropped. */
+const NOTHING = Symbol("nothing");
+
+export type Charset = "utf-8" | "latin1" | null;
+type Limits = Pick<Config, "maxDepth" | "maxBulk" | "maxElements">;
+
+/** An aggregate whose elements are still coming. */
+type Frame = {
+  readonly type: number;
+  /** How many are to come, two for each pair of a map; Infinity while a streamed one goes on. */
+  left: number;
+  readonly items: unknown[];
+  /** After an attribute one more element must come: the length that `items` must not end with. */
+  owed: number;
+};
+
+const CR = 13;
+const LF = 10;
+const MAX_LINE = 65_536;
+const EMPTY = Buffer.alloc(0);
+// The first buffer for a bulk that is cut, and by how much it grows each time it has really been filled.
+const FIRST_BUFFER = 2 ** 20;
+const GROWTH = 64;
+// What #length gives besides lengths.
+const NULL = -1;
+const CUT = -2;
+const STREAMED = -3;
+
+export class Decoder {
+  readonly #limits: Limits;
+  readonly #stack: Frame[] = [];
+  #chunk: Buffer = EMPTY;
+  #at = 0;
+  // The bulk that a chunk has cut: with its terminator it has #bulkEnd bytes, of which #filled are here.
+  #bulk: Buffer | undefined;
+  #bulkType = 0;
+  #bulkEnd = 0;
+  #filled = 0;
+  #charset: Charset = "utf-8";
+  #inOrder = false;
+  #breach: ProtocolError | undefined;
+  /** Whether what take() gave last was a push. */
+  pushed = false;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  /** The next bytes; to be used up by take() before the chunk's memory is used again. */
+  feed(chunk: Buffer): void {
+    this.#chunk = this.#at === this.#chunk.length ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
+    this.#at = 0;
+  }
+
+  /**
+   * One reply or push, whole, or MORE. Error replies are ReplyErrors, inside of aggregates too. `inOrder` gives maps as
+   * pairs, because an object puts names that are numbers first.
+   */
+  take(charset: Charset, inOrder = false): unknown {
+    if (this.#breach !== undefined) throw this.#breach;
+    if (this.#stack.length === 0 && this.#bulk === undefined) {
+      this.#charset = charset;
+      this.#inOrder = inOrder;
+      this.pushed = false;
+    }
+    let value = this.#bulk === undefined ? this.#value() : this.#fill();
+    while (value !== MORE) {
+      if (value !== NOTHING && this.#stack.length === 0) return value;
+      if (value !== NOTHING) value = this.#place(value);
+      else value = this.#value();
+    }
+    this.#keepRest();
+    return MORE;
+  }
+
+  /** The chunk's memory is not ours after MORE: what is left of a cut line is copied. */
+  #keepRest(): void {
+    this.#chunk = this.#at === this.#chunk.length ? EMPTY : Buffer.from(this.#chunk.subarray(this.#at));
+    this.#at = 0;
+  }
+
+  /** The value that begins here, if it is a leaf; NOTHING if it is an aggregate, whose elements are to follow. */
+  #value(): unknown {
+    if (this.#at === this.#chunk.length) return MORE;
+    const type = this.#chunk[this.#at]!;
+    const top = this.#stack.at(-1);
+    if (top?.type === 0x24 && type !== 0x3b) throw this.#dead("a part of a streamed string was expected");
+    switch (type) {
+      case 0x24: // $ bulk string
+      case 0x3d: // = verbatim string
+      case 0x21: // ! bulk error
+        return this.#beginBulk(type);
+      case 0x3a: // : integer
+        return this.#integer();
+      case 0x2b: // + simple string
+        return this.#line(toText);
+      case 0x2d: // - simple error
+        return this.#line(toError);
+      case 0x2a: // * array
+      case 0x7e: // ~ set
+      case 0x25: // % map
+      case 0x7c: // | attribute
+        return this.#open(type);
+      case 0x3e: // > push
+        if (top !== undefined) throw this.#dead("a push inside of a reply");
+        return this.#open(type);
+      case 0x5f: // _ null
+        return this.#line(toNull);
+      case 0x23: // # boolean
+        return this.#line(toBoolean);
+      case 0x2c: // , double
+        return this.#line(toDouble);
+      case 0x28: // ( big number
+        return this.#line(toBigInt);
+      case 0x2e: // . end of a streamed aggregate
+        return this.#line(toNull) === MORE ? MORE : this.#endStreamed(top);
+      case 0x3b: // ; part of a streamed string
+        if (top?.type !== 0x24) throw this.#dead("a part of a streamed string outside of one");
+        return this.#beginBulk(type);
+      default:
+        throw this.#dead(`an unknown type, byte ${type}`);
+    }
+  }
+
+  /** Puts a value into the aggregate on top; gives the aggregate itself when that was its last. */
+  #place(value: unknown): unknown {
+    const frame = this.#stack[this.#stack.length - 1]!;
+    if (frame.items.length === this.#limits.maxElements * 2) throw this.#dead("an aggregate is too long");
+    frame.items.push(value);
+    return --frame.left === 0 ? this.#close(frame) : NOTHING;
+  }
+
+  #close(frame: Frame): unknown {
+    this.#stack.pop();
+    switch (frame.type) {
+      case 0x25:
+        return toMap(frame.items, this.#charset === null || this.#inOrder);
+      case 0x7c: {
+        const top = this.#stack.at(-1);
+        if (top !== undefined) top.owed = top.items.length;
+        return NOTHING;
+      }
+      case 0x3e:
+        this.pushed = true;
+        return frame.items;
+      default:
+        return frame.items;
+    }
+  }
+
+  /** Begins an aggregate. An empty one is complete at once. */
+  #open(type: number): unknown {
+    const count = this.#length(type === 0x2a, type !== 0x7c && type !== 0x3e);
+    if (count === CUT) return MORE;
+    if (count === NULL) return null;
+    if (count > this.#limits.maxElements) throw this.#dead(`an aggregate of ${count} elements`);
+    if (this.#stack.length === this.#limits.maxDepth) throw this.#dead(`nested deeper than ${this.#limits.maxDepth}`);
+    if (type === 0x3e) this.#charset = "utf-8";
+    const perElement = type === 0x25 || type === 0x7c ? 2 : 1;
+    const frame: Frame = { type, left: count === STREAMED ? Infinity : count * perElement, items: [], owed: -1 };
+    this.#stack.push(frame);
+    return count === 0 ? this.#close(frame) : NOTHING;
+  }
+
+  #endStreamed(top: Frame | undefined): unknown {
+    if (top?.left !== Infinity || top.type === 0x24) throw this.#dead("an end of a stream outside of one");
+    if (top.owed === top.items.length) throw this.#dead("an attribute of nothing");
+    if (top.type === 0x25 && top.items.length % 2 !== 0) throw this.#dead("a map whose last name has no value");
+    return this.#close(top);
+  }
+
+  /** A string of known length: taken from the chunk if it is all here, else from the chunks to come. */
+  #beginBulk(type: number): unknown {
+    const length = this.#length(type === 0x24, type === 0x24);
+    if (length === CUT) return MORE;
+    if (length === NULL) return null;
+    if (length === STREAMED) return this.#beginStreamedString();
+    const before = type === 0x3b ? sizeOf(this.#stack.at(-1)!.items as Buffer[]) : 0;
+    if (before + length > this.#limits.maxBulk) throw this.#dead(`a string of ${before + length} bytes`);
+    if (length === 0 && type === 0x3b) return this.#endStreamedString();
+    const from = this.#at;
+    const end = from + length;
+    if (end + 2 <= this.#chunk.length) {
+      this.#at = end + 2;
+      return this.#bulkValue(type, this.#chunk, from, end, false);
+    }
+    this.#bulk = Buffer.allocUnsafeSlow(Math.min(length + 2, FIRST_BUFFER));
+    this.#bulkType = type;
+    this.#bulkEnd = length + 2;
+    this.#filled = 0;
+    return this.#fill();
+  }
+
+  #beginStreamedString(): unknown {
+    if (this.#stack.length === this.#limits.maxDepth) throw this.#dead(`nested deeper than ${this.#limits.maxDepth}`);
+    this.#stack.push({ type: 0x24, left: Infinity, items: [], owed: -1 });
+    return NOTHING;
+  }
+
+  /** Moves what has arrived of a cut bulk to where it belongs. */
+  #fill(): unknown {
+    let bulk = this.#bulk!;
+    while (this.#filled < this.#bulkEnd && this.#at < this.#chunk.length) {
+      if (this.#filled === bulk.length) bulk = this.#grow(bulk);
+      const taken = this.#chunk.copy(bulk, this.#filled, this.#at);
+      this.#filled += taken;
+      this.#at += taken;
+    }
+    if (this.#filled === this.#bulkEnd - 1 && bulk[this.#filled - 1] !== CR) throw this.#dead("a string that goes on");
+    if (this.#filled < this.#bulkEnd) return MORE;
+    this.#bulk = undefined;
+    return this.#bulkValue(this.#bulkType, bulk, 0, this.#bulkEnd - 2, true);
+  }
+
+  #grow(bulk: Buffer): Buffer {
+    const grown = Buffer.allocUnsafeSlow(Math.min(this.#bulkEnd, bulk.length * GROWTH));
+    bulk.copy(grown);
+    this.#bulk = grown;
+    return grown;
+  }
+
+  /** `own`: the bytes are in a buffer made for them, which may be given away. */
+  #bulkValue(type: number, bytes: Buffer, from: number, end: number, own: boolean): unknown {
+    if (bytes[end] !== CR || bytes[end + 1] !== LF) throw this.#dead("a string that does not end where it said");
+    switch (type) {
+      case 0x24:
+        return this.#text(bytes, from, end, own);
+      case 0x3d: // "txt:" stands before the text
+        if (end - from < 4 || bytes[from + 3] !== 0x3a) throw this.#dead("a verbatim string without its format");
+        return this.#text(bytes, from + 4, end, own);
+      case 0x21:
+        return toError(bytes.subarray(from, end));
+      default:
+        this.#stack.at(-1)!.items.push(Buffer.from(bytes.subarray(from, end)));
+        return NOTHING;
+    }
+  }
+
+  #text(bytes: Buffer, from: number, end: number, own: boolean): unknown {
+    if (this.#charset === null) return own ? bytes.subarray(from, end) : Buffer.from(bytes.subarray(from, end));
+    if (end - from > MAX_TEXT) throw this.#dead("a text longer than this runtime's; charset null gives a Buffer");
+    return this.#charset === "utf-8" ? bytes.toString("utf8", from, end) : bytes.toString("latin1", from, end);
+  }
+
+  /** `;0\r\n`, behind which no text stands. */
+  #endStreamedString(): unknown {
+    const { items } = this.#stack.pop()!;
+    const whole = Buffer.concat(items as Buffer[]);
+    return this.#text(whole, 0, whole.length, true);
+  }
+
+  /** The number behind a type, and the cursor behind its line; or NULL, STREAMED, CUT. */
+  #length(mayBeNull: boolean, mayBeStreamed: boolean): number {
+    const chunk = this.#chunk;
+    let at = this.#at + 1;
+    let length = 0;
+    for (; at < chunk.length && chunk[at] !== CR; at++) {
+      const digit = chunk[at]! - 48;
+      if (digit < 0 || digit > 9) {
+        if (at === this.#at + 1 && (chunk[at] === 0x2d || chunk[at] === 0x3f)) {
+          return this.#wordLength(mayBeNull, mayBeStreamed);
+        }
+        throw this.#dead("a length that is no length");
+      }
+      if (at > this.#at + 10 || (length === 0 && at > this.#at + 1)) throw this.#dead("a length that is no length");
+      length = length * 10 + digit;
+    }
+    if (at + 1 >= chunk.length) return CUT;
+    if (at === this.#at + 1 || chunk[at + 1] !== LF) throw this.#dead("a length that is no length");
+    this.#at = at + 2;
+    return length;
+  }
+
+  /** A length that is not digits: "-1" or "?". */
+  #wordLength(mayBeNull: boolean, mayBeStreamed: boolean): number {
+    const word = this.#line(toText);
+    if (word === MORE) return CUT;
+    if (word === "-1" && mayBeNull) return NULL;
+    if (word === "?" && mayBeStreamed) return STREAMED;
+    throw this.#dead("a length that is no length");
+  }
+
+  #integer(): unknown {
+    const chunk = this.#chunk;
+    const negative = chunk[this.#at + 1] === 0x2d;
+    const from = this.#at + (negative ? 2 : 1);
+    let at = from;
+    let value = 0;
+    for (; at < chunk.length && at < from + 15; at++) {
+      const digit = chunk[at]! - 48;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+    }
+    if (at === from || chunk[at] !== CR || chunk[at + 1] !== LF) return this.#line(toInteger);
+    this.#at = at + 2;
+    return negative ? 0 - value : value;
+  }
+
+  /** The line behind the type, read by `reader`, which gives undefined for what is not well-formed. */
+  #line(reader: (line: Buffer) => unknown): unknown {
+    const chunk = this.#chunk;
+    const end = chunk.indexOf(CR, this.#at);
+    const line = chunk.subarray(this.#at + 1, end < 0 ? chunk.length : end);
+    if (line.length > MAX_LINE) throw this.#dead("a line that is too long");
+    const cut = end < 0 || end + 1 === chunk.length;
+    if (line.includes(LF) || (!cut && chunk[end + 1] !== LF)) throw this.#dead("a line that does not end as lines do");
+    if (cut) return MORE;
+    const value = reader(line);
+    if (value === undefined) throw this.#dead("a line that is not well-formed");
+    this.#at = end + 2;
+    return value;
+  }
+
+  #dead(what: string): ProtocolError {
+    this.#breach = new ProtocolError("PROTOCOL", "unknown", `the server broke the protocol: ${what}`);
+    return this.#breach;
+  }
+}
+
+const MAX_TEXT = constants.MAX_STRING_LENGTH;
+const INT64 = 2n ** 63n;
+
+const sizeOf = (parts: readonly Buffer[]): number => parts.reduce((size, part) => size + part.length, 0);
+
+const toText = (line: Buffer): string => line.toString();
+const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : undefined;
+
+/** `WRONGTYPE Operation against …`: what stands behind "with args" was sent by the caller and is nobody's to show. */
+function toError(line: Buffer): ReplyError {
+  const [message = ""] = line.toString().split(", with args beginning with:");
+  const [code = ""] = message.split(" ", 1);
+  return new ReplyError(code, "not-executed", message);
+}
+
+function toBoolean(line: Buffer): boolean | undefined {
+  const word = line.toString("latin1");
+  return word === "t" ? true : word === "f" ? false : undefined;
+}
+
+/** Sign and digits, at least one. */
+function toBigInt(line: Buffer): bigint | undefined {
+  const from = line[0] === 0x2d || line[0] === 0x2b ? 1 : 0;
+  if (line.length === from || !line.subarray(from).every(isDigit)) return undefined;
+  const digits = BigInt(line.toString("latin1", from));
+  return line[0] === 0x2d ? -digits : digits;
+}
+
+/** A number where that is exact, else a bigint. */
+function toInteger(line: Buffer): number | bigint | undefined {
+  const value = line.length > 20 ? undefined : toBigInt(line);
+  if (value === undefined || value >= INT64 || value < -INT64) return undefined;
+  return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+}
+
+function toDouble(line: Buffer): number | undefined {
+  const word = line.toString("latin1");
+  if (word === "inf") return Infinity;
+  if (word === "-inf") return -Infinity;
+  if (word === "nan" || word === "-nan") return NaN; // servers before 7.2 print what the C library prints
+  const wellFormed = line.length > 0 && line.every((byte, i) =>
+    isDigit(byte) || byte === 0x2d || byte === 0x2b || byte === 0x65 || byte === 0x45 ||
+    (byte === 0x2e && isDigit(line[i - 1]) && isDigit(line[i + 1])));
+  return wellFormed && !Number.isNaN(Number(word)) ? Number(word) : undefined;
+}
+
+const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 48 && byte <= 57;
+
+/** Name and value in turn to an object; to [name, value] pairs where bytes or aggregates are names. */
+function toMap(flat: readonly unknown[], raw: boolean): unknown {
+  if (raw) return toPairs(flat);
+  const map = Object.create(null) as Record<string, unknown>;
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i];
+    if (typeof name === "object" && name !== null) return toPairs(flat);
+    map[typeof name === "string" ? name : String(name)] = flat[i + 1];
+  }
+  return map;
+}
+
+function toPairs(flat: readonly unknown[]): unknown[][] {
+  const pairs: unknown[][] = [];
+  for (let i = 0; i < flat.length; i += 2) pairs.push([flat[i], flat[i + 1]]);
+  return pairs;
+}
+
+// ==== 4. Commands ====
+//
+// One row a command, the only list there is. Its name on the wire follows from its place: a capital begins a new word,
+// the first word is the container (configGet is CONFIG GET, clientNoEvict is CLIENT NO-EVICT). A row says:
+//
+//   read / write / other      COMMAND's flags: readonly, write, or neither; only a read is ever issued twice
+//   session(instead)          changes the connection it runs on (SELECT, MULTI, SUBSCRIBE): refused on a shared one
+//   <(key: Key) => Bulk>      the signature, arguments in the manual's order; a union of signatures makes overloads
+//   (keys)                    where the keys stand among the arguments: first, last and step, or a function
+//   .as(shape)                turns the reply of either protocol version into the one that the signature promises
+//   .blocks(time)             may wait on the server, and how long, as the arguments say
+//   .inOrder()                gives its shape the maps of RESP3 as pairs, in the order they came
+//
+// To add a command, add its row; a test asks a live server whether it is right, and another whether it is sent.
+
+export type Bytes = ArrayBufferView | ArrayBuffer;
+/** Text goes out as UTF-8, bytes as they are. */
+export type Key = string | Bytes;
+export type Arg = string | number | bigint | Bytes;
+export type Int = number | bigint;
+/** Any number of them, in arrays or not: del("a", "b"), del(["a", "b"]). */
+export type Many<T = Arg> = (T | readonly T[])[];
+/** Name and value in turn: { a: 1, b: 2 } or ["a", 1, "b", 2]. */
+export type Pairs = Readonly<Record<string, Arg | undefined>> | readonly (Arg | readonly Arg[])[];
+export type Bulk = string | null;
+export type Fields = Record<string, string>;
+export type Scored = [member: string, score: number];
+/** An entry of a stream. */
+export type Entry = [id: string, fields: Fields];
+/** An option that is a bare word. */
+export type Flag = boolean | undefined;
+
+type Kind = "read" | "write" | "other" | "session";
+/** The first and the last key among the arguments, 1 for the first and -1 for the last, and the step between them. */
+type Positions = readonly [first: number, last: number, step: number];
+/** The same for commands of which three numbers cannot say it: indexes into the flat arguments. */
+type Finder = (words: readonly Word[]) => number[];
+/** What a shape may know of the command that it shapes the reply of; `raw` is charset null. */
+type Asked = { readonly raw: boolean; readonly args: readonly unknown[] };
+/** Leaves alone what is in shape already, and null. */
+type Shape = (reply: any, asked: Asked) => unknown;
+/** Milliseconds that a call may block for; undefined when it does not block. */
+type Block = (args: readonly unknown[]) => Milliseconds | undefined;
+
+export class Row<F = any, K extends Kind = Kind> {
+  declare readonly call: F;
+  readonly kind: K;
+  readonly keys: Positions | Finder;
+  /** What to use instead of a session row. */
+  readonly instead: string | undefined;
+  name: Name = { text: "", wire: "", words: 0 };
+  shape: Shape | undefined = undefined;
+  block: Block | undefined = undefined;
+  ordered = false;
+
+  constructor(kind: K, keys: Positions | Finder, instead?: string) {
+    this.kind = kind;
+    this.keys = keys;
+    this.instead = instead;
+  }
+
+  as(shape: Shape): this {
+    this.shape = shape;
+    return this;
+  }
+
+  blocks(block: Block): this {
+    this.block = block;
+    return this;
+  }
+
+  inOrder(): this {
+    this.ordered = true;
+    return this;
+  }
+
+  /** Which of the flat arguments are keys, counted from 0. */
+  positions(words: readonly Word[]): number[] {
+    if (typeof this.keys === "function") return this.keys(words);
+    const [first, last, step] = this.keys;
+    if (first === 0) return [];
+    const end = last < 0 ? words.length + last + 1 : last;
+    return range(0, Math.ceil((end - first + 1) / step)).map((i) => first - 1 + i * step);
+  }
+}
+
+const read = <F>(keys: Positions | Finder = one) => new Row<F, "read">("read", keys);
+const write = <F>(keys: Positions | Finder = one) => new Row<F, "write">("write", keys);
+const other = <F>(keys: Positions | Finder = none) => new Row<F, "other">("other", keys);
+const session = <F>(instead: string, keys: Positions | Finder = none) =>
+  new Row<F, "session">("session", keys, instead);
+
+// ---- Where keys stand ----
+
+const none: Positions = [0, 0, 0];
+const one: Positions = [1, 1, 1];
+const two: Positions = [1, 2, 1];
+const all: Positions = [1, -1, 1];
+const butFirst: Positions = [2, -1, 1];
+const butLast: Positions = [1, -2, 1];
+const pairs: Positions = [1, -1, 2];
+
+/** `count` numbers from `from` on; none when that is no count. */
+const range = (from: number, count: number): number[] =>
+  Array.from({ length: count > 0 && count <= MAX_WORDS ? count : 0 }, (_, i) => from + i);
+
+const behind = (words: readonly Word[], from: number, names: readonly string[]): number =>
+  words.findIndex((word, i) => i >= from && names.includes(String(word).toUpperCase())) + 1;
+
+/** As many as the argument at `at` says, right behind it: numkeys(1) for LMPOP, numkeys(2) for EVAL. */
+const numkeys = (at: number): Finder => (words) => range(at, Number(String(words[at - 1])));
+/** A destination, then as many sources as the argument behind it says: ZUNIONSTORE. */
+const storeNumkeys: Finder = (words) => [0, ...numkeys(2)(words)];
+/** The first argument, and the one behind such a word: SORT's STORE. */
+const oneAndAfter = (...names: string[]): Finder => (words) => {
+  const at = behind(words, 1, names);
+  return at > 0 && at < words.length ? [0, at] : [0];
+};
+
+// ---- How long a call may block ----
+
+const forever = (time: number): Milliseconds => time === 0 ? Infinity : time;
+const argument = (args: readonly unknown[], at: number): number => Number(args.flat(9).at(at < 0 ? at : at - 1));
+
+/** The argument at that place, -1 for the last, in seconds. */
+const seconds = (at: number): Block => (args) => forever(argument(args, at) * 1000);
+const milliseconds = (at: number): Block => (args) => forever(argument(args, at));
+/** That option, in milliseconds. */
+const option = (name: string): Block => (args) => {
+  const words = args.flat(9);
+  const at = words.findIndex((word) => typeof word === "string" && word.toUpperCase() === name);
+  const value = at < 0 ? valueOf(args, name) : words[at + 1];
+  return value === undefined ? undefined : forever(Number(value));
+};
+
+/** What an options object among the arguments gives for that name. */
+const valueOf = (args: readonly unknown[], name: string): unknown =>
+  args.find((arg): arg is Record<string, unknown> => isPlain(arg) && Object.hasOwn(arg, name))?.[name];
+
+// ---- Shapes ----
+
+const same: Shape = (reply) => reply;
+
+/** "1.5" (RESP2) or 1.5 (RESP3) as 1.5; also "inf", "-inf" and "nan". */
+const number: Shape = (reply) => {
+  if (typeof reply !== "string" && !Buffer.isBuffer(reply)) return reply;
+  return toDouble(Buffer.from(reply)) ?? reply;
+};
+
+/** true and 1 as 1, false and 0 as 0. */
+const flag: Shape = (reply) => typeof reply === "boolean" ? Number(reply) : reply;
+
+const list = (shape: Shape): Shape => (reply, asked) =>
+  Array.isArray(reply) ? reply.map((item) => shape(item, asked)) : reply;
+
+const tuple = (...shapes: readonly Shape[]): Shape => (reply, asked) =>
+  Array.isArray(reply) ? reply.map((item, i) => (shapes[i] ?? same)(item, asked)) : reply;
+
+/** A map that has come as an object, as [name, value] pairs or as name and value in turn, each value in its shape. */
+const mapBy = (shapeOf: (name: string) => Shape): Shape => (reply, asked) => {
+  if (!Array.isArray(reply) && !isPlain(reply)) return reply;
+  const flat = Array.isArray(reply) ? (Array.isArray(reply[0]) ? reply.flat() : reply) : Object.entries(reply).flat();
+  return toMap(flat.map((item, i) => i % 2 === 0 ? item : shapeOf(String(flat[i - 1]))(item, asked)), asked.raw);
+};
+
+const mapOf = (shape: Shape): Shape => mapBy(() => shape);
+/** A map some of whose values have a shape of their own. */
+const fields = (shapes: Record<string, Shape>): Shape =>
+  mapBy((name) => Object.hasOwn(shapes, name) ? shapes[name]! : same);
+/** A map: as it is from RESP3, built from name and value in turn of RESP2. */
+const map: Shape = (reply, asked) =>
+  Array.isArray(reply) && !Array.isArray(reply[0]) ? toMap(reply, asked.raw) : reply;
+
+/** [f, v, f, v] or [[f, v], [f, v]] as the latter. */
+const couples: Shape = (reply) => Array.isArray(reply) && !Array.isArray(reply[0]) ? toPairs(reply) : reply;
+/** [m, "1", m, "2"] or [[m, 1], [m, 2]] as the latter. */
+const scored: Shape = (reply, asked) => list(tuple(same, number))(couples(reply, asked), asked);
+/** Entries of a stream, [id, [f, v, f, v]], as [id, { f: v }]; one that has been deleted stays null. */
+const entry: Shape = tuple(same, map);
+const entries: Shape = list(entry);
+
+/** The first shape when the call has that option, else the other. */
+const given = (name: string, shape: Shape, otherwise: Shape = same): Shape => (reply, asked) => {
+  const value = valueOf(asked.args, name) ?? asked.args.some((arg, i) => i > 0 && arg === name);
+  return (value === false ? otherwise : shape)(reply, asked);
+};
+
+/** As many keys, each with a value, as the argument at `at` says, right behind it: MSETEX. */
+const numpairs = (at: number): Finder => (words) => range(at, Number(words[at - 1])).map((_, pair) => at + 2 * pair);
+/** The key at `at`, or, when that is empty, all behind the word `name`: MIGRATE. */
+const atOrBehind = (at: number, name: string): Finder => (words) => {
+  if (String(words[at - 1]) !== "") return [at - 1];
+  const first = words.findIndex((word, index) => index >= at && String(word).toUpperCase() === name) + 1;
+  return first > 0 ? range(first, words.length - first) : [];
+};
+const coordinates = list(number);
+/** [[m, "1.5", 7, ["2", "3"]], ...] -> [[m, 1.5, 7, [2, 3]], ...]: members stay, what comes with them are numbers. */
+const located: Shape = list((found, command) => {
+  if (!Array.isArray(found)) return found;
+  return found.map((it, at) => (at === 0 ? it : Array.isArray(it) ? coordinates(it, command) : number(it, command)));
+});
+
+/** As many keys as ids behind the word STREAMS, which stands at `from` or later: a group may be called STREAMS. */
+const streams = (from: number): Finder => (words) => {
+  const at = words.findIndex((word, index) => index >= from && String(word).toUpperCase() === "STREAMS") + 1;
+  return at > 0 ? range(at, (words.length - at) / 2) : [];
+};
+
+/** That shape when the command has at most `most` arguments, else the other. */
+const upTo = (most: number, shape: Shape, otherwise: Shape = same): Shape => (reply, command) =>
+  (command.args[most] === undefined ? shape : otherwise)(reply, command);
+
+/** [] -> null, [m, "1"] or [m, 1] -> [m, 1]; with a count a list, as scored. */
+const popped = upTo(
+  1,
+  (reply, command) => (reply === null || reply.length === 0 ? null : tuple(same, number)(reply, command)),
+  scored,
+);
+
+/**
+ * [a, b, c, a, b, c] (RESP2) or a map of a to b or to [b, c] (RESP3) -> [[a, b, c], [a, b, c]], each part in its shape.
+ * A map must come with its order kept: names like "2" and "1" would be sorted in an object.
+ */
+const records = (...parts: readonly Shape[]): Shape => (reply, command) => {
+  if (reply === null) return null;
+  const words: unknown[] = (Array.isArray(reply) ? reply : Object.entries(reply)).flat(2);
+  return range(0, words.length / parts.length).map((row) =>
+    parts.map((part, column) => part(words[row * parts.length + column], command)));
+};
+const similar = given(
+  "WITHSCORES",
+  given("WITHATTRIBS", records(same, number, same), records(same, number)),
+  given("WITHATTRIBS", records(same, same)),
+);
+
+const streamInFull = fields({
+  entries,
+  groups: list(fields({ consumers: list(map) })),
+});
+
+/** Text even under charset null, for words that types spell out. */
+const text: Shape = (reply) => (reply instanceof Uint8Array ? Buffer.from(reply).toString() : reply);
+/** A map inside a map of numbers: MEMORY STATS. */
+const numberOrMap: Shape = (reply, command) => (Array.isArray(reply) ? map : number)(reply, command);
+/** [first, last, ...nodes], a node ending in a map: CLUSTER SLOTS. */
+const slotRange: Shape = (reply, command) =>
+  Array.isArray(reply) ? reply.map((part) => (Array.isArray(part) ? slotNode(part, command) : part)) : reply;
+const slotNode = tuple(same, same, same, map);
+/** The one row of COMMAND INFO, which holds rows for subcommands. */
+const commandInfo: Shape = (reply, command) => commandRow(reply, command);
+const keySearch = fields({ spec: map });
+const keySpec = fields({ begin_search: keySearch, find_keys: keySearch });
+const commandRow = tuple(same, same, same, same, same, same, same, same, list(keySpec), list(commandInfo));
+/** What COMMAND DOCS says of one command: arguments hold arguments, subcommands are documented likewise. */
+const argumentDocs: Shape = (reply, command) => argumentFields(reply, command);
+const argumentFields = fields({ arguments: list(argumentDocs) });
+const commandDocs: Shape = (reply, command) => commandFields(reply, command);
+const commandFields = fields({ arguments: list(argumentDocs), subcommands: mapOf(commandDocs) });
+
+// ---- The table ----
+
+const commands = {
+  // ---- Keys ----
+  /** How many of the keys were removed. Since 1.0.0. */
+  del: write<(...keys: Many<Key>) => number>(all),
+  /** As del, but the memory is freed in the background. Since 4.0.0. */
+  unlink: write<(...keys: Many<Key>) => number>(all),
+  /** How many of the keys exist; one that is named twice counts twice. Since 1.0.0; several keys 3.0.3. */
+  exists: read<(...keys: Many<Key>) => number>(all),
+  /** How many of the keys exist; marks each as just used, for eviction. Since 3.2.1. */
+  touch: read<(...keys: Many<Key>) => number>(all),
+  /** The type of the value, "none" when `key` is missing; a module's types carry its own names. Since 1.0.0. */
+  type: read<(key: Key) => KeyType>(),
+  /** 1 when copied; 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
+  copy: write<(source: Key, destination: Key, options?: CopyOptions) => number>(two),
+  /** Overwrites `newkey`; an error when `key` is missing. Since 1.0.0. */
+  rename: write<(key: Key, newkey: Key) => "OK">(two),
+  /** 1 when renamed, 0 when `newkey` exists already; an error when `key` is missing. Since 1.0.0. */
+  renamenx: write<(key: Key, newkey: Key) => number>(two),
+  /** 1 when moved to database `db`; 0 when `key` is missing here or exists there. Since 1.0.0. */
+  move: write<(key: Key, db: Int) => number>(),
+  /** 1 when the time to live was set; 0 when `key` is missing or the condition fails. Since 1.0.0; options 7.0. */
+  expire: write<(key: Key, seconds: Int, options?: ExpireOptions) => number>(),
+  /** As expire, in milliseconds. Since 2.6.0; options 7.0. */
+  pexpire: write<(key: Key, milliseconds: Int, options?: ExpireOptions) => number>(),
+  /** As expire, at a Unix time in seconds; one that is past removes the key. Since 1.2.0; options 7.0. */
+  expireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>(),
+  /** As expireat, with the Unix time in milliseconds. Since 2.6.0; options 7.0. */
+  pexpireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>(),
+  /** The Unix time in seconds at which `key` expires; -1 when it never does, -2 when it is missing. Since 7.0.0. */
+  expiretime: read<(key: Key) => number>(),
+  /** As expiretime, in milliseconds. Since 7.0.0. */
+  pexpiretime: read<(key: Key) => number>(),
+  /** The time to live in seconds; -1 when there is none, -2 when `key` is missing. Since 1.0.0. */
+  ttl: read<(key: Key) => number>(),
+  /** The time to live in milliseconds; -1 when there is none, -2 when `key` is missing. Since 2.6.0. */
+  pttl: read<(key: Key) => number>(),
+  /** 1 when a time to live was taken away, 0 when there was none. Since 2.2.0. */
+  persist: write<(key: Key) => number>(),
+  /** All keys that match the glob pattern. Blocks the server for long on a big database: see scan. Since 1.0.0. */
+  keys: read<(pattern: Arg) => string[]>(none),
+  /** Some keys and the cursor to go on with; "0" ends. A key may come twice. Begin with 0. Since 2.8.0; TYPE 6.0. */
+  scan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg }) => [cursor: string, keys: string[]]>(none),
+  /** Any key of the database, or null when it is empty. Since 1.0.0. */
+  randomkey: read<() => Bulk>(none),
+  /**
+   * The sorted elements of a list, set or sorted set, as numbers unless ALPHA; with GET what its patterns find, null
+   * for nothing; with STORE how many were stored. Several GETs need several objects, STORE in the last. Since 1.0.0.
+   */
+  sort: write<
+    | ((key: Key, ...options: [...options: SortOptions[], last: SortOptions & { STORE: Key }]) => number)
+    | ((key: Key, options: SortOptions & { GET: Arg; STORE?: No }, ...more: (SortOptions & { STORE?: No })[]) => Bulk[])
+    | ((key: Key, options?: SortOptions & { GET?: No; STORE?: No }) => string[])
+  >(oneAndAfter("STORE")),
+  /** As sort, without STORE. Since 7.0.0. */
+  sort_ro: read<
+    | ((key: Key, options: SortRoOptions & { GET: Arg }, ...more: SortRoOptions[]) => Bulk[])
+    | ((key: Key, options?: SortRoOptions & { GET?: No }) => string[])
+  >(),
+  /** The value in the server's own format, for restore; null when missing. Ask with charset null. Since 2.6.0. */
+  dump: read<(key: Key) => Bulk>(),
+  /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, without REPLACE. Since 2.6.0. */
+  restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">(),
+  /**
+   * Moves a key to another server, within `timeout` milliseconds of silence; "NOKEY" when there is nothing to move. For
+   * several, `key` is "" and KEYS, as the last option, names them. Since 2.6.0; KEYS 3.0.6, AUTH 4.0.7, AUTH2 6.0.
+   */
+  migrate: write<
+    (host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY"
+  >(atOrBehind(3, "KEYS")),
+  /** How the value is stored ("listpack", "embstr" ...); null when `key` is missing. Since 2.2.3. */
+  objectEncoding: read<(key: Key) => Bulk>(),
+  /** How often it is used, logarithmic; null when missing, an error unless an LFU policy is set. Since 4.0.0. */
+  objectFreq: read<(key: Key) => number | null>(),
+  /** Seconds since last used; null when missing, an error when an LFU policy is set. Since 2.2.3. */
+  objectIdletime: read<(key: Key) => number | null>(),
+  /** How many references the value has; null when `key` is missing. Since 2.2.3. */
+  objectRefcount: read<(key: Key) => number | null>(),
+  /** The OBJECT subcommands, in lines. Since 6.2.0. */
+  objectHelp: other<() => Line[]>(),
+  /**
+   * How many replicas have this connection's writes so far; waits for `numreplicas` of them, at most `timeout`
+   * milliseconds (0: for ever). Call it on the connection that wrote. Since 3.0.0.
+   */
+  wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(milliseconds(-1)),
+  /** As wait, for writes on disk (AOF): here, 0 or 1, and on how many replicas. Since 7.2.0. */
+  waitaof: other<
+    (numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]
+  >().blocks(milliseconds(-1)),
+
+  // ---- Strings ----
+  /** The value of `key`, or null. WRONGTYPE when it is not a string. Since 1.0.0. */
+  get: read<(key: Key) => Bulk>(),
+  /**
+   * Set `key`. With NX, XX or IF… null when the condition did not hold; with GET always the old value. EX in seconds,
+   * PX in milliseconds, EXAT and PXAT as Unix times. Since 1.0.0; KEEPTTL 6.0, GET 6.2, NX with GET 7.0, IF… 8.4.
+   */
+  set: write<
+    | ((key: Key, value: Arg, options: SetOptions & { GET: true }) => Bulk)
+    | ((key: Key, value: Arg, options?: SetOptions & { GET?: No }) => "OK" | null)
+  >(),
+  /** The value, whose time to live is set, or taken away with PERSIST; null when missing. Since 6.2.0. */
+  getex: write<(key: Key, options?: GetexOptions) => Bulk>(),
+  /** The value, which is removed; null when missing. Since 6.2.0. */
+  getdel: write<(key: Key) => Bulk>(),
+  /** The old value, or null. Deprecated since 6.2.0: set with GET. Since 1.0.0. */
+  getset: write<(key: Key, value: Arg) => Bulk>(),
+  /** 1 when set, 0 when `key` exists already. Deprecated since 2.6.12: set with NX. Since 1.0.0. */
+  setnx: write<(key: Key, value: Arg) => number>(),
+  /** Set with a time to live. Deprecated since 2.6.12: set with EX. Since 2.0.0. */
+  setex: write<(key: Key, seconds: Int, value: Arg) => "OK">(),
+  /** Set with a time to live. Deprecated since 2.6.12: set with PX. Since 2.6.0. */
+  psetex: write<(key: Key, milliseconds: Int, value: Arg) => "OK">(),
+  /** The values of all keys in order, null for each that is missing or not a string. Since 1.0.0. */
+  mget: read<(...keys: Many<Key>) => Bulk[]>(all),
+  /** Set several keys at once, atomically. Since 1.0.1. */
+  mset: write<(...pairs: (Arg | Pairs)[]) => "OK">(pairs),
+  /** Set several keys only when none of them exists: 1, else 0 and nothing is set. Since 1.0.1. */
+  msetnx: write<(...pairs: (Arg | Pairs)[]) => number>(pairs),
+  /** Set `numkeys` keys with one expiry: 1, or 0 and none is set when NX or XX fails for any. Since 8.4.0. */
+  msetex: write<(numkeys: number, pairs: Pairs, options?: MsetexOptions) => number>(numpairs(1)),
+  /** Append to the string at `key`; gives the new length in bytes. Since 2.0.0. */
+  append: write<(key: Key, value: Arg) => number>(),
+  /** The length in bytes, 0 when `key` is missing. Since 2.2.0. */
+  strlen: read<(key: Key) => number>(),
+  /** The bytes from `start` to `end`, both included, negative from the end; "" when there are none. Since 2.4.0. */
+  getrange: read<(key: Key, start: Int, end: Int) => string>(),
+  /** As getrange. Deprecated since 2.0.0: getrange. Since 1.0.0. */
+  substr: read<(key: Key, start: Int, end: Int) => string>(),
+  /** Overwrites from the byte `offset` on, padding with zero bytes; gives the new length. Since 2.2.0. */
+  setrange: write<(key: Key, offset: Int, value: Arg) => number>(),
+  /** The new value; a missing key counts from 0. An error when the value is no integer or overflows. Since 1.0.0. */
+  incr: write<(key: Key) => number>(),
+  /** The new value, as incr. Since 1.0.0. */
+  incrby: write<(key: Key, increment: Int) => number>(),
+  /** The new value as text, with up to 17 digits behind the point. Since 2.6.0. */
+  incrbyfloat: write<(key: Key, increment: Float) => string>(),
+  /** The new value, as incr. Since 1.0.0. */
+  decr: write<(key: Key) => number>(),
+  /** The new value, as incr. Since 1.0.0. */
+  decrby: write<(key: Key, decrement: Int) => number>(),
+  /**
+   * Add 1, BYINT or BYFLOAT, set the expiry (with ENX if there is none), and give the new value and what was added. Out
+   * of bounds nothing changes and 0 was added; with SATURATE it stops at the bound. Since 8.8.0.
+   */
+  increx: write<(key: Key, options?: IncrexOptions) => [value: number, added: number]>().as(list(number)),
+  /** 1 when removed, 0 when missing or the condition fails; WRONGTYPE if that is asked of no string. Since 8.4.0. */
+  delex: write<(key: Key, options?: DelexOptions) => number>(),
+  /** Remove `key` only when it holds `value`: 1, else 0. Valkey 9.0; in Redis delex. */
+  delifeq: write<(key: Key, value: Arg) => number>(),
+  /** The XXH3 hash of the string as 16 hexadecimal digits, for IFDEQ and IFDNE; null when missing. Since 8.4.0. */
+  digest: read<(key: Key) => Bulk>(),
+  /**
+   * The longest common subsequence of two strings, or with LEN its length, or with IDX where its pieces lie in both,
+   * last piece first. Missing keys count as empty. Since 7.0.0.
+   */
+  lcs: read<
+    | ((key1: Key, key2: Key, options: LcsOptions & { IDX: true }) => { matches: LcsMatch[]; len: number })
+    | ((key1: Key, key2: Key, options: LcsOptions & { LEN: true; IDX?: No }) => number)
+    | ((key1: Key, key2: Key) => string)
+  >(two).as(given("IDX", map)),
+
+  // ---- Bitmaps ----
+  /** The bit at `offset`; 0 beyond the end and when `key` is missing. Since 2.2.0. */
+  getbit: read<(key: Key, offset: Int) => number>(),
+  /** Set the bit at `offset` to 0 or 1, growing the string as needed; gives the old bit. Since 2.2.0. */
+  setbit: write<(key: Key, offset: Int, value: Int) => number>(),
+  /** How many bits are 1, of all or of the bytes (with BIT: bits) from `start` to `end`. Since 2.6.0; BIT 7.0. */
+  bitcount: read<(key: Key, start?: Int, end?: Int, options?: BitRangeOptions) => number>(),
+  /** Where the first bit of that value is, from the string's begin; -1 when there is none. Since 2.8.7; BIT 7.0. */
+  bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: BitRangeOptions) => number>(),
+  /** Store what the operation makes of `keys`; gives its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
+  bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst),
+  /** One result for each GET (value), SET (old value), INCRBY (new value, null on OVERFLOW FAIL). Since 3.2.0. */
+  bitfield: write<(key: Key, ...operations: BitfieldOperation[]) => (number | null)[]>(),
+  /** As bitfield, GET only. Since 6.0.0. */
+  bitfield_ro: read<(key: Key, ...operations: { GET: BitfieldPlace }[]) => number[]>(),
+
+  // ---- HyperLogLogs ----
+  /** 1 when the estimate changed or `key` was created, else 0. Since 2.8.9. */
+  pfadd: write<(key: Key, ...elements: Many) => number>(),
+  /** About how many different elements were added to all keys together; off by 0.81 % on average. Since 2.8.9. */
+  pfcount: read<(...keys: Many<Key>) => number>(all),
+  /** Adds all that `sourcekeys` have counted to `destkey`. Since 2.8.9. */
+  pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all),
+  /** Internal: looks into a HyperLogLog for the server's own tests. Since 2.8.9. */
+  pfdebug: write<(subcommand: string, key: Key) => unknown>([2, 2, 1]),
+  /** Internal: the server's self-test, which takes a while. Since 2.8.9. */
+  pfselftest: other<() => "OK">(),
+
+  // ---- Geo ----
+  /** Add or move members; gives how many are new (with CH: changed). Degrees. Since 3.2.0; options 6.2. */
+  geoadd: write<(key: Key, ...args: [...items: GeoItem[]] | [options: GeoaddOptions, ...items: GeoItem[]]) => number>(),
+  /** How far apart two members are, in metres or `unit`; null when either is missing. Since 3.2.0. */
+  geodist: read<(key: Key, member1: Arg, member2: Arg, unit?: GeoUnit) => number | null>().as(number),
+  /** The members' standard geohashes of 11 characters, null for each that is missing. Since 3.2.0. */
+  geohash: read<(key: Key, ...members: Many) => Bulk[]>(),
+  /** Where the members are, as stored (some 0.6 m off at most); null for each that is missing. Since 3.2.0. */
+  geopos: read<(key: Key, ...members: Many) => (Coordinates | null)[]>().as(list(coordinates)),
+  /**
+   * Members in a circle or box; with WITH… each as [member, distance, hash, coordinates], of which those asked for.
+   * Unsorted unless ASC or DESC; distances in the unit of BYRADIUS or BYBOX. Since 6.2.0; BYPOLYGON Valkey 9.0.
+   */
+  geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().as(located),
+  /** Stores what geosearch finds, with STOREDIST scored by distance; gives how many. Since 6.2.0. */
+  geosearchstore: write<(destination: Key, source: Key, options: GeosearchstoreOptions) => number>(two),
+  /** As geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
+  georadius: write<GeoStore<AroundPoint> | Georadius<AroundPoint>>(oneAndAfter("STORE", "STOREDIST")).as(located),
+  /** As geosearch around a point. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
+  georadius_ro: read<Georadius<AroundPoint>>().as(located),
+  /** As georadius, around a member; an error when that is missing. Deprecated since 6.2.0. Since 3.2.0. */
+  georadiusbymember: write<
+    GeoStore<AroundMember> | Georadius<AroundMember>
+  >(oneAndAfter("STORE", "STOREDIST")).as(located),
+  /** As geosearch around a member. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
+  georadiusbymember_ro: read<Georadius<AroundMember>>().as(located),
+
+  // ---- Hashes ----
+  /** Set fields; gives how many are new. Since 2.0.0; several fields 4.0.0. */
+  hset: write<(key: Key, ...fields: (Arg | Pairs)[]) => number>(),
+  /** 1 when set, 0 when the field exists already. Since 2.0.0. */
+  hsetnx: write<(key: Key, field: Arg, value: Arg) => number>(),
+  /** Set fields. Deprecated since 4.0.0: hset. Since 2.0.0. */
+  hmset: write<(key: Key, ...fields: (Arg | Pairs)[]) => "OK">(),
+  /** The value of a field, or null. Since 2.0.0. */
+  hget: read<(key: Key, field: Arg) => Bulk>(),
+  /** The values of the fields in order, null for each that is missing. Since 2.0.0. */
+  hmget: read<(key: Key, ...fields: Many) => Bulk[]>(),
+  /** All fields and values; an empty object when `key` is missing. Since 2.0.0. */
+  hgetall: read<(key: Key) => Fields>().as(map),
+  /** The names of all fields. Since 2.0.0. */
+  hkeys: read<(key: Key) => string[]>(),
+  /** The values of all fields. Since 2.0.0. */
+  hvals: read<(key: Key) => string[]>(),
+  /** How many fields there are, 0 when `key` is missing. Since 2.0.0. */
+  hlen: read<(key: Key) => number>(),
+  /** 1 when the field is there, else 0. Since 2.0.0. */
+  hexists: read<(key: Key, field: Arg) => number>(),
+  /** The length of the field's value in bytes, 0 when missing. Since 3.2.0. */
+  hstrlen: read<(key: Key, field: Arg) => number>(),
+  /** How many of the fields were removed; the last one takes the key with it. Since 2.0.0; several fields 2.4.0. */
+  hdel: write<(key: Key, ...fields: Many) => number>(),
+  /** The field's new value; a missing one counts from 0. An error when it is no integer or overflows. Since 2.0.0. */
+  hincrby: write<(key: Key, field: Arg, increment: Int) => number>(),
+  /** The field's new value as text, with up to 17 digits behind the point. Since 2.6.0. */
+  hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => string>(),
+  /**
+   * Any field, or null when `key` is missing; or `count` different ones, fewer if there are fewer; or, when `count` is
+   * negative, exactly as many, perhaps repeated. With WITHVALUES as [field, value]. Since 6.2.0.
+   */
+  hrandfield: read<
+    | ((key: Key) => Bulk)
+    | ((key: Key, count: Int, options: { WITHVALUES: true }) => [field: string, value: string][])
+    | ((key: Key, count: Int) => string[])
+  >().as(given("WITHVALUES", couples)),
+  /** Some fields and the cursor to go on with; "0" ends. With NOVALUES the names only. Since 2.8.0; NOVALUES 7.4. */
+  hscan: read<
+    | ((key: Key, cursor: Arg, options: ScanOptions & { NOVALUES: true }) => [cursor: string, fields: string[]])
+    | ((key: Key, cursor: Arg, options?: ScanOptions & { NOVALUES?: No }) => [cursor: string, fields: Fields])
+  >().as(given("NOVALUES", same, tuple(same, map))),
+  /** For each field 1: set, 2: removed (the time is past), 0: condition failed, -2: no such field. Since 7.4.0. */
+  hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>(),
+  /** As hexpire, in milliseconds. Since 7.4.0. */
+  hpexpire: write<(key: Key, milliseconds: Int, options: HexpireOptions) => number[]>(),
+  /** As hexpire, at a Unix time in seconds. Since 7.4.0. */
+  hexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>(),
+  /** As hexpire, at a Unix time in milliseconds. Since 7.4.0. */
+  hpexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>(),
+  /** For each field the Unix time in seconds when it expires; -1 when never, -2 when missing. Since 7.4.0. */
+  hexpiretime: read<(key: Key, options: FieldsOption) => number[]>(),
+  /** As hexpiretime, in milliseconds. Since 7.4.0. */
+  hpexpiretime: read<(key: Key, options: FieldsOption) => number[]>(),
+  /** For each field the time to live in seconds; -1 when there is none, -2 when it is missing. Since 7.4.0. */
+  httl: read<(key: Key, options: FieldsOption) => number[]>(),
+  /** As httl, in milliseconds. Since 7.4.0. */
+  hpttl: read<(key: Key, options: FieldsOption) => number[]>(),
+  /** For each field 1 when its expiry was taken away, -1 when it had none, -2 when it is missing. Since 7.4.0. */
+  hpersist: write<(key: Key, options: FieldsOption) => number[]>(),
+  /** The values of the fields, which are removed; null for each that is missing. Since 8.0.0. */
+  hgetdel: write<(key: Key, options: FieldsOption) => Bulk[]>(),
+  /** The values of the fields, null for each that is missing, after setting their expiry. Since 8.0.0. */
+  hgetex: write<(key: Key, options: GetexOptions & FieldsOption) => Bulk[]>(),
+  /** Set fields and their expiry: 1, or 0 and none is set when FNX or FXX fails for any. Since 8.0.0. */
+  hsetex: write<(key: Key, options: HsetexOptions) => number>(),
+  /** Names a list of fields for himportSet, for this connection. Since 8.10.0. */
+  himportPrepare: session<(fieldset: Arg, ...fields: Many) => "OK">("hset()"),
+  /** Replaces `key` by a hash of these values, for the fields that himportPrepare named here. Since 8.10.0. */
+  himportSet: write<(key: Key, fieldset: Arg, ...values: Many) => "OK">(),
+  /** Forgets a list of fields: 1, or 0 when there was none of that name. Since 8.10.0. */
+  himportDiscard: session<(fieldset: Arg) => number>("hset()"),
+  /** Forgets all lists of fields; gives how many there were. Since 8.10.0. */
+  himportDiscardall: session<() => number>("hset()"),
+
+  // ---- Arrays ----
+  /** Set elements from `index` on; gives how many places were empty before. Since 8.8.0. */
+  arset: write<(key: Key, index: Int, ...values: Many) => number>(),
+  /** Set elements by { index: value }; gives how many places were empty before. Since 8.8.0. */
+  armset: write<(key: Key, ...elements: (Arg | Pairs)[]) => number>(),
+  /** The element at `index`, or null. Since 8.8.0. */
+  arget: read<(key: Key, index: Int) => Bulk>(),
+  /** The elements at the indexes, null for each that is missing. Since 8.8.0. */
+  armget: read<(key: Key, ...indexes: Many<Int>) => Bulk[]>(),
+  /** The elements from `start` to `end`, backwards if that is less; null in gaps. At most 1,000,000. Since 8.8.0. */
+  argetrange: read<(key: Key, start: Int, end: Int) => Bulk[]>(),
+  /** The elements that exist from `start` to `end`, backwards if that is less, with their indexes. Since 8.8.0. */
+  arscan: read<(key: Key, start: Int, end: Int, options?: { LIMIT?: Int }) => Indexed[]>().as(couples),
+  /**
+   * The indexes of elements that match any test (with AND: every), in [start, end], "-" and "+" being the ends; with
+   * WITHVALUES, in the last object, the elements too. A test that comes twice needs two objects. Since 8.8.0.
+   */
+  argrep: read<
+    | ((key: Key, start: Arg, end: Arg, ...tests: [...ArgrepTest[], ArgrepTest & { WITHVALUES: true }]) => Indexed[])
+    | ((key: Key, start: Arg, end: Arg, ...tests: (ArgrepTest & { WITHVALUES?: No })[]) => number[])
+  >().as(given("WITHVALUES", couples)),
+  /** SUM, MIN, MAX as text, AND, OR, XOR, null when no element is a number; MATCH and USED count. Since 8.8.0. */
+  arop: read<
+    | ((key: Key, start: Int, end: Int, operation: { SUM: true } | { MIN: true } | { MAX: true }) => Bulk)
+    | ((key: Key, start: Int, end: Int, operation: { AND: true } | { OR: true } | { XOR: true }) => number | null)
+    | ((key: Key, start: Int, end: Int, operation: { MATCH: Arg } | { USED: true }) => number)
+  >(),
+  /** How many elements exist, gaps not counted; 0 when `key` is missing. Since 8.8.0. */
+  arcount: read<(key: Key) => number>(),
+  /** The last index that is in use, plus 1; 0 when `key` is missing. Since 8.8.0. */
+  arlen: read<(key: Key) => number>(),
+  /** What the array is made of; an error when `key` is missing. Since 8.8.0. */
+  arinfo: read<(key: Key, options?: { FULL?: Flag }) => Record<string, number>>().as(mapOf(number)),
+  /** How many elements were removed; the last one takes the key with it. Since 8.8.0. */
+  ardel: write<(key: Key, ...indexes: Many<Int>) => number>(),
+  /** Remove all elements in each [start, end], both included; gives how many that were. Since 8.8.0. */
+  ardelrange: write<(key: Key, ...ranges: Many<Int>) => number>(),
+  /** Set elements at the insert cursor, and move it; gives the index of the last. Since 8.8.0. */
+  arinsert: write<(key: Key, ...values: Many) => number>(),
+  /** As arinsert, in a ring of `size` places: behind the last comes the first. Since 8.8.0. */
+  arring: write<(key: Key, size: Int, ...values: Many) => number>(),
+  /** The index arinsert would use next, 0 when `key` is missing, null when there is none left. Since 8.8.0. */
+  arnext: read<(key: Key) => number | null>(),
+  /** Moves the insert cursor: 1, or 0 when `key` is missing. Since 8.8.0. */
+  arseek: write<(key: Key, index: Int) => number>(),
+  /** The last `count` elements up to the insert cursor, with REV the newest first; null in gaps. Since 8.8.0. */
+  arlastitems: read<(key: Key, count: Int, options?: { REV?: Flag }) => Bulk[]>(),
+
+  // ---- Lists ----
+  /** Add elements at the head, each in front of the one before; gives the new length. Since 1.0.0; several 2.4. */
+  lpush: write<(key: Key, ...elements: Many) => number>(),
+  /** lpush only when the list exists; gives the new length, 0 when there is none. Since 2.2.0; several 4.0. */
+  lpushx: write<(key: Key, ...elements: Many) => number>(),
+  /** Add elements at the tail, in their order; gives the new length. Since 1.0.0; several 2.4. */
+  rpush: write<(key: Key, ...elements: Many) => number>(),
+  /** rpush only when the list exists; gives the new length, 0 when there is none. Since 2.2.0; several 4.0. */
+  rpushx: write<(key: Key, ...elements: Many) => number>(),
+  /** Remove and return the first element, or the first `count`; null when there is none. Since 1.0.0; count 6.2. */
+  lpop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[] | null)>(),
+  /** Remove and return the last element, or `count` from there; null when there is none. Since 1.0.0; count 6.2. */
+  rpop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[] | null)>(),
+  /** Up to COUNT (1) elements from one end of the first of `keys` that has any, else null. Since 7.0.0. */
+  lmpop: write<(numkeys: Int, ...from: PopFrom<End>) => [key: string, elements: string[]] | null>(numkeys(1)),
+  /** How many elements; 0 when `key` is missing. Since 1.0.0. */
+  llen: read<(key: Key) => number>(),
+  /** The element at `index`, counted from the tail when negative (-1 is the last); null outside. Since 1.0.0. */
+  lindex: read<(key: Key, index: Int) => Bulk>(),
+  /** The elements from `start` to `stop`, both included; negative counts from the tail. Since 1.0.0. */
+  lrange: read<(key: Key, start: Int, stop: Int) => string[]>(),
+  /** The index of `element`, or null; with COUNT the indexes of that many (0: of all). Since 6.0.6. */
+  lpos: read<
+    | ((key: Key, element: Arg, options: LposOptions & { COUNT: Int }) => number[])
+    | ((key: Key, element: Arg, options?: LposOptions & { COUNT?: No }) => number | null)
+  >(),
+  /** Put `element` next to the first `pivot`; gives the new length, -1 without pivot, 0 without list. Since 2.2.0. */
+  linsert: write<(key: Key, where: "BEFORE" | "AFTER", pivot: Arg, element: Arg) => number>(),
+  /** Replace the element at `index`; an error when there is no such element or no list. Since 1.0.0. */
+  lset: write<(key: Key, index: Int, element: Arg) => "OK">(),
+  /** Remove `count` equal elements, from the tail when negative, all when 0; gives how many. Since 1.0.0. */
+  lrem: write<(key: Key, count: Int, element: Arg) => number>(),
+  /** Keep only the elements from `start` to `stop`; the key goes when none is left. Since 1.0.0. */
+  ltrim: write<(key: Key, start: Int, stop: Int) => "OK">(),
+  /** Move one element from an end of `source` to an end of `destination` and return it, or null. Since 6.2.0. */
+  lmove: write<(source: Key, destination: Key, wherefrom: End, whereto: End) => Bulk>(two),
+  /**
+   * lmove for several: up to COUNT, or EXACTLY so many (null when there are fewer), one by one (OBO) or as they
+   * stand (BULK). Gives them as they then lie in `destination`. Since 8.10.0.
+   */
+  lmovem: write<
+    | ((source: Key, destination: Key, wherefrom: End, whereto: End,
+        howMany: LmovemOptions & { EXACTLY: Int }) => string[] | null)
+    | ((source: Key, destination: Key, wherefrom: End, whereto: End,
+        howMany?: LmovemOptions & { EXACTLY?: No }) => string[])
+  >(two),
+  /** Move the last element of `source` to the head of `destination`, or null. lmove replaces it. Since 1.2.0. */
+  rpoplpush: write<(source: Key, destination: Key) => Bulk>(two),
+  /** lpop from the first of `keys` that has an element, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
+  blpop: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, element: string] | null>(butLast)
+    .blocks(seconds(-1)),
+  /** rpop from the first of `keys` that has an element, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
+  brpop: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, element: string] | null>(butLast)
+    .blocks(seconds(-1)),
+  /** lmpop that waits up to `timeout` seconds (0: for ever), then gives null. Since 7.0.0. */
+  blmpop: write<
+    (timeout: number, numkeys: Int, ...from: PopFrom<End>) => [key: string, elements: string[]] | null
+  >(numkeys(2)).blocks(seconds(1)),
+  /** lmove that waits up to `timeout` seconds (0: for ever), then gives null. Since 6.2.0. */
+  blmove: write<(source: Key, destination: Key, wherefrom: End, whereto: End, timeout: number) => Bulk>(two)
+    .blocks(seconds(5)),
+  /** lmovem that waits up to `timeout` seconds (0: for ever) for enough, then gives null. Since 8.10.0. */
+  blmovem: write<
+    (source: Key, destination: Key, wherefrom: End, whereto: End, timeout: number, howMany?: LmovemOptions) =>
+      string[] | null
+  >(two).blocks(seconds(5)),
+  /** rpoplpush that waits up to `timeout` seconds (0: for ever), then gives null. blmove replaces it. Since 2.2.0. */
+  brpoplpush: write<(source: Key, destination: Key, timeout: number) => Bulk>(two).blocks(seconds(3)),
+
+  // ---- Sets ----
+  /** Add members; gives how many are new. Since 1.0.0; several 2.4. */
+  sadd: write<(key: Key, ...members: Many) => number>(),
+  /** Remove members; gives how many were there. Since 1.0.0; several 2.4. */
+  srem: write<(key: Key, ...members: Many) => number>(),
+  /** Move `member` from one set to the other: 1, or 0 when `source` lacks it. Since 1.0.0. */
+  smove: write<(source: Key, destination: Key, member: Arg) => number>(two),
+  /** Remove and return a random member (null without), or up to `count` as an array. Since 1.0.0; count 3.2. */
+  spop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>(),
+  /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 1.0.0; count 2.6. */
+  srandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>(),
+  /** How many members; 0 when `key` is missing. Since 1.0.0. */
+  scard: read<(key: Key) => number>(),
+  /** 1 when `member` is in the set, else 0. Since 1.0.0. */
+  sismember: read<(key: Key, member: Arg) => number>(),
+  /** sismember for several: a 1 or 0 for each. Since 6.2.0. */
+  smismember: read<(key: Key, ...members: Many) => number[]>(),
+  /** All members, in no order. Walk a large set with sscan instead. Since 1.0.0. */
+  smembers: read<(key: Key) => string[]>(),
+  /** Some members and the cursor of the next call, "0" at the end. A member may come twice. Since 2.8.0. */
+  sscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => [cursor: string, members: string[]]>(),
+  /** The members of the first set that no other has. Since 1.0.0. */
+  sdiff: read<(...keys: Many<Key>) => string[]>(all),
+  /** Put sdiff of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
+  sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all),
+  /** How many members sdiff would give, counting up to LIMIT (0: no limit). Since 8.10.0. */
+  sdiffcard: read<(numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number>(numkeys(1)),
+  /** The members that all sets have; a missing key is an empty set. Since 1.0.0. */
+  sinter: read<(...keys: Many<Key>) => string[]>(all),
+  /** Put sinter of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
+  sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all),
+  /** How many members sinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
+  sintercard: read<(numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number>(numkeys(1)),
+  /** The members that any of the sets has. Since 1.0.0. */
+  sunion: read<(...keys: Many<Key>) => string[]>(all),
+  /** Put sunion of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
+  sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all),
+  /** How many members sunion would give, counting up to LIMIT; an estimate with APPROX. Since 8.10.0. */
+  sunioncard: read<
+    (numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | SunioncardOptions)[]) => number
+  >(numkeys(1)),
+
+  // ---- Sorted sets ----
+  /**
+   * Add members or change their scores; gives how many are new (with CH: changed; with INCR: the new score, or null
+   * when NX, XX, GT or LT forbade it). Since 1.2.0; NX, XX, CH, INCR 3.0.2; GT, LT 6.2.
+   */
+  zadd: write<
+    | ((key: Key, options: ZaddOptions & { INCR: true }, scored: ScoreMember) => number | null)
+    | ((key: Key, options: ZaddOptions & { INCR?: No }, ...scored: Many<ScoreMember>) => number)
+    | ((key: Key, ...scored: Many<ScoreMember>) => number)
+  >().as(number),
+  /** Add `increment` to a member's score (a new one starts at 0); gives the new score. Since 1.2.0. */
+  zincrby: write<(key: Key, increment: Arg, member: Arg) => number>().as(number),
+  /** Remove members; gives how many were there. Since 1.2.0; several 2.4. */
+  zrem: write<(key: Key, ...members: Many) => number>(),
+  /** How many members; 0 when `key` is missing. Since 1.2.0. */
+  zcard: read<(key: Key) => number>(),
+  /** How many members score from `min` to `max`: "(1" excludes 1, "-inf" and "+inf" are open. Since 2.0.0. */
+  zcount: read<(key: Key, min: Arg, max: Arg) => number>(),
+  /** How many members stand from `min` to `max`, as zrangebylex has them. All must have one score. Since 2.8.9. */
+  zlexcount: read<(key: Key, min: Arg, max: Arg) => number>(),
+  /** The score of `member`, or null. Since 1.2.0. */
+  zscore: read<(key: Key, member: Arg) => number | null>().as(number),
+  /** The scores of `members`, null for each that is missing. Since 6.2.0. */
+  zmscore: read<(key: Key, ...members: Many) => (number | null)[]>().as(list(number)),
+  /** The rank of `member`, 0 for the lowest score, or null; WITHSCORE adds the score. Since 2.0.0; WITHSCORE 7.2. */
+  zrank: read<
+    | ((key: Key, member: Arg, options: { WITHSCORE: true }) => [rank: number, score: number] | null)
+    | ((key: Key, member: Arg, options?: { WITHSCORE?: No }) => number | null)
+  >().as(given("WITHSCORE", tuple(same, number))),
+  /** zrank from the other end: 0 for the highest score. Since 2.0.0; WITHSCORE 7.2. */
+  zrevrank: read<
+    | ((key: Key, member: Arg, options: { WITHSCORE: true }) => [rank: number, score: number] | null)
+    | ((key: Key, member: Arg, options?: { WITHSCORE?: No }) => number | null)
+  >().as(given("WITHSCORE", tuple(same, number))),
+  /**
+   * Members by rank, score (BYSCORE) or name (BYLEX), and with WITHSCORES their scores; REV also swaps the two
+   * bounds. LIMIT is [offset, count]. Since 1.2.0; BYSCORE, BYLEX, REV, LIMIT 6.2.
+   */
+  zrange: read<
+    | ((key: Key, start: Arg, stop: Arg, options: ZrangeOptions & { WITHSCORES: true }) => Scored[])
+    | ((key: Key, start: Arg, stop: Arg, options?: ZrangeOptions & { WITHSCORES?: No }) => string[])
+  >().as(given("WITHSCORES", scored)),
+  /** Put that zrange of `src` into `dst`, replacing it; gives how many members it now has. Since 6.2.0. */
+  zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangestoreOptions) => number>(two),
+  /** Members that score from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
+  zrangebyscore: read<
+    | ((key: Key, min: Arg, max: Arg, options: ZrangebyscoreOptions & { WITHSCORES: true }) => Scored[])
+    | ((key: Key, min: Arg, max: Arg, options?: ZrangebyscoreOptions & { WITHSCORES?: No }) => string[])
+  >().as(given("WITHSCORES", scored)),
+  /** Members by name from `min` to `max`: "[a" includes, "(a" excludes, "-" and "+" are open. Since 2.8.9. */
+  zrangebylex: read<(key: Key, min: Arg, max: Arg, options?: ZrangebylexOptions) => string[]>(),
+  /** zrange from the highest score down. zrange with REV replaces it. Since 1.2.0. */
+  zrevrange: read<
+    | ((key: Key, start: Int, stop: Int, options: { WITHSCORES: true }) => Scored[])
+    | ((key: Key, start: Int, stop: Int, options?: { WITHSCORES?: No }) => string[])
+  >().as(given("WITHSCORES", scored)),
+  /** zrangebyscore from the highest down, `max` first. zrange with REV and BYSCORE replaces it. Since 2.2.0. */
+  zrevrangebyscore: read<
+    | ((key: Key, max: Arg, min: Arg, options: ZrangebyscoreOptions & { WITHSCORES: true }) => Scored[])
+    | ((key: Key, max: Arg, min: Arg, options?: ZrangebyscoreOptions & { WITHSCORES?: No }) => string[])
+  >().as(given("WITHSCORES", scored)),
+  /** zrangebylex backwards, `max` first. zrange with REV and BYLEX replaces it. Since 2.8.9. */
+  zrevrangebylex: read<(key: Key, max: Arg, min: Arg, options?: ZrangebylexOptions) => string[]>(),
+  /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 6.2.0. */
+  zrandmember: read<
+    | ((key: Key, count: Int, options: { WITHSCORES: true }) => Scored[])
+    | ((key: Key, count: Int, options?: { WITHSCORES?: No }) => string[])
+    | ((key: Key) => Bulk)
+  >().as(given("WITHSCORES", scored)),
+  /** Some members with their scores, and the cursor of the next call, "0" at the end. Since 2.8.0. */
+  zscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => [cursor: string, members: Scored[]]>()
+    .as(tuple(same, scored)),
+  /** Remove the members that score from `min` to `max`; gives how many. Since 1.2.0. */
+  zremrangebyscore: write<(key: Key, min: Arg, max: Arg) => number>(),
+  /** Remove the members from rank `start` to `stop`, -1 being the highest; gives how many. Since 2.0.0. */
+  zremrangebyrank: write<(key: Key, start: Int, stop: Int) => number>(),
+  /** Remove the members that zrangebylex would give; gives how many. Since 2.8.9. */
+  zremrangebylex: write<(key: Key, min: Arg, max: Arg) => number>(),
+  /** Remove and return the member with the lowest score (null without), or the `count` lowest. Since 5.0.0. */
+  zpopmin: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().as(popped),
+  /** Remove and return the member with the highest score (null without), or the `count` highest. Since 5.0.0. */
+  zpopmax: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().as(popped),
+  /** Up to COUNT (1) lowest or highest of the first of `keys` that has any, else null. Since 7.0.0. */
+  zmpop: write<(numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => ZpoppedFrom | null>(numkeys(1))
+    .as(tuple(same, list(tuple(same, number)))),
+  /** zpopmin from the first of `keys` that has a member, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
+  bzpopmin: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, ...Scored] | null>(butLast)
+    .as(tuple(same, same, number))
+    .blocks(seconds(-1)),
+  /** zpopmax from the first of `keys` that has a member, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
+  bzpopmax: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, ...Scored] | null>(butLast)
+    .as(tuple(same, same, number))
+    .blocks(seconds(-1)),
+  /** zmpop that waits up to `timeout` seconds (0: for ever), then gives null. Since 7.0.0. */
+  bzmpop: write<(timeout: number, numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => ZpoppedFrom | null>(numkeys(2))
+    .as(tuple(same, list(tuple(same, number))))
+    .blocks(seconds(1)),
+  /** The members of the first sorted set that no other has. Since 6.2.0. */
+  zdiff: read<
+    | ((numkeys: Int, ...args: [...keys: Many<Key>, options: { WITHSCORES: true }]) => Scored[])
+    | ((numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | { WITHSCORES?: No })[]) => string[])
+  >(numkeys(1)).as(given("WITHSCORES", scored)),
+  /** Put zdiff of the keys into `destination`, replacing it; gives how many members it now has. Since 6.2.0. */
+  zdiffstore: write<(destination: Key, numkeys: Int, ...keys: Many<Key>) => number>(storeNumkeys),
+  /** The members that all have, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
+  zinter: read<
+    | ((numkeys: Int, ...args: [...keys: Many<Key>, options: ZunionOptions & { WITHSCORES: true }]) => Scored[])
+    | ((numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionOptions & { WITHSCORES?: No })[]) => string[])
+  >(numkeys(1)).as(given("WITHSCORES", scored)),
+  /** Put zinter of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
+  zinterstore: write<
+    (destination: Key, numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionstoreOptions)[]) => number
+  >(storeNumkeys),
+  /** How many members zinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
+  zintercard: read<(numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number>(numkeys(1)),
+  /** The members that any has, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
+  zunion: read<
+    | ((numkeys: Int, ...args: [...keys: Many<Key>, options: ZunionOptions & { WITHSCORES: true }]) => Scored[])
+    | ((numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionOptions & { WITHSCORES?: No })[]) => string[])
+  >(numkeys(1)).as(given("WITHSCORES", scored)),
+  /** Put zunion of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
+  zunionstore: write<
+    (destination: Key, numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionstoreOptions)[]) => number
+  >(storeNumkeys),
+
+  // ---- Streams ----
+  /**
+   * Append an entry, its id "*" or greater than the last; gives the id, null with NOMKSTREAM when there is no stream.
+   * Since 5.0.0; NOMKSTREAM, MINID, LIMIT 6.2; KEEPREF, DELREF, ACKED 8.2; IDMP, IDMPAUTO (no duplicates) 8.6.
+   */
+  xadd: write<
+    | ((key: Key, options: XaddOptions & { NOMKSTREAM: true }, id: Arg, ...fields: Pairs[]) => Bulk)
+    | ((key: Key, options: XaddOptions & { NOMKSTREAM?: No }, id: Arg, ...fields: Pairs[]) => string)
+    | ((key: Key, id: Arg, ...fields: Pairs[]) => string)
+  >(),
+  /**
+   * Drop the oldest entries until MAXLEN are left or the first is MINID; gives how many. Since 5.0.0; MINID, LIMIT
+   * 6.2; KEEPREF, DELREF, ACKED 8.2.
+   */
+  xtrim: write<(key: Key, options: XtrimOptions) => number>(),
+  /** Delete entries; gives how many were there. Since 5.0.0. */
+  xdel: write<(key: Key, ...ids: Many) => number>(),
+  /** Delete entries and maybe what groups refer to them; 1 for each, -1 not there, 2 kept (ACKED). Since 8.2.0. */
+  xdelex: write<(key: Key, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
+  /** How many entries; 0 when `key` is missing. Since 5.0.0. */
+  xlen: read<(key: Key) => number>(),
+  /** Entries from `start` to `end`: "-" and "+" are the ends, "(id" excludes. Since 5.0.0; "(" 6.2. */
+  xrange: read<(key: Key, start: Arg, end: Arg, options?: CountOptions) => Entry[]>().as(entries),
+  /** xrange from the newest down, `end` first. Since 5.0.0; "(" 6.2. */
+  xrevrange: read<(key: Key, end: Arg, start: Arg, options?: CountOptions) => Entry[]>().as(entries),
+  /**
+   * Entries after the given ids, by stream; null when there are none, or none came within BLOCK milliseconds
+   * (0: for ever). As id "$" means from now on, "+" the last entry (7.4). Since 5.0.0; MAXCOUNT, MAXSIZE 8.10.
+   */
+  xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0))
+    .as(mapOf(entries))
+    .blocks(option("BLOCK")),
+  /**
+   * xread as a consumer of a group: ">" gives what nobody got yet, an id this consumer's pending entries (fields null
+   * when the entry is deleted). With CLAIM also idle ones, with idle time and deliveries. Since 5.0.0; CLAIM 8.4.
+   */
+  xreadgroup: write<
+    | ((options: XreadgroupOptions & Undelivered & { CLAIM: Int }) => Record<string, ClaimedEntry[]> | null)
+    | ((options: XreadgroupOptions & { CLAIM?: No }) => Record<string, PendingEntry[]> | null)
+  >(streams(3)).as(mapOf(list(tuple(same, map, number, number)))).blocks(option("BLOCK")),
+  /** Take entries off the group's pending list; gives how many were on it. Since 5.0.0. */
+  xack: write<(key: Key, group: Arg, ...ids: Many) => number>(),
+  /** xack and xdelex in one; 1 for each, -1 not there, 2 acknowledged but not deleted (ACKED). Since 8.2.0. */
+  xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
+  /** Hand pending entries back to the group; gives how many. FATAL puts their deliveries at 2^63 - 1. Since 8.8.0. */
+  xnack: write<(key: Key, group: Arg, mode: "SILENT" | "FAIL" | "FATAL", options: XnackOptions) => number>(),
+  /**
+   * What a group has pending: the total, first and last id, and each consumer's share; with a range the entries, at
+   * most `count`, idle in milliseconds. Since 5.0.0; IDLE and "(" 6.2.
+   */
+  xpending: read<
+    | ((key: Key, group: Arg) => XpendingSummary)
+    | ((key: Key, group: Arg, start: Arg, end: Arg, count: Int, consumer?: Arg) => XpendingEntry[])
+    | ((key: Key, group: Arg, options: { IDLE: Int }, start: Arg, end: Arg, count: Int, consumer?: Arg) =>
+        XpendingEntry[])
+  >().as(upTo(2, tuple(same, same, same, list(tuple(same, number))))),
+  /** Make `consumer` own entries idle for `minIdleTime` ms; gives those it got, with JUSTID their ids. Since 5.0.0. */
+  xclaim: write<
+    | ((key: Key, group: Arg, consumer: Arg, minIdleTime: Int,
+        ...args: [...ids: Many, options: XclaimOptions & { JUSTID: true }]) => string[])
+    | ((key: Key, group: Arg, consumer: Arg, minIdleTime: Int,
+        ...idsAndOptions: (Arg | readonly Arg[] | XclaimOptions & { JUSTID?: No })[]) => Entry[])
+  >().as(given("JUSTID", same, entries)),
+  /** xclaim for whatever is idle from `start` on; "0-0" comes as next at the end. Since 6.2.0; deleted ids 7.0. */
+  xautoclaim: write<
+    | ((key: Key, group: Arg, consumer: Arg, minIdleTime: Int, start: Arg,
+        options: CountOptions & { JUSTID: true }) => [next: string, ids: string[], deleted: string[]])
+    | ((key: Key, group: Arg, consumer: Arg, minIdleTime: Int, start: Arg,
+        options?: CountOptions & { JUSTID?: No }) => [next: string, entries: Entry[], deleted: string[]])
+  >().as(given("JUSTID", same, tuple(same, entries, same))),
+  /** Make a group that starts behind `id` ("0" all, "$" only new); BUSYGROUP when it exists. Since 5.0.0. */
+  xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: XgroupCreateOptions) => "OK">(),
+  /** Make the group start behind another id. Since 5.0.0; ENTRIESREAD 7.0. */
+  xgroupSetid: write<(key: Key, group: Arg, id: Arg, options?: { ENTRIESREAD?: Int }) => "OK">(),
+  /** Remove a group with all it has pending: 1, or 0 when there was none. Since 5.0.0. */
+  xgroupDestroy: write<(key: Key, group: Arg) => number>(),
+  /** Add a consumer: 1, or 0 when it exists. Since 6.2.0. */
+  xgroupCreateconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
+  /** Remove a consumer; gives how many pending entries went with it. Since 5.0.0. */
+  xgroupDelconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
+  /** The lines of its help. Since 5.0.0. */
+  xgroupHelp: other<() => Line[]>(),
+  /**
+   * Length, ids and first and last entry; with FULL all entries, groups and pending lists, up to COUNT (10; 0: all).
+   * An error when `key` is missing. Since 5.0.0; FULL 6.0.
+   */
+  xinfoStream: read<
+    | ((key: Key, options: { FULL: true; COUNT?: Int }) => XinfoStreamFull)
+    | ((key: Key) => XinfoStream)
+  >().as(given("FULL", streamInFull, fields({ "first-entry": tuple(same, map), "last-entry": tuple(same, map) }))),
+  /** The groups of a stream; lag is null when the server cannot tell. Since 5.0.0; entries-read and lag 7.0. */
+  xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(list(map)),
+  /** The consumers of a group; idle and inactive in milliseconds. Since 5.0.0; inactive 7.2. */
+  xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(list(map)),
+  /** The lines of its help. Since 5.0.0. */
+  xinfoHelp: other<() => Line[]>(),
+  /** Set the last id, and the two counters with it. Internal, for replication. Since 5.0.0; options 7.0. */
+  xsetid: write<(key: Key, lastId: Arg, options?: XsetidOptions) => "OK">(),
+  /** How long (seconds) and how many ids per producer IDMP remembers; forgets those it had. Since 8.6.0. */
+  xcfgset: write<(key: Key, options: XcfgsetOptions) => "OK">(),
+  /** Note the producer and id behind an entry. Internal, for the append-only file. Since 8.6.2. */
+  xidmprecord: write<(key: Key, pid: Arg, iid: Arg, streamId: Arg) => "OK">(),
+
+  // ---- Vector sets ----
+  /** Add an element or replace its vector: 1 when it is new, else 0. REDUCE stands before the vector. Since 8.0.0. */
+  vadd: write<(key: Key, vector: Vector & { REDUCE?: Int }, element: Arg, options?: VaddOptions) => number>().as(flag),
+  /** Remove an element: 1, or 0 when it was not there. Since 8.0.0. */
+  vrem: write<(key: Key, element: Arg) => number>().as(flag),
+  /** How many elements; 0 when `key` is missing. Since 8.0.0. */
+  vcard: read<(key: Key) => number>(),
+  /** The dimension of the vectors, after REDUCE; an error when `key` is missing. Since 8.0.0. */
+  vdim: read<(key: Key) => number>(),
+  /** 1 when `element` is in the set, else 0. Since 8.2.0. */
+  vismember: read<(key: Key, element: Arg) => number>().as(flag),
+  /** An element's vector, about as added, or null; with RAW as it is stored (ask with charset null). Since 8.0.0. */
+  vemb: read<
+    | ((key: Key, element: Arg, options: { RAW: true }) => VembRaw | null)
+    | ((key: Key, element: Arg, options?: { RAW?: No }) => number[] | null)
+  >().as(given("RAW", tuple(same, same, number, number), list(number))),
+  /** An element's attributes, a JSON text, or null. Since 8.0.0. */
+  vgetattr: read<(key: Key, element: Arg) => Bulk>(),
+  /** Set an element's attributes, "" to remove them: 1, or 0 when there is no such element. Since 8.0.0. */
+  vsetattr: write<(key: Key, element: Arg, json: Arg) => number>().as(flag),
+  /** A random element or null; up to `count` different ones, -3 for 3 that may repeat. Since 8.0.0. */
+  vrandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>(),
+  /** Elements by name from `start` to `end`: "[a" includes, "(a" excludes, "-" and "+" are open. Since 8.4.0. */
+  vrange: read<(key: Key, start: Arg, end: Arg, count?: Int) => string[]>(),
+  /** The elements most like a vector or an element, best first; scores from 1 (same) to 0 (opposite). Since 8.0.0. */
+  vsim: read<
+    | ((key: Key, query: VsimQuery, options: VsimOptions & { WITHSCORES: true; WITHATTRIBS: true }) =>
+        [element: string, score: number, attributes: Bulk][])
+    | ((key: Key, query: VsimQuery, options: VsimOptions & { WITHATTRIBS: true; WITHSCORES?: No }) =>
+        [element: string, attributes: Bulk][])
+    | ((key: Key, query: VsimQuery, options: VsimOptions & { WITHSCORES: true; WITHATTRIBS?: No }) => Scored[])
+    | ((key: Key, query: VsimQuery, options?: VsimOptions & { WITHSCORES?: No; WITHATTRIBS?: No }) => string[])
+  >().as(similar).inOrder(),
+  /** An element's neighbours, layer by layer from the top, or null. Since 8.0.0. */
+  vlinks: read<
+    | ((key: Key, element: Arg, options: { WITHSCORES: true }) => Scored[][] | null)
+    | ((key: Key, element: Arg, options?: { WITHSCORES?: No }) => string[][] | null)
+  >().as(given("WITHSCORES", list(records(same, number)))).inOrder(),
+  /** Dimension, size, quantization and graph of a vector set, or null. Since 8.0.0. */
+  vinfo: read<(key: Key) => Vinfo | null>().as(map),
+
+  // ---- Scripting ----
+  /** Run a Lua script: `numkeys` keys, then other arguments; gives what it returns, as it comes. Since 2.6.0. */
+  eval: other<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  /** eval of a script that may only read, so replicas take it. Since 7.0.0. */
+  eval_ro: read<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  /** eval by the SHA-1 digest of a cached script; NOSCRIPT when the server does not know it. Since 2.6.0. */
+  evalsha: other<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  /** evalsha of a script that may only read. Since 7.0.0. */
+  evalsha_ro: read<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  /** Call a function of a loaded library: `numkeys` keys, then arguments; gives what it returns. Since 7.0.0. */
+  fcall: other<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  /** fcall of a function flagged no-writes; an error for any other. Since 7.0.0. */
+  fcall_ro: read<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  /** Delete a library and its functions; an error when there is none of that name. Since 7.0.0. */
+  functionDelete: write<(library: Arg) => "OK">(none),
+  /** All libraries as one binary payload for functionRestore: read it with charset null. Since 7.0.0. */
+  functionDump: other<() => string>(),
+  /** Delete all libraries. Since 7.0.0. */
+  functionFlush: write<(options?: FlushOptions) => "OK">(none),
+  /** Lines of help on FUNCTION. Since 7.0.0. */
+  functionHelp: other<() => Line[]>(),
+  /** Stop the function that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 7.0.0. */
+  functionKill: other<() => "OK">(),
+  /** The libraries, or those whose name matches LIBRARYNAME, and with WITHCODE their source. Since 7.0.0. */
+  functionList: other<
+    | ((options: FunctionListOptions & { WITHCODE: true }) => (FunctionLibrary & { library_code: string })[])
+    | ((options?: FunctionListOptions & { WITHCODE?: No }) => FunctionLibrary[])
+  >().as(list(fields({ functions: list(map) }))),
+  /** Load a library; gives its name. An error when it exists, unless REPLACE, which stands first. Since 7.0.0. */
+  functionLoad: write<(...args: [code: Arg] | [options: { REPLACE?: Flag }, code: Arg]) => string>(none),
+  /** Load libraries from functionDump's bytes: APPEND (the default) fails on a name already taken. Since 7.0.0. */
+  functionRestore: write<(payload: Arg, options?: FunctionRestoreOptions) => "OK">(none),
+  /** The function that is running, or null, and for each engine how much is loaded. Since 7.0.0. */
+  functionStats: other<() => FunctionStats>().as(fields({ running_script: map, engines: mapOf(map) })),
+  /** Debugging mode of this connection's next eval. Since 3.2.0. */
+  scriptDebug: session<(mode: "YES" | "SYNC" | "NO") => "OK">("redis-cli --ldb"),
+  /** For each digest 1 when that script is cached, else 0. Since 2.6.0. */
+  scriptExists: other<(...sha1s: Many) => number[]>(),
+  /** Empty the script cache. Since 2.6.0; ASYNC and SYNC 6.2. */
+  scriptFlush: other<(options?: FlushOptions) => "OK">(),
+  /** Lines of help on SCRIPT. Since 5.0.0. */
+  scriptHelp: other<() => Line[]>(),
+  /** Stop the script that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 2.6.0. */
+  scriptKill: other<() => "OK">(),
+  /** Cache a script without running it; gives its SHA-1 digest in hex. Since 2.6.0. */
+  scriptLoad: other<(script: Arg) => string>(),
+  /** Source of a cached script; NOSCRIPT when it is not cached. Valkey 8.0. */
+  scriptShow: other<(sha1: Arg) => string>(),
+
+  // ---- Publish and subscribe ----
+  /** Send a message to a channel; gives how many clients of this server received it. Since 2.0.0. */
+  publish: other<(channel: Arg, message: Arg) => number>(),
+  /** Send a message to a shard channel, on the node of its slot; gives how many received it. Since 7.0.0. */
+  spublish: other<(shardchannel: Key, message: Arg) => number>(one),
+  /** Channels with at least one subscriber, or those of them that match the glob pattern. Since 2.8.0. */
+  pubsubChannels: other<(pattern?: Arg) => string[]>(),
+  /** Lines of help on PUBSUB. Since 6.2.0. */
+  pubsubHelp: other<() => Line[]>(),
+  /** How many different patterns are subscribed to. Since 2.8.0. */
+  pubsubNumpat: other<() => number>(),
+  /** Number of subscribers of each channel, not counting patterns. Since 2.8.0. */
+  pubsubNumsub: other<(...channels: Many) => Record<string, number>>().as(map),
+  /** Shard channels with at least one subscriber, or those that match the glob pattern. Since 7.0.0. */
+  pubsubShardchannels: other<(pattern?: Arg) => string[]>(),
+  /** Number of subscribers of each shard channel. Since 7.0.0. */
+  pubsubShardnumsub: other<(...shardchannels: Many) => Record<string, number>>().as(map),
+  /** Listen to channels: one confirmation for each. Since 2.0.0. */
+  subscribe: session<(...channels: Many) => Subscription>("subscribe()"),
+  /** Listen to all channels that match the glob patterns. Since 2.0.0. */
+  psubscribe: session<(...patterns: Many) => Subscription>("psubscribe()"),
+  /** Listen to shard channels, all of one slot. Since 7.0.0. */
+  ssubscribe: session<(...shardchannels: Many<Key>) => Subscription>("ssubscribe()", all),
+  /** Stop listening to these channels, or to all. Since 2.0.0. */
+  unsubscribe: session<(...channels: Many) => Subscription>("the subscription's own end"),
+  /** Stop listening to these patterns, or to all. Since 2.0.0. */
+  punsubscribe: session<(...patterns: Many) => Subscription>("the subscription's own end"),
+  /** Stop listening to these shard channels, or to all. Since 7.0.0. */
+  sunsubscribe: session<(...shardchannels: Many<Key>) => Subscription>("the subscription's own end", all),
+
+  // ---- Transactions ----
+  /** Begin a transaction: from here on commands are queued. Since 1.2.0. */
+  multi: session<() => "OK">("multi()"),
+  /** Run what is queued; gives all replies, or null when a watched key has changed. Since 1.2.0. */
+  exec: session<() => unknown[] | null>("multi()"),
+  /** Drop what is queued, and all watches. Since 2.0.0. */
+  discard: session<() => "OK">("multi()"),
+  /** Let the next transaction fail if one of these keys changes before. Since 2.2.0. */
+  watch: session<(...keys: Many<Key>) => "OK">("watch()", all),
+  /** Forget all watched keys. Since 2.2.0. */
+  unwatch: session<() => "OK">("watch()"),
+
+  // ---- Connection ----
+  /** Log in, as the default user when no name is given. Since 1.0.0; username 6.0. */
+  auth: session<((password: Arg) => "OK") | ((username: Arg, password: Arg) => "OK")>("the password option"),
+  /** With OPTIN or OPTOUT tracking: whether the next command's keys are tracked. Since 6.0.0. */
+  clientCaching: session<(mode: "YES" | "NO") => "OK">("the client-side cache"),
+  /** Tell the server what this client can handle, such as redirect. Valkey 8.0. */
+  clientCapa: session<(...capabilities: Many) => "OK">("nothing: the driver says what it can do"),
+  /** The name of the connection that happens to answer, or null. Since 2.6.9. */
+  clientGetname: other<() => Bulk>(),
+  /** Id of the client that gets this connection's invalidations: 0 for itself, -1 when not tracking. Since 6.0.0. */
+  clientGetredir: other<() => number>(),
+  /** Lines of help on CLIENT. Since 5.0.0. */
+  clientHelp: other<() => Line[]>(),
+  /** The server's id of the connection that happens to answer; ids only grow. Since 5.0.0. */
+  clientId: other<() => number>(),
+  /** Make this connection an import source, which sees expired keys. Valkey 8.1. */
+  clientImportSource: session<(state: "ON" | "OFF") => "OK">("a connection of your own"),
+  /** clientList's line about the connection that happens to answer. Since 6.2.0. */
+  clientInfo: other<() => string>(),
+  /**
+   * Close the client at ip:port (an error when there is none), or all that pass every filter; then gives how many.
+   * Since 2.4.0; filters 2.8.12, LADDR 6.2, MAXAGE (in seconds) 7.4; the rest Valkey.
+   */
+  clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>(),
+  /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
+  clientList: other<(filters?: ClientFilters) => string>(),
+  /** Spare this connection when client memory is evicted. Since 7.0.0. */
+  clientNoEvict: session<(state: "ON" | "OFF") => "OK">("a connection of your own"),
+  /** Do not count this connection's reads as use of the keys. Since 7.2.0. */
+  clientNoTouch: session<(state: "ON" | "OFF") => "OK">("a connection of your own"),
+  /** Hold back all clients' commands (with WRITE only writes) for `timeout` milliseconds. Since 3.0.0; WRITE 6.2. */
+  clientPause: other<(timeout: Int, options?: ClientPauseOptions) => "OK">(),
+  /** Turn replies off, which leaves nothing to wait for. Since 3.2.0. */
+  clientReply: session<(mode: "ON" | "OFF" | "SKIP") => "OK">("nothing: a command without its reply cannot be trusted"),
+  /** Name the client library or its version for clientList. Since 7.2.0. */
+  clientSetinfo: session<(attribute: "LIB-NAME" | "LIB-VER", value: Arg) => "OK">("nothing: the driver does it"),
+  /** Name this connection. Since 2.6.9. */
+  clientSetname: session<(name: Arg) => "OK">("the name option"),
+  /** Turn on invalidation messages; one options object for each PREFIX. Since 6.0.0. */
+  clientTracking: session<(state: "ON" | "OFF", ...options: ClientTrackingOptions[]) => "OK">("the client-side cache"),
+  /** Whether and how the connection that answers is tracked; redirect is -1 when it is not. Since 6.2.0. */
+  clientTrackinginfo: other<() => TrackingInfo>().as(map),
+  /** Wake a blocked client: as if its time were up, or with an error; 0 when it was not blocked. Since 5.0.0. */
+  clientUnblock: other<(id: Int, options?: ClientUnblockOptions) => number>(),
+  /** Take back clientPause. Since 6.2.0. */
+  clientUnpause: other<() => "OK">(),
+  /** Gives the message back. Since 1.0.0. */
+  echo: other<(message: Arg) => string>(),
+  /** Change the protocol, log in, name the connection; describes the server. NOPROTO when unknown. Since 6.0.0. */
+  hello: session<(protover?: 2 | 3, options?: HelloOptions) => Hello>("the protocol option").as(
+    fields({ modules: list(map) }),
+  ),
+  /** Gives PONG, or the message back. Since 1.0.0; message 2.8. */
+  ping: other<(() => "PONG") | ((message: Arg) => string)>(),
+  /** Ask the server to close the connection. Since 1.0.0; deprecated 7.2. */
+  quit: session<() => "OK">("disconnect()"),
+  /** Make the connection as good as new: RESP2, database 0, logged out. Since 6.2.0. */
+  reset: session<() => "RESET">("disconnect()"),
+  /** Change the database of this connection. Since 1.0.0. */
+  select: session<(index: Int) => "OK">("the dbid option"),
+
+  // ---- Server ----
+  /** The categories of commands, or the commands in one; an error when it is unknown. Since 6.0.0. */
+  aclCat: other<(category?: Arg) => string[]>(),
+  /** Delete users and close their connections; gives how many there were. Since 6.0.0. */
+  aclDeluser: other<(...usernames: Many) => number>(),
+  /** Whether the user might run the command: OK, or the reason why not. Since 7.0.0. */
+  aclDryrun: other<(username: Arg, command: Arg, ...args: Many) => "OK" | (string & {})>(),
+  /** A random password in hex, of 256 or `bits` bits. Since 6.0.0. */
+  aclGenpass: other<(bits?: Int) => string>(),
+  /** The rules of a user, or null when there is none of that name. Since 6.0.0; in this form 7.0. */
+  aclGetuser: other<(username: Arg) => AclUser | null>().as(fields({ selectors: list(map) })),
+  /** Lines of help on ACL. Since 6.0.0. */
+  aclHelp: other<() => Line[]>(),
+  /** All users, each a line of the ACL file. Since 6.0.0. */
+  aclList: other<() => string[]>(),
+  /** Read the ACL file again: all of it, or with an error nothing. Since 6.0.0. */
+  aclLoad: other<() => "OK">(),
+  /** What was refused of late, newest first, 10 or `count` entries; or clear the log. Since 6.0.0; entry-id 7.2. */
+  aclLog: other<((reset: "RESET") => "OK") | ((count?: Int) => AclLogEntry[])>().as(
+    list(fields({ "age-seconds": number })),
+  ),
+  /** Write the users to the ACL file. Since 6.0.0. */
+  aclSave: other<() => "OK">(),
+  /** Create a user or change its rules; an error in one rule changes nothing. Since 6.0.0; selectors 7.0. */
+  aclSetuser: other<(username: Arg, ...rules: Many) => "OK">(),
+  /** Names of all users. Since 6.0.0. */
+  aclUsers: other<() => string[]>(),
+  /** Name of the user that this connection is logged in as. Since 6.0.0. */
+  aclWhoami: other<() => string>(),
+  /** Give up the backup that is not yet sealed. Since 8.10.0. */
+  backupAbort: other<() => "OK">(),
+  /** Remove the files of the sealed backup. Since 8.10.0. */
+  backupCleanup: other<() => "OK">(),
+  /** Lines of help on BACKUP. Since 8.10.0. */
+  backupHelp: other<() => Line[]>(),
+  /** Paths of the backup's files that will not change any more. Since 8.10.0. */
+  backupList: other<() => string[]>(),
+  /** Freeze the backup: its files are complete. Since 8.10.0. */
+  backupSeal: other<() => "OK">(),
+  /** Begin a backup into the directory `backupdirname`, which must be empty. Since 8.10.0. */
+  backupStart: other<() => "OK">(),
+  /** State of the backup; times are Unix seconds, 0 for not yet. Since 8.10.0. */
+  backupStatus: other<() => BackupStatus>().as(fields({ start_time: number, end_time: number })),
+  /** Begin to rewrite the append-only file in the background. Since 1.0.0. */
+  bgrewriteaof: other<() => `Background ${string}`>(),
+  /** Begin to save in the background; an error when busy. Since 1.0.0; SCHEDULE 3.2.2; CANCEL Valkey 8.1. */
+  bgsave: other<(options?: BgsaveOptions) => `Background ${string}` | `Scheduled ${string}`>(),
+  /** Everything about all commands: arity, flags, keys, subcommands. Since 2.8.13. */
+  command: other<() => CommandInfo[]>().as(list(commandInfo)),
+  /** How many commands the server has. Since 2.8.13. */
+  commandCount: other<() => number>(),
+  /** Documentation of these commands, or of all; leaves out what is unknown. Since 7.0.0. */
+  commandDocs: other<(...names: Many) => Record<string, CommandDocs>>().as(mapOf(commandDocs)),
+  /** The keys of a whole command, as the server finds them; an error when it has none. Since 2.8.13. */
+  commandGetkeys: other<(command: Arg, ...args: Many) => string[]>(),
+  /** The keys of a whole command, each with how it is used: RO, RW, access, update … Since 7.0.0. */
+  commandGetkeysandflags: other<(command: Arg, ...args: Many) => [key: string, flags: Line[]][]>(),
+  /** Lines of help on COMMAND. Since 5.0.0. */
+  commandHelp: other<() => Line[]>(),
+  /** Everything about these commands, null for one that is unknown; about all when none is named. Since 2.8.13. */
+  commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().as(list(commandInfo)),
+  /** Names of all commands, or of one module, one ACL category or a glob pattern. Since 7.0.0. */
+  commandList: other<(options?: CommandListOptions) => string[]>(),
+  /** Up to `count` (-1: all) of the commands that were slow, or large to send or to answer. Valkey 8.1. */
+  commandlogGet: other<(count: Int, type: CommandlogType) => LogEntry[]>(),
+  /** Lines of help on COMMANDLOG. Valkey 8.1. */
+  commandlogHelp: other<() => Line[]>(),
+  /** How many entries that log holds. Valkey 8.1. */
+  commandlogLen: other<(type: CommandlogType) => number>(),
+  /** Clear that log. Valkey 8.1. */
+  commandlogReset: other<(type: CommandlogType) => "OK">(),
+  /** Configuration parameters that match the glob patterns; none does: an empty object. Since 2.0.0; several 7.0. */
+  configGet: other<(...patterns: Many) => Fields>().as(map),
+  /** Lines of help on CONFIG. Since 5.0.0. */
+  configHelp: other<() => Line[]>(),
+  /** Set the counters of info to zero. Since 2.0.0. */
+  configResetstat: other<() => "OK">(),
+  /** Write the present configuration to the file the server was started with. Since 2.8.0. */
+  configRewrite: other<() => "OK">(),
+  /** Change configuration parameters, all or with an error none. Since 2.0.0; several 7.0. */
+  configSet: other<(...parameters: Pairs[]) => "OK">(),
+  /** How many keys the database has. Since 1.0.0. */
+  dbsize: read<() => number>(none),
+  /** For those who test the server: what it does and gives depends on the subcommand and may harm. Since 1.0.0. */
+  debug: other<(subcommand: Arg, ...args: Many) => unknown>(),
+  /** Begin to hand over to a replica; OK says begun, not done. Since 6.2.0. */
+  failover: other<(options?: FailoverOptions) => "OK">(),
+  /** Delete all keys of all databases. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
+  flushall: write<(options?: FlushOptions) => "OK">(none),
+  /** Delete all keys of the database. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
+  flushdb: write<(options?: FlushOptions) => "OK">(none),
+  /** What was found since hotkeysStart, as one report in an array; null when never started. Since 8.6.0. */
+  hotkeysGet: other<() => [HotkeysReport] | null>().as(
+    list(fields({ "by-cpu-time-us": couples, "by-net-bytes": couples })),
+  ),
+  /** Lines of help on HOTKEYS. Since 8.6.1. */
+  hotkeysHelp: other<() => Line[]>(),
+  /** Free what hotkeysStart collected; an error while it still collects. Since 8.6.0. */
+  hotkeysReset: other<() => "OK">(),
+  /** Begin to look for the keys that cost most. DURATION in seconds; one command in SAMPLE counts. Since 8.6.0. */
+  hotkeysStart: other<(options: HotkeysStartOptions) => "OK">(),
+  /** Stop collecting and keep the report; null when nothing was being collected. Since 8.6.0. */
+  hotkeysStop: other<() => "OK" | null>(),
+  /** Text about the server, name:value in lines under # headings; all or some sections. Since 1.0.0; several 7.0. */
+  info: other<(...sections: Many) => string>(),
+  /** When the last save succeeded, in Unix seconds. Since 1.0.0. */
+  lastsave: other<() => number>(),
+  /** What the server makes of its latency events, in prose. Since 2.8.13. */
+  latencyDoctor: other<() => string>(),
+  /** An event's latency drawn in text; an error when it has no samples. Since 2.8.13. */
+  latencyGraph: other<(event: Arg) => string>(),
+  /** Lines of help on LATENCY. Since 2.8.13. */
+  latencyHelp: other<() => Line[]>(),
+  /** For these commands, or all: calls, and how many took up to so many microseconds. Since 7.0.0. */
+  latencyHistogram: other<(...commands: Many) => Record<string, LatencyHistogram>>().as(
+    mapOf(fields({ histogram_usec: map })),
+  ),
+  /** The up to 160 latest samples of an event: Unix seconds and milliseconds. Since 2.8.13. */
+  latencyHistory: other<(event: Arg) => [time: number, latency: number][]>(),
+  /** For each event: when it last happened in Unix seconds, its latest and longest in milliseconds. Since 2.8.13. */
+  latencyLatest: other<() => [event: string, time: number, latest: number, max: number][]>(),
+  /** Forget these events, or all; gives how many there were. Since 2.8.13. */
+  latencyReset: other<(...events: Many) => number>(),
+  /** A picture in text and the server's version. Since 5.0.0. */
+  lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none),
+  /** What the server makes of its memory, in prose. Since 4.0.0. */
+  memoryDoctor: other<() => string>(),
+  /** Lines of help on MEMORY. Since 4.0.0. */
+  memoryHelp: other<() => Line[]>(),
+  /** The allocator's own statistics, as text. Since 4.0.0. */
+  memoryMallocStats: other<() => string>(),
+  /** Ask the allocator to give memory back to the system. Since 4.0.0. */
+  memoryPurge: other<() => "OK">(),
+  /** Where memory goes: bytes, counts and ratios; db.0 and its kin are objects of their own. Since 4.0.0. */
+  memoryStats: other<() => Record<string, number | Record<string, number>>>().as(mapOf(numberOrMap)),
+  /** Bytes that a key takes, estimated from 5 or SAMPLES nested values (0: all); null when missing. Since 4.0.0. */
+  memoryUsage: read<(key: Key, options?: { SAMPLES?: Int }) => number | null>(),
+  /** Lines of help on MODULE. Since 5.0.0. */
+  moduleHelp: other<() => Line[]>(),
+  /** The modules that are loaded. Since 4.0.0; path and args 7.0. */
+  moduleList: other<() => Module[]>().as(list(map)),
+  /** Load a module from a file of the server. Since 4.0.0. */
+  moduleLoad: other<(path: Arg, ...args: Many) => "OK">(),
+  /** moduleLoad with configuration: one options object for each CONFIG, the last with ARGS. Since 7.0.0. */
+  moduleLoadex: other<(path: Arg, ...options: ModuleLoadexOptions[]) => "OK">(),
+  /** Unload a module; an error when others depend on it or it has data types. Since 4.0.0. */
+  moduleUnload: other<(name: Arg) => "OK">(),
+  /** Turn the connection into a stream of all that the server is asked. Since 1.0.0. */
+  monitor: session<() => "OK">("monitor()"),
+  /** Internal: how a replica asks for the stream of writes. Since 2.8.0. */
+  psync: session<(replicationid: Arg, offset: Int, ...args: Many) => unknown>("nothing: it is the server's own"),
+  /** Internal: how a replica introduces itself. Since 3.0.0. */
+  replconf: session<(...args: Many) => unknown>("nothing: it is the server's own"),
+  /** Make the server a replica of another, or with ("NO", "ONE") a master again. Since 5.0.0. */
+  replicaof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
+  /** Internal: RESTORE for a slot on its way to this node. Since 3.0.0. */
+  "restore-asking": write<(key: Key, ttl: Int, value: Arg, options?: RestoreOptions) => "OK">(),
+  /** What the server is in replication; see Role. Since 2.8.12. */
+  role: other<() => Role>().as(tuple(text)),
+  /** Save to disk now, with all clients waiting. Since 1.0.0. */
+  save: other<() => "OK">(),
+  /** Delete all keys in ranges of slots, [first, last] each, options last; gives the ranges it flushed. Since 8.0.0. */
+  sflush: write<(...ranges: (Int | readonly Int[] | FlushOptions)[]) => [first: number, last: number][]>(none),
+  /** Save if so configured, then exit: the connection ends. OK only when ABORT took one back. Since 1.0.0; NOW 7.0. */
+  shutdown: other<(options?: ShutdownOptions) => "OK">(),
+  /** The old name of replicaof. Since 1.0.0; deprecated 5.0. */
+  slaveof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
+  /** The 10 or `count` (-1: all) latest slow commands. Since 2.2.12; argc 8.10. */
+  slowlogGet: other<(count?: Int) => LogEntry[]>(),
+  /** Lines of help on SLOWLOG. Since 6.2.0. */
+  slowlogHelp: other<() => Line[]>(),
+  /** How many entries the slow log holds. Since 2.2.12. */
+  slowlogLen: other<() => number>(),
+  /** Clear the slow log. Since 2.2.12. */
+  slowlogReset: other<() => "OK">(),
+  /** Exchange two databases, for all clients at once. Since 4.0.0. */
+  swapdb: write<(index1: Int, index2: Int) => "OK">(none),
+  /** Internal: how an old replica asks for the stream of writes. Since 1.0.0. */
+  sync: session<() => unknown>("nothing: it is the server's own"),
+  /** The server's clock: Unix seconds, and microseconds of that second. Since 2.6.0. */
+  time: other<() => [seconds: string, microseconds: string]>(),
+  /** Internal: drop keys of slots that moved away. RANGES: how many, then first and last of each. Since 8.4.0. */
+  trimslots: write<(options: { RANGES: readonly (Int | readonly Int[])[] }) => "OK">(none),
+
+  // ---- Cluster ----
+  /** Let the next command in, though its slot is still on its way to this node. Since 3.0.0. */
+  asking: session<() => "OK">("the cluster: it follows ASK by itself"),
+  /** Take these slots for this node; an error when one is taken. Since 3.0.0. */
+  clusterAddslots: other<(...slots: Many<Int>) => "OK">(),
+  /** Take ranges of slots, [first, last] each. Since 7.0.0. */
+  clusterAddslotsrange: other<(...ranges: Many<Int>) => "OK">(),
+  /** Advance the configuration epoch. Since 3.0.0. */
+  clusterBumpepoch: other<() => `BUMPED ${number}` | `STILL ${number}`>(),
+  /** Cancel all slot migrations that began on this node. Valkey 9.0. */
+  clusterCancelslotmigrations: other<() => "OK">(),
+  /** How many nodes report this one as failing. Since 3.0.0. */
+  clusterCountFailureReports: other<(node: Arg) => number>(),
+  /** How many keys of this node are in the slot. Since 3.0.0. */
+  clusterCountkeysinslot: other<(slot: Int) => number>(),
+  /** Let this node forget who serves these slots. Since 3.0.0. */
+  clusterDelslots: other<(...slots: Many<Int>) => "OK">(),
+  /** clusterDelslots for ranges, [first, last] each. Since 7.0.0. */
+  clusterDelslotsrange: other<(...ranges: Many<Int>) => "OK">(),
+  /** Make this replica the master; FORCE without the old one's help, TAKEOVER even without a vote. Since 3.0.0. */
+  clusterFailover: other<(options?: ClusterFailoverOptions) => "OK">(),
+  /** Delete all keys of a slot. Valkey 9.0. */
+  clusterFlushslot: write<(slot: Int, options?: FlushOptions) => "OK">(none),
+  /** Let this node, which must be empty, forget all slots. Since 3.0.0. */
+  clusterFlushslots: other<() => "OK">(),
+  /** Remove a node from this one's list, and keep it out for a minute. Since 3.0.0. */
+  clusterForget: other<(node: Arg) => "OK">(),
+  /** Up to `count` keys of this node that are in the slot. Since 3.0.0. */
+  clusterGetkeysinslot: other<(slot: Int, count: Int) => string[]>(),
+  /** Slot migrations that run or ran of late. Valkey 9.0. */
+  clusterGetslotmigrations: other<() => SlotMigration[]>().as(list(map)),
+  /** Lines of help on CLUSTER. Since 5.0.0. */
+  clusterHelp: other<() => Line[]>(),
+  /** The state of the cluster as this node sees it, name:value in lines. Since 3.0.0. */
+  clusterInfo: other<() => string>(),
+  /** The slot of a key, its hash tag honoured. Since 3.0.0. */
+  clusterKeyslot: other<(key: Key) => number>(),
+  /** The links to and from other nodes, two for each. Since 7.0.0. */
+  clusterLinks: other<() => ClusterLink[]>().as(list(map)),
+  /** Introduce another node by its address; OK says tried. Since 3.0.0; cluster bus port 4.0. */
+  clusterMeet: other<(ip: Arg, port: Int, clusterBusPort?: Int) => "OK">(),
+  /** Move slots to the nodes named, in the background. Valkey 9.0. */
+  clusterMigrateslots: other<(...moves: { SLOTSRANGE: Many<Int>; NODE: string }[]) => "OK">(),
+  /** IMPORT ranges of slots to this node (gives a task id), CANCEL tasks (how many), or their STATUS. Since 8.4.0. */
+  clusterMigration: other<
+    | ((action: "IMPORT", ...ranges: Many<Int>) => string)
+    | ((action: "CANCEL", tasks: ClusterMigrationOptions) => number)
+    | ((action: "STATUS", tasks?: ClusterMigrationOptions) => MigrationTask[])
+  >().as(list(map)),
+  /** Id of this node. Since 3.0.0. */
+  clusterMyid: other<() => string>(),
+  /** Id of the shard this node belongs to. Since 7.2.0. */
+  clusterMyshardid: other<() => string>(),
+  /** All nodes as this one sees them, a line each in the form of nodes.conf. Since 3.0.0. */
+  clusterNodes: other<() => string>(),
+  /** A master's replicas, a line each as in clusterNodes. Since 5.0.0. */
+  clusterReplicas: other<(node: Arg) => string[]>(),
+  /** Make this node a replica of another. Since 3.0.0. */
+  clusterReplicate: other<(node: Arg) => "OK">(),
+  /** Leave the cluster; HARD with a new id and epoch 0 as well. A master must be empty. Since 3.0.0. */
+  clusterReset: other<(options?: ClusterResetOptions) => "OK">(),
+  /** Write nodes.conf to disk. Since 3.0.0. */
+  clusterSaveconfig: other<() => "OK">(),
+  /** Set the epoch of a node that is new and knows no others. Since 3.0.0. */
+  clusterSetConfigEpoch: other<(epoch: Int) => "OK">(),
+  /** Mark a slot as on its way in or out, as STABLE, or as owned by NODE. Since 3.0.0; TIMEOUT Valkey 8.0. */
+  clusterSetslot: other<(slot: Int, options: ClusterSetslotOptions) => "OK">(),
+  /** Shards with their nodes and slots: [first, last, first, last, …]. Since 7.0.0. */
+  clusterShards: other<() => ClusterShard[]>().as(list(fields({ nodes: list(map) }))),
+  /** The old name of clusterReplicas. Since 3.0.0; deprecated 5.0. */
+  clusterSlaves: other<(node: Arg) => string[]>(),
+  /** Use of each slot of this node: key-count and, when so configured, time and traffic. Since 8.2.0; Valkey 8.0. */
+  clusterSlotStats: other<(options: ClusterSlotStatsOptions) => SlotStats[]>().as(list(tuple(same, map))),
+  /** Ranges of slots, each with its master, then its replicas; host null: the one you asked. Since 3.0.0. */
+  clusterSlots: other<() => [first: number, last: number, ...nodes: ClusterSlotsNode[]][]>().as(list(slotRange)),
+  /** Internal: how two nodes hand over slots. Since 8.4.0; Valkey 9.0. */
+  clusterSyncslots: other<(action: Arg, ...args: Many) => unknown>(),
+  /** A step over all keys of a cluster: the next cursor ("0" at the end), and keys. Valkey 9.1. */
+  clusterscan: read<(cursor: Arg, options?: ClusterscanOptions) => [cursor: string, keys: string[]]>(),
+  /** Let this replica of a cluster answer reads. Since 3.0.0. */
+  readonly: session<() => "OK">("the cluster's option to read from replicas"),
+  /** Take back readonly. Since 3.0.0. */
+  readwrite: session<() => "OK">("the cluster's option to read from replicas"),
+} satisfies Record<string, Row>;
+
+// ---- Options and replies, in the manual's words ----
+
+// ---- Options and replies ----
+
+/** A number with a fraction; text keeps digits that a double would lose. */
+export type Float = number | string;
+// Line is in rows3.ts.
+/** What TYPE answers. Modules name their own types, mostly with a dash: "ReJSON-RL". */
+export type KeyType =
+  | "none" | "string" | "list" | "set" | "zset" | "hash" | "stream" | "array" | "vectorset" | `${string}-${string}`;
+
+/** Keeps the overloads of a row apart: what one asks for, the others rule out. (Their order is the compiler's own.) */
+type No = false | undefined;
+
+/** When a value expires: in seconds, in milliseconds, or at a Unix time in either. One of them. */
+export type Expiry = { EX?: Int; PX?: Int; EXAT?: Int; PXAT?: Int };
+/** Conditions on the value there is: equal or not, itself or its digest. */
+export type Compare = { IFEQ?: Arg; IFNE?: Arg; IFDEQ?: Arg; IFDNE?: Arg };
+/** Options of COPY. DB: into that database. */
+export type CopyOptions = { DB?: Int; REPLACE?: Flag };
+/** Options of EXPIRE and its kin: only without, only with an expiry; only to a later, only to an earlier one. */
+export type ExpireOptions = { NX?: Flag; XX?: Flag; GT?: Flag; LT?: Flag };
+/** Options of SCAN and its kin. COUNT is a hint how much work to do in one call. */
+export type ScanOptions = { MATCH?: Arg; COUNT?: Int };
+/** Options of SORT_RO. */
+export type SortRoOptions = {
+  BY?: Arg; LIMIT?: readonly [offset: Int, count: Int]; GET?: Arg; ASC?: Flag; DESC?: Flag; ALPHA?: Flag;
+};
+/** Options of SORT. */
+export interface SortOptions extends SortRoOptions { STORE?: Key }
+/** Options of RESTORE. ABSTTL: the time to live is a Unix time in milliseconds. IDLETIME in seconds. */
+export type RestoreOptions = { REPLACE?: Flag; ABSTTL?: Flag; IDLETIME?: Int; FREQ?: Int };
+/** Options of MIGRATE; KEYS last. */
+export type MigrateOptions = {
+  COPY?: Flag; REPLACE?: Flag; AUTH?: Arg; AUTH2?: readonly [username: Arg, password: Arg]; KEYS?: Key | Many<Key>;
+};
+
+/** Options of SET, in the manual's words. */
+export interface SetOptions extends Expiry, Compare { NX?: Flag; XX?: Flag; GET?: Flag; KEEPTTL?: Flag }
+/** Options of GETEX. */
+export type GetexOptions = Expiry & { PERSIST?: Flag };
+/** Options of MSETEX. */
+export type MsetexOptions = Expiry & { NX?: Flag; XX?: Flag; KEEPTTL?: Flag };
+/** Options of INCREX. */
+export type IncrexOptions = Expiry & {
+  BYINT?: Int; BYFLOAT?: Float; SATURATE?: Flag; LBOUND?: Int | Float; UBOUND?: Int | Float; PERSIST?: Flag; ENX?: Flag;
+};
+/** Options of DELEX: one of them at most. */
+export type DelexOptions = Compare;
+/** Options of LCS. MINMATCHLEN and WITHMATCHLEN go with IDX. */
+export type LcsOptions = { LEN?: Flag; IDX?: Flag; MINMATCHLEN?: Int; WITHMATCHLEN?: Flag };
+/** A common piece: where it lies in the first string and in the second; its length with WITHMATCHLEN. */
+export type LcsMatch = [first: [start: number, end: number], second: [start: number, end: number], length?: number];
+
+/** What the range of BITCOUNT and BITPOS counts: bytes, unless BIT. */
+export type BitRangeOptions = { BYTE?: Flag; BIT?: Flag };
+/** Operations of BITOP. */
+export type BitOperation = "AND" | "OR" | "XOR" | "NOT" | "DIFF" | "DIFF1" | "ANDOR" | "ONE";
+/** A number among the bits: "u8" or "i16" ..., at a bit, or at "#2": as the third of its width. */
+export type BitfieldPlace = readonly [encoding: string, offset: Int | string];
+/** One step of BITFIELD. OVERFLOW, before SET or INCRBY, holds for those that follow too. */
+export type BitfieldOperation = {
+  GET?: BitfieldPlace; OVERFLOW?: "WRAP" | "SAT" | "FAIL";
+  SET?: readonly [...BitfieldPlace, value: Int]; INCRBY?: readonly [...BitfieldPlace, increment: Int];
+};
+
+export type GeoUnit = "m" | "km" | "mi" | "ft" | "M" | "KM" | "MI" | "FT";
+/** In degrees. */
+export type Coordinates = [longitude: number, latitude: number];
+/** What GEOADD takes. */
+export type GeoItem = readonly [longitude: Float, latitude: Float, member: Arg];
+/** Options of GEOADD. */
+export type GeoaddOptions = { NX?: Flag; XX?: Flag; CH?: Flag };
+type GeoWith = { WITHCOORD?: Flag; WITHDIST?: Flag; WITHHASH?: Flag };
+type GeoOrder = { ASC?: Flag; DESC?: Flag; COUNT?: Int; ANY?: Flag };
+type GeoArea = GeoOrder & {
+  FROMMEMBER?: Arg; FROMLONLAT?: readonly [longitude: Float, latitude: Float];
+  BYRADIUS?: readonly [radius: Float, unit: GeoUnit]; BYBOX?: readonly [width: Float, height: Float, unit: GeoUnit];
+  BYPOLYGON?: readonly [vertices: number, ...coordinates: Many<Float>];
+};
+/** Options of GEOSEARCH: one of FROM…, one of BY… (BYPOLYGON needs no FROM), and what else is wanted. */
+export interface GeosearchOptions extends GeoArea, GeoWith {}
+/** Options of GEOSEARCHSTORE. */
+export type GeosearchstoreOptions = GeoArea & { STOREDIST?: Flag };
+/** Options of GEORADIUS and GEORADIUSBYMEMBER. */
+export interface GeoradiusOptions extends GeoOrder, GeoWith { STORE?: No; STOREDIST?: No }
+/** The same with a destination, for which nothing comes with the members. */
+export type GeoradiusStoreOptions = GeoOrder & ({ STORE: Key } | { STOREDIST: Key });
+type AroundPoint = [key: Key, longitude: Float, latitude: Float, radius: Float, unit: GeoUnit];
+type AroundMember = [key: Key, member: Arg, radius: Float, unit: GeoUnit];
+/** The calls of GEOSEARCH and its kin: A then options O, whose WITH… say what comes with each member. */
+type GeoFind<A extends unknown[], O> =
+  | ((...args: [...A, options: O & { WITHDIST: true; WITHHASH: true; WITHCOORD: true }]) =>
+      [member: string, distance: number, hash: number, coordinates: Coordinates][])
+  | ((...args: [...A, options: O & { WITHDIST: true; WITHHASH: true; WITHCOORD?: No }]) =>
+      [member: string, distance: number, hash: number][])
+  | ((...args: [...A, options: O & { WITHDIST: true; WITHHASH?: No; WITHCOORD: true }]) =>
+      [member: string, distance: number, coordinates: Coordinates][])
+  | ((...args: [...A, options: O & { WITHDIST?: No; WITHHASH: true; WITHCOORD: true }]) =>
+      [member: string, hash: number, coordinates: Coordinates][])
+  | ((...args: [...A, options: O & { WITHDIST: true; WITHHASH?: No; WITHCOORD?: No }]) =>
+      [member: string, distance: number][])
+  | ((...args: [...A, options: O & { WITHDIST?: No; WITHHASH: true; WITHCOORD?: No }]) =>
+      [member: string, hash: number][])
+  | ((...args: [...A, options: O & { WITHDIST?: No; WITHHASH?: No; WITHCOORD: true }]) =>
+      [member: string, coordinates: Coordinates][])
+  | ((...args: [...A, options: O & { WITHDIST?: No; WITHHASH?: No; WITHCOORD?: No }]) => string[]);
+type Georadius<A extends unknown[]> = GeoFind<A, GeoradiusOptions> | ((...args: A) => string[]);
+type GeoStore<A extends unknown[]> = (...args: [...A, options: GeoradiusStoreOptions]) => number;
+
+/** Which fields of a hash: how many, then their names. Comes last among the options. */
+export type FieldsOption = { FIELDS: readonly [numfields: number, ...fields: Many] };
+/** Options of HEXPIRE and its kin. */
+export type HexpireOptions = ExpireOptions & FieldsOption;
+/** Options of HSETEX; FIELDS: how many, then names and values in turn. FNX: only if none is there, FXX: if all are. */
+export type HsetexOptions = Expiry & { FNX?: Flag; FXX?: Flag; KEEPTTL?: Flag } & FieldsOption;
+
+type Indexed = [index: number, value: string];
+/** Tests and options of ARGREP. */
+export type ArgrepTest = {
+  EXACT?: Arg; MATCH?: Arg; GLOB?: Arg; RE?: Arg; AND?: Flag; OR?: Flag; LIMIT?: Int; WITHVALUES?: Flag; NOCASE?: Flag;
+};
+
+// ---- end of rows; options and replies of these groups ----
+
+/** An end of a list: LEFT is the head. */
+export type End = "LEFT" | "RIGHT";
+/** At most so many. */
+export type CountOptions = { COUNT?: Int };
+/** Where LMPOP and its kin take from: the first of `keys` that has any, from which end, and how many. */
+type PopFrom<Where> = [...keys: Many<Key>, where: Where] | [...keys: Many<Key>, where: Where, options: CountOptions];
+/** Stop counting there; 0 for no limit. */
+export type LimitOptions = { LIMIT?: Int };
+/** Options of LPOS: RANK 2 starts at the second match, -1 at the last; MAXLEN compares so many elements. */
+export type LposOptions = { RANK?: Int; COUNT?: Int; MAXLEN?: Int };
+/** How many LMOVEM moves, and how: one of COUNT and EXACTLY, then one of OBO and BULK. */
+export type LmovemOptions = { COUNT?: Int; EXACTLY?: Int; OBO?: Flag; BULK?: Flag };
+
+/** Options of SUNIONCARD. */
+export type SunioncardOptions = { APPROX?: Flag; LIMIT?: Int };
+
+/** What ZADD takes: [1, "a"], ["-inf", "b"]. */
+export type ScoreMember = readonly [score: Arg, member: Arg];
+type Limit = readonly [offset: Int, count: Int];
+/** Options of ZADD. */
+export type ZaddOptions = { NX?: Flag; XX?: Flag; GT?: Flag; LT?: Flag; CH?: Flag; INCR?: Flag };
+/** Options of ZRANGE. */
+export interface ZrangeOptions extends ZrangestoreOptions { WITHSCORES?: Flag }
+/** Options of ZRANGESTORE. */
+export type ZrangestoreOptions = { BYSCORE?: Flag; BYLEX?: Flag; REV?: Flag; LIMIT?: Limit };
+/** Options of ZRANGEBYSCORE and ZREVRANGEBYSCORE. */
+export type ZrangebyscoreOptions = { WITHSCORES?: Flag; LIMIT?: Limit };
+/** Options of ZRANGEBYLEX and ZREVRANGEBYLEX. */
+export type ZrangebylexOptions = { LIMIT?: Limit };
+/** Options of ZINTERSTORE and ZUNIONSTORE: a weight for each key. */
+export type ZunionstoreOptions = { WEIGHTS?: readonly Arg[]; AGGREGATE?: "SUM" | "MIN" | "MAX" | "COUNT" };
+/** Options of ZINTER and ZUNION. */
+export interface ZunionOptions extends ZunionstoreOptions { WITHSCORES?: Flag }
+type ZpoppedFrom = [key: string, members: Scored[]];
+
+/** What becomes of the references that groups hold to a deleted entry; KEEPREF unless said. */
+type References = { KEEPREF?: Flag; DELREF?: Flag; ACKED?: Flag };
+/** Where to cut: 1000 or ["=", 1000] exactly, ["~", 1000] about there and faster; LIMIT (with "~") so many at once. */
+type Trimming = { MAXLEN?: Int | readonly ["=" | "~", Int]; MINID?: Arg | readonly ["=" | "~", Arg]; LIMIT?: Int };
+/** Ids with their number in front: [2, "1-0", "2-0"]. */
+type Ids = readonly [numids: Int, ...ids: Many];
+/** Options of XADD. */
+export interface XaddOptions extends References, Trimming {
+  NOMKSTREAM?: Flag; IDMPAUTO?: Arg; IDMP?: readonly [pid: Arg, iid: Arg];
+}
+/** Options of XTRIM. */
+export type XtrimOptions = Trimming & References;
+/** Options of XDELEX and XACKDEL. */
+export type XdelexOptions = References & { IDS: Ids };
+/** Options of XNACK; RETRYCOUNT and FORCE are the server's own. */
+export type XnackOptions = { IDS: Ids; RETRYCOUNT?: Int; FORCE?: Flag };
+/** Options of XREAD, STREAMS last: ["k", "$"] or [["k1", "k2"], [0, 0]]. BLOCK in milliseconds, MAXSIZE in bytes. */
+export type XreadOptions = {
+  COUNT?: Int; MAXCOUNT?: Int; MAXSIZE?: Int; BLOCK?: Int;
+  STREAMS: readonly [keys: Key | readonly Key[], ids: Arg | readonly Arg[]];
+};
+/** Options of XREADGROUP, GROUP first and STREAMS last. CLAIM and BLOCK in milliseconds. */
+export interface XreadgroupOptions extends XreadOptions {
+  GROUP: readonly [group: Arg, consumer: Arg]; CLAIM?: Int; NOACK?: Flag;
+}
+/** Only what nobody got yet. */
+type Undelivered = { STREAMS: readonly [keys: Key | readonly Key[], ids: ">" | readonly ">"[]] };
+/** An entry of XREADGROUP; its fields are null when it is pending but has been deleted. */
+export type PendingEntry = [id: string, fields: Fields | null];
+/** An entry read with CLAIM: milliseconds since it was last delivered and how often it was, 0 and 0 for a new one. */
+export type ClaimedEntry = [id: string, fields: Fields, idle: number, deliveries: Int];
+/** What XPENDING says of a whole group; null for ids and consumers when nothing is pending. */
+export type XpendingSummary = [
+  pending: number, first: string | null, last: string | null, consumers: [name: string, pending: number][] | null,
+];
+/** One pending entry of XPENDING. */
+export type XpendingEntry = [id: string, consumer: string, idle: number, deliveries: Int];
+/** Options of XCLAIM; IDLE in milliseconds, TIME a Unix time in milliseconds. */
+export type XclaimOptions = { IDLE?: Int; TIME?: Int; RETRYCOUNT?: Int; FORCE?: Flag; JUSTID?: Flag; LASTID?: Arg };
+/** Options of XGROUP CREATE. */
+export type XgroupCreateOptions = { MKSTREAM?: Flag; ENTRIESREAD?: Int };
+/** Options of XSETID. */
+export type XsetidOptions = { ENTRIESADDED?: Int; MAXDELETEDID?: Arg };
+/** Options of XCFGSET. */
+export type XcfgsetOptions = { "IDMP-DURATION"?: Int; "IDMP-MAXSIZE"?: Int };
+
+/** What XINFO STREAM tells in either form; what a server older than 8.6 does not tell is optional. */
+type XinfoStreamBase = {
+  length: number; "radix-tree-keys": number; "radix-tree-nodes": number;
+  "last-generated-id": string; "max-deleted-entry-id": string; "recorded-first-entry-id": string;
+  "entries-added": number;
+  "idmp-duration"?: number; "idmp-maxsize"?: number; "pids-tracked"?: number;
+  "iids-tracked"?: number; "iids-added"?: number; "iids-duplicates"?: number;
+};
+/** The reply of XINFO STREAM. */
+export type XinfoStream = XinfoStreamBase & { groups: number; "first-entry": Entry | null; "last-entry": Entry | null };
+/** The reply of XINFO STREAM FULL; times are Unix times in milliseconds. */
+export type XinfoStreamFull = XinfoStreamBase & {
+  entries: Entry[];
+  groups: {
+    name: string; "last-delivered-id": string; "entries-read": number | null; lag: number | null; "pel-count": number;
+    "nacked-count"?: number;
+    pending: [id: string, consumer: string, time: number, deliveries: Int][];
+    consumers: {
+      name: string; "seen-time": number; "active-time"?: number; "pel-count": number;
+      pending: [id: string, time: number, deliveries: Int][];
+    }[];
+  }[];
+};
+/** One group of XINFO GROUPS. */
+export type XinfoGroup = {
+  name: string; consumers: number; pending: number; "last-delivered-id": string;
+  "entries-read": number | null; lag: number | null; "nacked-count"?: number;
+};
+/** One consumer of XINFO CONSUMERS. */
+export type XinfoConsumer = { name: string; pending: number; idle: number; inactive?: number };
+
+/** A vector: numbers with their count in front, [2, 0.5, 1], or 32-bit floats, little-endian: a Float32Array. */
+export type Vector = { VALUES: readonly [count: Int, ...values: Many] } | { FP32: Bytes };
+/** What VSIM compares with: a vector or an element of the set. */
+export type VsimQuery = Vector | { ELE: Arg };
+/** Options of VADD. */
+export type VaddOptions = { CAS?: Flag; NOQUANT?: Flag; BIN?: Flag; Q8?: Flag; EF?: Int; SETATTR?: Arg; M?: Int };
+/** Options of VSIM; EPSILON is a distance from 0 to 1. */
+export type VsimOptions = {
+  WITHSCORES?: Flag; WITHATTRIBS?: Flag; COUNT?: Int; EPSILON?: Arg; EF?: Int;
+  FILTER?: Arg; "FILTER-EF"?: Int; TRUTH?: Flag; NOTHREAD?: Flag;
+};
+/** The reply of VEMB RAW: only int8 has a range. */
+export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: string, norm: number, range?: number];
+/** The reply of VINFO. */
+export type Vinfo = {
+  "quant-type": "fp32" | "bin" | "int8"; "hnsw-m": number; "vector-dim": number; "projection-input-dim": number;
+  size: number; "max-level": number; "attributes-count": number; "vset-uid": number; "hnsw-max-node-uid": number;
+};
+
+// ScanOptions is in rows1.ts, Line in rows3.ts.
+
+// ---- end of rows; options and replies of these groups (RestoreOptions and ScanOptions are in rows1.ts) ----
+
+/** Options of FLUSHALL, FLUSHDB, FUNCTION FLUSH, SCRIPT FLUSH and CLUSTER FLUSHSLOT: in the background, or at once. */
+export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
+/** Options of FUNCTION LIST. */
+export type FunctionListOptions = { LIBRARYNAME?: Arg; WITHCODE?: Flag };
+/** Options of FUNCTION RESTORE: FLUSH deletes what is there first, REPLACE replaces libraries of the same name. */
+export type FunctionRestoreOptions = { FLUSH?: Flag; APPEND?: Flag; REPLACE?: Flag };
+type ClientFilter = {
+  ID?: Int | readonly Int[]; TYPE?: "NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB"; USER?: Arg;
+  ADDR?: string; LADDR?: string; IP?: string; FLAGS?: string; NAME?: Arg; "LIB-NAME"?: Arg; "LIB-VER"?: Arg;
+  DB?: Int; CAPA?: string;
+};
+/** Filters of CLIENT LIST and KILL; all must hold. Redis: ID, TYPE; KILL also USER, ADDR, LADDR, SKIPME, MAXAGE. */
+export type ClientFilters = ClientFilter & { SKIPME?: "YES" | "NO"; MAXAGE?: Int; IDLE?: Int } & {
+  [N in keyof ClientFilter as `NOT-${N}`]: ClientFilter[N];
+};
+/** Options of CLIENT PAUSE. */
+export type ClientPauseOptions = { WRITE?: Flag; ALL?: Flag };
+/** Options of CLIENT TRACKING. */
+export type ClientTrackingOptions = {
+  REDIRECT?: Int; PREFIX?: Arg; BCAST?: Flag; OPTIN?: Flag; OPTOUT?: Flag; NOLOOP?: Flag;
+};
+/** Options of CLIENT UNBLOCK: as if its time were up, or with an error. */
+export type ClientUnblockOptions = { TIMEOUT?: Flag; ERROR?: Flag };
+/** Options of HELLO. */
+export type HelloOptions = { AUTH?: readonly [username: Arg, password: Arg]; SETNAME?: Arg };
+/** Options of BGSAVE. */
+export type BgsaveOptions = { SCHEDULE?: Flag; CANCEL?: Flag };
+/** Options of COMMAND LIST. */
+export type CommandListOptions = { FILTERBY?: readonly [by: "MODULE" | "ACLCAT" | "PATTERN", what: Arg] };
+/** The three logs of Valkey's COMMANDLOG. */
+export type CommandlogType = "SLOW" | "LARGE-REQUEST" | "LARGE-REPLY";
+/** Options of FAILOVER: FORCE needs TO and TIMEOUT, which is in milliseconds. */
+export type FailoverOptions = { TO?: readonly [host: Arg, port: Int]; FORCE?: Flag; ABORT?: Flag; TIMEOUT?: Int };
+/** Options of HOTKEYS START, METRICS first, counts before what they count: { METRICS: [1, "CPU"], SLOTS: [1, 42] }. */
+export type HotkeysStartOptions = {
+  METRICS: readonly [count: Int, ...metrics: ("CPU" | "NET")[]];
+  COUNT?: Int; DURATION?: Int; SAMPLE?: Int; SLOTS?: readonly [count: Int, ...slots: Int[]];
+};
+/** Options of MODULE LOADEX. */
+export type ModuleLoadexOptions = { CONFIG?: readonly [name: Arg, value: Arg]; ARGS?: readonly Arg[] };
+/** Options of SHUTDOWN. */
+export type ShutdownOptions = { NOSAVE?: Flag; SAVE?: Flag; NOW?: Flag; FORCE?: Flag; ABORT?: Flag };
+/** Options of CLUSTER FAILOVER. */
+export type ClusterFailoverOptions = { FORCE?: Flag; TAKEOVER?: Flag };
+/** Options of CLUSTER MIGRATION's CANCEL and STATUS. */
+export type ClusterMigrationOptions = { ID?: Arg; ALL?: Flag };
+/** Options of CLUSTER RESET. */
+export type ClusterResetOptions = { HARD?: Flag; SOFT?: Flag };
+/** Options of CLUSTER SETSLOT: a node's id, or STABLE; TIMEOUT in milliseconds. */
+export type ClusterSetslotOptions = { IMPORTING?: Arg; MIGRATING?: Arg; NODE?: Arg; STABLE?: Flag; TIMEOUT?: Int };
+/** Options of CLUSTER SLOT-STATS: slots from first to last, or by one of the statistics. */
+export type ClusterSlotStatsOptions =
+  | { SLOTSRANGE: readonly [first: Int, last: Int] }
+  | { ORDERBY: string; LIMIT?: Int; ASC?: Flag; DESC?: Flag };
+/** Options of CLUSTERSCAN. */
+export type ClusterscanOptions = ScanOptions & { TYPE?: string; SLOT?: Int };
+
+/** A word or line sent as a simple string and so never a Buffer: spelled so that types can tell it from `string`. */
+export type Line = Uppercase<string> | Lowercase<string> | `${string} ${string}`;
+/** A library of functions; the engine is LUA. */
+export type FunctionLibrary = {
+  library_name: string; engine: string; functions: { name: string; description: Bulk; flags: Line[] }[];
+};
+/** What FUNCTION STATS tells. */
+export type FunctionStats = {
+  running_script: { name: string; command: string[]; duration_ms: number } | null;
+  engines: Record<string, { libraries_count: number; functions_count: number }>;
+};
+/** Confirmation of a subscription, and how many the connection now has. */
+export type Subscription = [kind: string, channel: Bulk, count: number];
+/** What CLIENT TRACKINGINFO tells. */
+export type TrackingInfo = { flags: string[]; redirect: number; prefixes: string[] };
+/** A loaded module. */
+export type Module = { name: string; ver: number; path?: string; args?: string[] };
+/** What HELLO tells; the zone is Valkey's. */
+export type Hello = {
+  server: string; version: string; proto: 2 | 3; id: number; mode: string; role: string; modules: Module[];
+  availability_zone?: string;
+};
+/** Rules of a user as in the ACL file; passwords as SHA-256 in hex; databases are Valkey's (9.1). */
+export type AclUser = {
+  flags: string[]; passwords: string[]; commands: string; keys: string; channels: string;
+  databases?: string; selectors: { commands: string; keys: string; channels: string; databases?: string }[];
+};
+/** Something refused: reason is command, key, channel or auth. Timestamps are Unix milliseconds and came with 7.2. */
+export type AclLogEntry = {
+  count: number; reason: string; context: string; object: string; username: string; "age-seconds": number;
+  "client-info": string; "entry-id"?: number; "timestamp-created"?: number; "timestamp-last-updated"?: number;
+};
+/** State of the backup: idle, pending, snapshotting, incrementing, sealed or failed. */
+export type BackupStatus = { state: string; error: string; start_time: number; end_time: number };
+/** What COMMAND INFO tells about a command; a negative arity is a minimum. Redis 6 ends with the ACL categories. */
+export type CommandInfo = [...Outline, subcommands: [...Outline, subcommands: []][]];
+type Outline = [
+  name: string, arity: number, flags: Line[], firstKey: number, lastKey: number, step: number,
+  aclCategories: Line[], tips: string[], keySpecs: KeySpec[],
+];
+/** Where keys begin and where to find them from there. */
+export type KeySpec = { notes?: string; flags: Line[]; begin_search: KeySearch; find_keys: KeySearch };
+export type KeySearch = { type: string; spec: Record<string, string | number> };
+/** What COMMAND DOCS tells about a command. */
+export type CommandDocs = {
+  summary: string; since: string; group: string; complexity?: string; module?: string; doc_flags?: Line[];
+  deprecated_since?: string; replaced_by?: string; history?: [version: string, change: string][];
+  arguments?: ArgumentDocs[]; subcommands?: Record<string, CommandDocs>;
+};
+export type ArgumentDocs = {
+  name: string; type: string; display_text?: string; key_spec_index?: number; token?: string; summary?: string;
+  since?: string; deprecated_since?: string; flags?: Line[]; arguments?: ArgumentDocs[];
+};
+/** A logged command: Unix seconds; microseconds (if large: bytes); its first arguments; how many it had (8.10). */
+export type LogEntry = [
+  id: number, time: number, cost: number, args: string[], address: string, name: string, argc?: number,
+];
+/** What HOTKEYS GET reports; which members it has depends on how it was started. */
+export type HotkeysReport = {
+  "tracking-active": number; "sample-ratio": number; "selected-slots": number[][];
+  "sampled-commands-selected-slots-us"?: number; "all-commands-selected-slots-us"?: number;
+  "all-commands-all-slots-us": number;
+  "net-bytes-sampled-commands-selected-slots"?: number; "net-bytes-all-commands-selected-slots"?: number;
+  "net-bytes-all-commands-all-slots": number; "collection-start-time-unix-ms": number; "collection-duration-ms": number;
+  "total-cpu-time-user-ms"?: number; "total-cpu-time-sys-ms"?: number; "total-net-bytes"?: number;
+  "by-cpu-time-us"?: [key: string, microseconds: number][]; "by-net-bytes"?: [key: string, bytes: number][];
+};
+/** Number of calls, and for each power of two of microseconds how many took no longer. */
+export type LatencyHistogram = { calls: number; histogram_usec: Record<string, number> };
+/** ROLE's answer: a master's offset and replicas, a replica's master and how far it is, a Sentinel's masters. */
+export type Role =
+  | [role: "master", offset: number, replicas: [host: string, port: string, offset: string][]]
+  | [role: "slave", host: string, port: number, state: string, offset: number]
+  | [role: "sentinel", masters: string[]];
+/** Statistics of a slot, by their names in lower case. */
+export type SlotStats = [slot: number, stats: Record<string, number>];
+/** A migration of Valkey's CLUSTER GETSLOTMIGRATIONS; times are Unix seconds. */
+export type SlotMigration = {
+  name: string; operation: string; slot_ranges: string; target_node: string; source_node: string; create_time: number;
+  last_update_time: number; last_ack_time: number; state: string; message: string; cow_size: number;
+  remaining_repl_size?: number;
+};
+/** A link to (or from) another node; create-time in Unix milliseconds. */
+export type ClusterLink = {
+  direction: string; node: string; "create-time": number; events: string;
+  "send-buffer-allocated": number; "send-buffer-used": number;
+};
+/** A task of Redis's CLUSTER MIGRATION STATUS. */
+export type MigrationTask = {
+  id: string; slots: string; source: string; dest: string; operation: string; state: string; last_error: string;
+  retries: number; create_time: number; start_time: number; end_time: number; write_pause_ms: number;
+};
+/** A shard of CLUSTER SHARDS; an endpoint of null or "" is the host that was asked, "?" unknown. */
+export type ClusterShard = { slots: number[]; nodes: ClusterNode[] };
+export type ClusterNode = {
+  id: string; port?: number; "tls-port"?: number; ip: string; endpoint: Bulk; hostname?: string; role: string;
+  "replication-offset": number; health: string; "availability-zone"?: string;
+};
+/** A node in CLUSTER SLOTS; the id came with 4.0, the metadata (ip, hostname) with 7.0. */
+export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: Fields];
+
+// ==== 5. Commander ====
+//
+// Whatever understands commands is a Commander: it has every row of the table as a method, and says in dispatch() where
+// a command goes. A call is a Command: its bytes, its promise and its place. How it is given (deadline, charset, signal)
+// is a View. To make a new kind of handler, extend Commander and write dispatch().
+
+/** "configGet" is CONFIG GET, "clientNoEvict" CLIENT NO-EVICT, "eval_ro" EVAL_RO. */
+function wireName(name: string): string {
+  let text = "";
+  for (const char of name) text += char === char.toLowerCase() ? char : `${text.includes(" ") ? "-" : " "}${char}`;
+  return text.toUpperCase();
+}
+
+const byName = new Map<string, Row>();
+for (const [name, row] of Object.entries(commands) as [string, Row][]) {
+  row.name = encodeName(wireName(name));
+  byName.set(row.name.text, row);
+}
+
+type Signatures = typeof commands;
+/** A union of signatures as overloads. */
+type Overloads<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
+type Later<F, Text> =
+  Overloads<F extends (...args: infer A) => infer R ? (...args: A) => Promise<Reply<R, Text>> : never>;
+/** A reply whose text is decoded as these options say: bytes cannot be names, so maps become pairs. */
+type Reply<R, Text> = [Text] extends [string] ? R : Reworded<R, Text>;
+type Reworded<R, Text> =
+  R extends string ? (string extends R ? Text : R)
+  : R extends readonly unknown[] ? { [I in keyof R]: Reworded<R[I], Text> }
+  : R extends ReplyError ? R
+  : R extends object ? (string extends Text ? { [K in keyof R]: Reworded<R[K], Text> } : RewordedPairs<R, Text>)
+  : R;
+type RewordedPairs<R, Text> = [name: Text, value: Reworded<R[keyof R], Text>][];
+
+/** Every command as a method; `Text` is what its texts come as. */
+export type Commands<Text = string> = {
+  [C in keyof Signatures as Signatures[C] extends Row<any, "session"> ? never : C]: Later<Signatures[C]["call"], Text>;
+};
+
+/** Where a command is, and with it what a failure means. */
+type Place = "waiting" | "written" | "settled";
+
+/** A blocking command's answer may come so much later than its time is up: a server looks ten times a second. */
+const GRACE: Milliseconds = 1_000;
+
+/** One call of one command: its bytes, its promise and its place. */
+export class Command {
+  readonly row: Row;
+  readonly args: readonly unknown[];
+  readonly view: View;
+  readonly wire: Wire;
+  readonly promise: Promise<unknown>;
+  place: Place = "waiting";
+  /** When it fails if it has not been answered; set by whoever dispatches it. */
+  deadline = Infinity;
+  /** It was lost with its connection once and issued again. */
+  reissued = false;
+  #resolve: (reply: unknown) => void;
+  #reject: (error: unknown) => void;
+
+  constructor(row: Row, args: readonly unknown[], view: View) {
+    this.row = row;
+    this.args = args;
+    this.view = view;
+    this.wire = encode(row.name, args);
+    this.promise = new Promise(capture);
+    this.#resolve = captured.resolve;
+    this.#reject = captured.reject;
+    if (view.signal !== undefined) view.follow(this);
+  }
+
+  get raw(): boolean {
+    return this.view.charset === null;
+  }
+
+  get size(): number {
+    return typeof this.wire === "string" ? this.wire.length : this.wire.reduce((size, part) => size + part.length, 0);
+  }
+
+  /** How long it may take, from the call to the answer. */
+  get timeout(): Milliseconds {
+    const { blocks } = this;
+    return blocks === undefined ? this.view.replyTimeout : (blocks || 0) + Math.max(this.view.replyTimeout, GRACE);
+  }
+
+  /** For how long it may block on the server; undefined when it does not. */
+  get blocks(): Milliseconds | undefined {
+    return this.row.block?.(this.args);
+  }
+
+  get name(): string {
+    return this.row.name.text;
+  }
+
+  get outcome(): Outcome {
+    return this.place === "waiting" ? "not-sent" : "unknown";
+  }
+
+  answer(reply: unknown): void {
+    if (this.place === "settled") return;
+    if (reply instanceof ReplyError) return this.fail(reply, this.#outcomeOf(reply));
+    const shaped = this.row.shape === undefined ? reply : this.row.shape(reply, this);
+    this.#settle();
+    this.#resolve(this.view.convertNumbers ? withNumbers(shaped) : shaped);
+  }
+
+  /** Rejects it with this failure, told of this command and of where it is. */
+  fail(error: RedisError, outcome = this.outcome): void {
+    if (this.place === "settled") return;
+    this.#settle();
+    this.#reject(error.of(this.name, outcome));
+  }
+
+  #settle(): void {
+    this.place = "settled";
+    if (this.view.signal !== undefined) this.view.leave(this);
+  }
+
+  /** What a script did before it failed is done. */
+  #outcomeOf({ code }: ReplyError): Outcome {
+    return SCRIPTS.includes(this.row) && code !== "NOSCRIPT" ? "unknown" : "not-executed";
+  }
+}
+
+// One function for all promises: a closure for each command would cost as much as the rest of it.
+const captured = { resolve: (_: unknown): void => {}, reject: (_: unknown): void => {} };
+const capture = (resolve: (reply: unknown) => void, reject: (error: unknown) => void): void => {
+  captured.resolve = resolve;
+  captured.reject = reject;
+};
+
+const SCRIPTS: readonly Row[] = [commands.eval, commands.evalsha, commands.fcall];
+
+/** Text that is exactly what a number prints as, as that number: nothing is lost by it. */
+function withNumbers(reply: unknown): unknown {
+  if (typeof reply === "string") return toNumberOrText(reply);
+  if (Array.isArray(reply)) return reply.map(withNumbers);
+  if (!isPlain(reply)) return reply;
+  for (const name of Object.keys(reply)) reply[name] = withNumbers(reply[name]);
+  return reply;
+}
+
+function toNumberOrText(text: string): number | bigint | string {
+  if (String(Number(text)) === text && text !== "NaN" && !text.endsWith("Infinity")) return Number(text);
+  const bytes = Buffer.from(text);
+  const big = bytes.length > 15 && bytes.length < 64 ? toBigInt(bytes) : undefined;
+  return big !== undefined && String(big) === text ? big : text;
+}
+
+/** How commands are given and answered: the part of the options that may differ from call to call. */
+export class View {
+  readonly replyTimeout: Milliseconds;
+  readonly charset: Charset;
+  readonly convertNumbers: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly #pending = new Set<Command>();
+
+  constructor({ replyTimeout, charset, convertNumbers, signal }: Required<Omit<ViewOptions, "signal">> & ViewOptions) {
+    this.replyTimeout = replyTimeout;
+    this.charset = charset;
+    this.convertNumbers = convertNumbers;
+    this.signal = signal;
+  }
+
+  /** This view with other options. */
+  with(options: ViewOptions): View {
+    const { signal, ...others } = options;
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new ArgumentError("option signal must be an AbortSignal");
+    }
+    for (const [name, value] of Object.entries(others)) {
+      if (!Object.hasOwn(this, name)) throw new ArgumentError(`a view has no option ${JSON.stringify(name)}`);
+      checkOption(name, value);
+    }
+    return new View({ ...this, ...options });
+  }
+
+  // One listener on the signal, however many commands follow it, and only while there are any.
+
+  follow(command: Command): void {
+    if (this.signal?.aborted) throw this.#aborted().of(command.name, command.outcome);
+    if (this.#pending.size === 0) this.signal?.addEventListener("abort", this.#abort);
+    this.#pending.add(command);
+  }
+
+  leave(command: Command): void {
+    this.#pending.delete(command);
+    if (this.#pending.size === 0) this.signal?.removeEventListener("abort", this.#abort);
+  }
+
+  readonly #abort = (): void => {
+    for (const command of this.#pending) command.fail(this.#aborted());
+  };
+
+  #aborted(): AbortError {
+    return new AbortError("ABORTED", "unknown", "the signal of this call was aborted", { cause: this.signal?.reason });
+  }
+}
+
+/** What `call` takes for a name when a command's keys are not its first argument, or when it only reads. */
+export type CallOptions = { name: string; keys?: Positions; read?: boolean };
+
+/** Anything that understands commands. Kinds of it differ in `dispatch` and in nothing else. */
+export abstract class Commander<Text = string> {
+  readonly #view: View;
+
+  constructor(view: View) {
+    this.#view = view;
+  }
+
+  /** The promise of the command it is given, which it has taken charge of. */
+  abstract dispatch(command: Command): Promise<unknown>;
+
+  /**
+   * Any command, also one that the table does not have: call("JSON.SET", key, "$", "1"). What the table has comes in
+   * its usual shape. Else the first argument is taken for the key, and the command for a write, unless CallOptions say
+   * otherwise.
+   */
+  call<T = unknown>(name: string | CallOptions, ...args: unknown[]): Promise<T> {
+    const { row, rest } = rowOf(name, args);
+    return this.issue(row, rest) as Promise<T>;
+  }
+
+  protected issue(row: Row, args: readonly unknown[]): Promise<unknown> {
+    try {
+      if (row.kind === "session") throw notShared(row);
+      return this.dispatch(new Command(row, args, this.#view));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  protected get view(): View {
+    return this.#view;
+  }
+}
+
+export interface Commander<Text> extends Commands<Text> {}
+
+for (const [name, row] of Object.entries(commands) as [string, Row][]) {
+  Object.defineProperty(Commander.prototype, name, {
+    configurable: true,
+    writable: true,
+    value(this: Commander, ...args: unknown[]) {
+      return this.issue(row, args);
+    },
+  });
+}
+
+function notShared({ name, instead }: Row): NotSupportedError {
+  const message = `this changes a connection that others use too; instead: ${instead}`;
+  return new NotSupportedError("NOT_SUPPORTED", "not-sent", message, { command: name.text });
+}
+
+/** The row for a name as `call` takes it; a subcommand may stand in the name or first among the arguments. */
+function rowOf(given: string | CallOptions, args: unknown[]): { row: Row; rest: unknown[] } {
+  const { name, keys = one, read: reads = false } = typeof given === "string" ? { name: given } : given;
+  const text = name.toUpperCase();
+  const sub = typeof args[0] === "string" ? byName.get(`${text} ${args[0].toUpperCase()}`) : undefined;
+  if (sub !== undefined) return { row: sub, rest: args.slice(1) };
+  const row = byName.get(text) ?? new Row(reads ? "read" : "write", keys);
+  if (row.name.text === "") row.name = encodeName(text);
+  return { row, rest: args };
+}
+
+// ==== 6. Connection ====
+//
+// One socket, from its handshake to its death; it never reconnects. What was bound to it dies with it. Its two queues
+// are what a failure means: `output` has not been written, `inFlight` has been and awaits its replies, in order. A
+// command that was given up while in flight stays in its place and its reply is dropped there.
+//
+//     push → [ output ] → flush: one write for all → [ inFlight ] → receive: one reply for the first of them
+
+/** Time, chance and the network, in one place so that a simulation can put its own there. */
+export const world = {
+  now: (): number => performance.now(),
+  random: (): number => Math.random(),
+  after: (delay: Milliseconds, task: () => void): NodeJS.Timeout => setTimeout(task, Math.min(delay, 2 ** 31 - 1)),
+  cancel: (timer: NodeJS.Timeout | undefined): void => clearTimeout(timer),
+  endOfTick: <Of>(task: (of: Of) => void, of: Of): void => nextTick(task, of),
+  connect: (config: Config): Socket => {
+    const { host, port, path, tls } = config;
+    const socket = path === undefined
+      ? connectTcp({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 })
+      : connectTcp({ path });
+    if (tls === false) return socket;
+    const identity = isIP(host) === 0 ? { host, servername: host } : { host };
+    return connectTls({ ...identity, ...(tls === true ? {} : tls), socket });
+  },
+};
+
+/** First in, first out; a ring that doubles when it is full. */
+class Queue {
+  #ring: (Command | undefined)[] = new Array(16);
+  #head = 0;
+  length = 0;
+  bytes = 0;
+
+  push(command: Command): void {
+    if (this.length === this.#ring.length) this.#resize(this.length * 2);
+    this.#ring[(this.#head + this.length++) & (this.#ring.length - 1)] = command;
+    this.bytes += command.size;
+  }
+
+  peek(): Command | undefined {
+    return this.#ring[this.#head];
+  }
+
+  shift(): Command | undefined {
+    const command = this.#ring[this.#head];
+    if (command === undefined) return undefined;
+    this.#ring[this.#head] = undefined;
+    this.#head = (this.#head + 1) & (this.#ring.length - 1);
+    this.bytes -= command.size;
+    if (--this.length === 0 && this.#ring.length > 1024) this.#resize(16);
+    return command;
+  }
+
+  *[Symbol.iterator](): Generator<Command> {
+    for (let i = 0; i < this.length; i++) yield this.#ring[(this.#head + i) & (this.#ring.length - 1)]!;
+  }
+
+  /** Takes all of them out. */
+  drain(): Command[] {
+    const commands = [...this];
+    this.#ring = new Array(16);
+    this.#head = this.length = this.bytes = 0;
+    return commands;
+  }
+
+  #resize(size: number): void {
+    const commands = [...this];
+    this.#ring = [...commands, ...new Array<undefined>(size - commands.length)];
+    this.#head = 0;
+  }
+}
+
+// As much as goes to the socket in one piece, and with that much in its buffer it must drain first.
+const PIECE = 65_536;
+
+/** Told once, when a connection that was open has died; `orphans` were on it, in order, and are not settled. */
+type OnClosed = (error: RedisError, orphans: Command[]) => void;
+
+export class Connection {
+  /** Settled when the handshake is done, or when the connection died before. */
+  readonly opened: Promise<void>;
+  /** Resolved when the socket is gone. */
+  readonly gone: Promise<void>;
+  readonly #config: Config;
+  readonly #onClosed: OnClosed;
+  readonly #socket: Socket;
+  readonly #decoder: Decoder;
+  readonly #view: View;
+  readonly #output = new Queue();
+  readonly #inFlight = new Queue();
+  readonly #timer: NodeJS.Timeout;
+  #phase: "opening" | "open" | "closed" = "opening";
+  #settle: { resolve: () => void; reject: (error: RedisError) => void } | undefined;
+  #socketError: Error | undefined;
+  #flushing = false;
+  #heard = 0;
+
+  constructor(config: Config, onClosed: OnClosed) {
+    this.#config = config;
+    this.#onClosed = onClosed;
+    this.#decoder = new Decoder(config);
+    const replyTimeout = Math.min(config.replyTimeout, config.connectTimeout);
+    this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false });
+    this.#socket = world.connect(config);
+    this.#timer = world.after(config.connectTimeout, () => this.close(new TimeoutError(
+      "CONNECT_TIMEOUT", "not-sent", `no connection to ${addressOf(config)} within ${config.connectTimeout} ms`)));
+    this.opened = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    this.gone = new Promise((resolve) => this.#socket.once("close", () => resolve()));
+    this.#listen();
+  }
+
+  /** How many commands it has to see to. */
+  get load(): number {
+    return this.#output.length + this.#inFlight.length;
+  }
+
+  /** Whether one more command would be too much. */
+  get full(): boolean {
+    return this.load >= this.#config.maxPending || this.#output.bytes >= this.#config.maxUnsent;
+  }
+
+  /** What has not been settled, in order. */
+  get pending(): Command[] {
+    return [...this.#inFlight, ...this.#output].filter((command) => command.place !== "settled");
+  }
+
+  /** Takes charge of a command; it leaves with the others of this tick. */
+  push(command: Command): void {
+    this.#output.push(command);
+    if (this.#flushing) return;
+    this.#flushing = true;
+    world.endOfTick(flush, this);
+  }
+
+  flush(): void {
+    this.#flushing = false;
+    if (this.#phase === "closed") return;
+    while (this.#output.length > 0 && this.#socket.writableLength < PIECE) this.#writePiece();
+  }
+
+  /** Ends it at once. What is on it goes to its owner, who knows what may be issued again. */
+  close(error: RedisError): void {
+    if (this.#phase === "closed") return;
+    const wasOpen = this.#phase === "open";
+    this.#phase = "closed";
+    world.cancel(this.#timer);
+    this.#socket.destroy();
+    const orphans = this.pending;
+    this.#output.drain();
+    this.#inFlight.drain();
+    if (wasOpen) return this.#onClosed(error, orphans);
+    for (const command of orphans) command.fail(error);
+    this.#settle?.reject(error.of(undefined, "not-sent"));
+  }
+
+  /** Fails what is overdue, and says when to look again. If nothing was heard since it was given, the link is dead. */
+  expire(now: number): number {
+    let next = Infinity;
+    let silent = false;
+    for (const command of this.pending) {
+      if (command.deadline > now) next = Math.min(next, command.deadline);
+      else {
+        silent ||= command.place === "written" && this.#heard <= command.deadline - command.timeout;
+        command.fail(overdue(command.timeout));
+      }
+    }
+    if (silent) this.close(new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent"));
+    return next;
+  }
+
+  /** Asks a connection that has been silent for so long whether it lives; gives the time by which it must answer. */
+  probe(now: number, silence: Milliseconds): number {
+    if (now - this.#heard < silence || this.load > 0) return Infinity;
+    const ping = new Command(commands.ping, [], this.#view);
+    ping.deadline = now + ping.timeout;
+    ping.promise.catch(ignore);
+    this.push(ping);
+    return ping.deadline;
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on("error", (error) => {
+      this.#socketError = error;
+    });
+    socket.on("close", () => this.close(this.#lost()));
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("drain", () => this.flush());
+    socket.once(this.#config.tls === false ? "connect" : "secureConnect", () => {
+      this.#greet().then(() => this.#open(), (error: unknown) => this.close(refusal(error)));
+    });
+  }
+
+  #open(): void {
+    if (this.#phase === "closed") return;
+    this.#phase = "open";
+    world.cancel(this.#timer);
+    this.#settle?.resolve();
+  }
+
+  #lost(): ConnectionError {
+    const [code, what] = this.#phase === "open"
+      ? ["CONNECTION_LOST", "the connection was lost"] as const
+      : ["CONNECT_FAILED", `no connection to ${addressOf(this.#config)}`] as const;
+    const cause = this.#socketError;
+    const why = cause === undefined ? "the server closed it" : (cause as NodeJS.ErrnoException).code ?? cause.message;
+    return new ConnectionError(code, this.#phase === "open" ? "unknown" : "not-sent", `${what}: ${why}`, { cause });
+  }
+
+  #writePiece(): void {
+    let text = "";
+    while (text.length < PIECE) {
+      const command = this.#output.shift();
+      if (command === undefined) break;
+      if (command.place === "settled") continue;
+      command.place = "written";
+      this.#inFlight.push(command);
+      if (typeof command.wire === "string") text += command.wire;
+      else {
+        this.#writeParts([text, ...command.wire]);
+        text = "";
+      }
+    }
+    if (text !== "") this.#socket.write(text, "latin1");
+  }
+
+  #writeParts(parts: readonly (string | Buffer)[]): void {
+    this.#socket.cork();
+    for (const part of parts) {
+      if (typeof part !== "string") this.#socket.write(part);
+      else if (part !== "") this.#socket.write(part, "latin1");
+    }
+    this.#socket.uncork();
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#phase === "closed") return;
+    this.#heard = world.now();
+    this.#decoder.feed(chunk);
+    try {
+      this.#answer();
+    } catch (cause) {
+      const what = "a reply is not of the shape that its command has";
+      this.close(cause instanceof ProtocolError ? cause : new ProtocolError("PROTOCOL", "unknown", what, { cause }));
+    }
+  }
+
+  /** A command is taken out after it has been answered, so that a breach finds it among those in flight. */
+  #answer(): void {
+    for (;;) {
+      const command = this.#inFlight.peek();
+      const reply = command === undefined
+        ? this.#decoder.take("utf-8")
+        : this.#decoder.take(command.view.charset, command.row.ordered);
+      if (reply === MORE) return;
+      if (this.#decoder.pushed) continue;
+      if (command === undefined) throw new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
+      command.answer(reply);
+      this.#inFlight.shift();
+    }
+  }
+
+  // ---- The handshake: user, name and database are set before any command of a user flows ----
+
+  async #greet(): Promise<void> {
+    const login = await this.#login();
+    if (this.#config.protocol === 2 || !await this.#greetThree(login)) await this.#greetTwo(login);
+  }
+
+  async #login(): Promise<Partial<Credentials>> {
+    const { credentials, username, password } = this.#config;
+    return credentials === undefined ? { username, password } : credentials();
+  }
+
+  /** All in one round trip. False when the server does not know HELLO, or does not let this user say it. */
+  async #greetThree({ username = "default", password }: Partial<Credentials>): Promise<boolean> {
+    const { name, dbid } = this.#config;
+    const login = password === undefined ? undefined : [username, password];
+    const hello = this.#ask(commands.hello, 3, { AUTH: login, SETNAME: name });
+    const select = dbid === 0 ? undefined : this.#ask(commands.select, dbid);
+    select?.catch(ignore); // its own await comes after that of HELLO
+    try {
+      await hello;
+    } catch (error) {
+      if (lacksHello(error)) return false;
+      throw error;
+    }
+    await select;
+    return true;
+  }
+
+  /** PING tells what none of the others would on a server that wants a password and was given none. */
+  async #greetTwo({ username, password }: Partial<Credentials>): Promise<void> {
+    const { name, dbid } = this.#config;
+    await Promise.all([
+      password === undefined ? undefined : this.#ask(commands.auth, username === undefined ? [] : username, password),
+      name === undefined ? undefined : this.#ask(commands.clientSetname, name),
+      dbid === 0 ? undefined : this.#ask(commands.select, dbid),
+      this.#ask(commands.ping),
+    ]);
+  }
+
+  #ask(row: Row, ...args: unknown[]): Promise<unknown> {
+    const command = new Command(row, args, this.#view);
+    this.push(command);
+    return command.promise;
+  }
+}
+
+const flush = (connection: Connection): void => connection.flush();
+const ignore = (): void => {};
+
+const addressOf = ({ path, host, port }: Config): string =>
+  path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
+
+const overdue = (timeout: Milliseconds): TimeoutError =>
+  new TimeoutError("REPLY_TIMEOUT", "unknown", `no answer within ${timeout} ms`);
+
+const lacksHello = (error: unknown): boolean => error instanceof ReplyError &&
+  (error.code === "NOPROTO" || error.code === "NOPERM" || error.message.includes("unknown command"));
+
+/** Why a handshake failed: the server said no, or the credentials function did, or the connection died meanwhile. */
+function refusal(cause: unknown): RedisError {
+  if (cause instanceof ConnectionError) return cause;
+  const [code, what] = cause instanceof ReplyError
+    ? ["REFUSED", `the server refused the connection: ${cause.message}`] as const
+    : ["NO_CREDENTIALS", "the credentials function failed"] as const;
+  return new ConnectionError(code, "not-sent", what, { cause });
+}
+
+// ==== 7. Pool ====
+//
+// Keeps `poolsize` connections to one address, each on a seat; a single connection is a pool of one. A seat's place is
+// its only state. Ordinary commands go to the least loaded open seat, one seat a tick, so that one write carries them;
+// a blocking command has a seat lent to it. While a seat opens, or all are lent, commands wait; while the server is
+// down, they fail at once. To change how a seat is chosen, change #freest.
+//
+//     opening → open ⇄ lent        its connection died, or could not be made:  → resting → opening
+
+type Seat = {
+  place: "opening" | "open" | "lent" | "resting";
+  connection: Connection | undefined;
+  /** Since when it is open. */
+  since: number;
+  /** Attempts in a row that failed. */
+  failures: number;
+  /** How often the next rest has been doubled; only a connection that has lasted sets it back. */
+  doublings: number;
+  timer: NodeJS.Timeout | undefined;
+};
+
+const FIRST_REST: Milliseconds = 50;
+const LONGEST_REST: Milliseconds = 10_000;
+/** A connection that has lasted this long was a good one. */
+const STABLE: Milliseconds = 5_000;
+/** After this many failed attempts in a row nobody waits for the next one. */
+const PATIENCE = 3;
+/** A server that refuses the login is asked again this much later: more often would look like an attack. */
+const REFUSED_REST: Milliseconds = 1_000;
+
+type Waiter = { resolve: () => void; reject: (error: RedisError) => void };
+
+class Pool {
+  readonly config: Config;
+  readonly #seats: Seat[];
+  readonly #waiting = new Queue();
+  #whenReady: Waiter[] = [];
+  /** The time of this tick and the connection that takes its commands; no tick has begun while it is 0. */
+  #now = 0;
+  #current: Connection | undefined;
+  /** When the timer of the deadlines fires. */
+  #due = Infinity;
+  #deadlines: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #lastError: RedisError | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(config: Config) {
+    this.config = config;
+    this.#seats = Array.from({ length: config.poolsize }, () =>
+      ({ place: "resting", connection: undefined, since: 0, failures: 0, doublings: 0, timer: undefined }));
+    for (const seat of this.#seats) this.#open(seat);
+    this.#beat();
+  }
+
+  // ---- Commands ----
+
+  dispatch(command: Command): Promise<unknown> {
+    const now = this.#now === 0 ? this.#beginTick() : this.#now;
+    command.deadline = now + command.timeout;
+    if (command.deadline < this.#due) this.#wakeAt(command.deadline, now);
+    if (this.#closing !== undefined) command.fail(CLOSED);
+    else if (command.blocks !== undefined) this.#wait(command);
+    else this.#send(command);
+    return command.promise;
+  }
+
+  #beginTick(): number {
+    world.endOfTick(endTick, this);
+    return this.#now = world.now();
+  }
+
+  endTick(): void {
+    this.#now = 0;
+    this.#current = undefined;
+  }
+
+  #send(command: Command): void {
+    const connection = this.#current ??= this.#freest()?.connection;
+    if (connection === undefined) this.#wait(command);
+    else if (connection.full) command.fail(OVERLOADED);
+    else connection.push(command);
+  }
+
+  #wait(command: Command): void {
+    const { maxPending, maxUnsent } = this.config;
+    if (this.#waiting.length >= maxPending || this.#waiting.bytes >= maxUnsent) command.fail(OVERLOADED);
+    else {
+      this.#waiting.push(command);
+      this.#serve();
+    }
+  }
+
+  /** Gives those who wait what there is, in order; nobody waits for a server that is down. */
+  #serve(): void {
+    for (let command = this.#waiting.peek(); command !== undefined; command = this.#waiting.peek()) {
+      const seat = this.#freest();
+      if (seat === undefined && !this.#down) return;
+      this.#waiting.shift();
+      if (seat === undefined) command.fail(this.#notConnected());
+      else if (command.place !== "settled") this.#seatCommand(seat, command);
+    }
+  }
+
+  #seatCommand(seat: Seat, command: Command): void {
+    const connection = seat.connection!;
+    connection.push(command);
+    if (command.blocks === undefined) return;
+    seat.place = "lent";
+    if (this.#current === connection) this.#current = undefined;
+    const giveBack = (): void => this.#giveBack(seat, connection);
+    command.promise.then(giveBack, giveBack);
+  }
+
+  /** A command that was given up still blocks on the server: only with its connection it ends there too. */
+  #giveBack(seat: Seat, connection: Connection): void {
+    if (seat.connection !== connection) return;
+    seat.place = "open";
+    if (connection.load > 0) connection.close(ABANDONED);
+    this.#serve();
+  }
+
+  /** The least loaded of the open seats. */
+  #freest(): Seat | undefined {
+    let freest: Seat | undefined;
+    for (const seat of this.#seats) {
+      if (seat.place !== "open") continue;
+      if (freest === undefined || seat.connection!.load < freest.connection!.load) freest = seat;
+    }
+    return freest;
+  }
+
+  // ---- Seats ----
+
+  /** No connection, and none is about to be. */
+  get #down(): boolean {
+    return this.#seats.every(({ place, failures }) => place === "resting" && failures >= PATIENCE);
+  }
+
+  #open(seat: Seat): void {
+    seat.place = "opening";
+    try {
+      const connection = new Connection(this.config, (error, orphans) => this.#lost(seat, error, orphans));
+      seat.connection = connection;
+      connection.opened.then(() => this.#opened(seat, connection), (error: RedisError) => this.#failed(seat, error));
+    } catch (cause) {
+      const what = `no connection to ${addressOf(this.config)}`;
+      this.#failed(seat, new ConnectionError("CONNECT_FAILED", "not-sent", what, { cause }));
+    }
+  }
+
+  #opened(seat: Seat, connection: Connection): void {
+    if (seat.connection !== connection) return;
+    seat.place = "open";
+    seat.since = world.now();
+    seat.failures = 0;
+    if (this.#isReady) this.#settleReady(({ resolve }) => resolve());
+    this.#serve();
+  }
+
+  #failed(seat: Seat, error: RedisError): void {
+    this.#lastError = error;
+    seat.connection = undefined;
+    seat.failures = error.code === "REFUSED" || !this.config.reconnect ? Infinity : seat.failures + 1;
+    this.#settleReady(({ reject }) => reject(error));
+    if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()));
+    else this.#rest(seat, restOf(seat.doublings++));
+    this.#serve();
+  }
+
+  /** What was not written, and what only reads, is issued again, before all that came later. */
+  #lost(seat: Seat, error: RedisError, orphans: readonly Command[]): void {
+    this.#lastError = error;
+    if (this.#current === seat.connection) this.#current = undefined;
+    seat.connection = undefined;
+    const lasted = world.now() - seat.since >= STABLE;
+    if (lasted) seat.doublings = 0;
+    if (!this.config.reconnect) seat.failures = Infinity;
+    const later = this.#waiting.drain();
+    for (const command of [...orphans, ...later]) {
+      if (this.#closing === undefined && mayRunAgain(command)) this.#waiting.push(command);
+      else command.fail(error);
+    }
+    this.#rest(seat, lasted ? 0 : restOf(seat.doublings));
+    this.#serve();
+  }
+
+  #rest(seat: Seat, delay: Milliseconds): void {
+    seat.place = "resting";
+    if (this.#closing !== undefined || !this.config.reconnect) return;
+    if (delay === 0) this.#open(seat);
+    else seat.timer = world.after(delay, () => this.#open(seat));
+  }
+
+  #notConnected(): ConnectionError {
+    const cause = this.#lastError;
+    return new ConnectionError("NOT_CONNECTED", "not-sent", `not connected: ${cause?.message}`, { cause });
+  }
+
+  // ---- Time ----
+
+  #wakeAt(time: number, now: number): void {
+    world.cancel(this.#deadlines);
+    this.#due = time;
+    this.#deadlines = world.after(time - now, () => this.#expire()).unref();
+  }
+
+  /** One timer for all deadlines: it looks through everything when the first of them has come, and not for each. */
+  #expire(): void {
+    const now = world.now();
+    this.#due = Infinity;
+    let next = Infinity;
+    for (const { connection } of this.#seats) next = Math.min(next, connection?.expire(now) ?? Infinity);
+    for (const command of this.#waiting) {
+      if (command.deadline > now) next = Math.min(next, command.deadline);
+      else command.fail(overdue(command.timeout));
+    }
+    if (next < this.#due) this.#wakeAt(Math.max(next, now + COARSE), now);
+  }
+
+  #beat(): void {
+    const { pingInterval } = this.config;
+    const now = world.now();
+    const idle = this.#seats.filter(({ place }) => place === "open");
+    const next = Math.min(...idle.map(({ connection }) => connection!.probe(now, pingInterval)));
+    if (next < this.#due) this.#wakeAt(next, now);
+    this.#heartbeat = world.after(pingInterval, () => this.#beat()).unref();
+  }
+
+  // ---- Beginning and end ----
+
+  get #isReady(): boolean {
+    return this.#seats.every(({ place }) => place === "open" || place === "lent");
+  }
+
+  /** Resolved when all connections are up; rejected as soon as one of them cannot be made. */
+  ready(): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(CLOSED);
+    if (this.#isReady) return Promise.resolve();
+    if (this.#down) return Promise.reject(this.#notConnected());
+    return new Promise((resolve, reject) => this.#whenReady.push({ resolve, reject }));
+  }
+
+  #settleReady(settle: (waiter: Waiter) => void): void {
+    for (const waiter of this.#whenReady) settle(waiter);
+    this.#whenReady = [];
+  }
+
+  disconnect(timeout: Milliseconds): Promise<void> {
+    return this.#closing ??= this.#drain(timeout);
+  }
+
+  destroy(): void {
+    this.#closing ??= Promise.resolve();
+    this.#end();
+  }
+
+  /** What is pending may still be answered, for so long; what waits for a connection that is not coming may not. */
+  async #drain(timeout: Milliseconds): Promise<void> {
+    const connections = this.#seats.flatMap(({ connection }) => connection ?? []);
+    for (const seat of this.#seats) world.cancel(seat.timer);
+    if (connections.length === 0) for (const command of this.#waiting.drain()) command.fail(CLOSED);
+    const pending = [...this.#waiting, ...connections.flatMap((connection) => connection.pending)];
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([
+      Promise.allSettled(pending.map((command) => command.promise)),
+      new Promise<void>((resolve) => {
+        timer = world.after(timeout, resolve);
+      }),
+    ]);
+    world.cancel(timer);
+    this.#end();
+    await Promise.all(connections.map((connection) => connection.gone));
+  }
+
+  #end(): void {
+    world.cancel(this.#deadlines);
+    world.cancel(this.#heartbeat);
+    for (const command of this.#waiting.drain()) command.fail(CLOSED);
+    for (const seat of this.#seats) {
+      world.cancel(seat.timer);
+      seat.connection?.close(CLOSED);
+    }
+    this.#settleReady(({ reject }) => reject(CLOSED));
+  }
+
+  /** How it stands, for a person to read. */
+  describe(): string {
+    const { tls, dbid } = this.config;
+    const count = (of: Seat["place"]): number => this.#seats.filter(({ place }) => place === of).length;
+    const places = (["open", "lent", "opening", "resting"] as const).filter((place) => count(place) > 0);
+    const pending = this.#seats.reduce((sum, { connection }) => sum + (connection?.load ?? 0), this.#waiting.length);
+    const state = this.#closing === undefined ? places.map((place) => `${count(place)} ${place}`).join(", ") : "closed";
+    return `${tls === false ? "redis" : "rediss"} ${addressOf(this.config)} db ${dbid}: ${state}; ${pending} pending`;
+  }
+}
+
+const endTick = (pool: Pool): void => pool.endTick();
+
+/** Deadlines that are close together are looked at together. */
+const COARSE: Milliseconds = 10;
+
+const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
+const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
+const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a blocking command was given up");
+
+/** Full jitter: clients that lost the same server do not come back in step. */
+const restOf = (doublings: number): Milliseconds =>
+  1 + world.random() * Math.min(LONGEST_REST, FIRST_REST * 2 ** doublings);
+
+/** Whether a command that was on a lost connection may go to another; that it did is noted on it. */
+function mayRunAgain(command: Command): boolean {
+  if (command.place === "waiting") return true;
+  if (command.row.kind !== "read" || command.reissued) return false;
+  command.reissued = true;
+  command.place = "waiting";
+  return true;
+}
+
+// ==== 8. The door ====
+//
+// What a user calls. A factory's name says what it makes: lazy ones give the handler at once and connect in the
+// background, the others give a promise of a handler that is ready. Everything else is on the handler.
+
+/** What the factories give: every command, and a life of its own. */
+export class Handler<Text = string> extends Commander<Text> {
+  readonly #pool: Pool;
+
+  constructor(pool: Pool, view: View) {
+    super(view);
+    this.#pool = pool;
+  }
+
+  dispatch(command: Command): Promise<unknown> {
+    return this.#pool.dispatch(command);
+  }
+
+  /** The same handler with other options for the calls made through it: with({ replyTimeout: 50 }).get("k"). */
+  with<const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined>(
+    options: ViewOptions & { charset?: C; convertNumbers?: N },
+  ): Handler<C extends undefined ? (N extends true ? TextOf<"utf-8", N> : Text) : TextOf<C, N>> {
+    return new Handler(this.#pool, this.view.with(options));
+  }
+
+  /** Resolved when all connections are up; rejected as soon as one cannot be made, or when the handler is closed. */
+  async ready(): Promise<this> {
+    await this.#pool.ready();
+    return this;
+  }
+
+  /** Lets what is pending finish, at most for `timeout` (replyTimeout, unless it is given), then closes. */
+  disconnect({ timeout = this.view.replyTimeout }: { timeout?: Milliseconds } = {}): Promise<void> {
+    return this.#pool.disconnect(timeout);
+  }
+
+  /** Closes at once; what is pending is rejected. */
+  destroy(): void {
+    this.#pool.destroy();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.disconnect();
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `Handler <${this.#pool.describe()}>`;
+  }
+}
+
+/** One connection, ready; rejects when it cannot be made. */
+export async function connection<const C extends Charset = "utf-8", const N extends boolean = false>(
+  options?: OptionsOf<C, N> | string | URL,
+): Promise<Handler<TextOf<C, N>>> {
+  return eager(open<TextOf<C, N>>({ ...readOptions(options), poolsize: 1 }));
+}
+
+/** One connection, made in the background. */
+export function lazyConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
+  options?: OptionsOf<C, N> | string | URL,
+): Handler<TextOf<C, N>> {
+  return open({ ...readOptions(options), poolsize: 1 });
+}
+
+/** One connection through a Unix socket, ready. */
+export async function unixConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
+  path = SOCKET, options?: OptionsOf<C, N>,
+): Promise<Handler<TextOf<C, N>>> {
+  return eager(open<TextOf<C, N>>({ ...readOptions({ ...options, path }), poolsize: 1 }));
+}
+
+/** One connection through a Unix socket, made in the background. */
+export function lazyUnixConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
+  path = SOCKET, options?: OptionsOf<C, N>,
+): Handler<TextOf<C, N>> {
+  return open({ ...readOptions({ ...options, path }), poolsize: 1 });
+}
+
+const SOCKET = "/tmp/redis.sock";
+
+function open<Text>(config: Config): Handler<Text> {
+  return new Handler<Text>(new Pool(config), new View(config));
+}
+
+async function eager<Text>(handler: Handler<Text>): Promise<Handler<Text>> {
+  try {
+    return await handler.ready();
+  } catch (error) {
+    handler.destroy();
+    throw error;
+  }
+}
+
+/** For the tests of this file; may change from version to version. */
+export const internals = { Decoder, MORE, Row, commands, encode, encodeName, flatten, world };
+
+// MIT License
+//
+// Copyright (c) 2026 the redis.ts authors
+//
+// Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+// documentation files (the "Software"), to deal in the Software without restriction, including without limitation
+// the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and
+// to permit persons to whom the Software is furnished to do so, subject to the following conditions:
+//
+// The above copyright notice and this permission notice shall be included in all copies or substantial portions of
+// the Software.
+//
+// THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO
+// THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+// AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF
+// CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS
+// IN THE SOFTWARE.

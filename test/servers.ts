@@ -1,0 +1,568 @@
+// What the tests stand on: real servers in folders of their own, a scripted server for what a real one will not do,
+// and certificates. Nothing here imports redis.ts: an oracle must not share the driver's mistakes.
+
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+// ==== What must not outlive the tests ====
+
+const children = new Set<ChildProcess>();
+const folders = new Set<string>();
+
+function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "redis.ts-"));
+  folders.add(folder);
+  return folder;
+}
+
+function removeFolder(folder: string) {
+  rmSync(folder, { recursive: true, force: true });
+  folders.delete(folder);
+}
+
+process.on("exit", () => {
+  for (const child of children) child.kill("SIGKILL");
+  for (const folder of folders) removeFolder(folder);
+});
+// A signal's default is to end the process without "exit".
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
+
+/** Asks every 10 ms until the answer is truthy, and returns it; gives up after `within` ms, naming `what`. */
+export async function until<T>(condition: () => T | Promise<T>, what: string, within = 10_000): Promise<T> {
+  const end = Date.now() + within;
+  for (;;) {
+    const answer = await condition();
+    if (answer) return answer;
+    if (Date.now() > end) throw new Error(`waited ${within} ms in vain for ${what}`);
+    await sleep(10);
+  }
+}
+
+/**
+ * A TCP port nobody listens on. It lies below the range systems take for outgoing connections: there a client that
+ * keeps trying a dead server's port can by chance be given that very port, and connects to itself.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 12_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!free) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
+}
+
+// ==== RESP, independently of the driver ====
+
+/** The other side has closed the connection. */
+export class Gone extends Error {}
+
+/** What a server says in RESP2; a bulk string stays bytes. */
+type Value = Buffer | string | number | null | Error | Value[];
+
+/** Reads RESP2 off a socket, one value a call. */
+class Wire {
+  #chunks: Buffer[] = [];
+  #length = 0;
+  #closed = false;
+  #wake = () => {};
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(socket: Socket) {
+    socket.on("data", (chunk) => {
+      this.#chunks.push(chunk);
+      this.#length += chunk.length;
+      this.#wake();
+    });
+    socket.on("end", () => this.#close());
+    socket.on("close", () => this.#close());
+    socket.on("error", () => {}); // "close" follows
+  }
+
+  /** The next value. Calls take turns, in their order. */
+  read(): Promise<Value> {
+    const value = this.#last.then(() => this.#value());
+    this.#last = value.catch(() => {});
+    return value;
+  }
+
+  #close() {
+    this.#closed = true;
+    this.#wake();
+  }
+
+  async #value(): Promise<Value> {
+    const line = (await this.#line()).toString();
+    const rest = line.slice(1);
+    const length = Number(rest);
+    switch (line[0]) {
+      case "+":
+        return rest;
+      case "-":
+        return new Error(rest);
+      case ":":
+        return length;
+      case "$":
+        return length < 0 ? null : (await this.#take(length + 2)).subarray(0, length);
+      case "*": {
+        if (length < 0) return null;
+        const values: Value[] = [];
+        while (values.length < length) values.push(await this.#value());
+        return values;
+      }
+    }
+    throw new Error(`not RESP2: ${JSON.stringify(line.slice(0, 100))}`);
+  }
+
+  async #line(): Promise<Buffer> {
+    for (;;) {
+      const end = this.#joined().indexOf("\r\n");
+      if (end >= 0) return (await this.#take(end + 2)).subarray(0, end);
+      await this.#more();
+    }
+  }
+
+  async #take(length: number): Promise<Buffer> {
+    while (this.#length < length) await this.#more();
+    const all = this.#joined();
+    this.#chunks = [all.subarray(length)];
+    this.#length -= length;
+    return all.subarray(0, length);
+  }
+
+  #joined(): Buffer {
+    if (this.#chunks.length !== 1) this.#chunks = [Buffer.concat(this.#chunks)];
+    return this.#chunks[0]!;
+  }
+
+  async #more() {
+    if (this.#closed) throw new Gone("the other side closed the connection");
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+// A reply as a test likes to compare it: strings for bytes, an error thrown where it is the whole reply.
+function plain(value: Value): any {
+  if (Buffer.isBuffer(value)) return value.toString();
+  return Array.isArray(value) ? value.map(plain) : value;
+}
+
+function command(args: string[]): string {
+  return `*${args.length}\r\n` + args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join("");
+}
+
+// ==== A real server ====
+
+export type ServerOptions = {
+  /** More arguments of the server; they win over ours. */
+  args?: string[];
+  /** A second port that speaks TLS with the server certificate of `certificates()`; asks clients for none. */
+  tls?: boolean;
+  /** A Unix socket, on by default. */
+  unix?: boolean;
+  /** An append-only file, with which data outlives `kill()` and `restart()`. */
+  aof?: boolean;
+};
+
+let binary: { path: string; version: string } | undefined;
+
+// What $REDIS_SERVER names, else a redis-server or valkey-server of the PATH.
+function findServer() {
+  if (binary) return binary;
+  const paths = process.env.REDIS_SERVER ? [process.env.REDIS_SERVER] : ["redis-server", "valkey-server"];
+  for (const path of paths) {
+    try {
+      const [, version] = /\bv=(\S+)/.exec(execFileSync(path, ["--version"], { encoding: "utf8" })) ?? [];
+      if (version) return (binary = { path, version });
+    } catch {} // the next, or the error below
+  }
+  throw new Error(`cannot run ${paths.join(" or ")}; sh test/setup.sh installs a server`);
+}
+
+export class RedisServer {
+  readonly host = "127.0.0.1";
+  /** Of the server's program, such as "7.0.15". */
+  readonly version: string;
+  readonly dir = makeFolder();
+  /** The Unix socket, in `dir`. */
+  readonly path: string;
+  readonly certs: Certificates | undefined;
+  port = 0;
+  tlsPort = 0;
+  #options: ServerOptions;
+  #child: ChildProcess | undefined;
+  #oracle: { socket: Socket; wire: Wire; pending: number } | undefined;
+
+  private constructor(options: ServerOptions) {
+    this.#options = options;
+    this.version = findServer().version;
+    this.path = join(this.dir, "redis.sock");
+    if (options.tls) this.certs = certificates();
+  }
+
+  /** A server that answers, in a folder of its own. */
+  static async start(options: ServerOptions = {}): Promise<RedisServer> {
+    const server = new RedisServer(options);
+    for (let attempt = 1; ; attempt++) {
+      server.port = await freePort();
+      if (options.tls)
+        do server.tlsPort = await freePort();
+        while (server.tlsPort === server.port);
+      try {
+        await server.#launch();
+        return server;
+      } catch (error) {
+        const portTaken = /address already in use/i.test(String(error));
+        if (portTaken && attempt < 10) continue;
+        removeFolder(server.dir);
+        throw error;
+      }
+    }
+  }
+
+  get pid(): number {
+    if (!this.#child?.pid) throw new Error("the server is not running");
+    return this.#child.pid;
+  }
+
+  /**
+   * Sends a command on a RESP2 connection that is not the driver's and returns the reply with strings for bytes; an
+   * error reply is thrown. The connection stays open between calls, so CLIENT LIST has one more than the test's.
+   */
+  async call(...args: string[]): Promise<any> {
+    const reused = this.#oracle !== undefined;
+    const oracle = (this.#oracle ??= this.#openOracle());
+    if (oracle.pending++ === 0) oracle.socket.ref();
+    oracle.socket.write(command(args));
+    try {
+      const value = await oracle.wire.read();
+      if (value instanceof Error) throw value;
+      return plain(value);
+    } catch (error) {
+      // A test's CLIENT KILL meets this connection too, and its end may not have been noticed yet.
+      if (error instanceof Gone && reused && this.#oracle !== oracle && this.#child) return this.call(...args);
+      throw error;
+    } finally {
+      if (--oracle.pending === 0) oracle.socket.unref();
+    }
+  }
+
+  /** TERM, waits for the end and removes the folder. */
+  async stop() {
+    await this.#end("SIGTERM");
+    removeFolder(this.dir);
+  }
+
+  /** KILL, and waits for the end. `restart()` brings it back. */
+  kill(): Promise<void> {
+    return this.#end("SIGKILL");
+  }
+
+  /** The same ports, folder and arguments again, after a TERM if it still runs. Data needs `aof`. */
+  async restart() {
+    await this.#end("SIGTERM");
+    await this.#launch();
+  }
+
+  /** Stops the process in its tracks: the system still accepts connections and takes bytes, nobody answers. */
+  freeze() {
+    process.kill(this.pid, "SIGSTOP");
+  }
+
+  thaw() {
+    process.kill(this.pid, "SIGCONT");
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #launch() {
+    const { args = [], tls, unix = true, aof } = this.#options;
+    const { path, version } = findServer();
+    const given = [
+      "--port",
+      this.port,
+      "--bind",
+      this.host,
+      "--dir",
+      this.dir,
+      "--save",
+      "",
+      "--loglevel",
+      "warning",
+      ...(unix ? ["--unixsocket", this.path] : []),
+      ...(aof ? ["--appendonly", "yes"] : []),
+      ...(parseInt(version) >= 7 ? ["--enable-debug-command", "yes"] : []),
+      ...(this.certs
+        ? [
+            "--tls-port",
+            this.tlsPort,
+            "--tls-auth-clients",
+            "no",
+            "--tls-ca-cert-file",
+            this.certs.ca.certFile,
+            "--tls-cert-file",
+            this.certs.server.certFile,
+            "--tls-key-file",
+            this.certs.server.keyFile,
+          ]
+        : []),
+      ...args,
+    ];
+    const log = join(this.dir, "log");
+    const output = openSync(log, "w");
+    const child = spawn(path, given.map(String), { stdio: ["ignore", output, output] });
+    closeSync(output);
+    children.add(child);
+    child.once("exit", () => {
+      children.delete(child);
+      if (this.#child === child) this.#child = undefined;
+    });
+    child.unref();
+    this.#child = child;
+    try {
+      await until(() => {
+        if (!this.#child) throw new Error(`the server did not start: ${readFileSync(log, "utf8")}`);
+        return this.#answers();
+      }, "the server to answer PING");
+    } catch (error) {
+      await this.kill();
+      throw error;
+    }
+  }
+
+  async #answers(): Promise<boolean> {
+    try {
+      return (await this.call("PING")) === "PONG";
+    } catch (error) {
+      return /^NOAUTH/.test((error as Error).message); // else refused, or LOADING
+    }
+  }
+
+  async #end(signal: NodeJS.Signals) {
+    this.#oracle?.socket.destroy();
+    const child = this.#child;
+    if (!child) return;
+    const exit = once(child, "exit");
+    child.ref();
+    child.kill(signal);
+    child.kill("SIGCONT"); // a frozen process hears no TERM
+    await exit;
+  }
+
+  #openOracle() {
+    const socket = connect(this.port, this.host);
+    const oracle = { socket, wire: new Wire(socket), pending: 0 };
+    for (const event of ["end", "close"])
+      socket.on(event, () => {
+        if (this.#oracle === oracle) this.#oracle = undefined;
+      });
+    return oracle;
+  }
+}
+
+// ==== A scripted server ====
+
+/** A client of a ScriptedServer, seen from the server. */
+export class Peer {
+  readonly socket: Socket;
+  /** 1 for the first connection. */
+  readonly id: number;
+  readonly closed: Promise<void>;
+  #wire: Wire;
+
+  constructor(socket: Socket, id: number) {
+    this.socket = socket;
+    this.id = id;
+    this.#wire = new Wire(socket);
+    this.closed = new Promise((resolve) => {
+      socket.once("close", () => resolve());
+    });
+  }
+
+  /** The next command; throws `Gone` when the client has closed. */
+  async read(): Promise<string[]> {
+    return (await this.readRaw()).map(String);
+  }
+
+  async readRaw(): Promise<Buffer[]> {
+    const args = await this.#wire.read();
+    if (Array.isArray(args) && args.length > 0 && args.every((arg) => Buffer.isBuffer(arg))) return args as Buffer[];
+    throw new Error(`not a command: ${JSON.stringify(plain(args))}`);
+  }
+
+  write(data: string | Uint8Array) {
+    this.socket.write(data);
+  }
+
+  /** Reads HELLO, answers as a server does, and returns the command. */
+  async hello(): Promise<string[]> {
+    const args = await this.read();
+    if (args[0]?.toUpperCase() !== "HELLO") throw new Error(`expected HELLO, got ${args.join(" ")}`);
+    const head = args[1] === "3" ? "%7" : "*14";
+    const text = (string: string) => `$${string.length}\r\n${string}\r\n`;
+    this.write(
+      `${head}\r\n` +
+        [
+          text("server"),
+          text("redis"),
+          text("version"),
+          text("7.4.0"),
+          text("proto"),
+          `:${args[1] ?? 2}\r\n`,
+          text("id"),
+          `:${this.id}\r\n`,
+          text("mode"),
+          text("standalone"),
+          text("role"),
+          text("master"),
+          text("modules"),
+          "*0\r\n",
+        ].join(""),
+    );
+    return args;
+  }
+
+  /** Closes after what was written. */
+  end() {
+    this.socket.end();
+  }
+
+  /** Breaks the connection off: the client sees ECONNRESET. */
+  reset() {
+    this.socket.resetAndDestroy();
+  }
+}
+
+/** Runs a script for each connection. One that fails resets its client, and `stop()` throws what it threw. */
+export class ScriptedServer {
+  readonly host = "127.0.0.1";
+  /** All connections ever accepted, in their order. */
+  readonly peers: Peer[] = [];
+  readonly path: string | undefined;
+  port = 0;
+  #server: Server;
+  #failure: unknown;
+
+  private constructor(script: (peer: Peer) => void | Promise<void>, path: string | undefined) {
+    this.path = path;
+    this.#server = createServer({ noDelay: true }, async (socket) => {
+      const peer = new Peer(socket, this.peers.length + 1);
+      this.peers.push(peer);
+      try {
+        await script(peer);
+      } catch (error) {
+        if (error instanceof Gone) return;
+        this.#failure ??= error;
+        peer.reset();
+      }
+    });
+  }
+
+  static async start(script: (peer: Peer) => void | Promise<void>, options: { path?: string } = {}) {
+    const scripted = new ScriptedServer(script, options.path);
+    const server = scripted.#server;
+    if (options.path) server.listen(options.path);
+    else server.listen(0, scripted.host);
+    await once(server, "listening");
+    if (!options.path) scripted.port = (server.address() as AddressInfo).port;
+    return scripted;
+  }
+
+  get connections(): number {
+    return this.peers.length;
+  }
+
+  async stop() {
+    if (this.#server.listening) {
+      const closed = once(this.#server, "close");
+      this.#server.close();
+      for (const peer of this.peers) peer.socket.destroy();
+      await closed;
+    }
+    if (this.#failure) throw this.#failure;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}
+
+// ==== Certificates ====
+
+/** In PEM, as text and as files. */
+export type Certificate = { cert: string; key: string; certFile: string; keyFile: string };
+
+export type Certificates = {
+  ca: Certificate;
+  /** For localhost, 127.0.0.1 and ::1. */
+  server: Certificate;
+  client: Certificate;
+  /** For wrong.example, by the same CA. */
+  wrong: Certificate;
+  /** A CA that signed none of these. */
+  stranger: Certificate;
+};
+
+let made: Certificates | undefined;
+
+/** Made by the openssl command on the first call, the same ever after; gone with the process. */
+export function certificates(): Certificates {
+  if (made) return made;
+  const dir = makeFolder();
+  const file = (name: string) => join(dir, name);
+  const openssl = (command: string, input?: string) =>
+    execFileSync("openssl", command.split(" "), { cwd: dir, input, encoding: "utf8", stdio: "pipe" });
+
+  writeFileSync(
+    file("config"),
+    `
+    [req]
+    distinguished_name = name
+    [name]
+    [ca]
+    basicConstraints = critical, CA:TRUE
+    keyUsage = critical, keyCertSign
+    subjectKeyIdentifier = hash
+    [server]
+    subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1
+    [client]
+    extendedKeyUsage = clientAuth
+    [wrong]
+    subjectAltName = DNS:wrong.example
+  `,
+  );
+
+  const make = (name: string, extensions: string, signer?: string): Certificate => {
+    const request = `req -new -config config -key ${name}.key -subj /CN=redis.ts-${name}`;
+    openssl(`ecparam -name prime256v1 -genkey -noout -out ${name}.key`);
+    if (signer)
+      openssl(
+        `x509 -req -CA ${signer}.crt -CAkey ${signer}.key -CAcreateserial -days 2 -extfile config` +
+          ` -extensions ${extensions} -out ${name}.crt`,
+        openssl(request),
+      );
+    else openssl(`${request} -x509 -days 2 -extensions ${extensions} -out ${name}.crt`);
+    const [certFile, keyFile] = [file(`${name}.crt`), file(`${name}.key`)];
+    return { cert: readFileSync(certFile, "utf8"), key: readFileSync(keyFile, "utf8"), certFile, keyFile };
+  };
+  return (made = {
+    ca: make("ca", "ca"),
+    server: make("server", "server", "ca"),
+    client: make("client", "client", "ca"),
+    wrong: make("wrong", "wrong", "ca"),
+    stranger: make("stranger", "ca"),
+  });
+}

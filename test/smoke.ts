@@ -1,0 +1,49 @@
+// A short trial of the whole way to a server, run by test/runtimes/run.mjs on every runtime, beside a copy of redis.ts.
+
+import assert from "node:assert/strict";
+import { connection, lazyConnection, lazyUnixConnection } from "../redis.ts";
+
+const { SMOKE_PORT, SMOKE_TLS_PORT, SMOKE_SOCKET, SMOKE_CA } = process.env;
+const host = "127.0.0.1";
+
+const db = lazyConnection({ host, port: Number(SMOKE_PORT) });
+assert.equal(await db.ping(), "PONG");
+
+for (const [text, kept] of [
+  ["plain", "plain"],
+  ["", ""],
+  ["tête-à-tête 🦊", "tête-à-tête 🦊"],
+  ["a lone \ud83e surrogate", "a lone \ufffd surrogate"], // UTF-8 has no bytes for half a character
+  ["é".repeat(512 * 1024), "é".repeat(512 * 1024)], // 1 MiB
+] as const) {
+  assert.equal(await db.set("text", text), "OK");
+  assert.equal(await db.get("text"), kept);
+}
+
+const bytes = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+await db.set("bytes", bytes);
+assert.deepEqual(await db.with({ charset: null }).get("bytes"), bytes);
+
+const counts = await Promise.all(Array.from({ length: 1000 }, () => db.incr("count")));
+assert.deepEqual(
+  counts,
+  Array.from({ length: 1000 }, (_, index) => index + 1),
+);
+
+await db.hset("hash", { name: "fox", legs: 4 });
+assert.deepEqual({ ...(await db.hgetall("hash")) }, { name: "fox", legs: "4" });
+assert.deepEqual(await db.mget("count", "nothing"), ["1000", null]);
+await assert.rejects(db.incr("hash"), { code: "WRONGTYPE" });
+
+const unix = lazyUnixConnection(SMOKE_SOCKET);
+assert.equal(await unix.get("count"), "1000");
+await unix.disconnect();
+
+const secure = await connection({ host, port: Number(SMOKE_TLS_PORT), tls: { ca: SMOKE_CA } });
+assert.equal(await secure.get("count"), "1000");
+
+await secure.call("CLIENT", "KILL", "TYPE", "normal"); // all but itself
+assert.equal(await db.get("count"), "1000");
+await secure.disconnect();
+await db.disconnect();
+// The process must now end by itself.

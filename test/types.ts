@@ -1,0 +1,339 @@
+// What the types promise, held by the compiler alone: `tsc` reads this file, and nothing in it is ever run.
+
+import { Buffer } from "node:buffer";
+import { connection, lazyConnection, lazyUnixConnection, unixConnection } from "../redis.ts";
+import type {
+  AclLogEntry, Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Fields, FunctionLibrary, Handler, LcsMatch,
+  Line, MigrationTask, PendingEntry, Scored, SetOptions, VembRaw, XinfoStream, XinfoStreamFull, XpendingEntry,
+  XpendingSummary,
+} from "../redis.ts";
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
+
+/** is<T>() takes a promise of exactly T; of anything else it asks for arguments that nobody gives. */
+const is = <T>() => <R>(_reply: Promise<R>, ..._: Equal<R, T> extends true ? [] : [wanted: T, got: R]): void => {};
+
+/** All calls of one name have one type. */
+export function replies(db: Handler, keys: string[], anyFlag: { WITHSCORES: true }): void {
+  const ok = is<"OK">(), count = is<number>(), maybe = is<number | null>(), counts = is<number[]>();
+  const text = is<string>(), bulk = is<Bulk>(), texts = is<string[]>(), bulks = is<Bulk[]>(), scored = is<Scored[]>();
+
+  // Keys
+  count(db.del("a", ["b", "c"]));
+  count(db.del(Buffer.from("a"), keys));
+  count(db.expire("k", 10, { NX: true }));
+  is<[string, string[]]>()(db.scan(0, { MATCH: "a*", TYPE: "hash" }));
+  texts(db.sort("k"));
+  texts(db.sort("k", { ALPHA: true, LIMIT: [0, 1], GET: undefined }));
+  bulks(db.sort("k", { GET: "#" }, { GET: "name:*" }));
+  count(db.sort("k", { STORE: "dst" }));
+  count(db.sort("k", { GET: "#" }, { GET: "name:*", STORE: "dst" }));
+  texts(db.sort_ro("k", { DESC: true }));
+  bulks(db.sort_ro("k", { GET: "#" }));
+  is<"OK" | "NOKEY">()(db.migrate("host", 6379, "k", 0, 100));
+  is<[number, number]>()(db.waitaof(1, 1, 0));
+
+  // Strings
+  bulk(db.get("k"));
+  is<"OK" | null>()(db.set("k", "v"));
+  is<"OK" | null>()(db.set("k", 1n, { EX: 10, NX: true }));
+  is<"OK" | null>()(db.set("k", 1n, { GET: false }));
+  bulk(db.set("k", "v", { GET: true }));
+  bulk(db.set("k", "v", { GET: true, XX: true, PX: 10 }));
+  bulks(db.mget("a", ["b"]));
+  ok(db.mset({ a: 1, b: "2", c: undefined }));
+  text(db.incrbyfloat("k", 0.1));
+  is<[number, number]>()(db.increx("k", { BYINT: 2 }));
+  text(db.lcs("a", "b"));
+  count(db.lcs("a", "b", { LEN: true }));
+  is<{ matches: LcsMatch[]; len: number }>()(db.lcs("a", "b", { IDX: true, WITHMATCHLEN: true }));
+
+  // Bitmaps and HyperLogLogs
+  is<(number | null)[]>()(db.bitfield("k", { GET: ["u8", 0] }, { INCRBY: ["i5", "#1", 1] }));
+  count(db.bitop("AND", "dst", "a", "b"));
+  count(db.pfcount("a", "b"));
+
+  // Geo
+  const circle = { FROMLONLAT: [15, 37], BYRADIUS: [200, "km"] } as const;
+  count(db.geoadd("k", [13.4, 38.1, "a"], [15.1, 37.5, "b"]));
+  count(db.geoadd("k", { CH: true }, [13.4, 38.1, "a"]));
+  is<(Coordinates | null)[]>()(db.geopos("k", "a"));
+  texts(db.geosearch("k", circle));
+  is<[string, number][]>()(db.geosearch("k", { ...circle, WITHDIST: true }));
+  is<[string, number][]>()(db.geosearch("k", { ...circle, WITHHASH: true }));
+  is<[string, Coordinates][]>()(db.geosearch("k", { ...circle, WITHCOORD: true }));
+  is<[string, number, number][]>()(db.geosearch("k", { ...circle, WITHDIST: true, WITHHASH: true }));
+  is<[string, number, Coordinates][]>()(db.geosearch("k", { ...circle, WITHDIST: true, WITHCOORD: true }));
+  is<[string, number, Coordinates][]>()(db.geosearch("k", { ...circle, WITHHASH: true, WITHCOORD: true }));
+  is<[string, number, number, Coordinates][]>()(
+    db.geosearch("k", { ...circle, WITHDIST: true, WITHHASH: true, WITHCOORD: true }));
+  // The rest of this family shares geosearch's overloads, around a point or a member.
+  texts(db.georadius("k", 15, 37, 200, "km"));
+  texts(db.georadius("k", 15, 37, 200, "km", { COUNT: 1, ANY: true }));
+  is<[string, number][]>()(db.georadius("k", 15, 37, 200, "km", { WITHDIST: true }));
+  count(db.georadius("k", 15, 37, 200, "km", { STORE: "dst" }));
+  is<[string, Coordinates][]>()(db.georadius_ro("k", 15, 37, 200, "km", { WITHCOORD: true }));
+  texts(db.georadiusbymember("k", "a", 200, "km"));
+  is<[string, number][]>()(db.georadiusbymember("k", "a", 200, "km", { WITHHASH: true }));
+  count(db.georadiusbymember("k", "a", 200, "km", { STOREDIST: "dst", ASC: true }));
+  texts(db.georadiusbymember_ro("k", "a", 200, "km", { DESC: true }));
+
+  // Hashes
+  count(db.hset("k", { a: 1 }));
+  count(db.hset("k", "a", 1, "b", 2));
+  is<Fields>()(db.hgetall("k"));
+  bulk(db.hrandfield("k"));
+  texts(db.hrandfield("k", 2));
+  is<[string, string][]>()(db.hrandfield("k", 2, { WITHVALUES: true }));
+  is<[string, Fields]>()(db.hscan("k", 0));
+  is<[string, Fields]>()(db.hscan("k", 0, { COUNT: 10, NOVALUES: false }));
+  is<[string, string[]]>()(db.hscan("k", 0, { COUNT: 10, NOVALUES: true }));
+  counts(db.hexpire("k", 10, { FIELDS: [2, "a", "b"] }));
+
+  // Arrays
+  counts(db.argrep("k", "-", "+", { GLOB: "a*" }, { GLOB: "b*", NOCASE: true }));
+  is<[number, string][]>()(db.argrep("k", "-", "+", { GLOB: "a*" }, { GLOB: "b*", WITHVALUES: true }));
+  bulk(db.arop("k", 0, 9, { SUM: true }));
+  maybe(db.arop("k", 0, 9, { XOR: true }));
+  count(db.arop("k", 0, 9, { MATCH: "a" }));
+
+  // Lists
+  bulk(db.lpop("k"));
+  is<string[] | null>()(db.lpop("k", 2));
+  bulk(db.rpop("k"));
+  is<string[] | null>()(db.rpop("k", 2));
+  is<[string, string[]] | null>()(db.lmpop(2, "a", ["b"], "LEFT"));
+  is<[string, string[]] | null>()(db.lmpop(keys.length, ...keys, "RIGHT", { COUNT: 2 }));
+  is<[string, string[]] | null>()(db.blmpop(0.5, 1, "a", "LEFT", { COUNT: 2 }));
+  is<[string, string] | null>()(db.blpop("a", ["b"], 0.5));
+  is<[string, string] | null>()(db.brpop(...keys, 0));
+  maybe(db.lpos("k", "a"));
+  maybe(db.lpos("k", "a", { RANK: -1 }));
+  counts(db.lpos("k", "a", { RANK: -1, COUNT: 0 }));
+  texts(db.lmovem("a", "b", "LEFT", "RIGHT"));
+  texts(db.lmovem("a", "b", "LEFT", "RIGHT", { COUNT: 2, OBO: true }));
+  is<string[] | null>()(db.lmovem("a", "b", "LEFT", "RIGHT", { EXACTLY: 2, BULK: true }));
+  is<string[] | null>()(db.blmovem("a", "b", "LEFT", "RIGHT", 0.5, { COUNT: 2 }));
+
+  // Sets
+  count(db.sadd("k", "a", ["b", 1]));
+  bulk(db.spop("k"));
+  texts(db.spop("k", 2));
+  bulk(db.srandmember("k"));
+  texts(db.srandmember("k", -3));
+  count(db.sintercard(2, "a", "b"));
+  count(db.sintercard(keys.length, keys, { LIMIT: 5 }));
+  count(db.sunioncard(2, ["a", "b"], { APPROX: true }));
+  count(db.sdiffcard(2, "a", "b", { LIMIT: 5 }));
+
+  // Sorted sets
+  count(db.zadd("k", [1, "a"], ["-inf", "b"]));
+  count(db.zadd("k", [[1, "a"], [2, "b"]]));
+  count(db.zadd("k", { GT: true, CH: true }, [1, "a"]));
+  maybe(db.zadd("k", { INCR: true, NX: true }, [1, "a"]));
+  maybe(db.zscore("k", "a"));
+  maybe(db.zrank("k", "a"));
+  maybe(db.zrank("k", "a", { WITHSCORE: false }));
+  is<[number, number] | null>()(db.zrank("k", "a", { WITHSCORE: true }));
+  maybe(db.zrevrank("k", "a"));
+  is<[number, number] | null>()(db.zrevrank("k", "a", { WITHSCORE: true }));
+  texts(db.zrange("k", 0, -1));
+  texts(db.zrange("k", "(1", "+inf", { BYSCORE: true, LIMIT: [0, 10], WITHSCORES: false }));
+  scored(db.zrange("k", 0, -1, { WITHSCORES: true }));
+  scored(db.zrange("k", 0, -1, { ...anyFlag, REV: true }));
+  texts(db.zrangebyscore("k", 0, 1, { LIMIT: [0, 10] }));
+  scored(db.zrangebyscore("k", 0, 1, { LIMIT: [0, 10], WITHSCORES: true }));
+  texts(db.zrevrange("k", 0, -1));
+  scored(db.zrevrange("k", 0, -1, { WITHSCORES: true }));
+  texts(db.zrevrangebyscore("k", 1, 0));
+  scored(db.zrevrangebyscore("k", 1, 0, { WITHSCORES: true }));
+  bulk(db.zrandmember("k"));
+  texts(db.zrandmember("k", 2));
+  scored(db.zrandmember("k", 2, { WITHSCORES: true }));
+  is<[string, Scored[]]>()(db.zscan("k", 0));
+  is<Scored | null>()(db.zpopmin("k"));
+  scored(db.zpopmin("k", 2));
+  is<Scored | null>()(db.zpopmax("k"));
+  scored(db.zpopmax("k", 2));
+  is<[string, Scored[]] | null>()(db.zmpop(2, "a", "b", "MIN"));
+  is<[string, Scored[]] | null>()(db.bzmpop(0.5, 2, keys, "MAX", { COUNT: 2 }));
+  is<[string, string, number] | null>()(db.bzpopmin("a", "b", 0.5));
+  texts(db.zdiff(2, "a", "b"));
+  texts(db.zdiff(2, ...keys, { WITHSCORES: false }));
+  scored(db.zdiff(2, "a", "b", { WITHSCORES: true }));
+  texts(db.zinter(2, keys, { WEIGHTS: [1, 2] }));
+  scored(db.zinter(2, ...keys, { AGGREGATE: "MAX", WITHSCORES: true }));
+  texts(db.zunion(2, "a", ["b"]));
+  scored(db.zunion(2, "a", ["b"], { WITHSCORES: true }));
+  count(db.zintercard(2, "a", "b", { LIMIT: 5 }));
+  count(db.zunionstore("dst", 2, "a", "b"));
+  count(db.zinterstore("dst", 2, keys, { WEIGHTS: [1, 2], AGGREGATE: "COUNT" }));
+
+  // Streams
+  const STREAMS = ["s", ">"] as const;
+  text(db.xadd("s", "*", { a: 1 }));
+  text(db.xadd("s", { MAXLEN: ["~", 1000], NOMKSTREAM: false }, "*", ["a", 1]));
+  bulk(db.xadd("s", { MAXLEN: 1000, NOMKSTREAM: true }, "*", { a: 1 }));
+  is<Entry[]>()(db.xrange("s", "-", "+", { COUNT: 10 }));
+  is<Record<string, Entry[]> | null>()(db.xread({ BLOCK: 0, STREAMS: [["a", "b"], ["$", 0]] }));
+  is<Record<string, PendingEntry[]> | null>()(db.xreadgroup({ GROUP: ["g", "c"], STREAMS }));
+  is<Record<string, PendingEntry[]> | null>()(db.xreadgroup({ GROUP: ["g", "c"], COUNT: 1, STREAMS: ["s", "0"] }));
+  is<Record<string, ClaimedEntry[]> | null>()(db.xreadgroup({ GROUP: ["g", "c"], CLAIM: 100, STREAMS }));
+  is<(-1 | 1 | 2)[]>()(db.xdelex("s", { ACKED: true, IDS: [1, "1-0"] }));
+  is<XpendingSummary>()(db.xpending("s", "g"));
+  is<XpendingEntry[]>()(db.xpending("s", "g", "-", "+", 10, "c"));
+  is<XpendingEntry[]>()(db.xpending("s", "g", { IDLE: 100 }, "-", "+", 10));
+  is<Entry[]>()(db.xclaim("s", "g", "c", 100, "1-0", ["2-0"]));
+  is<Entry[]>()(db.xclaim("s", "g", "c", 100, keys, { FORCE: true }));
+  texts(db.xclaim("s", "g", "c", 100, "1-0", ["2-0"], { JUSTID: true }));
+  is<[string, Entry[], string[]]>()(db.xautoclaim("s", "g", "c", 100, "0-0", { COUNT: 10 }));
+  is<[string, string[], string[]]>()(db.xautoclaim("s", "g", "c", 100, "0-0", { JUSTID: true }));
+  is<XinfoStream>()(db.xinfoStream("s"));
+  is<XinfoStreamFull>()(db.xinfoStream("s", { FULL: true, COUNT: 10 }));
+
+  // Vector sets
+  count(db.vadd("v", { VALUES: [2, 0.5, 1] }, "a", { Q8: true }));
+  is<number[] | null>()(db.vemb("v", "a"));
+  is<VembRaw | null>()(db.vemb("v", "a", { RAW: true }));
+  bulk(db.vrandmember("v"));
+  texts(db.vrandmember("v", 2));
+  texts(db.vsim("v", { ELE: "a" }));
+  texts(db.vsim("v", { FP32: new Float32Array(2) }, { COUNT: 10, WITHSCORES: false }));
+  scored(db.vsim("v", { ELE: "a" }, { WITHSCORES: true }));
+  is<[string, Bulk][]>()(db.vsim("v", { ELE: "a" }, { WITHATTRIBS: true }));
+  is<[string, number, Bulk][]>()(db.vsim("v", { ELE: "a" }, { WITHSCORES: true, WITHATTRIBS: true }));
+  is<string[][] | null>()(db.vlinks("v", "a"));
+  is<Scored[][] | null>()(db.vlinks("v", "a", { WITHSCORES: true }));
+
+  // Scripting, connection, server, cluster
+  is<unknown>()(db.eval("return 1", 1, "k", "a"));
+  is<FunctionLibrary[]>()(db.functionList({ LIBRARYNAME: "lib*" }));
+  is<(FunctionLibrary & { library_code: string })[]>()(db.functionList({ WITHCODE: true }));
+  text(db.functionLoad("#!lua name=lib"));
+  text(db.functionLoad({ REPLACE: true }, "#!lua name=lib"));
+  ok(db.clientKill("127.0.0.1:1234"));
+  count(db.clientKill({ TYPE: "NORMAL", "NOT-ID": [1, 2] }));
+  is<"PONG">()(db.ping());
+  text(db.ping("hello"));
+  ok(db.aclLog("RESET"));
+  is<AclLogEntry[]>()(db.aclLog());
+  is<AclLogEntry[]>()(db.aclLog(5));
+  is<Fields>()(db.configGet("maxmemory*"));
+  is<(CommandInfo | null)[]>()(db.commandInfo("get"));
+  text(db.clusterMigration("IMPORT", 0, 100));
+  count(db.clusterMigration("CANCEL", { ALL: true }));
+  is<MigrationTask[]>()(db.clusterMigration("STATUS"));
+  is<MigrationTask[]>()(db.clusterMigration("STATUS", { ID: "id" }));
+}
+
+export function views(db: Handler): void {
+  const raw = db.with({ charset: null });
+  is<Buffer | null>()(raw.get("k"));
+  is<"OK" | null>()(raw.set("k", "v"));
+  is<Buffer | null>()(raw.set("k", "v", { GET: true }));
+  is<number>()(raw.incr("k"));
+  is<Buffer>()(raw.incrbyfloat("k", 1));
+  is<[Buffer, Buffer][]>()(raw.hgetall("k"));
+  is<[Buffer, number][]>()(raw.zrange("k", 0, -1, { WITHSCORES: true }));
+  is<Buffer[]>()(raw.zrange("k", 0, -1));
+  is<[Buffer, [Buffer, Buffer][]][]>()(raw.xrange("s", "-", "+"));
+  is<[Buffer, [Buffer, [Buffer, Buffer][]][]][] | null>()(raw.xread({ STREAMS: ["s", 0] }));
+  is<"PONG">()(raw.ping());
+  is<Line | undefined>()(raw.commandInfo("get").then(([get]) => get?.[2][0])); // a simple string is never a Buffer
+
+  const numbers = db.with({ convertNumbers: true });
+  is<string | number | bigint | null>()(numbers.get("k"));
+  is<Record<string, string | number | bigint>>()(numbers.hgetall("k"));
+  is<"OK" | null>()(numbers.set("k", 1));
+  is<Buffer | null>()(numbers.with({ charset: null }).get("k"));
+
+  is<Bulk>()(raw.with({ charset: "latin1" }).get("k"));
+  is<Buffer | null>()(raw.with({ replyTimeout: 50, signal: AbortSignal.timeout(50) }).get("k"));
+
+  is<unknown>()(db.call("JSON.GET", "k"));
+  is<string[]>()(raw.call<string[]>({ name: "FT.LIST", read: true }, "k"));
+}
+
+export function factories(): void {
+  is<Handler>()(connection("redis://localhost"));
+  is<Handler<Buffer>>()(connection({ charset: null }));
+  is<Handler<string | number | bigint>>()(unixConnection("/tmp/redis.sock", { convertNumbers: true }));
+  is<Handler>()(lazyConnection().ready());
+  is<Handler<Buffer>>()(lazyConnection({ charset: null, port: 6380 }).ready());
+  is<Handler<Buffer>>()(lazyUnixConnection("/tmp/redis.sock", { charset: null }).ready());
+  // @ts-expect-error
+  lazyConnection({ hots: "localhost" });
+  // @ts-expect-error
+  lazyConnection({ port: "6379" });
+  // @ts-expect-error
+  lazyUnixConnection({ path: "/tmp/redis.sock" });
+  // @ts-expect-error
+  lazyConnection().with({ poolsize: 2 });
+}
+
+export function mistakes(db: Handler, raw: Handler<Buffer>, options: SetOptions): void {
+  // Arguments are text, numbers or bytes.
+  // @ts-expect-error
+  db.get(null);
+  // @ts-expect-error
+  db.get(1);
+  // @ts-expect-error
+  db.set("k", undefined);
+  // @ts-expect-error
+  db.set("k", true);
+  // @ts-expect-error
+  db.set("k", new Date());
+  // @ts-expect-error
+  db.set("k", { a: 1 });
+  // @ts-expect-error
+  db.hset("k", { a: null });
+  // @ts-expect-error
+  db.sadd("k", ["a", [true]]);
+
+  // Options are the manual's, in its spelling, with what it wants.
+  // @ts-expect-error
+  db.set("k", "v", { EXX: 10 });
+  // @ts-expect-error
+  db.set("k", "v", { ex: 10 });
+  // @ts-expect-error
+  db.set("k", "v", { EX: "10" });
+  // @ts-expect-error
+  db.zrange("k", 0, -1, { WITHSCORE: true });
+  // @ts-expect-error
+  db.zrange("k", 0, -1, { LIMIT: 10 });
+  // @ts-expect-error
+  db.sintercard(2, "a", "b", { LIMT: 5 });
+  // @ts-expect-error
+  db.zunion(2, "a", "b", { WITHSCORES: 1 });
+  // @ts-expect-error
+  db.lmpop(1, "k", "left");
+  // @ts-expect-error
+  db.xreadgroup({ GROUP: ["g", "c"], CLAIM: 100, STREAMS: ["s", "0"] });
+
+  // Which reply comes must be known when the call is compiled.
+  // @ts-expect-error
+  db.set("k", "v", options);
+  // @ts-expect-error
+  db.zrange("k", 0, -1, { WITHSCORES: Math.random() < 0.5 });
+
+  // @ts-expect-error
+  db.lpop("k", 1, 2);
+  // @ts-expect-error
+  db.blpop("k");
+  // @ts-expect-error
+  db.nosuchcommand();
+
+  // What changes a connection is not for a shared one.
+  // @ts-expect-error
+  db.select(1);
+  // @ts-expect-error
+  db.subscribe("channel");
+  // @ts-expect-error
+  db.multi();
+  // @ts-expect-error
+  db.auth("password");
+
+  // @ts-expect-error
+  const text: Handler = raw;
+  void text;
+}
