@@ -389,36 +389,47 @@ function flatten(name: Name, args: readonly unknown[]): Word[] {
   const words: Word[] = [];
   let count = args.length;
   while (count > 0 && args[count - 1] === undefined) count--;
-  for (let i = 0; i < count; i++) addWords(words, args[i], { name, place: `argument ${i + 1}`, depth: 0 });
+  for (let i = 0; i < count; i++) {
+    const refused = addWords(words, args[i], 0);
+    if (refused === undefined) continue;
+    const verb = refused === nameOf(args[i]) ? "is" : "holds";
+    throw new ArgumentError(`argument ${i + 1} ${verb} ${refused}, which cannot be sent`, name.text);
+  }
   if (words.length + name.words > MAX_WORDS) throw new ArgumentError(`more than ${MAX_WORDS} arguments`, name.text);
   return words;
 }
 
-type Within = { readonly name: Name; readonly place: string; readonly depth: number };
-
-function addWords(words: Word[], value: unknown, within: Within): void {
+/** Gives the name of what cannot be sent, if there is any. */
+function addWords(words: Word[], value: unknown, depth: number): string | undefined {
   if (typeof value === "string") words.push(value);
   else if (typeof value === "bigint" || Number.isFinite(value)) words.push(String(value));
   else if (ArrayBuffer.isView(value)) words.push(bytesOf(value.buffer, value.byteOffset, value.byteLength));
   else if (isArrayBuffer(value)) words.push(bytesOf(value, 0, value.byteLength));
-  else if (Array.isArray(value)) addElements(words, value, within);
-  else if (isPlain(value)) addOptions(words, value, within);
-  else throw new ArgumentError(`${within.place} is ${nameOf(value)}, which cannot be sent`, within.name.text);
+  else if (Array.isArray(value)) return addElements(words, value, depth);
+  else if (isPlain(value)) return addOptions(words, value, depth);
+  else return nameOf(value);
+  return undefined;
 }
 
-function addElements(words: Word[], elements: readonly unknown[], { name, place, depth }: Within): void {
-  if (depth === MAX_NESTING) throw new ArgumentError(`${place} is nested too deeply`, name.text);
-  for (const element of elements) addWords(words, element, { name, place: `an element of ${place}`, depth: depth + 1 });
+function addElements(words: Word[], elements: readonly unknown[], depth: number): string | undefined {
+  if (depth === MAX_NESTING) return "arrays in arrays in arrays";
+  for (const element of elements) {
+    const refused = addWords(words, element, depth + 1);
+    if (refused !== undefined) return refused;
+  }
+  return undefined;
 }
 
-function addOptions(words: Word[], options: Record<string, unknown>, { name, place, depth }: Within): void {
-  for (const [option, value] of Object.entries(options)) {
+function addOptions(words: Word[], options: Record<string, unknown>, depth: number): string | undefined {
+  for (const option of Object.keys(options)) {
+    const value = options[option];
     if (value === undefined || value === false) continue;
     words.push(option);
     if (value === true) continue;
-    if (isPlain(value)) throw new ArgumentError(`a value in ${place} is an object, which cannot be sent`, name.text);
-    addWords(words, value, { name, place: `a value in ${place}`, depth });
+    const refused = isPlain(value) ? "an object in an object" : addWords(words, value, depth);
+    if (refused !== undefined) return refused;
   }
+  return undefined;
 }
 
 const isArrayBuffer = (value: unknown): value is ArrayBuffer | SharedArrayBuffer =>
@@ -478,7 +489,9 @@ const STREAMED = -3;
 
 export class Decoder {
   readonly #limits: Limits;
+  /** The aggregates that are not complete yet; the innermost is `top`. */
   readonly #stack: Frame[] = [];
+  #top: Frame | undefined;
   #chunk: Buffer = EMPTY;
   #at = 0;
   // The bulk that a chunk has cut: with its terminator it has #bulkEnd bytes, of which #filled are here.
@@ -508,16 +521,16 @@ export class Decoder {
    */
   take(charset: Charset, inOrder = false): unknown {
     if (this.#breach !== undefined) throw this.#breach;
-    if (this.#stack.length === 0 && this.#bulk === undefined) {
+    if (this.#top === undefined && this.#bulk === undefined) {
       this.#charset = charset;
       this.#inOrder = inOrder;
       this.pushed = false;
     }
     let value = this.#bulk === undefined ? this.#value() : this.#fill();
     while (value !== MORE) {
-      if (value !== NOTHING && this.#stack.length === 0) return value;
-      if (value !== NOTHING) value = this.#place(value);
-      else value = this.#value();
+      if (value === NOTHING) value = this.#value();
+      else if (this.#top === undefined) return value;
+      else value = this.#place(this.#top, value);
     }
     this.#keepRest();
     return MORE;
@@ -533,7 +546,7 @@ export class Decoder {
   #value(): unknown {
     if (this.#at === this.#chunk.length) return MORE;
     const type = this.#chunk[this.#at]!;
-    const top = this.#stack.at(-1);
+    const top = this.#top;
     if (top?.type === 0x24 && type !== 0x3b) throw this.#dead("a part of a streamed string was expected");
     switch (type) {
       case 0x24: // $ bulk string
@@ -543,7 +556,7 @@ export class Decoder {
       case 0x3a: // : integer
         return this.#integer();
       case 0x2b: // + simple string
-        return this.#line(toText);
+        return this.#simple();
       case 0x2d: // - simple error
         return this.#line(toError);
       case 0x2a: // * array
@@ -573,23 +586,20 @@ export class Decoder {
   }
 
   /** Puts a value into the aggregate on top; gives the aggregate itself when that was its last. */
-  #place(value: unknown): unknown {
-    const frame = this.#stack[this.#stack.length - 1]!;
+  #place(frame: Frame, value: unknown): unknown {
     if (frame.items.length === this.#limits.maxElements * 2) throw this.#dead("an aggregate is too long");
     frame.items.push(value);
     return --frame.left === 0 ? this.#close(frame) : NOTHING;
   }
 
   #close(frame: Frame): unknown {
-    this.#stack.pop();
+    this.#pop();
     switch (frame.type) {
       case 0x25:
         return toMap(frame.items, this.#charset === null || this.#inOrder);
-      case 0x7c: {
-        const top = this.#stack.at(-1);
-        if (top !== undefined) top.owed = top.items.length;
+      case 0x7c:
+        if (this.#top !== undefined) this.#top.owed = this.#top.items.length;
         return NOTHING;
-      }
       case 0x3e:
         this.pushed = true;
         return frame.items;
@@ -604,12 +614,23 @@ export class Decoder {
     if (count === CUT) return MORE;
     if (count === NULL) return null;
     if (count > this.#limits.maxElements) throw this.#dead(`an aggregate of ${count} elements`);
-    if (this.#stack.length === this.#limits.maxDepth) throw this.#dead(`nested deeper than ${this.#limits.maxDepth}`);
     if (type === 0x3e) this.#charset = "utf-8";
     const perElement = type === 0x25 || type === 0x7c ? 2 : 1;
-    const frame: Frame = { type, left: count === STREAMED ? Infinity : count * perElement, items: [], owed: -1 };
-    this.#stack.push(frame);
+    const frame = this.#push(type, count === STREAMED ? Infinity : count * perElement);
     return count === 0 ? this.#close(frame) : NOTHING;
+  }
+
+  #push(type: number, left: number): Frame {
+    if (this.#stack.length === this.#limits.maxDepth) throw this.#dead(`nested deeper than ${this.#limits.maxDepth}`);
+    this.#top = { type, left, items: [], owed: -1 };
+    this.#stack.push(this.#top);
+    return this.#top;
+  }
+
+  #pop(): Frame {
+    const frame = this.#stack.pop()!;
+    this.#top = this.#stack[this.#stack.length - 1];
+    return frame;
   }
 
   #endStreamed(top: Frame | undefined): unknown {
@@ -624,8 +645,8 @@ export class Decoder {
     const length = this.#length(type === 0x24, type === 0x24);
     if (length === CUT) return MORE;
     if (length === NULL) return null;
-    if (length === STREAMED) return this.#beginStreamedString();
-    const before = type === 0x3b ? sizeOf(this.#stack.at(-1)!.items as Buffer[]) : 0;
+    if (length === STREAMED) return this.#push(0x24, Infinity), NOTHING;
+    const before = type === 0x3b ? sizeOf(this.#top!.items as Buffer[]) : 0;
     if (before + length > this.#limits.maxBulk) throw this.#dead(`a string of ${before + length} bytes`);
     if (length === 0 && type === 0x3b) return this.#endStreamedString();
     const from = this.#at;
@@ -639,12 +660,6 @@ export class Decoder {
     this.#bulkEnd = length + 2;
     this.#filled = 0;
     return this.#fill();
-  }
-
-  #beginStreamedString(): unknown {
-    if (this.#stack.length === this.#limits.maxDepth) throw this.#dead(`nested deeper than ${this.#limits.maxDepth}`);
-    this.#stack.push({ type: 0x24, left: Infinity, items: [], owed: -1 });
-    return NOTHING;
   }
 
   /** Moves what has arrived of a cut bulk to where it belongs. */
@@ -681,7 +696,7 @@ export class Decoder {
       case 0x21:
         return toError(bytes.subarray(from, end));
       default:
-        this.#stack.at(-1)!.items.push(Buffer.from(bytes.subarray(from, end)));
+        this.#top!.items.push(Buffer.from(bytes.subarray(from, end)));
         return NOTHING;
     }
   }
@@ -689,13 +704,12 @@ export class Decoder {
   #text(bytes: Buffer, from: number, end: number, own: boolean): unknown {
     if (this.#charset === null) return own ? bytes.subarray(from, end) : Buffer.from(bytes.subarray(from, end));
     if (end - from > MAX_TEXT) throw this.#dead("a text longer than this runtime's; charset null gives a Buffer");
-    return this.#charset === "utf-8" ? bytes.toString("utf8", from, end) : bytes.toString("latin1", from, end);
+    return this.#charset === "utf-8" ? (bytes as Slices).utf8Slice(from, end) : (bytes as Slices).latin1Slice(from, end);
   }
 
   /** `;0\r\n`, behind which no text stands. */
   #endStreamedString(): unknown {
-    const { items } = this.#stack.pop()!;
-    const whole = Buffer.concat(items as Buffer[]);
+    const whole = Buffer.concat(this.#pop().items as Buffer[]);
     return this.#text(whole, 0, whole.length, true);
   }
 
@@ -728,6 +742,16 @@ export class Decoder {
     if (word === "-1" && mayBeNull) return NULL;
     if (word === "?" && mayBeStreamed) return STREAMED;
     throw this.#dead("a length that is no length");
+  }
+
+  /** "+OK\r\n" is most of them. */
+  #simple(): unknown {
+    const chunk = this.#chunk;
+    const at = this.#at;
+    const isOk = chunk[at + 1] === 0x4f && chunk[at + 2] === 0x4b && chunk[at + 3] === CR && chunk[at + 4] === LF;
+    if (!isOk) return this.#line(toText);
+    this.#at = at + 5;
+    return "OK";
   }
 
   #integer(): unknown {
@@ -767,6 +791,8 @@ export class Decoder {
   }
 }
 
+/** What toString does in the end, without asking for the encoding's name each time. */
+type Slices = Buffer & Record<"utf8Slice" | "latin1Slice", (from: number, end: number) => string>;
 const MAX_TEXT = constants.MAX_STRING_LENGTH;
 const INT64 = 2n ** 63n;
 
@@ -2944,6 +2970,9 @@ export const world = {
   },
 };
 
+/** A ring longer than this is given back when it is empty. */
+const ROOMY = 65_536;
+
 /** First in, first out; a ring that doubles when it is full. */
 class Queue {
   #ring: (Command | undefined)[] = new Array(16);
@@ -2967,7 +2996,7 @@ class Queue {
     this.#ring[this.#head] = undefined;
     this.#head = (this.#head + 1) & (this.#ring.length - 1);
     this.bytes -= command.size;
-    if (--this.length === 0 && this.#ring.length > 1024) this.#resize(16);
+    if (--this.length === 0 && this.#ring.length > ROOMY) this.#resize(16);
     return command;
   }
 
@@ -2984,8 +3013,9 @@ class Queue {
   }
 
   #resize(size: number): void {
-    const commands = [...this];
-    this.#ring = [...commands, ...new Array<undefined>(size - commands.length)];
+    const ring = new Array<Command | undefined>(size);
+    for (let i = 0; i < this.length; i++) ring[i] = this.#ring[(this.#head + i) & (this.#ring.length - 1)];
+    this.#ring = ring;
     this.#head = 0;
   }
 }
