@@ -18,7 +18,10 @@
 //   5. Commander              rows to methods, calls to promises
 //   6. Connection             one socket, from its handshake to its death
 //   7. Pool                   connections kept alive; a single connection is a pool of one
-//   8. The door               what a user calls
+//   8. Pipelines and transactions   many commands as one, or none of them
+//   9. Scripts, scans and streams   what takes more than one command
+//   10. Publish and subscribe       what the server says unasked
+//   11. The door              what a user calls
 //
 // How a command travels
 //
@@ -35,11 +38,12 @@
 // A section uses only the sections above it.
 
 import { Buffer, constants } from "node:buffer";
+import { createHash } from "node:crypto";
 import { connect as connectTcp, isIP } from "node:net";
 import type { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
-import { nextTick } from "node:process";
-import { clearTimeout, setTimeout } from "node:timers";
+import { emitWarning, nextTick } from "node:process";
+import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
 
@@ -48,6 +52,8 @@ import type { ConnectionOptions } from "node:tls";
 // Each option stands twice: in the type with what it means, in the table below it with its check and its default. To
 // add one, add both, and the README's line. A wrong option is a TypeError that names it; no message ever shows a value.
 
+/** How text is decoded; null gives Buffers. */
+export type Charset = "utf-8" | "latin1" | null;
 /** Milliseconds; Infinity for no limit. */
 type Milliseconds = number;
 
@@ -76,13 +82,15 @@ export type Options = {
   /** Open lost connections again, in the background. */
   reconnect?: boolean;
   /** How text in replies is decoded; null gives Buffers. Arguments always go out as UTF-8. */
-  charset?: "utf-8" | "latin1" | null;
+  charset?: Charset;
   /** Give text that is exactly what a number prints as ("42", not "042") as that number. */
   convertNumbers?: boolean;
   /** From the first packet to the end of the handshake. */
   connectTimeout?: Milliseconds;
   /** From the call to the answer: waiting, the wire and the server together. */
   replyTimeout?: Milliseconds;
+  /** How long a transaction may keep its connection without using it. */
+  leaseTimeout?: Milliseconds;
   /** A connection that has been silent this long is asked whether it lives. */
   pingInterval?: Milliseconds;
   /** How many commands may be pending at once; one more is rejected. */
@@ -98,13 +106,15 @@ export type Options = {
 };
 
 export type Credentials = { username?: string; password: string };
+type Login = { username?: string | undefined; password?: string | undefined };
 
 /** Options of one view of a handler: db.with({ replyTimeout: 50 }). */
-export type ViewOptions = Pick<Options, "replyTimeout" | "charset" | "convertNumbers"> & { signal?: AbortSignal };
+export type ViewOptions = Pick<Options, "replyTimeout" | "charset" | "convertNumbers"> & { signal?: AbortSignal | undefined };
 
 /** What text in replies comes as under these options. */
 export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | number | bigint : string;
-type OptionsOf<C, N> = Options & { charset?: C; convertNumbers?: N };
+/** Options that may be undefined are as good as left out. */
+type OptionsOf<C, N> = { [Name in keyof Options]?: Options[Name] | undefined } & { charset?: C; convertNumbers?: N };
 
 /** What every option is once it has been read. */
 export type Config = Required<Omit<Options, Unset>> & Pick<Options, Unset>;
@@ -119,17 +129,18 @@ const oneOf = (...values: unknown[]): Check =>
   must(`one of ${values.map((value) => JSON.stringify(value)).join(", ")}`, (value) => values.includes(value));
 const duration = must("a positive number of milliseconds", (value) => typeof value === "number" && value > 0);
 const filled = must("a string that is not empty", (value) => typeof value === "string" && value !== "");
+const visible = must("a string of visible characters", (value) => typeof value === "string" && isVisible(value));
 const secret = must("a string", (value) => typeof value === "string");
 
 const OPTIONS: { [Name in keyof Required<Options>]: [check: Check, preset?: Options[Name]] } = {
-  host: [filled, "localhost"],
+  host: [visible, "localhost"],
   port: [whole(1, 65_535), 6379],
   path: [filled],
   dbid: [whole(0, 2 ** 31 - 1), 0],
   username: [secret],
   password: [secret],
   credentials: [must("a function", (value) => typeof value === "function")],
-  name: [must("a string of visible characters", (value) => typeof value === "string" && isVisible(value))],
+  name: [visible],
   tls: [must("a boolean or an object", (value) => typeof value === "boolean" || isPlain(value)), false],
   protocol: [oneOf(2, 3), 3],
   poolsize: [whole(1, 65_535), 10],
@@ -138,6 +149,7 @@ const OPTIONS: { [Name in keyof Required<Options>]: [check: Check, preset?: Opti
   convertNumbers: [oneOf(true, false), false],
   connectTimeout: [duration, 10_000],
   replyTimeout: [duration, 5_000],
+  leaseTimeout: [duration, 30_000],
   pingInterval: [duration, 10_000],
   maxPending: [whole(1, 2 ** 30), 2 ** 20],
   maxUnsent: [whole(1, Number.MAX_SAFE_INTEGER), 64 * 2 ** 20],
@@ -146,25 +158,36 @@ const OPTIONS: { [Name in keyof Required<Options>]: [check: Check, preset?: Opti
   maxElements: [whole(1, 2 ** 27), 2 ** 26],
 };
 
+type Unchecked = { [Name in keyof Options]?: unknown };
+
 /** The options of a call, checked and completed. */
-function readOptions(given: Options | string | URL = {}): Config {
+function readOptions(given: Unchecked | string | URL = {}): Config {
   const options = typeof given === "string" || given instanceof URL ? readUrl(String(given)) : given;
   if (!isPlain(options)) throw new ArgumentError("options must be an object or a URL");
-  const config: Record<string, unknown> = {};
-  for (const [name, [, preset]] of Object.entries(OPTIONS)) config[name] = preset;
-  for (const [name, value] of Object.entries(options)) if (value !== undefined) config[name] = checkOption(name, value);
+  const config: Unchecked = {};
+  for (const [name, [, preset]] of Object.entries(OPTIONS)) config[name as keyof Options] = preset;
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined) config[name as keyof Options] = checkOption(name, value);
+  }
   if (config.credentials && (config.username ?? config.password) !== undefined) {
     throw new ArgumentError("option credentials stands instead of username and password, not beside them");
   }
   if (config.username !== undefined && config.password === undefined) {
-    throw new ArgumentError("option username needs a password");
+    throw new ArgumentError("option username needs a password; redis://:secret@host has one without a username");
   }
   return config as Config;
 }
 
 function checkOption(name: string, value: unknown): unknown {
-  if (!Object.hasOwn(OPTIONS, name)) throw new ArgumentError(`there is no option ${JSON.stringify(name)}`);
-  const wanted = OPTIONS[name as keyof Options][0](value);
+  if (!Object.hasOwn(OPTIONS, name)) {
+    const names = Object.keys(OPTIONS).join(", ");
+    throw new ArgumentError(`there is no option ${JSON.stringify(name)}; there are ${names}`);
+  }
+  return checked(name, value, OPTIONS[name as keyof Options][0]);
+}
+
+function checked<T>(name: string, value: T, check: Check): T {
+  const wanted = check(value);
   if (wanted !== undefined) throw new ArgumentError(`option ${name} must be ${wanted}`);
   return value;
 }
@@ -175,9 +198,9 @@ const IN_QUERY: readonly string[] =
   ["dbid", "name", "protocol", "poolsize", "connectTimeout", "replyTimeout", "pingInterval"];
 
 /** redis://user:password@host:port/dbid?name=value, rediss: for TLS, valkey: and valkeys: likewise, unix:///path. */
-function readUrl(given: string): Options {
+function readUrl(given: string): Unchecked {
   const url = parseUrl(given);
-  const options: Record<string, unknown> = {};
+  const options: Unchecked = {};
   if (url.protocol === "unix:") options.path = decode(url.pathname);
   else {
     if (url.hostname !== "") options.host = decode(url.hostname).replace("[", "").replace("]", "");
@@ -189,8 +212,8 @@ function readUrl(given: string): Options {
   if (url.password !== "") options.password = decode(url.password);
   for (const [name, value] of url.searchParams) {
     const allowed = IN_QUERY.includes(name) && !Object.hasOwn(options, name);
-    if (!allowed) throw new ArgumentError(`a URL cannot set ${JSON.stringify(name)}`);
-    options[name] = name === "name" ? value : toNumber(value);
+    if (!allowed) throw new ArgumentError(`a URL cannot set ${Object.hasOwn(OPTIONS, name) ? name : "that"} in its query`);
+    options[name as keyof Options] = name === "name" ? value : toNumber(value);
   }
   return options;
 }
@@ -198,9 +221,10 @@ function readUrl(given: string): Options {
 /** A URL of ours, or an error that does not show it: it may hold a password. */
 function parseUrl(given: string): URL {
   const url = URL.canParse(given) ? new URL(given) : undefined;
-  if (url === undefined) throw new ArgumentError("this is not a URL");
+  if (url === undefined || !given.includes("://")) throw new ArgumentError("this is not a URL: one looks like redis://host:port");
   if (!SCHEMES.includes(url.protocol)) throw new ArgumentError(`a URL's scheme must be one of ${SCHEMES.join(" ")}`);
   if (given.split("@").length > 2) throw new ArgumentError("a URL has one @ at the most; write %40 inside a password");
+  if (url.protocol === "unix:" && url.hostname !== "") throw new ArgumentError("a Unix socket's URL has three slashes");
   if (url.hash !== "") throw new ArgumentError("a URL of a server has no #; write %23 inside a password");
   return url;
 }
@@ -329,15 +353,18 @@ export type Name = { readonly text: string; readonly wire: string; readonly word
 /** One flat argument. */
 export type Word = string | Buffer;
 
-// From this many bytes on, a Buffer or a text is a piece of its own.
+/** From this many bytes on a Buffer is a piece of its own, and not copied. */
 const BIG_BUFFER = 4096;
-const BIG_TEXT = 65_536;
+/** Likewise a text; and as much as goes to the socket at once. */
+const PIECE = 65_536;
 const MAX_WORD = 512 * 2 ** 20;
 const MAX_WORDS = 2 ** 20;
+const MAX_SIZE = 2 ** 31;
 const MAX_NESTING = 8;
 
 // "$0\r\n", "$1\r\n", …: most arguments are short.
 const HEADS = Array.from({ length: 256 }, (_, length) => `$${length}\r\n`);
+const sizeOf = (parts: readonly (string | Buffer)[]): number => parts.reduce((size, part) => size + part.length, 0);
 const head = (length: number): string => HEADS[length] ?? `$${length}\r\n`;
 
 function isAscii(text: string): boolean {
@@ -353,11 +380,12 @@ function encodeName(text: string): Name {
 
 /** Throws an ArgumentError for what cannot be sent. Short ASCII and numbers, which most arguments are, go straight. */
 function encode(name: Name, args: readonly unknown[]): Wire {
+  if (args.length >= MAX_WORDS) return encodeWords(name, flatten(name, args));
   let wire = `*${name.words + args.length}\r\n${name.wire}`;
   for (let i = 0; i < args.length; i++) {
     let arg = args[i];
     if (typeof arg === "number" && Number.isFinite(arg)) arg = String(arg);
-    if (typeof arg !== "string" || arg.length >= BIG_TEXT || !isAscii(arg)) {
+    if (typeof arg !== "string" || wire.length + arg.length >= PIECE || !isAscii(arg)) {
       return encodeWords(name, flatten(name, args));
     }
     wire += `${head(arg.length)}${arg}\r\n`;
@@ -368,10 +396,17 @@ function encode(name: Name, args: readonly unknown[]): Wire {
 function encodeWords(name: Name, words: readonly Word[]): Wire {
   const parts: (string | Buffer)[] = [];
   let wire = `*${name.words + words.length}\r\n${name.wire}`;
+  let size = 0;
   for (const word of words) {
     const bytes = typeof word === "string" && !isAscii(word) ? Buffer.from(word) : word;
+    size += bytes.length;
     if (bytes.length > MAX_WORD) throw new ArgumentError("an argument is longer than 512 MiB", name.text);
-    if (bytes.length < (typeof bytes === "string" ? BIG_TEXT : BIG_BUFFER)) {
+    if (size > MAX_SIZE) throw new ArgumentError("the arguments are longer than 2 GiB", name.text);
+    if (wire.length >= PIECE) {
+      parts.push(wire);
+      wire = "";
+    }
+    if (bytes.length < (typeof bytes === "string" ? PIECE : BIG_BUFFER)) {
       wire += `${head(bytes.length)}${bytes.toString("latin1")}\r\n`;
     } else {
       parts.push(wire + head(bytes.length), bytes);
@@ -382,8 +417,9 @@ function encodeWords(name: Name, words: readonly Word[]): Wire {
 }
 
 /**
- * The one rule for arguments: an array gives its elements; a plain object name and value in turn, the bare name for
- * true, nothing for undefined and false; an optional argument that is left out, nothing. Everything else is refused.
+ * The one rule for arguments: an array gives its elements; a plain object name and value in turn, nothing for undefined,
+ * and under a name in capitals the bare name for true and nothing for false; an optional argument that is left out,
+ * nothing. Everything else is refused.
  */
 function flatten(name: Name, args: readonly unknown[]): Word[] {
   const words: Word[] = [];
@@ -423,7 +459,9 @@ function addElements(words: Word[], elements: readonly unknown[], depth: number)
 function addOptions(words: Word[], options: Record<string, unknown>, depth: number): string | undefined {
   for (const option of Object.keys(options)) {
     const value = options[option];
-    if (value === undefined || value === false) continue;
+    if (value === undefined) continue;
+    if (typeof value === "boolean" && !isWord(option)) return `a boolean under a name that is no option`;
+    if (value === false) continue;
     words.push(option);
     if (value === true) continue;
     const refused = isPlain(value) ? "an object in an object" : addWords(words, value, depth);
@@ -431,6 +469,9 @@ function addOptions(words: Word[], options: Record<string, unknown>, depth: numb
   }
   return undefined;
 }
+
+/** Options are in capitals; a boolean under another name is data that would be mistaken for one. */
+const isWord = (name: string): boolean => name === name.toUpperCase() && name !== name.toLowerCase();
 
 const isArrayBuffer = (value: unknown): value is ArrayBuffer | SharedArrayBuffer =>
   value instanceof ArrayBuffer || value instanceof SharedArrayBuffer;
@@ -445,15 +486,15 @@ function bytesOf(buffer: ArrayBufferLike, offset: number, length: number): Buffe
 /** What a value is, without showing it. */
 function nameOf(value: unknown): string {
   if (value === null || value === undefined || typeof value === "number") return String(value);
-  if (typeof value !== "object") return `a ${typeof value}`;
-  return `a ${Object.prototype.toString.call(value).slice(8, -1)}`;
+  const kind = typeof value === "object" ? Object.prototype.toString.call(value).slice(8, -1) : typeof value;
+  return "AEIOU".includes(kind.charAt(0)) ? `an ${kind}` : `a ${kind}`;
 }
 
 // ==== 3. RESP: decoding ====
 //
 // feed() a chunk, take() replies until it answers MORE. A reply may be cut anywhere: a line that is cut waits for its
 // rest in front of the next chunk, a bulk that is cut is filled into one buffer of its size, and aggregates that are
-// not complete stand on a stack. Nothing is allocated for what has not arrived, nothing recurses, and the first byte
+// not complete stand on a stack. What has not arrived is given 1 MiB at the most, nothing recurses, and the first byte
 // that the protocol does not allow is a ProtocolError, after which the decoder is dead. To add a type, add a case to
 // #value.
 
@@ -462,7 +503,6 @@ const MORE = Symbol("more");
 /** Inside: there is no value yet, because an aggregate has begun or an attribute was dropped. */
 const NOTHING = Symbol("nothing");
 
-export type Charset = "utf-8" | "latin1" | null;
 type Limits = Pick<Config, "maxDepth" | "maxBulk" | "maxElements">;
 
 /** An aggregate whose elements are still coming. */
@@ -471,6 +511,8 @@ type Frame = {
   /** How many are to come, two for each pair of a map; Infinity while a streamed one goes on. */
   left: number;
   readonly items: unknown[];
+  /** Bytes of a streamed string so far. */
+  size: number;
   /** After an attribute one more element must come: the length that `items` must not end with. */
   owed: number;
 };
@@ -489,6 +531,7 @@ const STREAMED = -3;
 
 export class Decoder {
   readonly #limits: Limits;
+  readonly #pushCharset: Charset;
   /** The aggregates that are not complete yet; the innermost is `top`. */
   readonly #stack: Frame[] = [];
   #top: Frame | undefined;
@@ -505,14 +548,21 @@ export class Decoder {
   /** Whether what take() gave last was a push. */
   pushed = false;
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, pushCharset: Charset = "utf-8") {
     this.#limits = limits;
+    this.#pushCharset = pushCharset;
   }
 
   /** The next bytes; to be used up by take() before the chunk's memory is used again. */
   feed(chunk: Buffer): void {
     this.#chunk = this.#at === this.#chunk.length ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
     this.#at = 0;
+  }
+
+  /** After MORE: whether a reply has begun, which is no push. */
+  get begun(): boolean {
+    const type = this.#stack[0]?.type ?? (this.#bulk === undefined ? this.#chunk[this.#at] : this.#bulkType);
+    return type !== undefined && type !== 0x3e && type !== 0x7c;
   }
 
   /**
@@ -614,7 +664,7 @@ export class Decoder {
     if (count === CUT) return MORE;
     if (count === NULL) return null;
     if (count > this.#limits.maxElements) throw this.#dead(`an aggregate of ${count} elements`);
-    if (type === 0x3e) this.#charset = "utf-8";
+    if (type === 0x3e) this.#charset = this.#pushCharset;
     const perElement = type === 0x25 || type === 0x7c ? 2 : 1;
     const frame = this.#push(type, count === STREAMED ? Infinity : count * perElement);
     return count === 0 ? this.#close(frame) : NOTHING;
@@ -622,7 +672,7 @@ export class Decoder {
 
   #push(type: number, left: number): Frame {
     if (this.#stack.length === this.#limits.maxDepth) throw this.#dead(`nested deeper than ${this.#limits.maxDepth}`);
-    this.#top = { type, left, items: [], owed: -1 };
+    this.#top = { type, left, items: [], size: 0, owed: -1 };
     this.#stack.push(this.#top);
     return this.#top;
   }
@@ -646,9 +696,12 @@ export class Decoder {
     if (length === CUT) return MORE;
     if (length === NULL) return null;
     if (length === STREAMED) return this.#push(0x24, Infinity), NOTHING;
-    const before = type === 0x3b ? sizeOf(this.#top!.items as Buffer[]) : 0;
-    if (before + length > this.#limits.maxBulk) throw this.#dead(`a string of ${before + length} bytes`);
-    if (length === 0 && type === 0x3b) return this.#endStreamedString();
+    if (type === 0x3b) {
+      if (length === 0) return this.#endStreamedString();
+      this.#top!.size += length;
+    }
+    const size = type === 0x3b ? this.#top!.size : length;
+    if (size > this.#limits.maxBulk) throw this.#dead(`a string of ${size} bytes`);
     const from = this.#at;
     const end = from + length;
     if (end + 2 <= this.#chunk.length) {
@@ -696,8 +749,7 @@ export class Decoder {
       case 0x21:
         return toError(bytes.subarray(from, end));
       default:
-        this.#top!.items.push(Buffer.from(bytes.subarray(from, end)));
-        return NOTHING;
+        return this.#place(this.#top!, Buffer.from(bytes.subarray(from, end)));
     }
   }
 
@@ -795,8 +847,6 @@ export class Decoder {
 type Slices = Buffer & Record<"utf8Slice" | "latin1Slice", (from: number, end: number) => string>;
 const MAX_TEXT = constants.MAX_STRING_LENGTH;
 const INT64 = 2n ** 63n;
-
-const sizeOf = (parts: readonly Buffer[]): number => parts.reduce((size, part) => size + part.length, 0);
 
 const toText = (line: Buffer): string => line.toString();
 const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : undefined;
@@ -900,8 +950,8 @@ type Finder = (words: readonly Word[]) => number[];
 type Asked = { readonly raw: boolean; readonly args: readonly unknown[] };
 /** Leaves alone what is in shape already, and null. */
 type Shape = (reply: any, asked: Asked) => unknown;
-/** Milliseconds that a call may block for; undefined when it does not block. */
-type Block = (args: readonly unknown[]) => Milliseconds | undefined;
+/** Milliseconds that a call with these arguments may block for; undefined when it does not block. */
+type Block = (words: readonly Word[]) => Milliseconds | undefined;
 
 export class Row<F = any, K extends Kind = Kind> {
   declare readonly call: F;
@@ -945,10 +995,10 @@ export class Row<F = any, K extends Kind = Kind> {
   }
 }
 
-const read = <F>(keys: Positions | Finder = one) => new Row<F, "read">("read", keys);
-const write = <F>(keys: Positions | Finder = one) => new Row<F, "write">("write", keys);
-const other = <F>(keys: Positions | Finder = none) => new Row<F, "other">("other", keys);
-const session = <F>(instead: string, keys: Positions | Finder = none) =>
+const read = <F,>(keys: Positions | Finder = one) => new Row<F, "read">("read", keys);
+const write = <F,>(keys: Positions | Finder = one) => new Row<F, "write">("write", keys);
+const other = <F,>(keys: Positions | Finder = none) => new Row<F, "other">("other", keys);
+const session = <F,>(instead: string, keys: Positions | Finder = none) =>
   new Row<F, "session">("session", keys, instead);
 
 // ---- Where keys stand ----
@@ -980,18 +1030,17 @@ const oneAndAfter = (...names: string[]): Finder => (words) => {
 
 // ---- How long a call may block ----
 
-const forever = (time: number): Milliseconds => time === 0 ? Infinity : time;
-const argument = (args: readonly unknown[], at: number): number => Number(args.flat(9).at(at < 0 ? at : at - 1));
+/** Nonsense is for the server to refuse. */
+const toBlock = (time: number): Milliseconds => time === 0 ? Infinity : Number.isNaN(time) ? 0 : time;
+const numberAt = (words: readonly Word[], at: number): number => Number(String(words.at(at < 0 ? at : at - 1)));
 
 /** The argument at that place, -1 for the last, in seconds. */
-const seconds = (at: number): Block => (args) => forever(argument(args, at) * 1000);
-const milliseconds = (at: number): Block => (args) => forever(argument(args, at));
-/** That option, in milliseconds. */
-const option = (name: string): Block => (args) => {
-  const words = args.flat(9);
-  const at = words.findIndex((word) => typeof word === "string" && word.toUpperCase() === name);
-  const value = at < 0 ? valueOf(args, name) : words[at + 1];
-  return value === undefined ? undefined : forever(Number(value));
+const seconds = (at: number): Block => (words) => toBlock(numberAt(words, at) * 1000);
+const milliseconds = (at: number): Block => (words) => toBlock(numberAt(words, at));
+/** What BLOCK says in milliseconds, if it stands before STREAMS; a group, before `from`, may have that name. */
+const blockOption = (from: number): Block => (words) => {
+  const at = behind(words, from, ["BLOCK", "STREAMS"]);
+  return String(words[at - 1]).toUpperCase() === "BLOCK" ? toBlock(numberAt(words, at + 1)) : undefined;
 };
 
 /** What an options object among the arguments gives for that name. */
@@ -1727,7 +1776,7 @@ const commands = {
    */
   xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0))
     .as(mapOf(entries))
-    .blocks(option("BLOCK")),
+    .blocks(blockOption(0)),
   /**
    * xread as a consumer of a group: ">" gives what nobody got yet, an id this consumer's pending entries (fields null
    * when the entry is deleted). With CLAIM also idle ones, with idle time and deliveries. Since 5.0.0; CLAIM 8.4.
@@ -1735,7 +1784,7 @@ const commands = {
   xreadgroup: write<
     | ((options: XreadgroupOptions & Undelivered & { CLAIM: Int }) => Record<string, ClaimedEntry[]> | null)
     | ((options: XreadgroupOptions & { CLAIM?: No }) => Record<string, PendingEntry[]> | null)
-  >(streams(3)).as(mapOf(list(tuple(same, map, number, number)))).blocks(option("BLOCK")),
+  >(streams(3)).as(mapOf(list(tuple(same, map, number, number)))).blocks(blockOption(3)),
   /** Take entries off the group's pending list; gives how many were on it. Since 5.0.0. */
   xack: write<(key: Key, group: Arg, ...ids: Many) => number>(),
   /** xack and xdelex in one; 1 for each, -1 not there, 2 acknowledged but not deleted (ACKED). Since 8.2.0. */
@@ -1907,17 +1956,17 @@ const commands = {
   /** Number of subscribers of each shard channel. Since 7.0.0. */
   pubsubShardnumsub: other<(...shardchannels: Many) => Record<string, number>>().as(map),
   /** Listen to channels: one confirmation for each. Since 2.0.0. */
-  subscribe: session<(...channels: Many) => Subscription>("subscribe()"),
+  subscribe: session<(...channels: Many) => Confirmation>("subscribe()"),
   /** Listen to all channels that match the glob patterns. Since 2.0.0. */
-  psubscribe: session<(...patterns: Many) => Subscription>("psubscribe()"),
+  psubscribe: session<(...patterns: Many) => Confirmation>("psubscribe()"),
   /** Listen to shard channels, all of one slot. Since 7.0.0. */
-  ssubscribe: session<(...shardchannels: Many<Key>) => Subscription>("ssubscribe()", all),
+  ssubscribe: session<(...shardchannels: Many<Key>) => Confirmation>("ssubscribe()", all),
   /** Stop listening to these channels, or to all. Since 2.0.0. */
-  unsubscribe: session<(...channels: Many) => Subscription>("the subscription's own end"),
+  unsubscribe: session<(...channels: Many) => Confirmation>("unsubscribe() of the subscription"),
   /** Stop listening to these patterns, or to all. Since 2.0.0. */
-  punsubscribe: session<(...patterns: Many) => Subscription>("the subscription's own end"),
+  punsubscribe: session<(...patterns: Many) => Confirmation>("unsubscribe() of the subscription"),
   /** Stop listening to these shard channels, or to all. Since 7.0.0. */
-  sunsubscribe: session<(...shardchannels: Many<Key>) => Subscription>("the subscription's own end", all),
+  sunsubscribe: session<(...shardchannels: Many<Key>) => Confirmation>("unsubscribe() of the subscription", all),
 
   // ---- Transactions ----
   /** Begin a transaction: from here on commands are queued. Since 1.2.0. */
@@ -1935,9 +1984,9 @@ const commands = {
   /** Log in, as the default user when no name is given. Since 1.0.0; username 6.0. */
   auth: session<((password: Arg) => "OK") | ((username: Arg, password: Arg) => "OK")>("the password option"),
   /** With OPTIN or OPTOUT tracking: whether the next command's keys are tracked. Since 6.0.0. */
-  clientCaching: session<(mode: "YES" | "NO") => "OK">("the client-side cache"),
+  clientCaching: session<(mode: "YES" | "NO") => "OK">("(nothing yet: there is no client-side cache)"),
   /** Tell the server what this client can handle, such as redirect. Valkey 8.0. */
-  clientCapa: session<(...capabilities: Many) => "OK">("nothing: the driver says what it can do"),
+  clientCapa: session<(...capabilities: Many) => "OK">("(nothing: the driver does it)"),
   /** The name of the connection that happens to answer, or null. Since 2.6.9. */
   clientGetname: other<() => Bulk>(),
   /** Id of the client that gets this connection's invalidations: 0 for itself, -1 when not tracking. Since 6.0.0. */
@@ -1947,7 +1996,7 @@ const commands = {
   /** The server's id of the connection that happens to answer; ids only grow. Since 5.0.0. */
   clientId: other<() => number>(),
   /** Make this connection an import source, which sees expired keys. Valkey 8.1. */
-  clientImportSource: session<(state: "ON" | "OFF") => "OK">("a connection of your own"),
+  clientImportSource: session<(state: "ON" | "OFF") => "OK">("(nothing yet: it is lost with the connection)"),
   /** clientList's line about the connection that happens to answer. Since 6.2.0. */
   clientInfo: other<() => string>(),
   /**
@@ -1958,19 +2007,19 @@ const commands = {
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
   clientList: other<(filters?: ClientFilters) => string>(),
   /** Spare this connection when client memory is evicted. Since 7.0.0. */
-  clientNoEvict: session<(state: "ON" | "OFF") => "OK">("a connection of your own"),
+  clientNoEvict: session<(state: "ON" | "OFF") => "OK">("(nothing yet: it is lost with the connection)"),
   /** Do not count this connection's reads as use of the keys. Since 7.2.0. */
-  clientNoTouch: session<(state: "ON" | "OFF") => "OK">("a connection of your own"),
+  clientNoTouch: session<(state: "ON" | "OFF") => "OK">("(nothing yet: it is lost with the connection)"),
   /** Hold back all clients' commands (with WRITE only writes) for `timeout` milliseconds. Since 3.0.0; WRITE 6.2. */
   clientPause: other<(timeout: Int, options?: ClientPauseOptions) => "OK">(),
   /** Turn replies off, which leaves nothing to wait for. Since 3.2.0. */
-  clientReply: session<(mode: "ON" | "OFF" | "SKIP") => "OK">("nothing: a command without its reply cannot be trusted"),
+  clientReply: session<(mode: "ON" | "OFF" | "SKIP") => "OK">("(nothing: every command waits for its reply)"),
   /** Name the client library or its version for clientList. Since 7.2.0. */
-  clientSetinfo: session<(attribute: "LIB-NAME" | "LIB-VER", value: Arg) => "OK">("nothing: the driver does it"),
+  clientSetinfo: session<(attribute: "LIB-NAME" | "LIB-VER", value: Arg) => "OK">("(nothing: the driver does it)"),
   /** Name this connection. Since 2.6.9. */
   clientSetname: session<(name: Arg) => "OK">("the name option"),
   /** Turn on invalidation messages; one options object for each PREFIX. Since 6.0.0. */
-  clientTracking: session<(state: "ON" | "OFF", ...options: ClientTrackingOptions[]) => "OK">("the client-side cache"),
+  clientTracking: session<(state: "ON" | "OFF", ...options: ClientTrackingOptions[]) => "OK">("(nothing yet: there is no client-side cache)"),
   /** Whether and how the connection that answers is tracked; redirect is -1 when it is not. Since 6.2.0. */
   clientTrackinginfo: other<() => TrackingInfo>().as(map),
   /** Wake a blocked client: as if its time were up, or with an error; 0 when it was not blocked. Since 5.0.0. */
@@ -2142,9 +2191,9 @@ const commands = {
   /** Turn the connection into a stream of all that the server is asked. Since 1.0.0. */
   monitor: session<() => "OK">("monitor()"),
   /** Internal: how a replica asks for the stream of writes. Since 2.8.0. */
-  psync: session<(replicationid: Arg, offset: Int, ...args: Many) => unknown>("nothing: it is the server's own"),
+  psync: session<(replicationid: Arg, offset: Int, ...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** Internal: how a replica introduces itself. Since 3.0.0. */
-  replconf: session<(...args: Many) => unknown>("nothing: it is the server's own"),
+  replconf: session<(...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** Make the server a replica of another, or with ("NO", "ONE") a master again. Since 5.0.0. */
   replicaof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
   /** Internal: RESTORE for a slot on its way to this node. Since 3.0.0. */
@@ -2170,7 +2219,7 @@ const commands = {
   /** Exchange two databases, for all clients at once. Since 4.0.0. */
   swapdb: write<(index1: Int, index2: Int) => "OK">(none),
   /** Internal: how an old replica asks for the stream of writes. Since 1.0.0. */
-  sync: session<() => unknown>("nothing: it is the server's own"),
+  sync: session<() => unknown>("(nothing: it is for servers only)"),
   /** The server's clock: Unix seconds, and microseconds of that second. Since 2.6.0. */
   time: other<() => [seconds: string, microseconds: string]>(),
   /** Internal: drop keys of slots that moved away. RANGES: how many, then first and last of each. Since 8.4.0. */
@@ -2178,7 +2227,7 @@ const commands = {
 
   // ---- Cluster ----
   /** Let the next command in, though its slot is still on its way to this node. Since 3.0.0. */
-  asking: session<() => "OK">("the cluster: it follows ASK by itself"),
+  asking: session<() => "OK">("(nothing yet: there is no cluster handler)"),
   /** Take these slots for this node; an error when one is taken. Since 3.0.0. */
   clusterAddslots: other<(...slots: Many<Int>) => "OK">(),
   /** Take ranges of slots, [first, last] each. Since 7.0.0. */
@@ -2256,14 +2305,12 @@ const commands = {
   /** A step over all keys of a cluster: the next cursor ("0" at the end), and keys. Valkey 9.1. */
   clusterscan: read<(cursor: Arg, options?: ClusterscanOptions) => [cursor: string, keys: string[]]>(),
   /** Let this replica of a cluster answer reads. Since 3.0.0. */
-  readonly: session<() => "OK">("the cluster's option to read from replicas"),
+  readonly: session<() => "OK">("(nothing yet: there is no cluster handler)"),
   /** Take back readonly. Since 3.0.0. */
-  readwrite: session<() => "OK">("the cluster's option to read from replicas"),
+  readwrite: session<() => "OK">("(nothing yet: there is no cluster handler)"),
 } satisfies Record<string, Row>;
 
 // ---- Options and replies, in the manual's words ----
-
-// ---- Options and replies ----
 
 /** A number with a fraction; text keeps digits that a double would lose. */
 export type Float = number | string;
@@ -2384,7 +2431,6 @@ export type ArgrepTest = {
   EXACT?: Arg; MATCH?: Arg; GLOB?: Arg; RE?: Arg; AND?: Flag; OR?: Flag; LIMIT?: Int; WITHVALUES?: Flag; NOCASE?: Flag;
 };
 
-// ---- end of rows; options and replies of these groups ----
 
 /** An end of a list: LEFT is the head. */
 export type End = "LEFT" | "RIGHT";
@@ -2519,7 +2565,6 @@ export type Vinfo = {
 
 // ScanOptions is in rows1.ts, Line in rows3.ts.
 
-// ---- end of rows; options and replies of these groups (RestoreOptions and ScanOptions are in rows1.ts) ----
 
 /** Options of FLUSHALL, FLUSHDB, FUNCTION FLUSH, SCRIPT FLUSH and CLUSTER FLUSHSLOT: in the background, or at once. */
 export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
@@ -2590,7 +2635,7 @@ export type FunctionStats = {
   engines: Record<string, { libraries_count: number; functions_count: number }>;
 };
 /** Confirmation of a subscription, and how many the connection now has. */
-export type Subscription = [kind: string, channel: Bulk, count: number];
+export type Confirmation = [kind: string, channel: Bulk, count: number];
 /** What CLIENT TRACKINGINFO tells. */
 export type TrackingInfo = { flags: string[]; redirect: number; prefixes: string[] };
 /** A loaded module. */
@@ -2724,12 +2769,29 @@ type Place = "waiting" | "written" | "settled";
 /** A blocking command's answer may come so much later than its time is up: a server looks ten times a second. */
 const GRACE: Milliseconds = 1_000;
 
+/** What is special about a few commands. */
+export type Special = {
+  /** It is several commands that travel as one. */
+  readonly batch?: Batch;
+  /** It belongs to what has begun on its connection, and goes to no other. */
+  readonly bound?: true;
+  /** Inside of MULTI it is answered QUEUED; its reply comes with EXEC's. */
+  readonly queued?: true;
+  /** Its connection is lent for more than itself: takes the lease. */
+  readonly keep?: (lease: Lease) => void;
+};
+const ORDINARY: Special = {};
+
 /** One call of one command: its bytes, its promise and its place. */
 export class Command {
   readonly row: Row;
   readonly args: readonly unknown[];
   readonly view: View;
+  readonly special: Special;
   readonly wire: Wire;
+  readonly size: number;
+  /** For how long it may block on the server; undefined when it does not. */
+  readonly blocks: Milliseconds | undefined;
   readonly promise: Promise<unknown>;
   place: Place = "waiting";
   /** When it fails if it has not been answered; set by whoever dispatches it. */
@@ -2739,67 +2801,72 @@ export class Command {
   #resolve: (reply: unknown) => void;
   #reject: (error: unknown) => void;
 
-  constructor(row: Row, args: readonly unknown[], view: View) {
+  constructor(row: Row, args: readonly unknown[], view: View, special = ORDINARY) {
     this.row = row;
-    this.args = args;
+    this.args = row.shape === undefined ? args : args.map((arg) => isPlain(arg) ? { ...arg } : arg);
     this.view = view;
-    this.wire = encode(row.name, args);
+    this.special = special;
+    this.wire = special.batch?.wire ?? encode(row.name, args);
+    this.size = typeof this.wire === "string" ? this.wire.length : sizeOf(this.wire);
+    this.blocks = row.block === undefined ? undefined : row.block(flatten(row.name, args));
     this.promise = new Promise(capture);
     this.#resolve = captured.resolve;
     this.#reject = captured.reject;
     if (view.signal !== undefined) view.follow(this);
   }
 
-  get raw(): boolean {
-    return this.view.charset === null;
-  }
-
-  get size(): number {
-    return typeof this.wire === "string" ? this.wire.length : this.wire.reduce((size, part) => size + part.length, 0);
+  get name(): string {
+    return this.row.name.text;
   }
 
   /** How long it may take, from the call to the answer. */
   get timeout(): Milliseconds {
     const { blocks } = this;
-    return blocks === undefined ? this.view.replyTimeout : (blocks || 0) + Math.max(this.view.replyTimeout, GRACE);
+    return blocks === undefined ? this.view.replyTimeout : blocks + Math.max(this.view.replyTimeout, GRACE);
   }
 
-  /** For how long it may block on the server; undefined when it does not. */
-  get blocks(): Milliseconds | undefined {
-    return this.row.block?.(this.args);
+  /** Whether it needs a connection to itself. */
+  get exclusive(): boolean {
+    return this.blocks !== undefined || this.special.keep !== undefined;
   }
 
-  get name(): string {
-    return this.row.name.text;
+  /** Whether its next reply must have its maps in order. */
+  get ordered(): boolean {
+    return this.special.batch?.ordered ?? this.row.ordered;
   }
 
   get outcome(): Outcome {
     return this.place === "waiting" ? "not-sent" : "unknown";
   }
 
-  answer(reply: unknown): void {
-    if (this.place === "settled") return;
-    if (reply instanceof ReplyError) return this.fail(reply, this.#outcomeOf(reply));
-    const shaped = this.row.shape === undefined ? reply : this.row.shape(reply, this);
+  /** Takes a reply; true if it was its last. */
+  answer(reply: unknown): boolean {
+    const { batch, queued } = this.special;
+    if (batch !== undefined && !batch.take(reply, this.view)) return false;
+    if (this.place === "settled") return true;
+    const result = batch?.replies ?? (queued && !(reply instanceof ReplyError) ? reply : this.shaped(reply));
     this.#settle();
-    this.#resolve(this.view.convertNumbers ? withNumbers(shaped) : shaped);
+    if (result instanceof ReplyError) this.#reject(result);
+    else this.#resolve(result);
+    return true;
+  }
+
+  /** A reply as the row's signature promises it, or an error as it is told of this command. */
+  shaped(reply: unknown): unknown {
+    return shape(this.row, this.args, this.view, reply);
   }
 
   /** Rejects it with this failure, told of this command and of where it is. */
-  fail(error: RedisError, outcome = this.outcome): void {
+  fail(error: RedisError): void {
     if (this.place === "settled") return;
+    const told = error.of(this.name, this.outcome);
     this.#settle();
-    this.#reject(error.of(this.name, outcome));
+    this.#reject(told);
   }
 
   #settle(): void {
     this.place = "settled";
     if (this.view.signal !== undefined) this.view.leave(this);
-  }
-
-  /** What a script did before it failed is done. */
-  #outcomeOf({ code }: ReplyError): Outcome {
-    return SCRIPTS.includes(this.row) && code !== "NOSCRIPT" ? "unknown" : "not-executed";
   }
 }
 
@@ -2810,7 +2877,113 @@ const capture = (resolve: (reply: unknown) => void, reject: (error: unknown) => 
   captured.reject = reject;
 };
 
-const SCRIPTS: readonly Row[] = [commands.eval, commands.evalsha, commands.fcall];
+function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): unknown {
+  if (reply instanceof ReplyError) return withoutSecrets(row, reply).of(row.name.text, outcomeOf(row, reply));
+  const shaped = row.shape === undefined ? reply : row.shape(reply, { raw: view.charset === null, args });
+  return view.convertNumbers ? withNumbers(shaped) : shaped;
+}
+
+/** What the server quotes of these may be a password. */
+function withoutSecrets(row: Row, error: ReplyError): ReplyError {
+  if (!SECRET.includes(row)) return error;
+  return new ReplyError(error.code, error.outcome, `${error.message.split(/['"`]/, 1)[0]}…`);
+}
+
+const SECRET: readonly Row[] =
+  [commands.auth, commands.hello, commands.aclSetuser, commands.configSet, commands.migrate];
+
+/** What a script did before it failed is done, and so is what MIGRATE did. */
+function outcomeOf(row: Row, { code }: ReplyError): Outcome {
+  if (row === commands.evalsha && code === "NOSCRIPT") return "not-executed";
+  return PARTLY.includes(row) ? "unknown" : "not-executed";
+}
+
+const PARTLY: readonly Row[] = [commands.eval, commands.evalsha, commands.fcall, commands.migrate];
+
+/** Several commands that travel as one: their bytes in pieces, and their replies as they come. */
+export class Batch {
+  readonly replies: unknown[] = [];
+  readonly #rows: Row[] = [];
+  readonly #args: (readonly unknown[])[] = [];
+  readonly #parts: (string | Buffer)[] = [];
+  /** How many commands have begun in each of the parts and those before it. */
+  readonly #begun: number[] = [];
+  #text = "";
+  #written = 0;
+  #atomic = false;
+
+  get length(): number {
+    return this.#rows.length;
+  }
+
+  /** The bytes, when all has been added. */
+  get wire(): (string | Buffer)[] {
+    this.#cut();
+    return this.#parts;
+  }
+
+  get ordered(): boolean {
+    return !this.#atomic && this.#rows[this.replies.length]!.ordered;
+  }
+
+  add(row: Row, args: readonly unknown[]): void {
+    const wire = encode(row.name, args);
+    if (typeof wire !== "string") this.#cut();
+    this.#rows.push(row);
+    this.#args.push(args);
+    if (typeof wire === "string") this.#text += wire;
+    else for (const part of wire) this.#addPart(part);
+    if (this.#text.length >= PIECE) this.#cut();
+  }
+
+  /** Puts MULTI before them all and EXEC behind. */
+  makeAtomic(): void {
+    this.#atomic = true;
+    this.add(commands.exec, []);
+    this.#rows.unshift(commands.multi);
+    this.#args.unshift([]);
+    this.#parts.unshift(encode(commands.multi.name, []) as string);
+    this.#begun.unshift(1);
+  }
+
+  #cut(): void {
+    if (this.#text !== "") this.#addPart(this.#text);
+    this.#text = "";
+  }
+
+  #addPart(part: string | Buffer): void {
+    this.#parts.push(part);
+    this.#begun.push(this.#rows.length);
+  }
+
+  /** So many parts have been handed to the socket. */
+  written(parts: number): void {
+    this.#written = this.#begun[parts - 1]!;
+  }
+
+  /** Takes a reply; true if it was the last. */
+  take(reply: unknown, view: View): boolean {
+    const at = this.replies.length;
+    this.replies.push(this.#atomic && !(reply instanceof ReplyError) ? reply : this.#shaped(at, view, reply));
+    return this.replies.length === this.#rows.length;
+  }
+
+  #shaped(at: number, view: View, reply: unknown): unknown {
+    return shape(this.#rows[at]!, this.#args[at]!, view, reply);
+  }
+
+  /** What EXEC gave, each in its shape. */
+  executed(view: View): unknown[] {
+    return (this.replies.at(-1) as unknown[]).map((reply, i) => this.#shaped(i + 1, view, reply));
+  }
+
+  /** The replies that have come, and for each command without one this failure. */
+  told(error: RedisError): unknown[] {
+    const rest = this.#rows.slice(this.replies.length).map((row, i) =>
+      error.of(row.name.text, this.replies.length + i < this.#written ? "unknown" : "not-sent"));
+    return [...this.replies, ...rest];
+  }
+}
 
 /** Text that is exactly what a number prints as, as that number: nothing is lost by it. */
 function withNumbers(reply: unknown): unknown {
@@ -2828,15 +3001,16 @@ function toNumberOrText(text: string): number | bigint | string {
   return big !== undefined && String(big) === text ? big : text;
 }
 
+type ViewOf = Required<Omit<ViewOptions, "signal">> & { readonly signal?: AbortSignal | undefined };
+
 /** How commands are given and answered: the part of the options that may differ from call to call. */
 export class View {
   readonly replyTimeout: Milliseconds;
   readonly charset: Charset;
   readonly convertNumbers: boolean;
   readonly signal: AbortSignal | undefined;
-  readonly #pending = new Set<Command>();
 
-  constructor({ replyTimeout, charset, convertNumbers, signal }: Required<Omit<ViewOptions, "signal">> & ViewOptions) {
+  constructor({ replyTimeout, charset, convertNumbers, signal }: ViewOf) {
     this.replyTimeout = replyTimeout;
     this.charset = charset;
     this.convertNumbers = convertNumbers;
@@ -2844,7 +3018,8 @@ export class View {
   }
 
   /** This view with other options. */
-  with(options: ViewOptions): View {
+  with(given: ViewOptions = {}): View {
+    const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
     const { signal, ...others } = options;
     if (signal !== undefined && !(signal instanceof AbortSignal)) {
       throw new ArgumentError("option signal must be an AbortSignal");
@@ -2853,29 +3028,38 @@ export class View {
       if (!Object.hasOwn(this, name)) throw new ArgumentError(`a view has no option ${JSON.stringify(name)}`);
       checkOption(name, value);
     }
-    return new View({ ...this, ...options });
+    return new View({ ...(this as ViewOf), ...options });
   }
 
-  // One listener on the signal, however many commands follow it, and only while there are any.
-
   follow(command: Command): void {
-    if (this.signal?.aborted) throw this.#aborted().of(command.name, command.outcome);
-    if (this.#pending.size === 0) this.signal?.addEventListener("abort", this.#abort);
-    this.#pending.add(command);
+    const signal = this.signal!;
+    if (signal.aborted) throw this.#aborted().of(command.name, command.outcome);
+    let followers = FOLLOWERS.get(signal);
+    if (followers === undefined) FOLLOWERS.set(signal, followers = new Set());
+    if (followers.size === 0) signal.addEventListener("abort", abortAll);
+    followers.add(command);
   }
 
   leave(command: Command): void {
-    this.#pending.delete(command);
-    if (this.#pending.size === 0) this.signal?.removeEventListener("abort", this.#abort);
+    const followers = FOLLOWERS.get(this.signal!)!;
+    followers.delete(command);
+    if (followers.size === 0) this.signal!.removeEventListener("abort", abortAll);
   }
 
-  readonly #abort = (): void => {
-    for (const command of this.#pending) command.fail(this.#aborted());
-  };
+  abort(command: Command): void {
+    command.fail(this.#aborted());
+  }
 
   #aborted(): AbortError {
     return new AbortError("ABORTED", "unknown", "the signal of this call was aborted", { cause: this.signal?.reason });
   }
+}
+
+/** Who follows a signal: one listener for all of them, and only while there are any. */
+const FOLLOWERS = new WeakMap<AbortSignal, Set<Command>>();
+
+function abortAll(this: AbortSignal): void {
+  for (const command of FOLLOWERS.get(this) ?? []) command.view.abort(command);
 }
 
 /** What `call` takes for a name when a command's keys are not its first argument, or when it only reads. */
@@ -2892,14 +3076,23 @@ export abstract class Commander<Text = string> {
   /** The promise of the command it is given, which it has taken charge of. */
   abstract dispatch(command: Command): Promise<unknown>;
 
+  /** Whether a command is answered before the next one has to be given. */
+  get direct(): boolean {
+    return false;
+  }
+
   /**
    * Any command, also one that the table does not have: call("JSON.SET", key, "$", "1"). What the table has comes in
    * its usual shape. Else the first argument is taken for the key, and the command for a write, unless CallOptions say
    * otherwise.
    */
   call<T = unknown>(name: string | CallOptions, ...args: unknown[]): Promise<T> {
-    const { row, rest } = rowOf(name, args);
-    return this.issue(row, rest) as Promise<T>;
+    try {
+      const { row, rest } = rowOf(name, args);
+      return this.issue(row, rest) as Promise<T>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   protected issue(row: Row, args: readonly unknown[]): Promise<unknown> {
@@ -2929,20 +3122,26 @@ for (const [name, row] of Object.entries(commands) as [string, Row][]) {
 }
 
 function notShared({ name, instead }: Row): NotSupportedError {
-  const message = `this changes a connection that others use too; instead: ${instead}`;
+  const message = `this changes a connection that others use too; use instead: ${instead}`;
   return new NotSupportedError("NOT_SUPPORTED", "not-sent", message, { command: name.text });
 }
 
-/** The row for a name as `call` takes it; a subcommand may stand in the name or first among the arguments. */
-function rowOf(given: string | CallOptions, args: unknown[]): { row: Row; rest: unknown[] } {
-  const { name, keys = one, read: reads = false } = typeof given === "string" ? { name: given } : given;
+/** The row for a name as `call` takes it; a subcommand may stand in the name or be the first word behind it. */
+function rowOf(given: string | CallOptions, args: readonly unknown[]): { row: Row; rest: readonly unknown[] } {
+  const { name, keys = one, read: reads = false } = isPlain(given) ? given : { name: given };
+  if (typeof name !== "string" || name === "") throw new ArgumentError("call() needs the name of a command");
   const text = name.toUpperCase();
-  const sub = typeof args[0] === "string" ? byName.get(`${text} ${args[0].toUpperCase()}`) : undefined;
-  if (sub !== undefined) return { row: sub, rest: args.slice(1) };
-  const row = byName.get(text) ?? new Row(reads ? "read" : "write", keys);
-  if (row.name.text === "") row.name = encodeName(text);
-  return { row, rest: args };
+  const words = flatten({ text, wire: "", words: 1 }, args);
+  const subcommand = words.length === 0 ? undefined : byName.get(`${text} ${String(words[0]).toUpperCase()}`);
+  if (subcommand !== undefined) return { row: subcommand, rest: words.slice(1) };
+  const known = byName.get(text);
+  if (known !== undefined) return { row: known, rest: words };
+  if (text.includes(" ")) throw new ArgumentError("a name has no blanks; pass what follows as arguments", text);
+  const row = new Row(reads ? "read" : "write", keys);
+  row.name = encodeName(text);
+  return { row, rest: words };
 }
+
 
 // ==== 6. Connection ====
 //
@@ -2958,7 +3157,9 @@ export const world = {
   random: (): number => Math.random(),
   after: (delay: Milliseconds, task: () => void): NodeJS.Timeout => setTimeout(task, Math.min(delay, 2 ** 31 - 1)),
   cancel: (timer: NodeJS.Timeout | undefined): void => clearTimeout(timer),
-  endOfTick: <Of>(task: (of: Of) => void, of: Of): void => nextTick(task, of),
+  /** When what has arrived has been read. */
+  afterInput: (task: () => void): void => void setImmediate(task),
+  endOfTick: <Of,>(task: (of: Of) => void, of: Of): void => nextTick(task, of),
   connect: (config: Config): Socket => {
     const { host, port, path, tls } = config;
     const socket = path === undefined
@@ -2966,7 +3167,12 @@ export const world = {
       : connectTcp({ path });
     if (tls === false) return socket;
     const identity = isIP(host) === 0 ? { host, servername: host } : { host };
-    return connectTls({ ...identity, ...(tls === true ? {} : tls), socket });
+    try {
+      return connectTls({ ...identity, ...(tls === true ? {} : tls), socket });
+    } catch (error) {
+      socket.on("error", ignore).destroy();
+      throw error;
+    }
   },
 };
 
@@ -3020,11 +3226,15 @@ class Queue {
   }
 }
 
-// As much as goes to the socket in one piece, and with that much in its buffer it must drain first.
-const PIECE = 65_536;
-
-/** Told once, when a connection that was open has died; `orphans` were on it, in order, and are not settled. */
-type OnClosed = (error: RedisError, orphans: Command[]) => void;
+/** What the owner of a connection is told, or does. */
+type Owner = {
+  /** Once, when a connection that was open has died; `orphans` were on it, in order, and are not settled. */
+  readonly closed: (error: RedisError, orphans: Command[]) => void;
+  /** After the login and before anything else. */
+  readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
+  /** What the server says unasked; without it such things are dropped. */
+  readonly pushed?: ((push: readonly unknown[]) => void) | undefined;
+};
 
 export class Connection {
   /** Settled when the handshake is done, or when the connection died before. */
@@ -3032,7 +3242,7 @@ export class Connection {
   /** Resolved when the socket is gone. */
   readonly gone: Promise<void>;
   readonly #config: Config;
-  readonly #onClosed: OnClosed;
+  readonly #owner: Owner;
   readonly #socket: Socket;
   readonly #decoder: Decoder;
   readonly #view: View;
@@ -3040,15 +3250,19 @@ export class Connection {
   readonly #inFlight = new Queue();
   readonly #timer: NodeJS.Timeout;
   #phase: "opening" | "open" | "closed" = "opening";
-  #settle: { resolve: () => void; reject: (error: RedisError) => void } | undefined;
-  #socketError: Error | undefined;
+  #settle!: { resolve: () => void; reject: (error: RedisError) => void };
   #flushing = false;
-  #heard = 0;
+  #paused = false;
+  /** A command of which not all parts have been written yet, and how many have. */
+  #unfinished: Command | undefined;
+  #handed = 0;
+  /** When it last heard from the server. */
+  heard = 0;
 
-  constructor(config: Config, onClosed: OnClosed) {
+  constructor(config: Config, owner: Owner) {
     this.#config = config;
-    this.#onClosed = onClosed;
-    this.#decoder = new Decoder(config);
+    this.#owner = owner;
+    this.#decoder = new Decoder(config, owner.pushed === undefined ? "utf-8" : config.charset);
     const replyTimeout = Math.min(config.replyTimeout, config.connectTimeout);
     this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false });
     this.#socket = world.connect(config);
@@ -3071,6 +3285,11 @@ export class Connection {
     return this.load >= this.#config.maxPending || this.#output.bytes >= this.#config.maxUnsent;
   }
 
+  /** Whether this was written and has not been answered. */
+  awaits(command: Command): boolean {
+    return [...this.#inFlight].includes(command);
+  }
+
   /** What has not been settled, in order. */
   get pending(): Command[] {
     return [...this.#inFlight, ...this.#output].filter((command) => command.place !== "settled");
@@ -3078,6 +3297,7 @@ export class Connection {
 
   /** Takes charge of a command; it leaves with the others of this tick. */
   push(command: Command): void {
+    if (this.#phase === "closed") return command.fail(GONE);
     this.#output.push(command);
     if (this.#flushing) return;
     this.#flushing = true;
@@ -3086,8 +3306,11 @@ export class Connection {
 
   flush(): void {
     this.#flushing = false;
-    if (this.#phase === "closed") return;
-    while (this.#output.length > 0 && this.#socket.writableLength < PIECE) this.#writePiece();
+    while (this.#phase !== "closed" && this.#socket.writableLength < PIECE) {
+      if (this.#unfinished !== undefined) this.#writeParts(this.#unfinished);
+      else if (this.#output.length > 0) this.#writePiece();
+      else return;
+    }
   }
 
   /** Ends it at once. What is on it goes to its owner, who knows what may be issued again. */
@@ -3100,9 +3323,9 @@ export class Connection {
     const orphans = this.pending;
     this.#output.drain();
     this.#inFlight.drain();
-    if (wasOpen) return this.#onClosed(error, orphans);
+    if (wasOpen) return this.#owner.closed(error, orphans);
     for (const command of orphans) command.fail(error);
-    this.#settle?.reject(error.of(undefined, "not-sent"));
+    this.#settle.reject(error.of(undefined, "not-sent"));
   }
 
   /** Fails what is overdue, and says when to look again. If nothing was heard since it was given, the link is dead. */
@@ -3112,17 +3335,23 @@ export class Connection {
     for (const command of this.pending) {
       if (command.deadline > now) next = Math.min(next, command.deadline);
       else {
-        silent ||= command.place === "written" && this.#heard <= command.deadline - command.timeout;
-        command.fail(overdue(command.timeout));
+        silent ||= command.place === "written" && this.#isSilent(command, now);
+        command.fail(overdue(command));
       }
     }
-    if (silent) this.close(new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent"));
+    if (silent && !this.#paused) this.close(new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent"));
     return next;
+  }
+
+  /** Whether nothing at all was heard since this was given, for as long as a reply may take. */
+  #isSilent(command: Command, now: number): boolean {
+    const given = command.deadline - command.timeout;
+    return this.heard <= given && now - given >= this.#view.replyTimeout;
   }
 
   /** Asks a connection that has been silent for so long whether it lives; gives the time by which it must answer. */
   probe(now: number, silence: Milliseconds): number {
-    if (now - this.#heard < silence || this.load > 0) return Infinity;
+    if (now - this.heard < silence || this.load > 0 || this.#paused) return Infinity;
     const ping = new Command(commands.ping, [], this.#view);
     ping.deadline = now + ping.timeout;
     ping.promise.catch(ignore);
@@ -3130,11 +3359,23 @@ export class Connection {
     return ping.deadline;
   }
 
+  /** Reads no more for a while: silence is nobody's fault then. */
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.heard = world.now();
+    this.#socket.resume();
+  }
+
   #listen(): void {
     const socket = this.#socket;
-    socket.on("error", (error) => {
-      this.#socketError = error;
-    });
+    socket.on("error", (cause) => this.close(this.#lost(cause)));
+    socket.on("end", () => this.close(this.#lost()));
     socket.on("close", () => this.close(this.#lost()));
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("drain", () => this.flush());
@@ -3147,15 +3388,14 @@ export class Connection {
     if (this.#phase === "closed") return;
     this.#phase = "open";
     world.cancel(this.#timer);
-    this.#settle?.resolve();
+    this.#settle.resolve();
   }
 
-  #lost(): ConnectionError {
+  #lost(cause?: NodeJS.ErrnoException): ConnectionError {
     const [code, what] = this.#phase === "open"
       ? ["CONNECTION_LOST", "the connection was lost"] as const
       : ["CONNECT_FAILED", `no connection to ${addressOf(this.#config)}`] as const;
-    const cause = this.#socketError;
-    const why = cause === undefined ? "the server closed it" : (cause as NodeJS.ErrnoException).code ?? cause.message;
+    const why = cause === undefined ? "the server closed it" : cause.code ?? cause.message;
     return new ConnectionError(code, this.#phase === "open" ? "unknown" : "not-sent", `${what}: ${why}`, { cause });
   }
 
@@ -3164,35 +3404,47 @@ export class Connection {
     while (text.length < PIECE) {
       const command = this.#output.shift();
       if (command === undefined) break;
+      if (typeof command.wire !== "string" && sizeOf(command.wire) !== command.size) command.fail(CHANGED);
       if (command.place === "settled") continue;
       command.place = "written";
       this.#inFlight.push(command);
       if (typeof command.wire === "string") text += command.wire;
       else {
-        this.#writeParts([text, ...command.wire]);
-        text = "";
+        this.#unfinished = command;
+        break;
       }
     }
     if (text !== "") this.#socket.write(text, "latin1");
   }
 
-  #writeParts(parts: readonly (string | Buffer)[]): void {
+  /** As many parts of a command as the socket takes now; a small one behind them costs nothing more. */
+  #writeParts(command: Command): void {
+    const parts = command.wire as (string | Buffer)[];
+    if (sizeOf(parts) !== command.size) return this.close(CHANGED);
     this.#socket.cork();
-    for (const part of parts) {
-      if (typeof part !== "string") this.#socket.write(part);
-      else if (part !== "") this.#socket.write(part, "latin1");
+    while (this.#handed < parts.length) {
+      const part = parts[this.#handed]!;
+      if (this.#socket.writableLength >= PIECE && part.length >= BIG_BUFFER) break;
+      this.#handed++;
+      if (typeof part === "string") this.#socket.write(part, "latin1");
+      else this.#socket.write(part);
+    }
+    command.special.batch?.written(this.#handed);
+    if (this.#handed === parts.length) {
+      this.#unfinished = undefined;
+      this.#handed = 0;
     }
     this.#socket.uncork();
   }
 
   #receive(chunk: Buffer): void {
     if (this.#phase === "closed") return;
-    this.#heard = world.now();
+    this.heard = world.now();
     this.#decoder.feed(chunk);
     try {
       this.#answer();
     } catch (cause) {
-      const what = "a reply is not of the shape that its command has";
+      const what = "a reply could not be understood";
       this.close(cause instanceof ProtocolError ? cause : new ProtocolError("PROTOCOL", "unknown", what, { cause }));
     }
   }
@@ -3202,14 +3454,26 @@ export class Connection {
     for (;;) {
       const command = this.#inFlight.peek();
       const reply = command === undefined
-        ? this.#decoder.take("utf-8")
-        : this.#decoder.take(command.view.charset, command.row.ordered);
+        ? this.#decoder.take(this.#config.charset)
+        : this.#decoder.take(command.view.charset, command.ordered);
+      const unasked = reply === MORE
+        ? command === undefined && this.#owner.pushed === undefined && this.#decoder.begun
+        : command === undefined && !this.#isUnasked(reply, command);
+      if (unasked) return this.close(reply instanceof ReplyError ? refusal(reply) : UNASKED);
       if (reply === MORE) return;
-      if (this.#decoder.pushed) continue;
-      if (command === undefined) throw new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
-      command.answer(reply);
-      this.#inFlight.shift();
+      if (this.#isUnasked(reply, command)) this.#owner.pushed?.([reply].flat());
+      else if (command!.answer(reply)) this.#inFlight.shift();
     }
+  }
+
+  /** RESP3 marks pushes, and confirms subscriptions by one. On a connection of RESP2 that listens, messages are. */
+  #isUnasked(reply: unknown, command: Command | undefined): boolean {
+    if (!this.#decoder.pushed && this.#owner.pushed === undefined) return false;
+    if (typeof reply === "string") return command === undefined; // a line of MONITOR
+    if (!Array.isArray(reply)) return false;
+    const kind = String((reply as unknown[])[0]).toUpperCase();
+    if (kind === command?.name) return false;
+    return this.#decoder.pushed || MESSAGES.includes(kind);
   }
 
   // ---- The handshake: user, name and database are set before any command of a user flows ----
@@ -3217,19 +3481,23 @@ export class Connection {
   async #greet(): Promise<void> {
     const login = await this.#login();
     if (this.#config.protocol === 2 || !await this.#greetThree(login)) await this.#greetTwo(login);
+    await this.#owner.prepare?.(this);
   }
 
-  async #login(): Promise<Partial<Credentials>> {
+  async #login(): Promise<Login> {
     const { credentials, username, password } = this.#config;
-    return credentials === undefined ? { username, password } : credentials();
+    if (credentials === undefined) return { username, password };
+    const given = await credentials();
+    if (typeof given?.password !== "string") throw new ArgumentError("credentials must give a password");
+    return given;
   }
 
   /** All in one round trip. False when the server does not know HELLO, or does not let this user say it. */
-  async #greetThree({ username = "default", password }: Partial<Credentials>): Promise<boolean> {
+  async #greetThree({ username = "default", password }: Login): Promise<boolean> {
     const { name, dbid } = this.#config;
     const login = password === undefined ? undefined : [username, password];
-    const hello = this.#ask(commands.hello, 3, { AUTH: login, SETNAME: name });
-    const select = dbid === 0 ? undefined : this.#ask(commands.select, dbid);
+    const hello = this.ask(commands.hello, 3, { AUTH: login, SETNAME: name });
+    const select = dbid === 0 ? undefined : this.ask(commands.select, dbid);
     select?.catch(ignore); // its own await comes after that of HELLO
     try {
       await hello;
@@ -3242,40 +3510,56 @@ export class Connection {
   }
 
   /** PING tells what none of the others would on a server that wants a password and was given none. */
-  async #greetTwo({ username, password }: Partial<Credentials>): Promise<void> {
+  async #greetTwo({ username, password }: Login): Promise<void> {
     const { name, dbid } = this.#config;
     await Promise.all([
-      password === undefined ? undefined : this.#ask(commands.auth, username === undefined ? [] : username, password),
-      name === undefined ? undefined : this.#ask(commands.clientSetname, name),
-      dbid === 0 ? undefined : this.#ask(commands.select, dbid),
-      this.#ask(commands.ping),
+      password === undefined ? undefined : this.ask(commands.auth, username === undefined ? [] : username, password),
+      name === undefined ? undefined : this.ask(commands.clientSetname, name),
+      dbid === 0 ? undefined : this.ask(commands.select, dbid),
+      this.ask(commands.ping),
     ]);
   }
 
-  #ask(row: Row, ...args: unknown[]): Promise<unknown> {
+  /** A command of ours, for the handshake. */
+  ask(row: Row, ...args: unknown[]): Promise<unknown> {
     const command = new Command(row, args, this.#view);
     this.push(command);
     return command.promise;
   }
 }
 
+const MESSAGES: readonly string[] = ["MESSAGE", "PMESSAGE", "SMESSAGE"];
+const UNASKED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
+const CHANGED = new ConnectionError("CONNECTION_LOST", "not-sent", "bytes that were passed were taken away before they were sent");
+const GONE = new ConnectionError("CONNECTION_LOST", "not-sent", "the connection was lost");
+
 const flush = (connection: Connection): void => connection.flush();
 const ignore = (): void => {};
 
-const addressOf = ({ path, host, port }: Config): string =>
-  path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
+function addressOf({ path, host, port, tls }: Config): string {
+  const address = path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return tls === false ? address : `${address} over TLS`;
+}
 
-const overdue = (timeout: Milliseconds): TimeoutError =>
-  new TimeoutError("REPLY_TIMEOUT", "unknown", `no answer within ${timeout} ms`);
+function overdue({ place, timeout }: Command): TimeoutError {
+  const what = place === "waiting" ? "no connection was free" : "no answer";
+  return new TimeoutError("REPLY_TIMEOUT", "unknown", `${what} within ${timeout} ms`);
+}
 
 const lacksHello = (error: unknown): boolean => error instanceof ReplyError &&
   (error.code === "NOPROTO" || error.code === "NOPERM" || error.message.includes("unknown command"));
 
+const PASSING: readonly string[] = ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"];
+
 /** Why a handshake failed: the server said no, or the credentials function did, or the connection died meanwhile. */
 function refusal(cause: unknown): RedisError {
   if (cause instanceof ConnectionError) return cause;
+  if (cause instanceof ReplyError && PASSING.includes(cause.code)) {
+    return new ConnectionError("CONNECT_FAILED", "not-sent", `the server is not ready: ${cause.message}`, { cause });
+  }
+  const said = cause instanceof ReplyError && cause.code === "NOAUTH" ? "it wants a password" : (cause as Error)?.message;
   const [code, what] = cause instanceof ReplyError
-    ? ["REFUSED", `the server refused the connection: ${cause.message}`] as const
+    ? ["REFUSED", `the server refused the connection: ${said}`] as const
     : ["NO_CREDENTIALS", "the credentials function failed"] as const;
   return new ConnectionError(code, "not-sent", what, { cause });
 }
@@ -3294,26 +3578,67 @@ type Seat = {
   connection: Connection | undefined;
   /** Since when it is open. */
   since: number;
-  /** Attempts in a row that failed. */
-  failures: number;
+  /** Since when it is not. */
+  until: number;
+  /** Nobody waits for it: its next attempt is too far off. */
+  hopeless: boolean;
   /** How often the next rest has been doubled; only a connection that has lasted sets it back. */
   doublings: number;
   timer: NodeJS.Timeout | undefined;
+  /** To whom it is lent. */
+  lease: Lease | undefined;
 };
 
 const FIRST_REST: Milliseconds = 50;
 const LONGEST_REST: Milliseconds = 10_000;
 /** A connection that has lasted this long was a good one. */
 const STABLE: Milliseconds = 5_000;
-/** After this many failed attempts in a row nobody waits for the next one. */
-const PATIENCE = 3;
+/** Commands wait for an attempt that begins so soon after the connection was lost: a restart goes unnoticed. */
+const PATIENCE: Milliseconds = 250;
 /** A server that refuses the login is asked again this much later: more often would look like an attack. */
 const REFUSED_REST: Milliseconds = 1_000;
 
+/** What else is done with the connections of a pool that is not there for commands. */
+type Hooks = Pick<Owner, "prepare" | "pushed"> & { readonly lost?: () => void };
+/** What ends with a pool, though its connection is not the pool's. */
+type Companion = { ready(): Promise<void>; close(): void };
 type Waiter = { resolve: () => void; reject: (error: RedisError) => void };
 
-class Pool {
+/** A connection lent to one user. Its commands run on it or not at all. */
+export class Lease {
+  readonly #pool: Pool;
+  readonly #seat: Seat;
+  readonly #connection: Connection;
+  #touched = world.now();
+
+  constructor(pool: Pool, seat: Seat, connection: Connection) {
+    this.#pool = pool;
+    this.#seat = seat;
+    this.#connection = connection;
+  }
+
+  /** Since when nothing has been going on. */
+  get idleSince(): number {
+    return this.#connection.load > 0 ? world.now() : Math.max(this.#touched, this.#connection.heard);
+  }
+
+  dispatch(command: Command): Promise<unknown> {
+    this.#touched = this.#pool.admit(command);
+    this.#connection.push(command);
+    return command.promise;
+  }
+
+  /** Gives it back; unless it is `clean`, what it is bound by ends with it. */
+  release(clean: boolean): void {
+    if (this.#seat.lease !== this) return;
+    this.#seat.lease = undefined;
+    this.#pool.giveBack(this.#seat, this.#connection, clean);
+  }
+}
+
+export class Pool {
   readonly config: Config;
+  readonly #hooks: Hooks;
   readonly #seats: Seat[];
   readonly #waiting = new Queue();
   #whenReady: Waiter[] = [];
@@ -3325,12 +3650,16 @@ class Pool {
   #deadlines: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #lastError: RedisError | undefined;
+  readonly #companions = new Set<Companion>();
   #closing: Promise<void> | undefined;
 
-  constructor(config: Config) {
+  constructor(config: Config, hooks: Hooks = {}) {
     this.config = config;
-    this.#seats = Array.from({ length: config.poolsize }, () =>
-      ({ place: "resting", connection: undefined, since: 0, failures: 0, doublings: 0, timer: undefined }));
+    this.#hooks = hooks;
+    this.#seats = Array.from({ length: config.poolsize }, () => ({
+      place: "resting", connection: undefined, since: 0, until: world.now(), hopeless: false, doublings: 0,
+      timer: undefined, lease: undefined,
+    }));
     for (const seat of this.#seats) this.#open(seat);
     this.#beat();
   }
@@ -3338,13 +3667,36 @@ class Pool {
   // ---- Commands ----
 
   dispatch(command: Command): Promise<unknown> {
+    if (this.#closing !== undefined) command.fail(CLOSED);
+    else {
+      this.admit(command);
+      if (command.exclusive) this.#wait(command);
+      else this.#send(command);
+    }
+    return command.promise;
+  }
+
+  /** Gives a command its deadline, and the time. */
+  admit(command: Command): number {
     const now = this.#now === 0 ? this.#beginTick() : this.#now;
     command.deadline = now + command.timeout;
     if (command.deadline < this.#due) this.#wakeAt(command.deadline, now);
-    if (this.#closing !== undefined) command.fail(CLOSED);
-    else if (command.blocks !== undefined) this.#wait(command);
-    else this.#send(command);
-    return command.promise;
+    return now;
+  }
+
+  /** A connection to oneself, on which this command is the first; given once that has been answered. */
+  async lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
+    let lease: Lease | undefined;
+    const keep = (given: Lease): void => {
+      lease = given;
+    };
+    try {
+      await this.dispatch(new Command(row, args, view, { keep }));
+      return lease!;
+    } catch (error) {
+      lease?.release(error instanceof ReplyError);
+      throw error;
+    }
   }
 
   #beginTick(): number {
@@ -3387,18 +3739,22 @@ class Pool {
   #seatCommand(seat: Seat, command: Command): void {
     const connection = seat.connection!;
     connection.push(command);
-    if (command.blocks === undefined) return;
-    seat.place = "lent";
+    if (!command.exclusive) return;
     if (this.#current === connection) this.#current = undefined;
-    const giveBack = (): void => this.#giveBack(seat, connection);
-    command.promise.then(giveBack, giveBack);
+    const lease = new Lease(this, seat, connection);
+    seat.place = "lent";
+    seat.lease = lease;
+    const giveBack = (): void => lease.release(!connection.awaits(command));
+    if (command.special.keep === undefined) command.promise.then(giveBack, giveBack);
+    else {
+      command.special.keep(lease);
+      this.#wakeAt(Math.min(this.#due, world.now() + this.config.leaseTimeout), world.now());
+    }
   }
 
-  /** A command that was given up still blocks on the server: only with its connection it ends there too. */
-  #giveBack(seat: Seat, connection: Connection): void {
-    if (seat.connection !== connection) return;
+  giveBack(seat: Seat, connection: Connection, clean: boolean): void {
     seat.place = "open";
-    if (connection.load > 0) connection.close(ABANDONED);
+    if (!clean) connection.close(ABANDONED);
     this.#serve();
   }
 
@@ -3416,13 +3772,15 @@ class Pool {
 
   /** No connection, and none is about to be. */
   get #down(): boolean {
-    return this.#seats.every(({ place, failures }) => place === "resting" && failures >= PATIENCE);
+    const closing = this.#closing !== undefined;
+    return this.#seats.every(({ place, hopeless }) => place === "resting" && (hopeless || closing));
   }
 
   #open(seat: Seat): void {
     seat.place = "opening";
     try {
-      const connection = new Connection(this.config, (error, orphans) => this.#lost(seat, error, orphans));
+      const closed: Owner["closed"] = (error, orphans) => this.#lost(seat, error, orphans);
+      const connection = new Connection(this.config, { ...this.#hooks, closed });
       seat.connection = connection;
       connection.opened.then(() => this.#opened(seat, connection), (error: RedisError) => this.#failed(seat, error));
     } catch (cause) {
@@ -3435,7 +3793,6 @@ class Pool {
     if (seat.connection !== connection) return;
     seat.place = "open";
     seat.since = world.now();
-    seat.failures = 0;
     if (this.#isReady) this.#settleReady(({ resolve }) => resolve());
     this.#serve();
   }
@@ -3443,7 +3800,6 @@ class Pool {
   #failed(seat: Seat, error: RedisError): void {
     this.#lastError = error;
     seat.connection = undefined;
-    seat.failures = error.code === "REFUSED" || !this.config.reconnect ? Infinity : seat.failures + 1;
     this.#settleReady(({ reject }) => reject(error));
     if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()));
     else this.#rest(seat, restOf(seat.doublings++));
@@ -3453,22 +3809,27 @@ class Pool {
   /** What was not written, and what only reads, is issued again, before all that came later. */
   #lost(seat: Seat, error: RedisError, orphans: readonly Command[]): void {
     this.#lastError = error;
-    if (this.#current === seat.connection) this.#current = undefined;
-    seat.connection = undefined;
-    const lasted = world.now() - seat.since >= STABLE;
+    const connection = seat.connection!;
+    if (this.#current === connection) this.#current = undefined;
+    seat.connection = seat.lease = undefined;
+    this.#hooks.lost?.();
+    seat.until = world.now();
+    const lasted = seat.until - seat.since >= STABLE;
     if (lasted) seat.doublings = 0;
-    if (!this.config.reconnect) seat.failures = Infinity;
+    else if (connection.heard > seat.since) seat.doublings = Math.min(seat.doublings, 1);
+    else seat.doublings++; // it was good for nothing
     const later = this.#waiting.drain();
     for (const command of [...orphans, ...later]) {
       if (this.#closing === undefined && mayRunAgain(command)) this.#waiting.push(command);
       else command.fail(error);
     }
-    this.#rest(seat, lasted ? 0 : restOf(seat.doublings));
+    this.#rest(seat, lasted || error === ABANDONED ? 0 : restOf(seat.doublings));
     this.#serve();
   }
 
   #rest(seat: Seat, delay: Milliseconds): void {
     seat.place = "resting";
+    seat.hopeless = !this.config.reconnect || world.now() + delay - seat.until > PATIENCE;
     if (this.#closing !== undefined || !this.config.reconnect) return;
     if (delay === 0) this.#open(seat);
     else seat.timer = world.after(delay, () => this.#open(seat));
@@ -3484,7 +3845,7 @@ class Pool {
   #wakeAt(time: number, now: number): void {
     world.cancel(this.#deadlines);
     this.#due = time;
-    this.#deadlines = world.after(time - now, () => this.#expire()).unref();
+    this.#deadlines = world.after(time - now, () => world.afterInput(() => this.#expire())).unref();
   }
 
   /** One timer for all deadlines: it looks through everything when the first of them has come, and not for each. */
@@ -3492,12 +3853,24 @@ class Pool {
     const now = world.now();
     this.#due = Infinity;
     let next = Infinity;
-    for (const { connection } of this.#seats) next = Math.min(next, connection?.expire(now) ?? Infinity);
-    for (const command of this.#waiting) {
-      if (command.deadline > now) next = Math.min(next, command.deadline);
-      else command.fail(overdue(command.timeout));
+    for (const seat of this.#seats) {
+      next = Math.min(next, seat.connection?.expire(now) ?? Infinity, this.#expireLease(seat, now));
+    }
+    for (const command of this.#waiting.drain()) {
+      if (command.deadline <= now) command.fail(overdue(command));
+      if (command.place === "settled") continue;
+      this.#waiting.push(command);
+      next = Math.min(next, command.deadline);
     }
     if (next < this.#due) this.#wakeAt(Math.max(next, now + COARSE), now);
+  }
+
+  /** A lease that is kept and not used is taken away, with its connection: whoever forgot it cannot be asked. */
+  #expireLease({ lease, connection }: Seat, now: number): number {
+    if (lease === undefined) return Infinity;
+    const end = lease.idleSince + this.config.leaseTimeout;
+    if (end <= now) connection?.close(FORGOTTEN);
+    return end <= now ? Infinity : end;
   }
 
   #beat(): void {
@@ -3511,13 +3884,27 @@ class Pool {
 
   // ---- Beginning and end ----
 
+  /** Something beside the pool that ends with it, once it has begun. */
+  async accompany<T extends Companion>(companion: T): Promise<T> {
+    if (this.#closing !== undefined) companion.close();
+    this.#companions.add(companion);
+    try {
+      await companion.ready();
+      return companion;
+    } catch (error) {
+      companion.close();
+      this.#companions.delete(companion);
+      throw error;
+    }
+  }
+
   get #isReady(): boolean {
     return this.#seats.every(({ place }) => place === "open" || place === "lent");
   }
 
   /** Resolved when all connections are up; rejected as soon as one of them cannot be made. */
   ready(): Promise<void> {
-    if (this.#closing !== undefined) return Promise.reject(CLOSED);
+    if (this.#closing !== undefined) return Promise.reject(CLOSED.of(undefined, "not-sent"));
     if (this.#isReady) return Promise.resolve();
     if (this.#down) return Promise.reject(this.#notConnected());
     return new Promise((resolve, reject) => this.#whenReady.push({ resolve, reject }));
@@ -3556,6 +3943,7 @@ class Pool {
   }
 
   #end(): void {
+    for (const companion of this.#companions) companion.close();
     world.cancel(this.#deadlines);
     world.cancel(this.#heartbeat);
     for (const command of this.#waiting.drain()) command.fail(CLOSED);
@@ -3563,17 +3951,17 @@ class Pool {
       world.cancel(seat.timer);
       seat.connection?.close(CLOSED);
     }
-    this.#settleReady(({ reject }) => reject(CLOSED));
+    this.#settleReady(({ reject }) => reject(CLOSED.of(undefined, "not-sent")));
   }
 
   /** How it stands, for a person to read. */
   describe(): string {
-    const { tls, dbid } = this.config;
+    const { dbid } = this.config;
     const count = (of: Seat["place"]): number => this.#seats.filter(({ place }) => place === of).length;
     const places = (["open", "lent", "opening", "resting"] as const).filter((place) => count(place) > 0);
     const pending = this.#seats.reduce((sum, { connection }) => sum + (connection?.load ?? 0), this.#waiting.length);
     const state = this.#closing === undefined ? places.map((place) => `${count(place)} ${place}`).join(", ") : "closed";
-    return `${tls === false ? "redis" : "rediss"} ${addressOf(this.config)} db ${dbid}: ${state}; ${pending} pending`;
+    return `${addressOf(this.config)} db ${dbid}: ${state}; ${pending} pending`;
   }
 }
 
@@ -3584,6 +3972,7 @@ const COARSE: Milliseconds = 10;
 
 const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
+const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a transaction was left alone for leaseTimeout");
 const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a blocking command was given up");
 
 /** Full jitter: clients that lost the same server do not come back in step. */
@@ -3592,17 +3981,699 @@ const restOf = (doublings: number): Milliseconds =>
 
 /** Whether a command that was on a lost connection may go to another; that it did is noted on it. */
 function mayRunAgain(command: Command): boolean {
+  if (command.special.bound) return false;
   if (command.place === "waiting") return true;
-  if (command.row.kind !== "read" || command.reissued) return false;
+  if (command.row.kind !== "read" || command.reissued || command.blocks !== undefined) return false;
   command.reissued = true;
   command.place = "waiting";
   return true;
 }
 
-// ==== 8. The door ====
+// ==== 8. Pipelines and transactions ====
+//
+// A pipeline gathers commands and sends them as one: one promise for all, replies in order. With commit() instead of
+// execPipeline() they go between MULTI and EXEC, still in one write, on a shared connection. A transaction that has to
+// look before it decides has a connection lent to it, from watch() or multi() to commit(), discard() or unwatch(); it
+// gives it back whatever happens. What is new here is where commands go: see each dispatch().
+
+/** Some commands of a pipeline failed, or all did: `results` has every reply and every error in place. */
+export class PipelineError extends RedisError {
+  readonly results: unknown[];
+
+  constructor(results: unknown[], first: RedisError) {
+    const failed = results.filter((result) => result instanceof RedisError).length;
+    const message = `${failed} of ${results.length} commands failed, first ${first.message}`;
+    super(first.code, first.outcome, message, { command: first.command, cause: first });
+    this.results = results;
+  }
+
+  static {
+    this.prototype.name = "PipelineError";
+  }
+}
+
+/** A watched key was changed: EXEC did nothing. */
+export class WatchError extends RedisError {
+  static {
+    this.prototype.name = "WatchError";
+  }
+}
+
+/** `errors: "return"` gives errors in place instead of rejecting. */
+export type PipelineOptions = { errors?: "reject" | "return" };
+
+type Chained<F, Done extends unknown[], Text> =
+  Overloads<F extends (...args: infer A) => infer R ? (...args: A) => Pipeline<[...Done, Reply<R, Text>], Text> : never>;
+/** Every command as a link of a chain that remembers what each of them will give. */
+type Links<Done extends unknown[], Text> = {
+  [C in keyof Signatures as Signatures[C] extends Row<any, "session"> ? never : C]: Chained<Signatures[C]["call"], Done, Text>;
+};
+/** A chain that began before types could follow it gives what it gives. */
+type Results<Done extends unknown[]> = Done extends [] ? unknown[] : Done;
+
+/** Commands gathered to be sent as one: db.pipeline().get("a").incr("n").execPipeline(). */
+export interface Pipeline<Done extends unknown[] = [], Text = string> extends Links<Done, Text> {
+  /** Adds any command, as the handler's own call() does. */
+  call<T = unknown>(name: string | CallOptions, ...args: unknown[]): Pipeline<[...Done, T], Text>;
+  /** How many commands have been gathered. */
+  readonly length: number;
+  /** Sends them all and gives their replies in order; a PipelineError has them too when some failed. */
+  execPipeline(options?: PipelineOptions): Promise<Results<Done>>;
+  /** Sends them all between MULTI and EXEC; errors of single commands stay in place. */
+  commit(): Promise<Results<Done>>;
+}
+
+class Gathering extends Commander {
+  readonly #to: Pick<Commander, "dispatch">;
+  #batch = new Batch();
+
+  constructor(to: Pick<Commander, "dispatch">, view: View) {
+    super(view);
+    this.#to = to;
+  }
+
+  get length(): number {
+    return this.#batch.length;
+  }
+
+  dispatch(command: Command): Promise<unknown> {
+    return this.#to.dispatch(command);
+  }
+
+  /** Bad arguments throw here, before anything is sent, and what was gathered stays. */
+  protected override issue(row: Row, args: readonly unknown[]): any {
+    if (row.kind === "session") throw notShared(row);
+    if (row.block?.(flatten(row.name, args)) !== undefined) throw notGathered(row);
+    this.#batch.add(row, args);
+    return this;
+  }
+
+  async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
+    if (this.#batch.length === 0) return [];
+    const results = await this.#send(PIPELINE);
+    const first = results.find((result) => result instanceof RedisError);
+    if (first !== undefined && errors !== "return") throw new PipelineError(results, first);
+    return results;
+  }
+
+  async commit(): Promise<unknown[]> {
+    if (this.#batch.length === 0) return [];
+    const batch = this.#batch;
+    batch.makeAtomic();
+    const results = await this.#send(TRANSACTION);
+    const last = results.at(-1);
+    if (last instanceof RedisError) throw new PipelineError(results.slice(1, -1), last);
+    return batch.executed(this.view);
+  }
+
+  async #send(row: Row): Promise<unknown[]> {
+    const batch = this.#batch;
+    this.#batch = new Batch();
+    try {
+      return await this.dispatch(new Command(row, [], this.view, { batch })) as unknown[];
+    } catch (error) {
+      return batch.told(error as RedisError);
+    }
+  }
+}
+
+/** Not commands of the server: what a batch is called when it fails as a whole. */
+const nameless = (text: string): Row => Object.assign(new Row("other", none), { name: encodeName(text) });
+const PIPELINE = nameless("PIPELINE");
+const TRANSACTION = nameless("TRANSACTION");
+
+const notGathered = ({ name }: Row): NotSupportedError => new NotSupportedError(
+  "NOT_SUPPORTED", "not-sent", "a command that blocks would hold up the others; call it on the handler", { command: name.text });
+
+/** What a transaction answers after multi(). */
+type Queueing = {
+  [C in keyof Signatures as Signatures[C] extends Row<any, "session"> ? never : C]:
+    Overloads<Signatures[C]["call"] extends (...args: infer A) => unknown ? (...args: A) => Promise<"QUEUED"> : never>;
+};
+
+/** A transaction in which commands are queued: each answers "QUEUED", and commit() gives what they gave. */
+export interface Transaction extends Queueing {
+  call(name: string | CallOptions, ...args: unknown[]): Promise<"QUEUED">;
+  /** EXEC: the replies in order, errors of single commands in place. Rejects with WatchError when a watched key changed. */
+  commit(): Promise<unknown[]>;
+  /** Forgets the queued commands and gives the connection back. */
+  discard(): Promise<"OK">;
+}
+
+/** A transaction that looks first: commands answer as ever until multi(). */
+export class Watch<Text = string> extends Commander<Text> {
+  readonly #lease: Lease;
+  /** What commit() will answer; undefined before multi(). */
+  #queued: Command[] | undefined;
+  #over = false;
+
+  constructor(lease: Lease, view: View, begun: typeof commands.watch | typeof commands.multi) {
+    super(view);
+    this.#lease = lease;
+    if (begun === commands.multi) this.#queued = [];
+  }
+
+  /** Whatever is no reply leaves open what the server does next: then it is over, and the connection goes with it. */
+  dispatch(command: Command): Promise<unknown> {
+    if (this.#over) return Promise.reject(OVER.of(command.name, "not-sent"));
+    this.#queued?.push(command);
+    this.#lease.dispatch(command).catch((error) => {
+      if (!(error instanceof ReplyError)) this.#end(false);
+    });
+    return command.promise;
+  }
+
+  protected override issue(row: Row, args: readonly unknown[]): Promise<unknown> {
+    if (row.kind === "session") return Promise.reject(notShared(row));
+    if (this.#queued === undefined) return this.#dispatchNew(row, args, { bound: true });
+    return this.#dispatchNew(row, args, { bound: true, queued: true });
+  }
+
+  #dispatchNew(row: Row, args: readonly unknown[], special: Special): Promise<unknown> {
+    try {
+      return this.dispatch(new Command(row, args, this.view, special));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Watches more keys. */
+  async watch(...keys: Many<Key>): Promise<this> {
+    this.#mustBe("watching");
+    await this.#control(commands.watch, keys);
+    return this;
+  }
+
+  /** From here on commands are queued. */
+  async multi(): Promise<Transaction> {
+    this.#mustBe("watching");
+    const begun = this.#control(commands.multi);
+    this.#queued = [];
+    await begun;
+    return this as unknown as Transaction;
+  }
+
+  /** EXEC: the replies in order, errors of single commands in place. Rejects with WatchError when a watched key changed. */
+  async commit(): Promise<unknown[]> {
+    this.#mustBe("queueing");
+    const queued = this.#queued!;
+    const replies = await this.#conclude(commands.exec) as unknown[] | null;
+    if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed", { command: "EXEC" });
+    return replies.map((reply, i) => queued[i]!.shaped(reply));
+  }
+
+  /** Forgets the queued commands, and the watched keys, and gives the connection back. */
+  async discard(): Promise<"OK"> {
+    return await this.#conclude(this.#queued === undefined ? commands.unwatch : commands.discard) as "OK";
+  }
+
+  /** Forgets the watched keys and gives the connection back. */
+  async unwatch(): Promise<"OK"> {
+    this.#mustBe("watching");
+    return await this.#conclude(commands.unwatch) as "OK";
+  }
+
+  [Symbol.asyncDispose](): Promise<unknown> {
+    return this.#over ? Promise.resolve() : this.discard();
+  }
+
+  #mustBe(state: "watching" | "queueing"): void {
+    if (this.#over) throw OVER;
+    if ((this.#queued === undefined ? "watching" : "queueing") === state) return;
+    const message = `this comes ${state === "watching" ? "before" : "after"} multi()`;
+    throw new NotSupportedError("NOT_SUPPORTED", "not-sent", message);
+  }
+
+  #control(row: Row, args: readonly unknown[] = []): Promise<unknown> {
+    return this.#dispatchNew(row, args, { bound: true });
+  }
+
+  /** The last command: EXEC and its kin set the connection free, whatever they answer, if they answer. */
+  async #conclude(row: Row): Promise<unknown> {
+    if (this.#over) throw OVER;
+    this.#queued = undefined;
+    const last = this.#control(row);
+    this.#over = true;
+    try {
+      const reply = await last;
+      this.#end(true);
+      return reply;
+    } catch (error) {
+      this.#end(error instanceof ReplyError);
+      throw error;
+    }
+  }
+
+  #end(clean: boolean): void {
+    this.#over = true;
+    this.#lease.release(clean);
+  }
+
+  /** Commits what was queued, if anything was; for transaction(). */
+  async finish(): Promise<unknown[]> {
+    if (this.#over) return [];
+    if (this.#queued !== undefined) return this.commit();
+    await this.unwatch();
+    return [];
+  }
+}
+
+const OVER = new NotSupportedError("TRANSACTION_OVER", "not-sent", "this transaction is over");
+
+/** How often transaction() tries before it gives up with the WatchError. */
+export type TransactionOptions = { attempts?: number };
+
+const LONGEST_RETRY: Milliseconds = 50;
+
+/** Watches, lets `body` look and queue, commits; again from the start as long as somebody else was quicker. */
+async function transact<Text>(
+  watch: () => Promise<Watch<Text>>, body: (t: Watch<Text>) => unknown, attempts: number,
+): Promise<unknown[]> {
+  for (let attempt = 1; ; attempt++) {
+    const t = await watch();
+    try {
+      await body(t);
+      return await t.finish();
+    } catch (error) {
+      await t[Symbol.asyncDispose]().catch(ignore);
+      if (!(error instanceof WatchError) || attempt >= attempts) throw error;
+    }
+    await new Promise<void>((resolve) => {
+      world.after(world.random() * Math.min(LONGEST_RETRY, 2 ** attempt), resolve);
+    });
+  }
+}
+
+// ==== 9. Scripts, scans and streams ====
+//
+// What takes more than one command: a script by its digest, and in full where the server does not know it; cursors as
+// iterators; a consumer group read, claimed and acknowledged. Each is a retry or a loop over the commands of section 4.
+
+/** `keys`: so many of the arguments, from the first on, are keys. `readonly`: it only reads, and may be issued twice. */
+export type ScriptOptions = { keys?: number; readonly?: boolean };
+
+/** A script as a function: of a handler, a pipeline or a transaction, and of its keys and arguments. */
+export interface Script<R> {
+  <Done extends unknown[], Text>(on: Pipeline<Done, Text>, ...keysAndArgs: Many): Pipeline<[...Done, R], Text>;
+  (on: Transaction, ...keysAndArgs: Many): Promise<"QUEUED">;
+  (on: Commander<any>, ...keysAndArgs: Many): Promise<R>;
+}
+
+/** const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 }); await add(db, "n", 2); */
+export function script<R = unknown>(lua: string, { keys = 0, readonly = false }: ScriptOptions = {}): Script<R> {
+  const sha1 = createHash("sha1").update(lua).digest("hex");
+  const suffix = readonly ? "_RO" : "";
+  const inFull = (on: Commander, rest: Many) => on.call(`EVAL${suffix}`, lua, keys, ...rest);
+  return runnable(async (on, rest) => {
+    try {
+      return await on.call(`EVALSHA${suffix}`, sha1, keys, ...rest);
+    } catch (error) {
+      if (!(error instanceof ReplyError) || error.code !== "NOSCRIPT") throw error;
+      return inFull(on, rest);
+    }
+  }, inFull);
+}
+
+/** A function of a library (FCALL); with `code`, its library is loaded where the server does not know the function. */
+export function libraryFunction<R = unknown>(
+  name: string, { keys = 0, readonly = false, code }: ScriptOptions & { code?: string } = {},
+): Script<R> {
+  const fcall = (on: Commander, rest: Many) => on.call(readonly ? "FCALL_RO" : "FCALL", name, keys, ...rest);
+  return runnable(async (on, rest) => {
+    try {
+      return await fcall(on, rest);
+    } catch (error) {
+      const unknown = error instanceof ReplyError && error.message.includes("Function not found");
+      if (!unknown || code === undefined) throw error;
+      await on.functionLoad({ REPLACE: true }, code);
+      return fcall(on, rest);
+    }
+  }, fcall);
+}
+
+/** Where replies come only later there is no second try: pipelines and transactions take what works at once. */
+function runnable<R>(
+  direct: (on: Commander, rest: Many) => Promise<unknown>, gathered: (on: Commander, rest: Many) => unknown,
+): Script<R> {
+  return ((on: Commander, ...rest: Many) => (on.direct ? direct : gathered)(on, rest)) as unknown as Script<R>;
+}
+
+/** What a cursor leads to, page by page until it comes back to "0". A member may come twice, as the manual says. */
+async function* scan<Item>(page: (cursor: string) => Promise<readonly [cursor: unknown, items: Iterable<Item>]>) {
+  let cursor = "0";
+  do {
+    const [next, items] = await page(cursor);
+    yield* items;
+    cursor = String(next);
+  } while (cursor !== "0");
+}
+
+/** How a consumer reads a stream for its group. */
+export type ConsumeOptions = {
+  group: string;
+  consumer: string;
+  /** Make the group, and the stream, where they are missing: to begin with all there is ("0") or with what is new ("$"). */
+  create?: "0" | "$";
+  /** Take over what others were given and have not acknowledged for so long. */
+  claimAfter?: Milliseconds;
+  /** How many entries are asked for at once. */
+  count?: number;
+  /** How long to wait for new ones at a time; a signal is heeded that often. */
+  block?: Milliseconds;
+  /** Ends the loop when what is in hand has been acknowledged. */
+  signal?: AbortSignal;
+};
+
+/**
+ * The entries of a stream for one consumer of a group: first its own that it has not acknowledged, then those that others
+ * left lying, then new ones. An entry is acknowledged when the next one is asked for; one on which the loop was left is
+ * not, and comes again. So each is given at least once.
+ */
+async function* consume(db: Commander, key: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
+  const { group, consumer, create, claimAfter, count = 10, block = 1_000, signal } = options;
+  if (create !== undefined) await makeGroup(db, key, group, create);
+  const GROUP = [group, consumer] as const;
+  const over = (): boolean => signal?.aborted === true;
+  let last = "0";
+  let cursor = "0-0";
+  while (!over()) {
+    const batch = await readGroup(db, { GROUP, COUNT: count, ...(last === ">" ? { BLOCK: block } : {}), STREAMS: [key, last] });
+    if (last !== ">") last = batch.length < count ? ">" : batch.at(-1)![0];
+    else if (claimAfter !== undefined) {
+      const [next, left] = await db.xautoclaim(key, group, consumer, claimAfter, cursor, { COUNT: count });
+      cursor = next;
+      batch.push(...left);
+    }
+    for (const [id, fields] of batch) {
+      if (over()) return;
+      if (fields !== null) yield [id, fields];
+      await db.xack(key, group, id);
+    }
+  }
+}
+
+async function makeGroup(db: Commander, key: Key, group: string, from: string): Promise<void> {
+  try {
+    await db.xgroupCreate(key, group, from, { MKSTREAM: true });
+  } catch (error) {
+    if (!(error instanceof ReplyError) || error.code !== "BUSYGROUP") throw error;
+  }
+}
+
+/** The entries of the one stream; those that have been deleted since have no fields. */
+async function readGroup(db: Commander, options: XreadgroupOptions & { CLAIM?: undefined }): Promise<PendingEntry[]> {
+  const streams = await db.xreadgroup(options);
+  return streams === null ? [] : Object.values(streams)[0] ?? [];
+}
+
+// ==== 10. Publish and subscribe ====
+//
+// What the server says unasked comes through a Feed: a connection of its own (a pool of one, beside the handler's), a
+// buffer with a bound and a policy, and an iterator, or a listener. After a loss it begins again before anything else, and
+// marks the gap in the stream: what was said meanwhile is not known. To listen to something new, give a Feed its Source.
+
+/** A message; `pattern` is the one that matched, for psubscribe. */
+export type Message<Text = string> = { channel: Text; message: Text; pattern: Text | undefined; gap?: undefined };
+/** The connection was away for so long: something may have been missed. */
+export type Gap = { channel?: undefined; message?: undefined; pattern?: undefined; gap: Milliseconds };
+/** Called for each message and each gap; what it throws, or rejects with, becomes a warning of the process. */
+export type Listener<Item> = (item: Item | Gap) => unknown;
+
+export type FeedOptions = {
+  /** How many items may wait to be read. */
+  buffer?: number;
+  /**
+   * What happens when there are more. "pause" reads no more from the server: nothing is lost until its own buffer for us
+   * is full; then it ends the connection, and there is a gap. "drop" gives up the oldest and counts them. "fail" ends the
+   * stream with an error.
+   */
+  overflow?: "pause" | "drop" | "fail";
+};
+
+type Source<Item> = {
+  /** What to tell the server on each new connection. */
+  readonly begin: (connection: Connection) => Promise<unknown>;
+  /** What it says, as an item, if it is one. */
+  readonly read: (push: readonly unknown[]) => Item | undefined;
+};
+
+type Reader<Item> = { resolve: (result: IteratorResult<Item, undefined>) => void; reject: (error: unknown) => void };
+
+/** What is said, in order, for one reader. */
+export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> {
+  /** How many items were given up, with overflow "drop". */
+  dropped = 0;
+  readonly #limit: number;
+  readonly #overflow: "pause" | "drop" | "fail";
+  readonly #listener: Listener<Item> | undefined;
+  readonly #pool: Pool;
+  #connection: Connection | undefined;
+  #lostAt: number | undefined;
+  #items: (Item | Gap)[] = [];
+  #readers: Reader<Item | Gap>[] = [];
+  #ended = false;
+  #error: RedisError | undefined;
+
+  constructor(config: Config, source: Source<Item>, options: FeedOptions, listener: Listener<Item> | undefined) {
+    const { buffer = 10_000, overflow = "pause" } = options;
+    this.#limit = checked("buffer", buffer, whole(1, 2 ** 30));
+    this.#overflow = checked("overflow", overflow, oneOf("pause", "drop", "fail"));
+    this.#listener = listener;
+    this.#pool = new Pool({ ...config, poolsize: 1 }, {
+      prepare: async (connection) => {
+        this.#connection = connection;
+        await source.begin(connection);
+        this.#markGap();
+      },
+      pushed: (push) => {
+        const item = source.read(push);
+        if (item === undefined) return;
+        this.#markGap();
+        this.#deliver(item);
+      },
+      lost: () => {
+        this.#lostAt ??= world.now();
+      },
+    });
+  }
+
+  ready(): Promise<void> {
+    return this.#pool.ready();
+  }
+
+  dispatch(command: Command): Promise<unknown> {
+    return this.#pool.dispatch(command);
+  }
+
+  /** The next item; the iteration ends when this is closed. */
+  next(): Promise<IteratorResult<Item | Gap, undefined>> {
+    if (this.#items.length > 0) return Promise.resolve({ value: this.#take(), done: false });
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    if (this.#ended) return Promise.resolve({ value: undefined, done: true });
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+  }
+
+  /** The loop was left. */
+  return(): Promise<IteratorResult<Item | Gap, undefined>> {
+    this.#items = [];
+    this.close();
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  /** Ends it; what waits to be read may still be. */
+  close(error?: RedisError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#error = error;
+    this.#pool.destroy();
+    for (const { resolve, reject } of this.#readers) {
+      if (error === undefined) resolve({ value: undefined, done: true });
+      else reject(error);
+    }
+    this.#readers = [];
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  /** Before whatever followed the gap. */
+  #markGap(): void {
+    if (this.#lostAt === undefined) return;
+    const gap = world.now() - this.#lostAt;
+    this.#lostAt = undefined;
+    this.#deliver({ gap });
+  }
+
+  #deliver(item: Item | Gap): void {
+    if (this.#ended) return;
+    if (this.#listener !== undefined) return hear(this.#listener, item);
+    const reader = this.#readers.shift();
+    if (reader !== undefined) return reader.resolve({ value: item, done: false });
+    this.#items.push(item);
+    if (this.#items.length > this.#limit) this.#overflowed();
+  }
+
+  #overflowed(): void {
+    if (this.#overflow === "pause") this.#connection?.pause();
+    else if (this.#overflow === "fail") this.close(TOO_SLOW);
+    else {
+      this.#items.shift();
+      this.dropped++;
+    }
+  }
+
+  #take(): Item | Gap {
+    if (this.#items.length - 1 === this.#limit >> 1) this.#connection?.resume();
+    return this.#items.shift()!;
+  }
+}
+
+const TOO_SLOW = new ConnectionError("TOO_SLOW", "unknown", "more than `buffer` messages were waiting to be read");
+
+function hear<Item>(listener: Listener<Item>, item: Item | Gap): void {
+  const warn = (error: unknown): void => emitWarning(error instanceof Error ? error : String(error));
+  try {
+    Promise.resolve(listener(item)).catch(warn);
+  } catch (error) {
+    warn(error);
+  }
+}
+
+type Subscribing = "subscribe" | "psubscribe" | "ssubscribe";
+const ENDING = { subscribe: "unsubscribe", psubscribe: "punsubscribe", ssubscribe: "sunsubscribe" } as const;
+
+/** Channels or patterns that are listened to: for await (const { channel, message, gap } of it). */
+export class Subscription<Text = string> implements AsyncIterable<Message<Text> | Gap> {
+  readonly #kind: Subscribing;
+  readonly #view: View;
+  readonly #feed: Feed<Message<Text>>;
+  readonly #channels = new Map<string, Key>();
+
+  constructor(
+    config: Config, view: View, kind: Subscribing, channels: readonly Key[],
+    options: FeedOptions, listener: Listener<Message<Text>> | undefined,
+  ) {
+    this.#kind = kind;
+    this.#view = view;
+    for (const channel of channels) this.#channels.set(channelName(channel), channel);
+    const begin = (connection: Connection) =>
+      Promise.all(this.channels.map((channel) => connection.ask(commands[kind], channel)));
+    this.#feed = new Feed({ ...config, charset: view.charset }, { begin, read: readMessage<Text> }, options, listener);
+  }
+
+  /** Resolved when the server has confirmed all channels. */
+  ready(): Promise<void> {
+    return this.#feed.ready();
+  }
+
+  /** How many messages were given up, with overflow "drop". */
+  get dropped(): number {
+    return this.#feed.dropped;
+  }
+
+  /** What is listened to. */
+  get channels(): Key[] {
+    return [...this.#channels.values()];
+  }
+
+  /** Listens to more; resolved when the server has confirmed all of them. */
+  async subscribe(...channels: Many<Key>): Promise<this> {
+    const added = channels.flat() as Key[];
+    for (const channel of added) this.#channels.set(channelName(channel), channel);
+    await this.#tell(this.#kind, added);
+    return this;
+  }
+
+  /** Listens to these no more; without arguments to none. When none is left, the subscription is over. */
+  async unsubscribe(...channels: Many<Key>): Promise<void> {
+    const removed = channels.length === 0 ? this.channels : channels.flat() as Key[];
+    for (const channel of removed) this.#channels.delete(channelName(channel));
+    if (this.#channels.size > 0) await this.#tell(ENDING[this.#kind], removed);
+    else this.close();
+  }
+
+  /** Ends it at once; what waits to be read may still be. */
+  close(): void {
+    this.#feed.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#feed[Symbol.asyncDispose]();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Message<Text> | Gap, undefined> {
+    return this.#feed;
+  }
+
+  /** The server confirms each channel by itself, so each is a command, and all of them one write. */
+  #tell(name: Subscribing | (typeof ENDING)[Subscribing], channels: readonly Key[]): Promise<unknown> {
+    return Promise.all(channels.map((channel) =>
+      this.#feed.dispatch(new Command(commands[name], [channel], this.#view))));
+  }
+}
+
+const channelName = (channel: Key): string => String(flatten(commands.subscribe.name, [channel])[0]);
+
+/** [message, channel, text] or [pmessage, pattern, channel, text]. */
+function readMessage<Text>(push: readonly unknown[]): Message<Text> | undefined {
+  const kind = String(push[0]);
+  if (!MESSAGES.includes(kind.toUpperCase())) return undefined;
+  const [channel, message] = push.slice(-2) as [Text, Text];
+  return { channel, message, pattern: kind === "pmessage" ? push[1] as Text : undefined };
+}
+
+/** A command that the server was given: when (Unix seconds), in which database, from where, and its words. */
+export type Monitored = { time: number; db: number; address: string; words: string[] };
+
+const openMonitor = (config: Config, options: FeedOptions): Feed<Monitored> => new Feed<Monitored>(
+  { ...config, pingInterval: Infinity },
+  { begin: (connection) => connection.ask(commands.monitor), read: ([line]) => readMonitored(String(line)) },
+  options, undefined);
+
+/** `1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "a \"quoted\" value"` */
+function readMonitored(line: string): Monitored | undefined {
+  const from = line.indexOf(" [");
+  const to = line.indexOf("] ", from);
+  if (from < 0 || to < 0) return undefined;
+  const [db = "", address = ""] = line.slice(from + 2, to).split(" ", 2);
+  return { time: Number(line.slice(0, from)), db: Number(db), address, words: readQuoted(line, to + 2) };
+}
+
+const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", a: "\x07", b: "\b" };
+
+/** Quoted words, in which a backslash stands before a quote, a letter of ESCAPES, or x and two hexadecimal digits. */
+function readQuoted(line: string, from: number): string[] {
+  const words: string[] = [];
+  let word: string[] | undefined;
+  for (let at = from; at < line.length; at++) {
+    const char = line[at]!;
+    if (char === '"' && word === undefined) word = [];
+    else if (char === '"') {
+      words.push(word!.join(""));
+      word = undefined;
+    } else if (char !== "\\") word?.push(char);
+    else if (line[at + 1] === "x") {
+      word?.push(String.fromCharCode(Number.parseInt(line.slice(at + 2, at + 4), 16)));
+      at += 3;
+    } else {
+      at++;
+      word?.push(ESCAPES[line[at]!] ?? line[at]!);
+    }
+  }
+  return words;
+}
+
+// ==== 11. The door ====
 //
 // What a user calls. A factory's name says what it makes: lazy ones give the handler at once and connect in the
 // background, the others give a promise of a handler that is ready. Everything else is on the handler.
+
+type Listening<Text> = [listener?: Listener<Message<Text>>, options?: FeedOptions] | [options?: FeedOptions];
 
 /** What the factories give: every command, and a life of its own. */
 export class Handler<Text = string> extends Commander<Text> {
@@ -3624,6 +4695,92 @@ export class Handler<Text = string> extends Commander<Text> {
     return new Handler(this.#pool, this.view.with(options));
   }
 
+  /** Commands to be sent as one: db.pipeline().get("a").incr("n").execPipeline(). */
+  pipeline(): Pipeline<[], Text> {
+    return new Gathering(this, this.view) as unknown as Pipeline<[], Text>;
+  }
+
+  /** MULTI on a connection lent for it, after WATCH if there are keys. */
+  async multi(...keys: Many<Key>): Promise<Transaction> {
+    if (keys.length > 0) return (await this.watch(...keys)).multi();
+    const lease = await this.#pool.lend(commands.multi, [], this.view);
+    return new Watch(lease, this.view, commands.multi) as unknown as Transaction;
+  }
+
+  /** WATCH on a connection lent for it: read through what this gives, then multi(), queue, commit(). */
+  async watch(...keys: Many<Key>): Promise<Watch<Text>> {
+    return new Watch(await this.#pool.lend(commands.watch, keys, this.view), this.view, commands.watch);
+  }
+
+  /**
+   * Watches `keys`, lets `body` read and then, after multi(), queue, and commits; all of it again when a watched key was
+   * changed meanwhile. Gives the replies of what was queued.
+   */
+  transaction(
+    keys: Many<Key>, body: (t: Watch<Text>) => unknown, { attempts = 100 }: TransactionOptions = {},
+  ): Promise<unknown[]> {
+    return transact(() => this.watch(...keys), body, attempts);
+  }
+
+  /** All keys, by SCAN. */
+  scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<Text, void, undefined> {
+    return scan((cursor) => this.scan(cursor, options) as Promise<any>);
+  }
+
+  /** All fields of a hash with their values. */
+  hscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<[field: Text, value: Text], void, undefined> {
+    return scan(async (cursor) => {
+      const [next, found] = await this.hscan(key, cursor, options) as [unknown, object];
+      return [next, Array.isArray(found) ? found : Object.entries(found)];
+    });
+  }
+
+  /** All members of a set. */
+  sscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<Text, void, undefined> {
+    return scan((cursor) => this.sscan(key, cursor, options) as Promise<any>);
+  }
+
+  /** All members of a sorted set with their scores. */
+  zscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<[member: Text, score: number], void, undefined> {
+    return scan((cursor) => this.zscan(key, cursor, options) as Promise<any>);
+  }
+
+  /** The entries of a stream for a consumer of a group: read, claimed and acknowledged. */
+  consume(stream: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
+    return consume(new Handler<string>(this.#pool, this.view.with({ charset: "utf-8", convertNumbers: false })), stream, options);
+  }
+
+  /** Listens to channels on a connection of its own; resolved when the server has confirmed all of them. */
+  subscribe(channels: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
+    return this.#subscribe("subscribe", channels, how);
+  }
+
+  /** Listens to all channels that match the glob patterns. */
+  psubscribe(patterns: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
+    return this.#subscribe("psubscribe", patterns, how);
+  }
+
+  /** Listens to shard channels. */
+  ssubscribe(channels: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
+    return this.#subscribe("ssubscribe", channels, how);
+  }
+
+  async #subscribe(kind: Subscribing, channels: Key | readonly Key[], how: Listening<Text>): Promise<Subscription<Text>> {
+    const [listener, options] = typeof how[0] === "function" ? [how[0], how[1]] : [undefined, how[0]];
+    const { config } = this.#pool;
+    return this.#pool.accompany(
+      new Subscription<Text>(config, this.view, kind, [channels].flat() as Key[], options ?? {}, listener));
+  }
+
+  /** Everything the server is asked, as it happens; costs the server much. */
+  async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
+    return this.#pool.accompany(openMonitor(this.#pool.config, options));
+  }
+
+  override get direct(): boolean {
+    return true;
+  }
+
   /** Resolved when all connections are up; rejected as soon as one cannot be made, or when the handler is closed. */
   async ready(): Promise<this> {
     await this.#pool.ready();
@@ -3632,7 +4789,7 @@ export class Handler<Text = string> extends Commander<Text> {
 
   /** Lets what is pending finish, at most for `timeout` (replyTimeout, unless it is given), then closes. */
   disconnect({ timeout = this.view.replyTimeout }: { timeout?: Milliseconds } = {}): Promise<void> {
-    return this.#pool.disconnect(timeout);
+    return this.#pool.disconnect(checked("timeout", timeout, duration));
   }
 
   /** Closes at once; what is pending is rejected. */
@@ -3663,6 +4820,20 @@ export function lazyConnection<const C extends Charset = "utf-8", const N extend
   return open({ ...readOptions(options), poolsize: 1 });
 }
 
+/** `poolsize` connections, all of them ready. */
+export async function connectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
+  options?: OptionsOf<C, N> | string | URL,
+): Promise<Handler<TextOf<C, N>>> {
+  return eager(open<TextOf<C, N>>(readOptions(options)));
+}
+
+/** `poolsize` connections, made in the background. */
+export function lazyConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
+  options?: OptionsOf<C, N> | string | URL,
+): Handler<TextOf<C, N>> {
+  return open(readOptions(options));
+}
+
 /** One connection through a Unix socket, ready. */
 export async function unixConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
   path = SOCKET, options?: OptionsOf<C, N>,
@@ -3675,6 +4846,20 @@ export function lazyUnixConnection<const C extends Charset = "utf-8", const N ex
   path = SOCKET, options?: OptionsOf<C, N>,
 ): Handler<TextOf<C, N>> {
   return open({ ...readOptions({ ...options, path }), poolsize: 1 });
+}
+
+/** `poolsize` connections through a Unix socket, all of them ready. */
+export async function unixConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
+  path = SOCKET, options?: OptionsOf<C, N>,
+): Promise<Handler<TextOf<C, N>>> {
+  return eager(open<TextOf<C, N>>(readOptions({ ...options, path })));
+}
+
+/** `poolsize` connections through a Unix socket, made in the background. */
+export function lazyUnixConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
+  path = SOCKET, options?: OptionsOf<C, N>,
+): Handler<TextOf<C, N>> {
+  return open(readOptions({ ...options, path }));
 }
 
 const SOCKET = "/tmp/redis.sock";

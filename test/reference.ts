@@ -501,7 +501,7 @@ function randomObject(random: Random, depth: number): Argument {
     object[name] = kind < 0.6 ? randomScalar(random)
       // An array of scalars: whether maps may stand deeper inside an object's value is not settled.
       : kind < 0.75 ? Array.from({ length: below(random, 4) }, () => randomScalar(random))
-      : pick(random, [true, false, undefined]);
+      : pick(random, /^[A-Z]+$/.test(name) ? [true, false, undefined] : [undefined]); // options are in capitals
   }
   return object;
 }

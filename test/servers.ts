@@ -471,11 +471,11 @@ export class ScriptedServer {
     });
   }
 
-  static async start(script: (peer: Peer) => void | Promise<void>, options: { path?: string } = {}) {
+  static async start(script: (peer: Peer) => void | Promise<void>, options: { path?: string; port?: number } = {}) {
     const scripted = new ScriptedServer(script, options.path);
     const server = scripted.#server;
     if (options.path) server.listen(options.path);
-    else server.listen(0, scripted.host);
+    else server.listen(options.port ?? 0, scripted.host);
     await once(server, "listening");
     if (!options.path) scripted.port = (server.address() as AddressInfo).port;
     return scripted;

@@ -24,7 +24,7 @@ export function replies(db: Handler, keys: string[], anyFlag: { WITHSCORES: true
   count(db.expire("k", 10, { NX: true }));
   is<[string, string[]]>()(db.scan(0, { MATCH: "a*", TYPE: "hash" }));
   texts(db.sort("k"));
-  texts(db.sort("k", { ALPHA: true, LIMIT: [0, 1], GET: undefined }));
+  texts(db.sort("k", { ALPHA: true, LIMIT: [0, 1] }));
   bulks(db.sort("k", { GET: "#" }, { GET: "name:*" }));
   count(db.sort("k", { STORE: "dst" }));
   count(db.sort("k", { GET: "#" }, { GET: "name:*", STORE: "dst" }));
@@ -327,9 +327,9 @@ export function mistakes(db: Handler, raw: Handler<Buffer>, options: SetOptions)
   // @ts-expect-error
   db.select(1);
   // @ts-expect-error
-  db.subscribe("channel");
+  db.unsubscribe("channel");
   // @ts-expect-error
-  db.multi();
+  db.exec();
   // @ts-expect-error
   db.auth("password");
 
