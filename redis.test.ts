@@ -3,9 +3,11 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createServer } from "node:tls";
@@ -81,6 +83,22 @@ describe("the file", () => {
     const { version, dependencies } = JSON.parse(readFileSync("package.json", "utf8"));
     assert.equal(source.split("\n")[0]!.split(" ")[2], `${version}:`);
     assert.equal(dependencies, undefined);
+  });
+
+  test("it compiles as it is copied, as .ts and as .mts, under the strictest settings", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "copied-"));
+    const flags = ["--noEmit", "--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes", "--noUnusedLocals",
+      "--noUnusedParameters", "--noImplicitReturns", "--noPropertyAccessFromIndexSignature", "--noImplicitOverride",
+      "--isolatedModules", "--verbatimModuleSyntax", "--erasableSyntaxOnly", "--allowImportingTsExtensions", "--target", "es2022",
+      "--lib", "es2023", "--module", "nodenext", "--types", "node", "--typeRoots", resolve("node_modules/@types")];
+    for (const name of ["redis.ts", "redis.mts"]) copyFileSync("redis.ts", join(folder, name));
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+    const tsc = spawn(resolve("node_modules/.bin/tsc"), [...flags, "redis.ts", "redis.mts"], { cwd: folder });
+    let said = "";
+    tsc.stdout.on("data", (chunk) => { said += chunk; });
+    const [code] = await once(tsc, "exit");
+    rmSync(folder, { recursive: true });
+    assert.deepEqual([said, code], ["", 0]);
   });
 
   test("it ends with the licence", () => {
@@ -447,6 +465,19 @@ describe("decoding", () => {
     assert.ok(memoryFor(Buffer.from("$536870912\r\n")) < 4 * 2 ** 20);
   });
 
+  test("a streamed string of many parts takes time as its bytes do, and its parts are counted", () => {
+    const timeFor = (parts: number): number => {
+      const bytes = Buffer.from(`$?\r\n${";1\r\na\r\n".repeat(parts)};0\r\n`);
+      const begun = process.cpuUsage();
+      assert.equal((decode(whole(bytes), "utf-8").replies[0] as string).length, parts);
+      return process.cpuUsage(begun).user;
+    };
+    timeFor(1_000);
+    assert.ok(timeFor(100_000) < 40 * timeFor(10_000) + 10_000);
+    const endless = Buffer.from(`$?\r\n${";1\r\na\r\n".repeat(2 ** 21 + 1)}`);
+    assert.match(decode(whole(endless), "utf-8").error ?? "", /too long/);
+  });
+
   test("a bulk of many chunks takes no longer than its bytes do", () => {
     const size = 32 * 2 ** 20;
     const decoder = new Decoder(limits);
@@ -577,6 +608,22 @@ describe("a call", () => {
     assert.doesNotMatch(inspect(unknown, { showHidden: true }), /hunter2/);
   }));
 
+  test("what the server quotes of a secret is cut off", () => withDb({}, async (db) => {
+    const error = await failure(db.aclSetuser("nobody", "on", "<hunter2"));
+    assert.equal(error.code, "ERR");
+    assert.doesNotMatch(inspect(error, { showHidden: true }), /hunter2/);
+  }));
+
+  test("what is changed in an options object after the call does not change the shape of the reply", async () => {
+    await withDb({ protocol: 2 }, async (db) => {
+      await db.zadd("shaped", [1, "a"]);
+      const options = { WITHSCORES: true as boolean };
+      const reply = db.zrange("shaped", 0, -1, options as { WITHSCORES: true });
+      options.WITHSCORES = false;
+      assert.deepEqual(await reply, [["a", 1]]);
+    });
+  });
+
   test("a script that fails may have done something: its outcome is unknown", () => withDb({}, async (db) => {
     assert.equal((await failure(db.eval("redis.call('SET', KEYS[1], 1) return redis.call('LPUSH', KEYS[1], 1)", 1, "half"))).outcome, "unknown");
     assert.equal((await failure(db.evalsha("0".repeat(40), 0))).outcome, "not-executed");
@@ -693,6 +740,17 @@ describe("an AbortSignal", () => {
     }
     assert.ok(aborted > 100, `${aborted} aborted`);
     assert.equal(await db.clientId(), id, "it is the same connection still");
+  }));
+
+  test("may be shared by many views without a warning", () => withDb({}, async (db) => {
+    const warnings: unknown[] = [];
+    const note = (warning: unknown) => warnings.push(warning);
+    process.on("warning", note);
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 50 }, () => db.with({ signal }).get("a")));
+    await sleep(5);
+    process.off("warning", note);
+    assert.deepEqual(warnings, []);
   }));
 
   test("has one listener for all its commands, and none when they are done", () => withDb({}, async (db) => {
@@ -883,6 +941,33 @@ describe("the handshake", () => {
     await dying.stop().catch(() => {});
   });
 
+  test("a server that is loading is no refusal: it is asked again soon", async () => {
+    let asked = 0;
+    const loading = await ScriptedServer.start(async (peer) => {
+      asked++;
+      await peer.read();
+      peer.write(asked < 3 ? "-LOADING Redis is loading the dataset in memory\r\n" : "+OK\r\n");
+      for (;;) {
+        await peer.read();
+        peer.write("+PONG\r\n");
+      }
+    });
+    const { now } = world;
+    world.now = () => now() / 20; // commands wait for attempts that come soon; let that be long enough
+    try {
+      await withDb({ port: loading.port, protocol: 2 }, async (db) => assert.equal(await db.ping(), "PONG"));
+    } finally {
+      world.now = now;
+      await loading.stop().catch(() => {});
+    }
+  });
+
+  test("credentials that are none, and a host with something hidden in it, are refused", async () => {
+    const error = await failure(connection({ port: server.port, credentials: () => ({}) as any }));
+    assert.equal(error.code, "NO_CREDENTIALS");
+    assert.throws(() => lazyConnection({ host: "localhost\0.evil.example" }), /option host/);
+  });
+
   test("an error instead of any greeting reply is told as the server said it", async () => {
     for (const [hello, select, says] of [
       ["-ERR max number of clients reached\r\n", "", /max number of clients/],
@@ -969,6 +1054,22 @@ describe("a connection", () => {
     assert.equal(await db.get("next"), "next");
   }));
 
+  test("a short deadline of one call costs the others nothing", () => withDb({}, async (db) => {
+    await db.set("n", 0);
+    const slow = db.debug("sleep", 0.3);
+    const others = [db.incr("n"), db.get("n")];
+    assert.equal((await failure(db.with({ replyTimeout: 50 }).get("n"))).code, "REPLY_TIMEOUT");
+    assert.deepEqual(await Promise.all([slow, ...others]), ["OK", 1, "1"]);
+  }));
+
+  test("a stall of our own is not taken for the server's silence", () => withDb({ replyTimeout: 100 }, async (db) => {
+    await db.set("n", 0);
+    const call = db.incr("n");
+    await new Promise(setImmediate);
+    for (const end = performance.now() + 250; performance.now() < end;);
+    assert.equal(await call, 1);
+  }));
+
   test("a shorter deadline behind a longer one is kept", () => withScript(async (peer) => {
     await peer.read();
     await peer.closed;
@@ -1038,6 +1139,20 @@ describe("a connection", () => {
     assert.deepEqual(await Promise.all([db.get("a"), db.get("b")]), ["a", "b"]);
   }));
 
+  test("big values wait for a server that reads slowly, and stay not-sent until they are written", () =>
+    withScript(async (peer) => {
+      peer.socket.pause();
+      await peer.closed;
+    }, async (db) => {
+      await db.ready();
+      const value = Buffer.alloc(2 ** 20);
+      const calls = Array.from({ length: 48 }, () => failure(db.set("k", value)));
+      await sleep(20);
+      db.destroy();
+      const outcomes = (await Promise.all(calls)).map(({ outcome }) => outcome);
+      assert.ok(outcomes.filter((outcome) => outcome === "not-sent").length > 20, outcomes.join());
+    }));
+
   test("more than maxPending or maxUnsent is rejected at once, and what was accepted succeeds", async () => {
     await withDb({ maxPending: 100 }, async (db) => {
       await db.ping();
@@ -1046,6 +1161,16 @@ describe("a connection", () => {
       const { reason } = results[149] as PromiseRejectedResult;
       assert.deepEqual([reason.code, reason.outcome], ["OVERLOADED", "not-sent"]);
       assert.equal(await db.get("capped"), "100");
+    });
+    await withDb({ maxPending: 10, replyTimeout: 30 }, async (db) => {
+      await db.with({ replyTimeout: 5_000 }).ping();
+      const popped = failure(db.with({ replyTimeout: 60_000 }).blpop("nothing", 0));
+      for (let round = 0; round < 3; round++) {
+        const codes = await Promise.all(Array.from({ length: 10 }, async () => (await failure(db.get("a"))).code));
+        assert.deepEqual(new Set(codes), new Set(["REPLY_TIMEOUT"]), "those that timed out are pending no more");
+      }
+      db.destroy();
+      await popped;
     });
     await withDb({ maxUnsent: 10_000 }, async (db) => {
       await db.ping();
@@ -1200,6 +1325,29 @@ describe("reconnecting", () => {
     assert.deepEqual(grown.slice(0, 10), [51, 101, 201, 401, 800, 1599, 3198, 6395, 9991, 9991]);
   });
 
+  test("a server that dies after each greeting is met with growing rests", async () => {
+    const rests: number[] = [];
+    const { after, random } = world;
+    world.random = () => 0.999;
+    world.after = (delay, task) => {
+      rests.push(delay);
+      return after(Math.min(delay, 5), task);
+    };
+    const dying = await ScriptedServer.start(async (peer) => {
+      await peer.hello();
+      peer.end();
+    });
+    const options = { port: dying.port, pingInterval: Infinity, connectTimeout: 77_777, replyTimeout: 66_666 };
+    const db = lazyConnection(options);
+    try {
+      await until(() => rests.some((rest) => rest > 6_000 && rest < 66_000), "a long rest");
+    } finally {
+      Object.assign(world, { after, random });
+      db.destroy();
+      await dying.stop().catch(() => {});
+    }
+  });
+
   test("reconnect: false stays down, and says so", async () => {
     const mortal = await RedisServer.start();
     await withDb({ port: mortal.port, reconnect: false }, async (db) => {
@@ -1264,6 +1412,34 @@ describe("a blocking command", () => {
     await server.call("RPUSH", "aborted queue", "kept");
     assert.equal(await db.lpop("aborted queue"), "kept");
   }));
+
+  test("is known by what is sent: an option that is false, or a stream of that name, does not block", () =>
+    withDb({ replyTimeout: 5_000 }, async (db) => {
+      assert.equal(await db.xread({ BLOCK: false as any, STREAMS: ["empty", "$"] }), null);
+      assert.equal(await db.call("xread", "streams", "BLOCK", "0"), null);
+      assert.equal(await db.call("XREAD", Buffer.from("block"), "10", "streams", "empty", "$"), null);
+    }));
+
+  test("that was never written costs its neighbours nothing when it is aborted", () => withDb({}, async (db) => {
+    await db.set("n", 0);
+    const abort = new AbortController();
+    const [counted, popped] = [db.incr("n"), failure(db.with({ signal: abort.signal }).blpop("empty", 0))];
+    abort.abort();
+    assert.equal((await popped).outcome, "not-sent");
+    assert.equal(await counted, 1);
+  }));
+
+  test("that reads is not issued again: it might miss what came between", async () => {
+    let reads = 0;
+    await withScript(async (peer) => {
+      await peer.read();
+      reads++;
+      peer.end();
+    }, async (db) => {
+      assert.equal((await failure(db.xread({ BLOCK: 1000, STREAMS: ["s", "$"] }))).outcome, "unknown");
+      assert.equal(reads, 1);
+    });
+  });
 
   test("times out what waits behind it as not-sent", () => withDb({ replyTimeout: 60 }, async (db) => {
     const popped = db.blpop("long queue", 0.4);
@@ -1338,6 +1514,13 @@ describe("a handler", () => {
     const reply = db.set("early", 1);
     await db.disconnect();
     assert.equal(await reply, "OK");
+  });
+
+  test("disconnect() does not wait for an attempt that fails: what waited is told so", async () => {
+    const db = lazyConnection({ port: await freePort(), replyTimeout: 60_000 });
+    const call = failure(db.get("a"));
+    await db.disconnect();
+    assert.deepEqual([(await call).outcome, (await call) instanceof TimeoutError], ["not-sent", false]);
   });
 
   test("disconnect() from a frozen server ends within its bound, and says what it does not know", async () => {
