@@ -109,7 +109,9 @@ export type Credentials = { username?: string; password: string };
 type Login = { username?: string | undefined; password?: string | undefined };
 
 /** Options of one view of a handler: db.with({ replyTimeout: 50 }). */
-export type ViewOptions = Pick<Options, "replyTimeout" | "charset" | "convertNumbers"> & { signal?: AbortSignal | undefined };
+export type ViewOptions = Pick<Options, "replyTimeout" | "charset" | "convertNumbers"> & {
+  signal?: AbortSignal | undefined;
+};
 
 /** What text in replies comes as under these options. */
 export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | number | bigint : string;
@@ -117,7 +119,7 @@ export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | n
 type OptionsOf<C, N> = { [Name in keyof Options]?: Options[Name] | undefined } & { charset?: C; convertNumbers?: N };
 
 /** What every option is once it has been read. */
-export type Config = Required<Omit<Options, Unset>> & Pick<Options, Unset>;
+type Config = Required<Omit<Options, Unset>> & Pick<Options, Unset>;
 type Unset = "path" | "username" | "password" | "credentials" | "name";
 
 type Check = (value: unknown) => string | undefined;
@@ -212,7 +214,8 @@ function readUrl(given: string): Unchecked {
   if (url.password !== "") options.password = decode(url.password);
   for (const [name, value] of url.searchParams) {
     const allowed = IN_QUERY.includes(name) && !Object.hasOwn(options, name);
-    if (!allowed) throw new ArgumentError(`a URL cannot set ${Object.hasOwn(OPTIONS, name) ? name : "that"} in its query`);
+    const shown = Object.hasOwn(OPTIONS, name) ? name : "that";
+    if (!allowed) throw new ArgumentError(`a URL cannot set ${shown} in its query`);
     options[name as keyof Options] = name === "name" ? value : toNumber(value);
   }
   return options;
@@ -221,7 +224,7 @@ function readUrl(given: string): Unchecked {
 /** A URL of ours, or an error that does not show it: it may hold a password. */
 function parseUrl(given: string): URL {
   const url = URL.canParse(given) ? new URL(given) : undefined;
-  if (url === undefined || !given.includes("://")) throw new ArgumentError("this is not a URL: one looks like redis://host:port");
+  if (url === undefined || !given.includes("://")) throw new ArgumentError("not a URL, such as redis://host:port");
   if (!SCHEMES.includes(url.protocol)) throw new ArgumentError(`a URL's scheme must be one of ${SCHEMES.join(" ")}`);
   if (given.split("@").length > 2) throw new ArgumentError("a URL has one @ at the most; write %40 inside a password");
   if (url.protocol === "unix:" && url.hostname !== "") throw new ArgumentError("a Unix socket's URL has three slashes");
@@ -347,11 +350,11 @@ export class ArgumentError extends TypeError {
 // ASCII is such text already; other text and small bytes are turned into it; what is big goes out as it is, uncopied.
 
 /** A command on the wire: text of one character a byte, or such text and big Buffers in turn. */
-export type Wire = string | (string | Buffer)[];
+type Wire = string | (string | Buffer)[];
 /** A command's name, encoded once: "CONFIG GET" has two words. */
-export type Name = { readonly text: string; readonly wire: string; readonly words: number };
+type Name = { readonly text: string; readonly wire: string; readonly words: number };
 /** One flat argument. */
-export type Word = string | Buffer;
+type Word = string | Buffer;
 
 /** From this many bytes on a Buffer is a piece of its own, and not copied. */
 const BIG_BUFFER = 4096;
@@ -417,9 +420,9 @@ function encodeWords(name: Name, words: readonly Word[]): Wire {
 }
 
 /**
- * The one rule for arguments: an array gives its elements; a plain object name and value in turn, nothing for undefined,
- * and under a name in capitals the bare name for true and nothing for false; an optional argument that is left out,
- * nothing. Everything else is refused.
+ * The one rule for arguments: an array gives its elements; a plain object name and value in turn, nothing for
+ * undefined, and under a name in capitals the bare name for true and nothing for false; an optional argument that is
+ * left out, nothing. Everything else is refused.
  */
 function flatten(name: Name, args: readonly unknown[]): Word[] {
   const words: Word[] = [];
@@ -529,7 +532,7 @@ const NULL = -1;
 const CUT = -2;
 const STREAMED = -3;
 
-export class Decoder {
+class Decoder {
   readonly #limits: Limits;
   readonly #pushCharset: Charset;
   /** The aggregates that are not complete yet; the innermost is `top`. */
@@ -756,7 +759,8 @@ export class Decoder {
   #text(bytes: Buffer, from: number, end: number, own: boolean): unknown {
     if (this.#charset === null) return own ? bytes.subarray(from, end) : Buffer.from(bytes.subarray(from, end));
     if (end - from > MAX_TEXT) throw this.#dead("a text longer than this runtime's; charset null gives a Buffer");
-    return this.#charset === "utf-8" ? (bytes as Slices).utf8Slice(from, end) : (bytes as Slices).latin1Slice(from, end);
+    const slices = bytes as Slices;
+    return this.#charset === "utf-8" ? slices.utf8Slice(from, end) : slices.latin1Slice(from, end);
   }
 
   /** `;0\r\n`, behind which no text stands. */
@@ -953,7 +957,7 @@ type Shape = (reply: any, asked: Asked) => unknown;
 /** Milliseconds that a call with these arguments may block for; undefined when it does not block. */
 type Block = (words: readonly Word[]) => Milliseconds | undefined;
 
-export class Row<F = any, K extends Kind = Kind> {
+class Row<F = any, K extends Kind = Kind> {
   declare readonly call: F;
   readonly kind: K;
   readonly keys: Positions | Finder;
@@ -1984,7 +1988,7 @@ const commands = {
   /** Log in, as the default user when no name is given. Since 1.0.0; username 6.0. */
   auth: session<((password: Arg) => "OK") | ((username: Arg, password: Arg) => "OK")>("the password option"),
   /** With OPTIN or OPTOUT tracking: whether the next command's keys are tracked. Since 6.0.0. */
-  clientCaching: session<(mode: "YES" | "NO") => "OK">("(nothing yet: there is no client-side cache)"),
+  clientCaching: session<(mode: "YES" | "NO") => "OK">("(nothing: there is no cache yet)"),
   /** Tell the server what this client can handle, such as redirect. Valkey 8.0. */
   clientCapa: session<(...capabilities: Many) => "OK">("(nothing: the driver does it)"),
   /** The name of the connection that happens to answer, or null. Since 2.6.9. */
@@ -1996,7 +2000,7 @@ const commands = {
   /** The server's id of the connection that happens to answer; ids only grow. Since 5.0.0. */
   clientId: other<() => number>(),
   /** Make this connection an import source, which sees expired keys. Valkey 8.1. */
-  clientImportSource: session<(state: "ON" | "OFF") => "OK">("(nothing yet: it is lost with the connection)"),
+  clientImportSource: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** clientList's line about the connection that happens to answer. Since 6.2.0. */
   clientInfo: other<() => string>(),
   /**
@@ -2007,9 +2011,9 @@ const commands = {
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
   clientList: other<(filters?: ClientFilters) => string>(),
   /** Spare this connection when client memory is evicted. Since 7.0.0. */
-  clientNoEvict: session<(state: "ON" | "OFF") => "OK">("(nothing yet: it is lost with the connection)"),
+  clientNoEvict: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** Do not count this connection's reads as use of the keys. Since 7.2.0. */
-  clientNoTouch: session<(state: "ON" | "OFF") => "OK">("(nothing yet: it is lost with the connection)"),
+  clientNoTouch: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** Hold back all clients' commands (with WRITE only writes) for `timeout` milliseconds. Since 3.0.0; WRITE 6.2. */
   clientPause: other<(timeout: Int, options?: ClientPauseOptions) => "OK">(),
   /** Turn replies off, which leaves nothing to wait for. Since 3.2.0. */
@@ -2019,7 +2023,9 @@ const commands = {
   /** Name this connection. Since 2.6.9. */
   clientSetname: session<(name: Arg) => "OK">("the name option"),
   /** Turn on invalidation messages; one options object for each PREFIX. Since 6.0.0. */
-  clientTracking: session<(state: "ON" | "OFF", ...options: ClientTrackingOptions[]) => "OK">("(nothing yet: there is no client-side cache)"),
+  clientTracking: session<(state: "ON" | "OFF", ...options: ClientTrackingOptions[]) => "OK">(
+    "(nothing: there is no cache yet)",
+  ),
   /** Whether and how the connection that answers is tracked; redirect is -1 when it is not. Since 6.2.0. */
   clientTrackinginfo: other<() => TrackingInfo>().as(map),
   /** Wake a blocked client: as if its time were up, or with an error; 0 when it was not blocked. Since 5.0.0. */
@@ -2227,7 +2233,7 @@ const commands = {
 
   // ---- Cluster ----
   /** Let the next command in, though its slot is still on its way to this node. Since 3.0.0. */
-  asking: session<() => "OK">("(nothing yet: there is no cluster handler)"),
+  asking: session<() => "OK">("(nothing: there are no clusters yet)"),
   /** Take these slots for this node; an error when one is taken. Since 3.0.0. */
   clusterAddslots: other<(...slots: Many<Int>) => "OK">(),
   /** Take ranges of slots, [first, last] each. Since 7.0.0. */
@@ -2305,16 +2311,15 @@ const commands = {
   /** A step over all keys of a cluster: the next cursor ("0" at the end), and keys. Valkey 9.1. */
   clusterscan: read<(cursor: Arg, options?: ClusterscanOptions) => [cursor: string, keys: string[]]>(),
   /** Let this replica of a cluster answer reads. Since 3.0.0. */
-  readonly: session<() => "OK">("(nothing yet: there is no cluster handler)"),
+  readonly: session<() => "OK">("(nothing: there are no clusters yet)"),
   /** Take back readonly. Since 3.0.0. */
-  readwrite: session<() => "OK">("(nothing yet: there is no cluster handler)"),
+  readwrite: session<() => "OK">("(nothing: there are no clusters yet)"),
 } satisfies Record<string, Row>;
 
 // ---- Options and replies, in the manual's words ----
 
 /** A number with a fraction; text keeps digits that a double would lose. */
 export type Float = number | string;
-// Line is in rows3.ts.
 /** What TYPE answers. Modules name their own types, mostly with a dash: "ReJSON-RL". */
 export type KeyType =
   | "none" | "string" | "list" | "set" | "zset" | "hash" | "stream" | "array" | "vectorset" | `${string}-${string}`;
@@ -2563,7 +2568,6 @@ export type Vinfo = {
   size: number; "max-level": number; "attributes-count": number; "vset-uid": number; "hnsw-max-node-uid": number;
 };
 
-// ScanOptions is in rows1.ts, Line in rows3.ts.
 
 
 /** Options of FLUSHALL, FLUSHDB, FUNCTION FLUSH, SCRIPT FLUSH and CLUSTER FLUSHSLOT: in the background, or at once. */
@@ -2715,8 +2719,8 @@ export type MigrationTask = {
   id: string; slots: string; source: string; dest: string; operation: string; state: string; last_error: string;
   retries: number; create_time: number; start_time: number; end_time: number; write_pause_ms: number;
 };
-/** A shard of CLUSTER SHARDS; an endpoint of null or "" is the host that was asked, "?" unknown. */
-export type ClusterShard = { slots: number[]; nodes: ClusterNode[] };
+/** A shard of CLUSTER SHARDS; an endpoint of null or "" is the host that was asked, "?" unknown. Its id: Valkey 9.1. */
+export type ClusterShard = { slots: number[]; nodes: ClusterNode[]; id?: string };
 export type ClusterNode = {
   id: string; port?: number; "tls-port"?: number; ip: string; endpoint: Bulk; hostname?: string; role: string;
   "replication-offset": number; health: string; "availability-zone"?: string;
@@ -2727,8 +2731,8 @@ export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: 
 // ==== 5. Commander ====
 //
 // Whatever understands commands is a Commander: it has every row of the table as a method, and says in dispatch() where
-// a command goes. A call is a Command: its bytes, its promise and its place. How it is given (deadline, charset, signal)
-// is a View. To make a new kind of handler, extend Commander and write dispatch().
+// a command goes. A call is a Command: its bytes, its promise and its place. How it is given (deadline, charset and
+// signal) is a View. To make a new kind of handler, extend Commander and write dispatch().
 
 /** "configGet" is CONFIG GET, "clientNoEvict" CLIENT NO-EVICT, "eval_ro" EVAL_RO. */
 function wireName(name: string): string {
@@ -2759,9 +2763,9 @@ type Reworded<R, Text> =
 type RewordedPairs<R, Text> = [name: Text, value: Reworded<R[keyof R], Text>][];
 
 /** Every command as a method; `Text` is what its texts come as. */
-export type Commands<Text = string> = {
-  [C in keyof Signatures as Signatures[C] extends Row<any, "session"> ? never : C]: Later<Signatures[C]["call"], Text>;
-};
+export type Commands<Text = string> = { [C in Shared]: Later<Signatures[C]["call"], Text> };
+/** The commands that leave a connection as it was. */
+type Shared = { [C in keyof Signatures]: Signatures[C] extends Row<any, "session"> ? never : C }[keyof Signatures];
 
 /** Where a command is, and with it what a failure means. */
 type Place = "waiting" | "written" | "settled";
@@ -2770,7 +2774,7 @@ type Place = "waiting" | "written" | "settled";
 const GRACE: Milliseconds = 1_000;
 
 /** What is special about a few commands. */
-export type Special = {
+type Special = {
   /** It is several commands that travel as one. */
   readonly batch?: Batch;
   /** It belongs to what has begun on its connection, and goes to no other. */
@@ -2783,7 +2787,7 @@ export type Special = {
 const ORDINARY: Special = {};
 
 /** One call of one command: its bytes, its promise and its place. */
-export class Command {
+class Command {
   readonly row: Row;
   readonly args: readonly unknown[];
   readonly view: View;
@@ -2901,7 +2905,7 @@ function outcomeOf(row: Row, { code }: ReplyError): Outcome {
 const PARTLY: readonly Row[] = [commands.eval, commands.evalsha, commands.fcall, commands.migrate];
 
 /** Several commands that travel as one: their bytes in pieces, and their replies as they come. */
-export class Batch {
+class Batch {
   readonly replies: unknown[] = [];
   readonly #rows: Row[] = [];
   readonly #args: (readonly unknown[])[] = [];
@@ -3004,7 +3008,7 @@ function toNumberOrText(text: string): number | bigint | string {
 type ViewOf = Required<Omit<ViewOptions, "signal">> & { readonly signal?: AbortSignal | undefined };
 
 /** How commands are given and answered: the part of the options that may differ from call to call. */
-export class View {
+class View {
   readonly replyTimeout: Milliseconds;
   readonly charset: Charset;
   readonly convertNumbers: boolean;
@@ -3152,7 +3156,7 @@ function rowOf(given: string | CallOptions, args: readonly unknown[]): { row: Ro
 //     push → [ output ] → flush: one write for all → [ inFlight ] → receive: one reply for the first of them
 
 /** Time, chance and the network, in one place so that a simulation can put its own there. */
-export const world = {
+const world = {
   now: (): number => performance.now(),
   random: (): number => Math.random(),
   after: (delay: Milliseconds, task: () => void): NodeJS.Timeout => setTimeout(task, Math.min(delay, 2 ** 31 - 1)),
@@ -3236,7 +3240,7 @@ type Owner = {
   readonly pushed?: ((push: readonly unknown[]) => void) | undefined;
 };
 
-export class Connection {
+class Connection {
   /** Settled when the handshake is done, or when the connection died before. */
   readonly opened: Promise<void>;
   /** Resolved when the socket is gone. */
@@ -3339,7 +3343,7 @@ export class Connection {
         command.fail(overdue(command));
       }
     }
-    if (silent && !this.#paused) this.close(new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent"));
+    if (silent && !this.#paused) this.close(SILENT);
     return next;
   }
 
@@ -3530,7 +3534,8 @@ export class Connection {
 
 const MESSAGES: readonly string[] = ["MESSAGE", "PMESSAGE", "SMESSAGE"];
 const UNASKED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
-const CHANGED = new ConnectionError("CONNECTION_LOST", "not-sent", "bytes that were passed were taken away before they were sent");
+const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
+const CHANGED = new ConnectionError("CONNECTION_LOST", "not-sent", "its bytes were taken away before they were sent");
 const GONE = new ConnectionError("CONNECTION_LOST", "not-sent", "the connection was lost");
 
 const flush = (connection: Connection): void => connection.flush();
@@ -3546,8 +3551,9 @@ function overdue({ place, timeout }: Command): TimeoutError {
   return new TimeoutError("REPLY_TIMEOUT", "unknown", `${what} within ${timeout} ms`);
 }
 
+/** NOAUTH is what Valkey 9.1 says to any command that it does not know, before a login. */
 const lacksHello = (error: unknown): boolean => error instanceof ReplyError &&
-  (error.code === "NOPROTO" || error.code === "NOPERM" || error.message.includes("unknown command"));
+  (["NOPROTO", "NOPERM", "NOAUTH"].includes(error.code) || error.message.includes("unknown command"));
 
 const PASSING: readonly string[] = ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"];
 
@@ -3557,11 +3563,11 @@ function refusal(cause: unknown): RedisError {
   if (cause instanceof ReplyError && PASSING.includes(cause.code)) {
     return new ConnectionError("CONNECT_FAILED", "not-sent", `the server is not ready: ${cause.message}`, { cause });
   }
-  const said = cause instanceof ReplyError && cause.code === "NOAUTH" ? "it wants a password" : (cause as Error)?.message;
-  const [code, what] = cause instanceof ReplyError
-    ? ["REFUSED", `the server refused the connection: ${said}`] as const
-    : ["NO_CREDENTIALS", "the credentials function failed"] as const;
-  return new ConnectionError(code, "not-sent", what, { cause });
+  if (!(cause instanceof ReplyError)) {
+    return new ConnectionError("NO_CREDENTIALS", "not-sent", "the credentials function failed", { cause });
+  }
+  const said = cause.code === "NOAUTH" ? "it wants a password" : cause.message;
+  return new ConnectionError("REFUSED", "not-sent", `the server refused the connection: ${said}`, { cause });
 }
 
 // ==== 7. Pool ====
@@ -3605,7 +3611,7 @@ type Companion = { ready(): Promise<void>; close(): void };
 type Waiter = { resolve: () => void; reject: (error: RedisError) => void };
 
 /** A connection lent to one user. Its commands run on it or not at all. */
-export class Lease {
+class Lease {
   readonly #pool: Pool;
   readonly #seat: Seat;
   readonly #connection: Connection;
@@ -3636,7 +3642,7 @@ export class Lease {
   }
 }
 
-export class Pool {
+class Pool {
   readonly config: Config;
   readonly #hooks: Hooks;
   readonly #seats: Seat[];
@@ -4022,12 +4028,10 @@ export class WatchError extends RedisError {
 /** `errors: "return"` gives errors in place instead of rejecting. */
 export type PipelineOptions = { errors?: "reject" | "return" };
 
-type Chained<F, Done extends unknown[], Text> =
-  Overloads<F extends (...args: infer A) => infer R ? (...args: A) => Pipeline<[...Done, Reply<R, Text>], Text> : never>;
+type Chained<F, Done extends unknown[], Text> = Overloads<
+  F extends (...args: infer A) => infer R ? (...args: A) => Pipeline<[...Done, Reply<R, Text>], Text> : never>;
 /** Every command as a link of a chain that remembers what each of them will give. */
-type Links<Done extends unknown[], Text> = {
-  [C in keyof Signatures as Signatures[C] extends Row<any, "session"> ? never : C]: Chained<Signatures[C]["call"], Done, Text>;
-};
+type Links<Done extends unknown[], Text> = { [C in Shared]: Chained<Signatures[C]["call"], Done, Text> };
 /** A chain that began before types could follow it gives what it gives. */
 type Results<Done extends unknown[]> = Done extends [] ? unknown[] : Done;
 
@@ -4102,19 +4106,19 @@ const nameless = (text: string): Row => Object.assign(new Row("other", none), { 
 const PIPELINE = nameless("PIPELINE");
 const TRANSACTION = nameless("TRANSACTION");
 
-const notGathered = ({ name }: Row): NotSupportedError => new NotSupportedError(
-  "NOT_SUPPORTED", "not-sent", "a command that blocks would hold up the others; call it on the handler", { command: name.text });
+function notGathered({ name }: Row): NotSupportedError {
+  const message = "a command that blocks would hold up the others; call it on the handler";
+  return new NotSupportedError("NOT_SUPPORTED", "not-sent", message, { command: name.text });
+}
 
 /** What a transaction answers after multi(). */
-type Queueing = {
-  [C in keyof Signatures as Signatures[C] extends Row<any, "session"> ? never : C]:
-    Overloads<Signatures[C]["call"] extends (...args: infer A) => unknown ? (...args: A) => Promise<"QUEUED"> : never>;
-};
+type Queueing = { [C in Shared]: Queued<Signatures[C]["call"]> };
+type Queued<F> = Overloads<F extends (...args: infer A) => unknown ? (...args: A) => Promise<"QUEUED"> : never>;
 
 /** A transaction in which commands are queued: each answers "QUEUED", and commit() gives what they gave. */
 export interface Transaction extends Queueing {
   call(name: string | CallOptions, ...args: unknown[]): Promise<"QUEUED">;
-  /** EXEC: the replies in order, errors of single commands in place. Rejects with WatchError when a watched key changed. */
+  /** EXEC: the replies in order, errors of single commands in place. A WatchError when a watched key was changed. */
   commit(): Promise<unknown[]>;
   /** Forgets the queued commands and gives the connection back. */
   discard(): Promise<"OK">;
@@ -4173,12 +4177,12 @@ export class Watch<Text = string> extends Commander<Text> {
     return this as unknown as Transaction;
   }
 
-  /** EXEC: the replies in order, errors of single commands in place. Rejects with WatchError when a watched key changed. */
+  /** EXEC: the replies in order, errors of single commands in place. A WatchError when a watched key was changed. */
   async commit(): Promise<unknown[]> {
     this.#mustBe("queueing");
     const queued = this.#queued!;
     const replies = await this.#conclude(commands.exec) as unknown[] | null;
-    if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed", { command: "EXEC" });
+    if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
     return replies.map((reply, i) => queued[i]!.shaped(reply));
   }
 
@@ -4269,7 +4273,7 @@ async function transact<Text>(
 // What takes more than one command: a script by its digest, and in full where the server does not know it; cursors as
 // iterators; a consumer group read, claimed and acknowledged. Each is a retry or a loop over the commands of section 4.
 
-/** `keys`: so many of the arguments, from the first on, are keys. `readonly`: it only reads, and may be issued twice. */
+/** `keys`: so many arguments, from the first on, are keys. `readonly`: it only reads, and may be issued twice. */
 export type ScriptOptions = { keys?: number; readonly?: boolean };
 
 /** A script as a function: of a handler, a pipeline or a transaction, and of its keys and arguments. */
@@ -4332,7 +4336,7 @@ async function* scan<Item>(page: (cursor: string) => Promise<readonly [cursor: u
 export type ConsumeOptions = {
   group: string;
   consumer: string;
-  /** Make the group, and the stream, where they are missing: to begin with all there is ("0") or with what is new ("$"). */
+  /** Make the group, and the stream, where they are missing: it begins with all there is ("0") or what is new ("$"). */
   create?: "0" | "$";
   /** Take over what others were given and have not acknowledged for so long. */
   claimAfter?: Milliseconds;
@@ -4345,9 +4349,9 @@ export type ConsumeOptions = {
 };
 
 /**
- * The entries of a stream for one consumer of a group: first its own that it has not acknowledged, then those that others
- * left lying, then new ones. An entry is acknowledged when the next one is asked for; one on which the loop was left is
- * not, and comes again. So each is given at least once.
+ * The entries of a stream for one consumer of a group: first its own that it has not acknowledged, then those that
+ * others left lying, then new ones. An entry is acknowledged when the next one is asked for; one on which the loop was
+ * left is not, and comes again. So each is given at least once.
  */
 async function* consume(db: Commander, key: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
   const { group, consumer, create, claimAfter, count = 10, block = 1_000, signal } = options;
@@ -4357,7 +4361,8 @@ async function* consume(db: Commander, key: Key, options: ConsumeOptions): Async
   let last = "0";
   let cursor = "0-0";
   while (!over()) {
-    const batch = await readGroup(db, { GROUP, COUNT: count, ...(last === ">" ? { BLOCK: block } : {}), STREAMS: [key, last] });
+    const wait = last === ">" ? { BLOCK: block } : {};
+    const batch = await readGroup(db, { GROUP, COUNT: count, ...wait, STREAMS: [key, last] });
     if (last !== ">") last = batch.length < count ? ">" : batch.at(-1)![0];
     else if (claimAfter !== undefined) {
       const [next, left] = await db.xautoclaim(key, group, consumer, claimAfter, cursor, { COUNT: count });
@@ -4389,8 +4394,9 @@ async function readGroup(db: Commander, options: XreadgroupOptions & { CLAIM?: u
 // ==== 10. Publish and subscribe ====
 //
 // What the server says unasked comes through a Feed: a connection of its own (a pool of one, beside the handler's), a
-// buffer with a bound and a policy, and an iterator, or a listener. After a loss it begins again before anything else, and
-// marks the gap in the stream: what was said meanwhile is not known. To listen to something new, give a Feed its Source.
+// buffer with a bound and a policy, and an iterator, or a listener. After a loss it begins again before anything else,
+// and marks the gap in the stream: what was said meanwhile is not known. To listen to something new, give a Feed its
+// Source.
 
 /** A message; `pattern` is the one that matched, for psubscribe. */
 export type Message<Text = string> = { channel: Text; message: Text; pattern: Text | undefined; gap?: undefined };
@@ -4403,9 +4409,9 @@ export type FeedOptions = {
   /** How many items may wait to be read. */
   buffer?: number;
   /**
-   * What happens when there are more. "pause" reads no more from the server: nothing is lost until its own buffer for us
-   * is full; then it ends the connection, and there is a gap. "drop" gives up the oldest and counts them. "fail" ends the
-   * stream with an error.
+   * What happens when there are more. "pause" reads no more from the server: nothing is lost until its own buffer for
+   * us is full; then it ends the connection, and there is a gap. "drop" gives up the oldest and counts them. "fail"
+   * ends the stream with an error.
    */
   overflow?: "pause" | "drop" | "fail";
 };
@@ -4713,8 +4719,8 @@ export class Handler<Text = string> extends Commander<Text> {
   }
 
   /**
-   * Watches `keys`, lets `body` read and then, after multi(), queue, and commits; all of it again when a watched key was
-   * changed meanwhile. Gives the replies of what was queued.
+   * Watches `keys`, lets `body` read and then, after multi(), queue, and commits; all of it again when a watched key
+   * was changed meanwhile. Gives the replies of what was queued.
    */
   transaction(
     keys: Many<Key>, body: (t: Watch<Text>) => unknown, { attempts = 100 }: TransactionOptions = {},
@@ -4747,7 +4753,8 @@ export class Handler<Text = string> extends Commander<Text> {
 
   /** The entries of a stream for a consumer of a group: read, claimed and acknowledged. */
   consume(stream: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
-    return consume(new Handler<string>(this.#pool, this.view.with({ charset: "utf-8", convertNumbers: false })), stream, options);
+    const view = this.view.with({ charset: "utf-8", convertNumbers: false });
+    return consume(new Handler<string>(this.#pool, view), stream, options);
   }
 
   /** Listens to channels on a connection of its own; resolved when the server has confirmed all of them. */
@@ -4765,7 +4772,9 @@ export class Handler<Text = string> extends Commander<Text> {
     return this.#subscribe("ssubscribe", channels, how);
   }
 
-  async #subscribe(kind: Subscribing, channels: Key | readonly Key[], how: Listening<Text>): Promise<Subscription<Text>> {
+  async #subscribe(
+    kind: Subscribing, channels: Key | readonly Key[], how: Listening<Text>,
+  ): Promise<Subscription<Text>> {
     const [listener, options] = typeof how[0] === "function" ? [how[0], how[1]] : [undefined, how[0]];
     const { config } = this.#pool;
     return this.#pool.accompany(

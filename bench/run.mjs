@@ -38,6 +38,7 @@ const pinned = availableParallelism() > 1 && spawnSync("taskset", ["-c", "0,1", 
 
 const progress = (text) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+  else if (text !== "") process.stderr.write(`${text}\n`);
 };
 
 const run = promisify(execFile);

@@ -7,7 +7,7 @@ import { RedisError, lazyConnection } from "../redis.ts";
 import { RedisServer } from "../test/servers.ts";
 
 const title = (text: string): void => console.log(`\n\x1b[1m${text}\x1b[0m`);
-const show = (code: string, value: unknown): void => console.log(`  ${code.padEnd(62)} ${inspect(value, { breakLength: Infinity })}`);
+const show = (code: string, value: unknown): void => console.log(`  ${code.padEnd(72)} ${inspect(value, { breakLength: Infinity })}`);
 const failure = (error: unknown): string =>
   error instanceof RedisError ? `${error.name}: ${error.message} (${error.code}, ${error.outcome})` : String(error);
 
@@ -21,7 +21,7 @@ show('await db.set("greeting", "hello", { EX: 60 })', await db.set("greeting", "
 show('await db.get("greeting")', await db.get("greeting"));
 show('await db.get("nothing")', await db.get("nothing"));
 show('await db.hset("user:1", { name: "Ada", born: 1815 })', await db.hset("user:1", { name: "Ada", born: 1815 }));
-show('await db.hgetall("user:1")', { ...await db.hgetall("user:1") });
+show('await db.hgetall("user:1")', await db.hgetall("user:1"));
 show('await db.zadd("scores", [1, "a"], [2.5, "b"])', await db.zadd("scores", [1, "a"], [2.5, "b"]));
 show('await db.zrange("scores", 0, -1, { WITHSCORES: true })', await db.zrange("scores", 0, -1, { WITHSCORES: true }));
 show('await db.with({ charset: null }).get("greeting")', await db.with({ charset: null }).get("greeting"));
@@ -30,6 +30,23 @@ title("Calls made together travel together");
 const began = performance.now();
 const counts = await Promise.all(Array.from({ length: 10_000 }, () => db.incr("visits")));
 show("await Promise.all(10,000 × db.incr(\"visits\"))", `1 … ${counts.at(-1)}, in ${Math.round(performance.now() - began)} ms`);
+
+const pipeline = db.pipeline().set("page", "home").incr("visits").get("page");
+show('await db.pipeline().set(…).incr("visits").get("page").execPipeline()', await pipeline.execPipeline());
+const look = await db.watch("visits");
+const seen = Number(await look.get("visits"));
+const change = await look.multi();
+change.set("visits", seen * 2);
+change.get("visits");
+show("watch, get, multi, set, get; await commit()", await change.commit());
+
+title("Subscriptions");
+const news = await db.subscribe("news");
+await db.publish("news", "hello");
+for await (const item of news) {
+  show('for await (const item of await db.subscribe("news"))', item);
+  break;
+}
 
 title("Errors say what happened, and what became of the command");
 await db.lpush("greeting", "x").catch((error: unknown) => show('await db.lpush("greeting", "x")', failure(error)));

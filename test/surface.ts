@@ -1,5 +1,6 @@
 // A walk over the data types: on an empty server, under RESP2 and under RESP3, each call must give exactly this reply. Where
-// a reply cannot be known, a predicate tells whether it is of the right shape.
+// a reply cannot be known, a predicate tells whether it is of the right shape. The fourth part is an option that came after
+// the command: where COMMAND DOCS does not know it, or COMMAND not the command, the call is left out.
 
 const isText = (reply: any) => typeof reply === "string" && reply.length > 0;
 const isCount = (reply: any) => Number.isSafeInteger(reply) && reply >= 0;
@@ -35,7 +36,10 @@ const atCatania = nearPoint(15.087269, 37.502669);
 const hi = Uint8Array.from([0, 2, 104, 105, 10, 0, 175, 107, 159, 232, 142, 49, 27, 20]);
 const year2100 = 4102444800;
 
-export const surface: [name: string, args: unknown[], reply: unknown][] = [
+export type Call = [name: string, args: unknown[], reply: unknown, option?: string];
+const fieldsOf = (...names: string[]) => ({ FIELDS: [names.length, ...names] });
+
+export const surface: Call[] = [
   // ---- Keys ----
   ["randomkey", [], (reply: any) => reply === null || isText(reply)],
   ["mset", [{ "1:a": "1", "1:b": 2 }, ["1:c", "3"], "1:d", 4n], "OK"],
@@ -712,6 +716,113 @@ export const surface: [name: string, args: unknown[], reply: unknown][] = [
   ["functionDelete", ["lib3"], "OK"],
   ["functionFlush", [{ ASYNC: true }], "OK"],
 
+  // ---- What came after Redis 7.0 ----
+  ["waitaof", [0, 0, 10], [0, 0]],
+  ["zadd", ["4:z", [1, "a"], [2.5, "b"]], 2],
+  ["zrank", ["4:z", "b", { WITHSCORE: true }], [1, 2.5], "WITHSCORE"],
+  ["zrank", ["4:z", "none", { WITHSCORE: true }], null, "WITHSCORE"],
+  ["zrevrank", ["4:z", "b", { WITHSCORE: true }], [0, 2.5], "WITHSCORE"],
+  ["hset", ["4:h", { a: 1, b: 2, c: 3 }], 3],
+  ["hscan", ["4:h", 0, { NOVALUES: true }], ["0", ["a", "b", "c"]], "NOVALUES"],
+  ["hexpire", ["4:h", 100, fieldsOf("a", "none")], [1, -2]],
+  ["hexpire", ["4:h", 100, { NX: true, ...fieldsOf("a", "b") }], [0, 1]],
+  ["hexpire", ["4:none", 100, fieldsOf("a", "b")], [-2, -2]],
+  ["hpexpire", ["4:h", 200_000, { XX: true, ...fieldsOf("a") }], [1]],
+  ["hexpireat", ["4:h", year2100, fieldsOf("a")], [1]],
+  ["hexpiretime", ["4:h", fieldsOf("a", "c", "none")], [year2100, -1, -2]],
+  ["hpexpireat", ["4:h", year2100 * 1000 + 5, fieldsOf("a")], [1]],
+  ["hpexpiretime", ["4:h", fieldsOf("a", "c", "none")], [year2100 * 1000 + 5, -1, -2]],
+  ["httl", ["4:h", fieldsOf("b", "c")], (reply: any) => between(90, 100)(reply[0]) && reply[1] === -1],
+  ["hpttl", ["4:h", fieldsOf("b", "c")], (reply: any) => between(90_000, 100_000)(reply[0]) && reply[1] === -1],
+  ["hpersist", ["4:h", fieldsOf("a", "c", "none")], [1, -1, -2]],
+  ["hexpire", ["4:h", 0, fieldsOf("c")], [2]],
+  ["hsetex", ["4:h", { EX: 100, FIELDS: [2, "x", 1, "y", 2] }], 1],
+  ["hsetex", ["4:h", { FNX: true, PX: 100_000, FIELDS: [2, "x", 1, "q", 2] }], 0],
+  ["hgetex", ["4:h", { PERSIST: true, ...fieldsOf("x", "none") }], ["1", null]],
+  ["hgetex", ["4:none", { EX: 10, ...fieldsOf("x", "none") }], [null, null]],
+  ["hgetdel", ["4:h", fieldsOf("x", "none")], ["1", null]],
+  ["hgetdel", ["4:none", fieldsOf("x", "none")], [null, null]],
+  ["xadd", ["4:s", "1-1", { f: "v" }], "1-1"],
+  ["xadd", ["4:s", "2-1", { f: "v" }], "2-1"],
+  ["xadd", ["4:s", "3-1", { f: "v" }], "3-1"],
+  ["xgroupCreate", ["4:s", "g", 0], "OK"],
+  ["xreadgroup", [{ GROUP: ["g", "c"], STREAMS: ["4:s", ">"] }], (reply: any) => reply["4:s"].length === 3],
+  ["xdelex", ["4:s", { ACKED: true, IDS: [1, "1-1"] }], [2]],
+  ["xdelex", ["4:s", { KEEPREF: true, IDS: [2, "1-1", "9-9"] }], [1, -1]],
+  ["xackdel", ["4:s", "g", { DELREF: true, IDS: [2, "2-1", "9-9"] }], [1, -1]],
+  ["xreadgroup", [{ GROUP: ["g", "d"], CLAIM: 0, STREAMS: ["4:s", ">"] }], (reply: any) => reply["4:s"].every(
+    (entry: any) => entry.length === 4 && isCount(entry[2]) && entry[3] === 1), "CLAIM"],
+  ["xcfgset", ["4:s", { "IDMP-DURATION": 300, "IDMP-MAXSIZE": 50 }], "OK"],
+  ["set", ["4:k", "v"], "OK"],
+  ["set", ["4:k", "v", { IFEQ: "v" }], "OK", "IFEQ"],
+  ["set", ["4:k", "w", { IFEQ: "no" }], null, "IFEQ"],
+  ["set", ["4:k", "w", { IFEQ: "no", GET: true }], "v", "IFEQ"],
+  ["digest", ["4:k"], (reply: any) => /^[0-9a-f]{16}$/.test(reply)],
+  ["digest", ["4:none"], null],
+  ["delex", ["4:k", { IFEQ: "no" }], 0],
+  ["delex", ["4:k", { IFEQ: "v" }], 1],
+  ["set", ["4:k", "v"], "OK"],
+  ["delifeq", ["4:k", "no"], 0],
+  ["delifeq", ["4:k", "v"], 1],
+  ["msetex", [2, { "4:m1": 1, "4:m2": 2 }, { NX: true, PX: 50_000 }], 1],
+  ["msetex", [2, { "4:m1": 1, "4:m3": 2 }, { NX: true, PX: 50_000 }], 0],
+  ["vadd", ["4:v", { VALUES: [3, [1, 0, 0]] }, "2", { SETATTR: '{"n":1}' }], 1],
+  ["vadd", ["4:v", { VALUES: [3, [1, 0.1, 0]] }, "1"], 1],
+  ["vadd", ["4:v", { VALUES: [3, [0, 0, 1]] }, "x"], 1],
+  ["vadd", ["4:v", { VALUES: [3, [0, 0, 1]] }, "x"], 0],
+  ["vcard", ["4:v"], 3],
+  ["vdim", ["4:v"], 3],
+  ["vismember", ["4:v", "1"], 1],
+  ["vismember", ["4:v", "none"], 0],
+  ["vismember", ["4:none", "1"], 0],
+  ["vemb", ["4:v", "x"], (reply: any) => reply.length === 3 && near(1, 0.01)(reply[2])],
+  ["vemb", ["4:v", "x", { RAW: true }], (reply: any) =>
+    reply.length === 4 && isText(reply[0]) && typeof reply[1] === "string" && reply.slice(2).every(Number.isFinite)],
+  ["vemb", ["4:v", "none"], null],
+  ["vgetattr", ["4:v", "2"], '{"n":1}'],
+  ["vgetattr", ["4:v", "1"], null],
+  ["vsetattr", ["4:v", "1", "{}"], 1],
+  ["vsetattr", ["4:v", "none", "{}"], 0],
+  ["vsetattr", ["4:v", "1", ""], 1],
+  ["vrandmember", ["4:v"], isText],
+  ["vrandmember", ["4:v", -5], (reply: any) => reply.length === 5 && isWords(reply)],
+  ["vrandmember", ["4:none"], null],
+  ["vrandmember", ["4:none", 2], []],
+  ["vrange", ["4:v", "-", "+", 10], ["1", "2", "x"]],
+  ["vsim", ["4:v", { ELE: "2" }], ["2", "1", "x"]],
+  ["vsim", ["4:v", { VALUES: [3, [1, 0, 0]] }, { COUNT: 1 }], ["2"]],
+  ["vsim", ["4:v", { ELE: "2" }, { WITHSCORES: true }], (reply: any) =>
+    reply.map(([name]: any) => name).join() === "2,1,x" && reply.every((found: any) => found.length === 2 && Number.isFinite(found[1]))],
+  ["vsim", ["4:v", { ELE: "2" }, { WITHSCORES: true, WITHATTRIBS: true }], (reply: any) =>
+    reply.map(([name, , attributes]: any) => name + attributes).join() === '2{"n":1},1null,xnull' &&
+    reply.every((found: any) => found.length === 3 && Number.isFinite(found[1])), "WITHATTRIBS"],
+  ["vsim", ["4:v", { ELE: "2" }, { WITHATTRIBS: true }], [["2", '{"n":1}'], ["1", null], ["x", null]], "WITHATTRIBS"],
+  ["vsim", ["4:none", { VALUES: [1, 1] }, { WITHSCORES: true }], []],
+  ["vlinks", ["4:v", "2"], (reply: any) => reply.every(isWords) && reply.at(-1).length === 2],
+  ["vlinks", ["4:v", "2", { WITHSCORES: true }], (reply: any) =>
+    reply.at(-1).length === 2 && reply.flat().every(([name, score]: any) => isText(name) && Number.isFinite(score))],
+  ["vlinks", ["4:v", "none"], null],
+  ["vinfo", ["4:v"], (reply: any) => isMap(reply) && isText(reply["quant-type"]) && reply.size === 3],
+  ["vinfo", ["4:none"], null],
+  ["vrem", ["4:v", "x"], 1],
+  ["vrem", ["4:v", "x"], 0],
+  ["scriptLoad", ["return 7"], "59b6ab2fbe0ee4b25733de0f62e6cda4899ef8e9"],
+  ["scriptShow", ["59b6ab2fbe0ee4b25733de0f62e6cda4899ef8e9"], "return 7"],
+  ["configSet", [{ "slowlog-log-slower-than": 0 }], "OK"],
+  ["commandlogGet", [1, "SLOW"], (reply: any) => reply.length === 1 && reply.every(isEntry)],
+  ["configSet", [{ "slowlog-log-slower-than": 10000 }], "OK"],
+  ["commandlogLen", ["LARGE-REQUEST"], isCount],
+  ["commandlogReset", ["SLOW"], "OK"],
+  ["commandlogHelp", [], isLines],
+  ["hotkeysGet", [], null],
+  ["hotkeysStart", [{ METRICS: [2, "CPU", "NET"] }], "OK"],
+  ["get", ["4:none"], null],
+  ["hotkeysGet", [], (reply: any) => reply.length === 1 && isMap(reply[0]) &&
+    reply[0]["by-net-bytes"].every((key: any) => key.length === 2 && isText(key[0]) && isCount(key[1]))],
+  ["hotkeysStop", [], "OK"],
+  ["hotkeysReset", [], "OK"],
+  ["hotkeysHelp", [], isLines],
+
   // ---- Publish and subscribe ----
   ["publish", ["3:channel", "message"], 0],
   ["spublish", ["3:shardchannel", "message"], 0],
@@ -762,7 +873,7 @@ export const surface: [name: string, args: unknown[], reply: unknown][] = [
   ["aclDryrun", ["3:bob", "GET", "3:k"], "OK"],
   ["aclDryrun", ["3:bob", "DEL", "3:k"], (reply: any) => isText(reply) && reply !== "OK"],
   ["aclUsers", [], (reply: any) => isWords(reply) && reply.includes("3:bob") && reply.includes("default")],
-  ["aclList", [], (reply: any) => isWords(reply) && reply.some((line: string) => line.startsWith("user 3:bob on #"))],
+  ["aclList", [], (reply: any) => isWords(reply) && reply.some((line: string) => /^user 3:bob on (sanitize-payload )?#/.test(line))],
   ["aclDeluser", ["3:bob", "3:nobody"], 1],
   ["aclGenpass", [], (reply: any) => /^[0-9a-f]{64}$/.test(reply)],
   ["aclGenpass", [5], (reply: any) => /^[0-9a-f]{2}$/.test(reply)],
@@ -865,4 +976,27 @@ export const surface: [name: string, args: unknown[], reply: unknown][] = [
   ["flushdb", [{ ASYNC: true }], "OK"],
   ["flushall", [{ ASYNC: true }], "OK"],
   ["flushall", [], "OK"],
+];
+
+/** The same on the only node of a cluster. */
+export const clusterSurface: Call[] = [
+  ["set", ["a", 1], "OK"],
+  ["clusterKeyslot", ["a"], 15495],
+  ["clusterCountkeysinslot", [15495], 1],
+  ["clusterGetkeysinslot", [15495, 10], ["a"]],
+  ["clusterInfo", [], (reply: any) => /^cluster_state:ok\r\n/.test(reply)],
+  ["clusterMyid", [], (reply: any) => /^[0-9a-f]{40}$/.test(reply)],
+  ["clusterMyshardid", [], (reply: any) => /^[0-9a-f]{40}$/.test(reply)],
+  ["clusterNodes", [], (reply: any) => /^[0-9a-f]{40} .* connected 0-16383\n$/.test(reply)],
+  ["clusterShards", [], (reply: any) => reply.length === 1 && isMap(reply[0]) && String(reply[0].slots) === "0,16383" &&
+    reply[0].nodes.length === 1 && isMap(reply[0].nodes[0]) && isCount(reply[0].nodes[0].port)],
+  ["clusterSlots", [], (reply: any) => reply.length === 1 && reply[0].length === 3 && reply[0][1] === 16383 &&
+    isCount(reply[0][2][1]) && isMap(reply[0][2][3])],
+  ["clusterLinks", [], []],
+  ["clusterSlotStats", [{ ORDERBY: "KEY-COUNT", LIMIT: 1 }], (reply: any) =>
+    reply.length === 1 && reply[0][0] === 15495 && isMap(reply[0][1]) && reply[0][1]["key-count"] === 1],
+  ["clusterSlotStats", [{ SLOTSRANGE: [0, 1] }], (reply: any) => reply.length === 2 && reply[1][0] === 1 && isMap(reply[1][1])],
+  ["clusterscan", ["0", { SLOT: 15495 }], (reply: any) => isText(reply[0]) && isWords(reply[1])],
+  ["clusterGetslotmigrations", [], []],
+  ["clusterMigration", ["STATUS", { ALL: true }], []],
 ];
