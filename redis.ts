@@ -535,6 +535,7 @@ const STREAMED = -3;
 class Decoder {
   readonly #limits: Limits;
   readonly #pushCharset: Charset;
+  readonly #maxLine: number;
   /** The aggregates that are not complete yet; the innermost is `top`. */
   readonly #stack: Frame[] = [];
   #top: Frame | undefined;
@@ -551,9 +552,10 @@ class Decoder {
   /** Whether what take() gave last was a push. */
   pushed = false;
 
-  constructor(limits: Limits, pushCharset: Charset = "utf-8") {
+  constructor(limits: Limits, pushCharset: Charset = "utf-8", maxLine = MAX_LINE) {
     this.#limits = limits;
     this.#pushCharset = pushCharset;
+    this.#maxLine = maxLine;
   }
 
   /** The next bytes; to be used up by take() before the chunk's memory is used again. */
@@ -831,7 +833,7 @@ class Decoder {
     const chunk = this.#chunk;
     const end = chunk.indexOf(CR, this.#at);
     const line = chunk.subarray(this.#at + 1, end < 0 ? chunk.length : end);
-    if (line.length > MAX_LINE) throw this.#dead("a line that is too long");
+    if (line.length > this.#maxLine) throw this.#dead("a line that is too long");
     const cut = end < 0 || end + 1 === chunk.length;
     if (line.includes(LF) || (!cut && chunk[end + 1] !== LF)) throw this.#dead("a line that does not end as lines do");
     if (cut) return MORE;
@@ -2911,7 +2913,7 @@ class Batch {
   readonly #args: (readonly unknown[])[] = [];
   readonly #parts: (string | Buffer)[] = [];
   /** How many commands have begun in each of the parts and those before it. */
-  readonly #begun: number[] = [];
+  #begun: number[] = [];
   #text = "";
   #written = 0;
   #atomic = false;
@@ -2947,7 +2949,7 @@ class Batch {
     this.#rows.unshift(commands.multi);
     this.#args.unshift([]);
     this.#parts.unshift(encode(commands.multi.name, []) as string);
-    this.#begun.unshift(1);
+    this.#begun = [1, ...this.#begun.map((count) => count + 1)];
   }
 
   #cut(): void {
@@ -3095,7 +3097,7 @@ export abstract class Commander<Text = string> {
       const { row, rest } = rowOf(name, args);
       return this.issue(row, rest) as Promise<T>;
     } catch (error) {
-      return Promise.reject(error);
+      return this.refuse(error) as Promise<T>;
     }
   }
 
@@ -3104,8 +3106,13 @@ export abstract class Commander<Text = string> {
       if (row.kind === "session") throw notShared(row);
       return this.dispatch(new Command(row, args, this.#view));
     } catch (error) {
-      return Promise.reject(error);
+      return this.refuse(error);
     }
+  }
+
+  /** How a call that cannot be is told so. */
+  protected refuse(error: unknown): Promise<unknown> {
+    return Promise.reject(error);
   }
 
   protected get view(): View {
@@ -3255,6 +3262,8 @@ class Connection {
   readonly #timer: NodeJS.Timeout;
   #phase: "opening" | "open" | "closed" = "opening";
   #settle!: { resolve: () => void; reject: (error: RedisError) => void };
+  /** Why it was closed. */
+  #ended: RedisError | undefined;
   #flushing = false;
   #paused = false;
   /** A command of which not all parts have been written yet, and how many have. */
@@ -3266,9 +3275,11 @@ class Connection {
   constructor(config: Config, owner: Owner) {
     this.#config = config;
     this.#owner = owner;
-    this.#decoder = new Decoder(config, owner.pushed === undefined ? "utf-8" : config.charset);
+    const charset = owner.pushed === undefined ? "utf-8" : config.charset;
+    // A line of MONITOR has whole commands.
+    this.#decoder = new Decoder(config, charset, owner.pushed === undefined ? undefined : config.maxBulk);
     const replyTimeout = Math.min(config.replyTimeout, config.connectTimeout);
-    this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false });
+    this.#view = new View({ replyTimeout, charset, convertNumbers: false });
     this.#socket = world.connect(config);
     this.#timer = world.after(config.connectTimeout, () => this.close(new TimeoutError(
       "CONNECT_TIMEOUT", "not-sent", `no connection to ${addressOf(config)} within ${config.connectTimeout} ms`)));
@@ -3301,7 +3312,7 @@ class Connection {
 
   /** Takes charge of a command; it leaves with the others of this tick. */
   push(command: Command): void {
-    if (this.#phase === "closed") return command.fail(GONE);
+    if (this.#phase === "closed") return command.fail(this.#ended!);
     this.#output.push(command);
     if (this.#flushing) return;
     this.#flushing = true;
@@ -3322,6 +3333,7 @@ class Connection {
     if (this.#phase === "closed") return;
     const wasOpen = this.#phase === "open";
     this.#phase = "closed";
+    this.#ended = error;
     world.cancel(this.#timer);
     this.#socket.destroy();
     const orphans = this.pending;
@@ -3536,7 +3548,6 @@ const MESSAGES: readonly string[] = ["MESSAGE", "PMESSAGE", "SMESSAGE"];
 const UNASKED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
 const CHANGED = new ConnectionError("CONNECTION_LOST", "not-sent", "its bytes were taken away before they were sent");
-const GONE = new ConnectionError("CONNECTION_LOST", "not-sent", "the connection was lost");
 
 const flush = (connection: Connection): void => connection.flush();
 const ignore = (): void => {};
@@ -3605,9 +3616,9 @@ const PATIENCE: Milliseconds = 250;
 const REFUSED_REST: Milliseconds = 1_000;
 
 /** What else is done with the connections of a pool that is not there for commands. */
-type Hooks = Pick<Owner, "prepare" | "pushed"> & { readonly lost?: () => void };
+type Hooks = Pick<Owner, "prepare" | "pushed"> & { readonly lost?: (error: RedisError) => void };
 /** What ends with a pool, though its connection is not the pool's. */
-type Companion = { ready(): Promise<void>; close(): void };
+type Companion = { ready(): Promise<void>; close(): void; onClose: () => void };
 type Waiter = { resolve: () => void; reject: (error: RedisError) => void };
 
 /** A connection lent to one user. Its commands run on it or not at all. */
@@ -3758,10 +3769,15 @@ class Pool {
     }
   }
 
+  /** What others have on it, from before it was lent, is answered before it is closed. */
   giveBack(seat: Seat, connection: Connection, clean: boolean): void {
-    seat.place = "open";
-    if (!clean) connection.close(ABANDONED);
-    this.#serve();
+    if (clean) {
+      seat.place = "open";
+      return this.#serve();
+    }
+    const others = connection.pending.filter(({ special, exclusive }) => !special.bound && !exclusive);
+    if (others.length === 0) return connection.close(ABANDONED);
+    void Promise.allSettled(others.map(({ promise }) => promise)).then(() => connection.close(ABANDONED));
   }
 
   /** The least loaded of the open seats. */
@@ -3807,6 +3823,7 @@ class Pool {
     this.#lastError = error;
     seat.connection = undefined;
     this.#settleReady(({ reject }) => reject(error));
+    this.#hooks.lost?.(error);
     if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()));
     else this.#rest(seat, restOf(seat.doublings++));
     this.#serve();
@@ -3818,7 +3835,7 @@ class Pool {
     const connection = seat.connection!;
     if (this.#current === connection) this.#current = undefined;
     seat.connection = seat.lease = undefined;
-    this.#hooks.lost?.();
+    this.#hooks.lost?.(error);
     seat.until = world.now();
     const lasted = seat.until - seat.since >= STABLE;
     if (lasted) seat.doublings = 0;
@@ -3892,14 +3909,14 @@ class Pool {
 
   /** Something beside the pool that ends with it, once it has begun. */
   async accompany<T extends Companion>(companion: T): Promise<T> {
-    if (this.#closing !== undefined) companion.close();
     this.#companions.add(companion);
+    companion.onClose = () => this.#companions.delete(companion);
+    if (this.#closing !== undefined) companion.close();
     try {
       await companion.ready();
       return companion;
     } catch (error) {
       companion.close();
-      this.#companions.delete(companion);
       throw error;
     }
   }
@@ -4064,7 +4081,6 @@ class Gathering extends Commander {
     return this.#to.dispatch(command);
   }
 
-  /** Bad arguments throw here, before anything is sent, and what was gathered stays. */
   protected override issue(row: Row, args: readonly unknown[]): any {
     if (row.kind === "session") throw notShared(row);
     if (row.block?.(flatten(row.name, args)) !== undefined) throw notGathered(row);
@@ -4072,7 +4088,13 @@ class Gathering extends Commander {
     return this;
   }
 
+  /** A chain cannot reject, so it throws; nothing is sent, and what was gathered stays. */
+  protected override refuse(error: unknown): never {
+    throw error;
+  }
+
   async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
+    checked("errors", errors, oneOf("reject", "return"));
     if (this.#batch.length === 0) return [];
     const results = await this.#send(PIPELINE);
     const first = results.find((result) => result instanceof RedisError);
@@ -4085,8 +4107,12 @@ class Gathering extends Commander {
     const batch = this.#batch;
     batch.makeAtomic();
     const results = await this.#send(TRANSACTION);
-    const last = results.at(-1);
-    if (last instanceof RedisError) throw new PipelineError(results.slice(1, -1), last);
+    const [begun, ...rest] = results;
+    const last = rest.pop();
+    if (last instanceof RedisError) {
+      // Refused MULTI, the server has run them one by one.
+      throw new PipelineError(rest, begun instanceof ReplyError ? begun.of("MULTI", "unknown") : last);
+    }
     return batch.executed(this.view);
   }
 
@@ -4129,6 +4155,8 @@ export class Watch<Text = string> extends Commander<Text> {
   readonly #lease: Lease;
   /** What commit() will answer; undefined before multi(). */
   #queued: Command[] | undefined;
+  /** Why a call could not be queued: without it the others are not done either. */
+  #refused: unknown;
   #over = false;
 
   constructor(lease: Lease, view: View, begun: typeof commands.watch | typeof commands.multi) {
@@ -4139,7 +4167,7 @@ export class Watch<Text = string> extends Commander<Text> {
 
   /** Whatever is no reply leaves open what the server does next: then it is over, and the connection goes with it. */
   dispatch(command: Command): Promise<unknown> {
-    if (this.#over) return Promise.reject(OVER.of(command.name, "not-sent"));
+    if (this.#over) throw OVER.of(command.name, "not-sent");
     this.#queued?.push(command);
     this.#lease.dispatch(command).catch((error) => {
       if (!(error instanceof ReplyError)) this.#end(false);
@@ -4148,17 +4176,21 @@ export class Watch<Text = string> extends Commander<Text> {
   }
 
   protected override issue(row: Row, args: readonly unknown[]): Promise<unknown> {
-    if (row.kind === "session") return Promise.reject(notShared(row));
-    if (this.#queued === undefined) return this.#dispatchNew(row, args, { bound: true });
-    return this.#dispatchNew(row, args, { bound: true, queued: true });
-  }
-
-  #dispatchNew(row: Row, args: readonly unknown[], special: Special): Promise<unknown> {
     try {
+      if (row.kind === "session") throw notShared(row);
+      const special: Special = this.#queued === undefined ? { bound: true } : { bound: true, queued: true };
       return this.dispatch(new Command(row, args, this.view, special));
     } catch (error) {
-      return Promise.reject(error);
+      return this.refuse(error);
     }
+  }
+
+  /** As the server does: what cannot be queued is told twice, here and by commit(), so that nobody has to await it. */
+  protected override refuse(error: unknown): Promise<unknown> {
+    const refused = Promise.reject(error);
+    if (this.#queued !== undefined) this.#refused ??= error;
+    if (this.#queued !== undefined || this.#over) refused.catch(ignore);
+    return refused;
   }
 
   /** Watches more keys. */
@@ -4173,6 +4205,7 @@ export class Watch<Text = string> extends Commander<Text> {
     this.#mustBe("watching");
     const begun = this.#control(commands.multi);
     this.#queued = [];
+    begun.catch(() => this.#end(false));
     await begun;
     return this as unknown as Transaction;
   }
@@ -4181,6 +4214,10 @@ export class Watch<Text = string> extends Commander<Text> {
   async commit(): Promise<unknown[]> {
     this.#mustBe("queueing");
     const queued = this.#queued!;
+    if (this.#refused !== undefined) {
+      await this.discard();
+      throw this.#refused;
+    }
     const replies = await this.#conclude(commands.exec) as unknown[] | null;
     if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
     return replies.map((reply, i) => queued[i]!.shaped(reply));
@@ -4208,11 +4245,11 @@ export class Watch<Text = string> extends Commander<Text> {
     throw new NotSupportedError("NOT_SUPPORTED", "not-sent", message);
   }
 
-  #control(row: Row, args: readonly unknown[] = []): Promise<unknown> {
-    return this.#dispatchNew(row, args, { bound: true });
+  async #control(row: Row, args: readonly unknown[] = []): Promise<unknown> {
+    return this.dispatch(new Command(row, args, this.view, { bound: true }));
   }
 
-  /** The last command: EXEC and its kin set the connection free, whatever they answer, if they answer. */
+  /** The last command. EXEC sets the connection free, whatever it answers; the others, if they are done. */
   async #conclude(row: Row): Promise<unknown> {
     if (this.#over) throw OVER;
     this.#queued = undefined;
@@ -4223,7 +4260,7 @@ export class Watch<Text = string> extends Commander<Text> {
       this.#end(true);
       return reply;
     } catch (error) {
-      this.#end(error instanceof ReplyError);
+      this.#end(row === commands.exec && error instanceof ReplyError);
       throw error;
     }
   }
@@ -4280,11 +4317,12 @@ export type ScriptOptions = { keys?: number; readonly?: boolean };
 export interface Script<R> {
   <Done extends unknown[], Text>(on: Pipeline<Done, Text>, ...keysAndArgs: Many): Pipeline<[...Done, R], Text>;
   (on: Transaction, ...keysAndArgs: Many): Promise<"QUEUED">;
-  (on: Commander<any>, ...keysAndArgs: Many): Promise<R>;
+  (on: Pick<Commander, "dispatch" | "direct">, ...keysAndArgs: Many): Promise<R>;
 }
 
 /** const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 }); await add(db, "n", 2); */
 export function script<R = unknown>(lua: string, { keys = 0, readonly = false }: ScriptOptions = {}): Script<R> {
+  checked("keys", keys, whole(0, MAX_WORDS));
   const sha1 = createHash("sha1").update(lua).digest("hex");
   const suffix = readonly ? "_RO" : "";
   const inFull = (on: Commander, rest: Many) => on.call(`EVAL${suffix}`, lua, keys, ...rest);
@@ -4302,6 +4340,7 @@ export function script<R = unknown>(lua: string, { keys = 0, readonly = false }:
 export function libraryFunction<R = unknown>(
   name: string, { keys = 0, readonly = false, code }: ScriptOptions & { code?: string } = {},
 ): Script<R> {
+  checked("keys", keys, whole(0, MAX_WORDS));
   const fcall = (on: Commander, rest: Many) => on.call(readonly ? "FCALL_RO" : "FCALL", name, keys, ...rest);
   return runnable(async (on, rest) => {
     try {
@@ -4355,19 +4394,23 @@ export type ConsumeOptions = {
  */
 async function* consume(db: Commander, key: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
   const { group, consumer, create, claimAfter, count = 10, block = 1_000, signal } = options;
+  checked("count", count, whole(1, 2 ** 30));
+  checked("block", block, whole(1, 2 ** 31 - 1));
+  if (claimAfter !== undefined) checked("claimAfter", claimAfter, whole(0, Number.MAX_SAFE_INTEGER));
   if (create !== undefined) await makeGroup(db, key, group, create);
   const GROUP = [group, consumer] as const;
   const over = (): boolean => signal?.aborted === true;
   let last = "0";
   let cursor = "0-0";
   while (!over()) {
-    const wait = last === ">" ? { BLOCK: block } : {};
-    const batch = await readGroup(db, { GROUP, COUNT: count, ...wait, STREAMS: [key, last] });
-    if (last !== ">") last = batch.length < count ? ">" : batch.at(-1)![0];
-    else if (claimAfter !== undefined) {
-      const [next, left] = await db.xautoclaim(key, group, consumer, claimAfter, cursor, { COUNT: count });
-      cursor = next;
-      batch.push(...left);
+    let batch: PendingEntry[] = [];
+    if (last === ">" && claimAfter !== undefined) {
+      [cursor, batch] = await db.xautoclaim(key, group, consumer, claimAfter, cursor, { COUNT: count });
+    }
+    if (batch.length === 0) {
+      const wait = last === ">" ? { BLOCK: block } : {};
+      batch = await readGroup(db, { GROUP, COUNT: count, ...wait, STREAMS: [key, last] });
+      if (last !== ">") last = batch.length < count ? ">" : batch.at(-1)![0];
     }
     for (const [id, fields] of batch) {
       if (over()) return;
@@ -4429,6 +4472,8 @@ type Reader<Item> = { resolve: (result: IteratorResult<Item, undefined>) => void
 export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> {
   /** How many items were given up, with overflow "drop". */
   dropped = 0;
+  /** Told when it has ended. */
+  onClose = ignore;
   readonly #limit: number;
   readonly #overflow: "pause" | "drop" | "fail";
   readonly #listener: Listener<Item> | undefined;
@@ -4441,6 +4486,11 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   #error: RedisError | undefined;
 
   constructor(config: Config, source: Source<Item>, options: FeedOptions, listener: Listener<Item> | undefined) {
+    if (!isPlain(options)) throw new ArgumentError("options must be an object");
+    const unknown = Object.keys(options).find((name) => name !== "buffer" && name !== "overflow");
+    if (unknown !== undefined) {
+      throw new ArgumentError(`there is no option ${JSON.stringify(unknown)}; there are buffer, overflow`);
+    }
     const { buffer = 10_000, overflow = "pause" } = options;
     this.#limit = checked("buffer", buffer, whole(1, 2 ** 30));
     this.#overflow = checked("overflow", overflow, oneOf("pause", "drop", "fail"));
@@ -4457,8 +4507,9 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
         this.#markGap();
         this.#deliver(item);
       },
-      lost: () => {
+      lost: (error) => {
         this.#lostAt ??= world.now();
+        if (!config.reconnect) this.close(error);
       },
     });
   }
@@ -4492,6 +4543,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     this.#ended = true;
     this.#error = error;
     this.#pool.destroy();
+    this.onClose();
     for (const { resolve, reject } of this.#readers) {
       if (error === undefined) resolve({ value: undefined, done: true });
       else reject(error);
@@ -4528,7 +4580,9 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     if (this.#overflow === "pause") this.#connection?.pause();
     else if (this.#overflow === "fail") this.close(TOO_SLOW);
     else {
-      this.#items.shift();
+      // What is dropped is counted; what was missed is not, so the mark of a gap stays.
+      if ((this.#items[0] as Gap).gap === undefined) this.#items.shift();
+      else this.#items.splice(1, 1);
       this.dropped++;
     }
   }
@@ -4542,7 +4596,10 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
 const TOO_SLOW = new ConnectionError("TOO_SLOW", "unknown", "more than `buffer` messages were waiting to be read");
 
 function hear<Item>(listener: Listener<Item>, item: Item | Gap): void {
-  const warn = (error: unknown): void => emitWarning(error instanceof Error ? error : String(error));
+  const warn = (error: unknown): void => {
+    const isFit = error instanceof Error || typeof error === "string";
+    emitWarning(isFit ? error : `a listener threw ${nameOf(error)}`);
+  };
   try {
     Promise.resolve(listener(item)).catch(warn);
   } catch (error) {
@@ -4577,6 +4634,11 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return this.#feed.ready();
   }
 
+  /** Told when it has ended. */
+  set onClose(task: () => void) {
+    this.#feed.onClose = task;
+  }
+
   /** How many messages were given up, with overflow "drop". */
   get dropped(): number {
     return this.#feed.dropped;
@@ -4589,9 +4651,16 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
 
   /** Listens to more; resolved when the server has confirmed all of them. */
   async subscribe(...channels: Many<Key>): Promise<this> {
-    const added = channels.flat() as Key[];
-    for (const channel of added) this.#channels.set(channelName(channel), channel);
-    await this.#tell(this.#kind, added);
+    const added = new Map((channels.flat() as Key[]).map((channel) => [channelName(channel), channel]));
+    for (const [name, channel] of added) this.#channels.set(name, channel);
+    await Promise.all([...added].map(async ([name, channel]) => {
+      try {
+        await this.#tell(this.#kind, [channel]);
+      } catch (error) {
+        if (error instanceof ReplyError) this.#channels.delete(name);
+        throw error;
+      }
+    }));
     return this;
   }
 
@@ -4623,44 +4692,56 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   }
 }
 
-const channelName = (channel: Key): string => String(flatten(commands.subscribe.name, [channel])[0]);
+/** Its bytes as text: two names that are no UTF-8 would be the same in it. */
+function channelName(channel: Key): string {
+  const [name, ...more] = flatten(commands.subscribe.name, [channel]);
+  if (name === undefined || more.length > 0) throw new ArgumentError("a channel is one string or Buffer", "SUBSCRIBE");
+  return Buffer.from(name as string).toString("latin1");
+}
 
 /** [message, channel, text] or [pmessage, pattern, channel, text]. */
 function readMessage<Text>(push: readonly unknown[]): Message<Text> | undefined {
   const kind = String(push[0]);
-  if (!MESSAGES.includes(kind.toUpperCase())) return undefined;
+  if (Object.values(ENDING).includes(kind as "unsubscribe")) throw TAKEN;
+  if (!MESSAGES.includes(kind.toUpperCase()) || push.length !== (kind === "pmessage" ? 4 : 3)) return undefined;
+  if (!push.every((part) => typeof part === "string" || Buffer.isBuffer(part))) return undefined;
   const [channel, message] = push.slice(-2) as [Text, Text];
   return { channel, message, pattern: kind === "pmessage" ? push[1] as Text : undefined };
 }
 
-/** A command that the server was given: when (Unix seconds), in which database, from where, and its words. */
-export type Monitored = { time: number; db: number; address: string; words: string[] };
+const TAKEN = new ProtocolError("PROTOCOL", "unknown", "the server ended a subscription");
 
-const openMonitor = (config: Config, options: FeedOptions): Feed<Monitored> => new Feed<Monitored>(
-  { ...config, pingInterval: Infinity },
-  { begin: (connection) => connection.ask(commands.monitor), read: ([line]) => readMonitored(String(line)) },
-  options, undefined);
+/** A command that the server was given: when (Unix seconds), in which database, from where, and its words. */
+export type Monitored = { time: number; db: number; address: string; words: string[]; gap?: undefined };
+
+function openMonitor(config: Config, options: FeedOptions): Feed<Monitored> {
+  const charset = config.charset ?? "latin1";
+  return new Feed<Monitored>({ ...config, pingInterval: Infinity }, {
+    begin: (connection) => connection.ask(commands.monitor),
+    read: ([line]) => readMonitored(String(line), charset),
+  }, options, undefined);
+}
 
 /** `1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "a \"quoted\" value"` */
-function readMonitored(line: string): Monitored | undefined {
+function readMonitored(line: string, charset: "utf-8" | "latin1"): Monitored | undefined {
   const from = line.indexOf(" [");
   const to = line.indexOf("] ", from);
   if (from < 0 || to < 0) return undefined;
   const [db = "", address = ""] = line.slice(from + 2, to).split(" ", 2);
-  return { time: Number(line.slice(0, from)), db: Number(db), address, words: readQuoted(line, to + 2) };
+  return { time: Number(line.slice(0, from)), db: Number(db), address, words: readQuoted(line, to + 2, charset) };
 }
 
 const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", a: "\x07", b: "\b" };
 
 /** Quoted words, in which a backslash stands before a quote, a letter of ESCAPES, or x and two hexadecimal digits. */
-function readQuoted(line: string, from: number): string[] {
+function readQuoted(line: string, from: number, charset: "utf-8" | "latin1"): string[] {
   const words: string[] = [];
   let word: string[] | undefined;
   for (let at = from; at < line.length; at++) {
     const char = line[at]!;
     if (char === '"' && word === undefined) word = [];
     else if (char === '"') {
-      words.push(word!.join(""));
+      words.push(Buffer.from(word!.join(""), "latin1").toString(charset));
       word = undefined;
     } else if (char !== "\\") word?.push(char);
     else if (line[at + 1] === "x") {
@@ -4722,9 +4803,12 @@ export class Handler<Text = string> extends Commander<Text> {
    * Watches `keys`, lets `body` read and then, after multi(), queue, and commits; all of it again when a watched key
    * was changed meanwhile. Gives the replies of what was queued.
    */
-  transaction(
+  async transaction(
     keys: Many<Key>, body: (t: Watch<Text>) => unknown, { attempts = 100 }: TransactionOptions = {},
   ): Promise<unknown[]> {
+    if (!Array.isArray(keys)) throw new ArgumentError("transaction() needs the keys in an array");
+    if (typeof body !== "function") throw new ArgumentError("the body of transaction() must be a function");
+    checked("attempts", attempts, whole(1, 2 ** 30));
     return transact(() => this.watch(...keys), body, attempts);
   }
 
@@ -4775,7 +4859,10 @@ export class Handler<Text = string> extends Commander<Text> {
   async #subscribe(
     kind: Subscribing, channels: Key | readonly Key[], how: Listening<Text>,
   ): Promise<Subscription<Text>> {
-    const [listener, options] = typeof how[0] === "function" ? [how[0], how[1]] : [undefined, how[0]];
+    const [listener, options] = how.length > 1 || typeof how[0] === "function" ? how : [undefined, how[0]];
+    if (listener !== undefined && typeof listener !== "function") {
+      throw new ArgumentError("the listener must be a function");
+    }
     const { config } = this.#pool;
     return this.#pool.accompany(
       new Subscription<Text>(config, this.view, kind, [channels].flat() as Key[], options ?? {}, listener));

@@ -1,7 +1,7 @@
 // A short trial of the whole way to a server, run by test/runtimes/run.mjs on every runtime, beside a copy of redis.ts.
 
 import assert from "node:assert/strict";
-import { connection, lazyConnection, lazyUnixConnection } from "../redis.ts";
+import { connection, lazyConnection, lazyConnectionPool, lazyUnixConnection, script } from "../redis.ts";
 
 const { SMOKE_PORT, SMOKE_TLS_PORT, SMOKE_SOCKET, SMOKE_CA } = process.env;
 const host = "127.0.0.1";
@@ -34,6 +34,25 @@ await db.hset("hash", { name: "fox", legs: 4 });
 assert.deepEqual({ ...(await db.hgetall("hash")) }, { name: "fox", legs: "4" });
 assert.deepEqual(await db.mget("count", "nothing"), ["1000", null]);
 await assert.rejects(db.incr("hash"), { code: "WRONGTYPE" });
+
+const pool = lazyConnectionPool({ host, port: Number(SMOKE_PORT), poolsize: 3 });
+assert.deepEqual(await pool.pipeline().set("text", "piped").get("text").execPipeline(), ["OK", "piped"]);
+const look = await pool.watch("text");
+assert.equal(await look.get("text"), "piped");
+const change = await look.multi();
+void change.append("text", "!");
+assert.deepEqual(await change.commit(), [6]);
+const popped = pool.blpop("queue", 5);
+await pool.rpush("queue", "element");
+assert.deepEqual(await popped, ["queue", "element"]);
+assert.equal(await script("return #ARGV[1]")(pool, "four"), 4);
+const channel = await pool.subscribe("channel");
+await pool.publish("channel", "message");
+for await (const { message } of channel) {
+  assert.equal(message, "message");
+  break;
+}
+await pool.disconnect();
 
 const unix = lazyUnixConnection(SMOKE_SOCKET);
 assert.equal(await unix.get("count"), "1000");
