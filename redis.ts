@@ -2899,10 +2899,13 @@ const SECRET: readonly Row[] =
   [commands.auth, commands.hello, commands.aclSetuser, commands.configSet, commands.migrate];
 
 /** What a script did before it failed is done, and so is what MIGRATE did. */
-function outcomeOf(row: Row, { code }: ReplyError): Outcome {
-  if (row === commands.evalsha && code === "NOSCRIPT") return "not-executed";
+function outcomeOf(row: Row, error: ReplyError): Outcome {
+  if (row === commands.evalsha && isUnknownScript(error)) return "not-executed";
   return PARTLY.includes(row) ? "unknown" : "not-executed";
 }
+
+/** Not by its code alone: a script that has run may say NOSCRIPT, too. */
+const isUnknownScript = ({ message }: ReplyError): boolean => message.includes("NOSCRIPT No matching script");
 
 const PARTLY: readonly Row[] = [commands.eval, commands.evalsha, commands.fcall, commands.migrate];
 
@@ -4330,7 +4333,7 @@ export function script<R = unknown>(lua: string, { keys = 0, readonly = false }:
     try {
       return await on.call(`EVALSHA${suffix}`, sha1, keys, ...rest);
     } catch (error) {
-      if (!(error instanceof ReplyError) || error.code !== "NOSCRIPT") throw error;
+      if (!(error instanceof ReplyError) || !isUnknownScript(error)) throw error;
       return inFull(on, rest);
     }
   }, inFull);
