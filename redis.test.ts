@@ -2298,6 +2298,20 @@ describe("a pipeline", () => {
       await db.flushdb();
     })));
 
+  test("of many big values costs as its values do, however often the server makes it wait", () => withDb({}, async (db) => {
+    const value = Buffer.alloc(4096);
+    const costOf = async (count: number): Promise<number> => {
+      const pipeline = db.pipeline();
+      for (let i = 0; i < count; i++) pipeline.set("big", value);
+      const begun = process.cpuUsage();
+      await pipeline.execPipeline();
+      return process.cpuUsage(begun).user / 1000;
+    };
+    await costOf(5_000);
+    assert.ok(await costOf(40_000) < 8 * await costOf(5_000) + 50);
+    await db.del("big");
+  }));
+
   test("that is late or aborted is given up as a whole, and shifts no reply", () => withDb({}, async (db) => {
     await db.ready();
     const abort = new AbortController();

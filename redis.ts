@@ -3439,10 +3439,10 @@ class Connection {
   /** As many parts of a command as the socket takes now; a small one behind them costs nothing more. */
   #writeParts(command: Command): void {
     const parts = command.wire as (string | Buffer)[];
-    if (sizeOf(parts) !== command.size) return this.close(CHANGED);
     this.#socket.cork();
     while (this.#handed < parts.length) {
       const part = parts[this.#handed]!;
+      if (part.length === 0) return this.close(CHANGED); // no part is empty, until its bytes are taken away
       if (this.#socket.writableLength >= PIECE && part.length >= BIG_BUFFER) break;
       this.#handed++;
       if (typeof part === "string") this.#socket.write(part, "latin1");
