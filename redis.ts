@@ -21,7 +21,10 @@
 //   8. Pipelines and transactions   many commands as one, or none of them
 //   9. Scripts, scans and streams   what takes more than one command
 //   10. Publish and subscribe       what the server says unasked
-//   11. The door              what a user calls
+//   11. Servers                     a primary, its replicas, and the handler of them
+//   12. Placement                   which of several nodes holds a key
+//   13. Sharding                    many servers behind one handler
+//   14. The door                    what a user calls
 //
 // How a command travels
 //
@@ -38,7 +41,7 @@
 // A section uses only the sections above it.
 
 import { Buffer, constants } from "node:buffer";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { connect as connectTcp, isIP } from "node:net";
 import type { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
@@ -46,6 +49,7 @@ import { emitWarning, nextTick } from "node:process";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
+import { isDeepStrictEqual } from "node:util";
 
 // ==== 1. Options and errors ====
 //
@@ -103,7 +107,16 @@ export type Options = {
   maxBulk?: number;
   /** How many elements an array, a map or a set in a reply may have. */
   maxElements?: number;
+  /** Who answers commands that only read: the primary, its replicas, or any of them. */
+  readFrom?: "primary" | "replica" | "any";
+  /** The replicas; without it the primary is asked who they are, where readFrom needs them. */
+  replicas?: readonly Host[];
+  /** A replica that has been behind its primary for longer is not read from. */
+  maxLag?: Milliseconds;
 };
+
+/** One server of a list: "host:port", "[::1]:6379", a URL, or options. */
+export type Host = string | URL | Options;
 
 export type Credentials = { username?: string; password: string };
 type Login = { username?: string | undefined; password?: string | undefined };
@@ -120,7 +133,7 @@ type OptionsOf<C, N> = { [Name in keyof Options]?: Options[Name] | undefined } &
 
 /** What every option is once it has been read. */
 type Config = Required<Omit<Options, Unset>> & Pick<Options, Unset>;
-type Unset = "path" | "username" | "password" | "credentials" | "name";
+type Unset = "path" | "username" | "password" | "credentials" | "name" | "replicas";
 
 type Check = (value: unknown) => string | undefined;
 
@@ -158,6 +171,9 @@ const OPTIONS: { [Name in keyof Required<Options>]: [check: Check, preset?: Opti
   maxDepth: [whole(1, 65_536), 128],
   maxBulk: [whole(1, 2 ** 31 - 1), 512 * 2 ** 20],
   maxElements: [whole(1, 2 ** 27), 2 ** 26],
+  readFrom: [oneOf("primary", "replica", "any"), "primary"],
+  replicas: [must("a list of hosts", (value) => Array.isArray(value))],
+  maxLag: [duration, 10_000],
 };
 
 type Unchecked = { [Name in keyof Options]?: unknown };
@@ -238,6 +254,34 @@ function decode(part: string): string {
   } catch {
     throw new ArgumentError("a % in a URL must be followed by two hexadecimal digits; write %25 for the sign itself");
   }
+}
+
+/** Each entry of a list of hosts by `read`; an error says which entry it is about. */
+function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: number) => T): T[] {
+  if (!Array.isArray(hosts) || hosts.length === 0) {
+    throw new ArgumentError(`${name} must be a list of hosts, such as ["10.0.0.1:6379"]`);
+  }
+  return hosts.map((host, at) => {
+    try {
+      return read(host, at);
+    } catch (error) {
+      throw error instanceof ArgumentError ? new ArgumentError(`${name}[${at}]: ${error.message}`) : error;
+    }
+  });
+}
+
+/** One entry as options. It is shown in errors when it is no URL, which may hold a password. */
+function readHost(host: unknown): Unchecked {
+  if (isPlain(host)) return host;
+  if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host));
+  if (typeof host !== "string" || host.includes("@")) throw new ArgumentError("not host:port, nor a URL, nor options");
+  const colon = host.lastIndexOf(":");
+  const name = host.startsWith("[") && host[colon - 1] === "]" ? host.slice(1, colon - 1) : host.slice(0, colon);
+  const port = toNumber(host.slice(colon + 1));
+  if (colon < 1 || Number.isNaN(port) || (name.includes(":") && !host.startsWith("["))) {
+    throw new ArgumentError(`${JSON.stringify(host)} has no port; write "10.0.0.1:6379" or "[::1]:6379"`);
+  }
+  return { host: name, port };
 }
 
 /** The number that prints as this text, else NaN, which no check lets through. */
@@ -436,6 +480,19 @@ function flatten(name: Name, args: readonly unknown[]): Word[] {
   }
   if (words.length + name.words > MAX_WORDS) throw new ArgumentError(`more than ${MAX_WORDS} arguments`, name.text);
   return words;
+}
+
+/** A key or channel that is named by itself. */
+function wordOf(what: string, key: unknown): Word {
+  const [word, ...more] = flatten({ text: what, wire: "", words: 0 }, [key]);
+  if (word === undefined || more.length > 0) throw new ArgumentError(`${what} is one string or Buffer`);
+  return word;
+}
+
+/** Its bytes, one character each. */
+function byteText(key: Word): string {
+  if (typeof key !== "string") return key.toString("latin1");
+  return isAscii(key) ? key : Buffer.from(key).toString("latin1");
 }
 
 /** Gives the name of what cannot be sent, if there is any. */
@@ -927,6 +984,10 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //   .as(shape)                turns the reply of either protocol version into the one that the signature promises
 //   .blocks(time)             may wait on the server, and how long, as the arguments say
 //   .inOrder()                gives its shape the maps of RESP3 as pairs, in the order they came
+//   .split(merge)             its keys may be divided among several servers, each with what follows it
+//   .together(carriage)       copies of its keys may be brought to one server, for writes to that of the first
+//   .everywhere(merge)        has no key: goes to all servers, and has one reply; .each() one reply from each
+//   .placedBy(keys)           has no key, but goes where one of that name would be
 //
 // To add a command, add its row; a test asks a live server whether it is right, and another whether it is sent.
 
@@ -959,8 +1020,18 @@ type Shape = (reply: any, asked: Asked) => unknown;
 /** Milliseconds that a call with these arguments may block for; undefined when it does not block. */
 type Block = (words: readonly Word[]) => Milliseconds | undefined;
 
-class Row<F = any, K extends Kind = Kind> {
+/** Where a command goes when there are several servers: to that of its keys, to each of them, or nowhere. */
+type Reach = "placed" | "each" | "nowhere";
+/** The same with what it takes: its keys divided, one reply made of all, or copies of its keys at one server. */
+type Spread = "split" | "everywhere" | "each" | Carriage;
+/** How a value is read on one server and made again on another. */
+type Carriage = "set" | "zset" | "string";
+/** What the replies of several servers are together; `keys` are those that each of them is about, by number. */
+type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => unknown;
+
+class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   declare readonly call: F;
+  declare readonly reach: R;
   readonly kind: K;
   readonly keys: Positions | Finder;
   /** What to use instead of a session row. */
@@ -969,11 +1040,16 @@ class Row<F = any, K extends Kind = Kind> {
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
   ordered = false;
+  /** What decides on the server. */
+  placing: Positions | Finder;
+  spread: Spread | undefined = undefined;
+  merge: Merge = first;
 
   constructor(kind: K, keys: Positions | Finder, instead?: string) {
     this.kind = kind;
     this.keys = keys;
     this.instead = instead;
+    this.placing = keys;
   }
 
   as(shape: Shape): this {
@@ -991,21 +1067,49 @@ class Row<F = any, K extends Kind = Kind> {
     return this;
   }
 
+  split(merge: Merge): this {
+    this.spread = "split";
+    this.merge = merge;
+    return this;
+  }
+
+  everywhere(merge: Merge): Row<F, K, "placed"> {
+    this.spread = "everywhere";
+    this.merge = merge;
+    return this as unknown as Row<F, K, "placed">;
+  }
+
+  each(): Row<F, K, "each"> {
+    this.spread = "each";
+    return this as unknown as Row<F, K, "each">;
+  }
+
+  together(carriage: Carriage): this {
+    this.spread = carriage;
+    return this;
+  }
+
+  placedBy(positions: Positions): Row<F, K, "placed"> {
+    this.placing = positions;
+    return this as unknown as Row<F, K, "placed">;
+  }
+
   /** Which of the flat arguments are keys, counted from 0. */
-  positions(words: readonly Word[]): number[] {
-    if (typeof this.keys === "function") return this.keys(words);
-    const [first, last, step] = this.keys;
+  positions(words: readonly Word[], keys = this.keys): number[] {
+    if (typeof keys === "function") return keys(words);
+    const [first, last, step] = keys;
     if (first === 0) return [];
     const end = last < 0 ? words.length + last + 1 : last;
     return range(0, Math.ceil((end - first + 1) / step)).map((i) => first - 1 + i * step);
   }
 }
 
-const read = <F,>(keys: Positions | Finder = one) => new Row<F, "read">("read", keys);
-const write = <F,>(keys: Positions | Finder = one) => new Row<F, "write">("write", keys);
-const other = <F,>(keys: Positions | Finder = none) => new Row<F, "other">("other", keys);
+const read = <F, R extends Reach = "placed">(keys: Positions | Finder = one) => new Row<F, "read", R>("read", keys);
+const write = <F,>(keys: Positions | Finder = one) => new Row<F, "write", "placed">("write", keys);
+const other = <F, R extends Reach = "nowhere">(keys: Positions | Finder = none) =>
+  new Row<F, "other", R>("other", keys);
 const session = <F,>(instead: string, keys: Positions | Finder = none) =>
-  new Row<F, "session">("session", keys, instead);
+  new Row<F, "session", "nowhere">("session", keys, instead);
 
 // ---- Where keys stand ----
 
@@ -1032,6 +1136,26 @@ const storeNumkeys: Finder = (words) => [0, ...numkeys(2)(words)];
 const oneAndAfter = (...names: string[]): Finder => (words) => {
   const at = behind(words, 1, names);
   return at > 0 && at < words.length ? [0, at] : [0];
+};
+
+// ---- One reply of several servers ----
+
+const first: Merge = ([reply]) => reply;
+const sum: Merge = (replies) => replies.reduce((total, reply) => total + reply, 0);
+const joined: Merge = (replies) => replies.flat();
+/** Values in the order of the command's keys. */
+const inTurn: Merge = (replies, keys) => {
+  const values: unknown[] = [];
+  for (const [i, reply] of replies.entries()) for (const [j, key] of keys[i]!.entries()) values[key] = reply[j];
+  return values;
+};
+/** 1 where all have 1. */
+const least: Merge = (replies) =>
+  replies[0].map((_: unknown, i: number) => Math.min(...replies.map((reply) => reply[i])));
+const most: Merge = (replies) => Math.max(...replies);
+const random: Merge = (replies) => {
+  const found = replies.filter((reply) => reply !== null);
+  return found[Math.floor(Math.random() * found.length)] ?? null;
 };
 
 // ---- How long a call may block ----
@@ -1178,13 +1302,13 @@ const commandFields = fields({ arguments: list(argumentDocs), subcommands: mapOf
 const commands = {
   // ---- Keys ----
   /** How many of the keys were removed. Since 1.0.0. */
-  del: write<(...keys: Many<Key>) => number>(all),
+  del: write<(...keys: Many<Key>) => number>(all).split(sum),
   /** As del, but the memory is freed in the background. Since 4.0.0. */
-  unlink: write<(...keys: Many<Key>) => number>(all),
+  unlink: write<(...keys: Many<Key>) => number>(all).split(sum),
   /** How many of the keys exist; one that is named twice counts twice. Since 1.0.0; several keys 3.0.3. */
-  exists: read<(...keys: Many<Key>) => number>(all),
+  exists: read<(...keys: Many<Key>) => number>(all).split(sum),
   /** How many of the keys exist; marks each as just used, for eviction. Since 3.2.1. */
-  touch: read<(...keys: Many<Key>) => number>(all),
+  touch: read<(...keys: Many<Key>) => number>(all).split(sum),
   /** The type of the value, "none" when `key` is missing; a module's types carry its own names. Since 1.0.0. */
   type: read<(key: Key) => KeyType>(),
   /** 1 when copied; 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
@@ -1214,11 +1338,13 @@ const commands = {
   /** 1 when a time to live was taken away, 0 when there was none. Since 2.2.0. */
   persist: write<(key: Key) => number>(),
   /** All keys that match the glob pattern. Blocks the server for long on a big database: see scan. Since 1.0.0. */
-  keys: read<(pattern: Arg) => string[]>(none),
+  keys: read<(pattern: Arg) => string[]>(none).everywhere(joined),
   /** Some keys and the cursor to go on with; "0" ends. A key may come twice. Begin with 0. Since 2.8.0; TYPE 6.0. */
-  scan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg }) => [cursor: string, keys: string[]]>(none),
+  scan: read<
+    (cursor: Arg, options?: ScanOptions & { TYPE?: Arg }) => [cursor: string, keys: string[]], "nowhere"
+  >(none),
   /** Any key of the database, or null when it is empty. Since 1.0.0. */
-  randomkey: read<() => Bulk>(none),
+  randomkey: read<() => Bulk>(none).everywhere(random),
   /**
    * The sorted elements of a list, set or sorted set, as numbers unless ALPHA; with GET what its patterns find, null
    * for nothing; with STORE how many were stored. Several GETs need several objects, STORE in the last. Since 1.0.0.
@@ -1288,9 +1414,9 @@ const commands = {
   /** Set with a time to live. Deprecated since 2.6.12: set with PX. Since 2.6.0. */
   psetex: write<(key: Key, milliseconds: Int, value: Arg) => "OK">(),
   /** The values of all keys in order, null for each that is missing or not a string. Since 1.0.0. */
-  mget: read<(...keys: Many<Key>) => Bulk[]>(all),
+  mget: read<(...keys: Many<Key>) => Bulk[]>(all).split(inTurn),
   /** Set several keys at once, atomically. Since 1.0.1. */
-  mset: write<(...pairs: (Arg | Pairs)[]) => "OK">(pairs),
+  mset: write<(...pairs: (Arg | Pairs)[]) => "OK">(pairs).split(first),
   /** Set several keys only when none of them exists: 1, else 0 and nothing is set. Since 1.0.1. */
   msetnx: write<(...pairs: (Arg | Pairs)[]) => number>(pairs),
   /** Set `numkeys` keys with one expiry: 1, or 0 and none is set when NX or XX fails for any. Since 8.4.0. */
@@ -1334,7 +1460,7 @@ const commands = {
     | ((key1: Key, key2: Key, options: LcsOptions & { IDX: true }) => { matches: LcsMatch[]; len: number })
     | ((key1: Key, key2: Key, options: LcsOptions & { LEN: true; IDX?: No }) => number)
     | ((key1: Key, key2: Key) => string)
-  >(two).as(given("IDX", map)),
+  >(two).as(given("IDX", map)).together("string"),
 
   // ---- Bitmaps ----
   /** The bit at `offset`; 0 beyond the end and when `key` is missing. Since 2.2.0. */
@@ -1346,7 +1472,7 @@ const commands = {
   /** Where the first bit of that value is, from the string's begin; -1 when there is none. Since 2.8.7; BIT 7.0. */
   bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: BitRangeOptions) => number>(),
   /** Store what the operation makes of `keys`; gives its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
-  bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst),
+  bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst).together("string"),
   /** One result for each GET (value), SET (old value), INCRBY (new value, null on OVERFLOW FAIL). Since 3.2.0. */
   bitfield: write<(key: Key, ...operations: BitfieldOperation[]) => (number | null)[]>(),
   /** As bitfield, GET only. Since 6.0.0. */
@@ -1356,9 +1482,9 @@ const commands = {
   /** 1 when the estimate changed or `key` was created, else 0. Since 2.8.9. */
   pfadd: write<(key: Key, ...elements: Many) => number>(),
   /** About how many different elements were added to all keys together; off by 0.81 % on average. Since 2.8.9. */
-  pfcount: read<(...keys: Many<Key>) => number>(all),
+  pfcount: read<(...keys: Many<Key>) => number>(all).together("string"),
   /** Adds all that `sourcekeys` have counted to `destkey`. Since 2.8.9. */
-  pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all),
+  pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all).together("string"),
   /** Internal: looks into a HyperLogLog for the server's own tests. Since 2.8.9. */
   pfdebug: write<(subcommand: string, key: Key) => unknown>([2, 2, 1]),
   /** Internal: the server's self-test, which takes a while. Since 2.8.9. */
@@ -1379,7 +1505,9 @@ const commands = {
    */
   geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().as(located),
   /** Stores what geosearch finds, with STOREDIST scored by distance; gives how many. Since 6.2.0. */
-  geosearchstore: write<(destination: Key, source: Key, options: GeosearchstoreOptions) => number>(two),
+  geosearchstore: write<
+    (destination: Key, source: Key, options: GeosearchstoreOptions) => number
+  >(two).together("zset"),
   /** As geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
   georadius: write<GeoStore<AroundPoint> | Georadius<AroundPoint>>(oneAndAfter("STORE", "STOREDIST")).as(located),
   /** As geosearch around a point. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
@@ -1606,25 +1734,29 @@ const commands = {
   /** Some members and the cursor of the next call, "0" at the end. A member may come twice. Since 2.8.0. */
   sscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => [cursor: string, members: string[]]>(),
   /** The members of the first set that no other has. Since 1.0.0. */
-  sdiff: read<(...keys: Many<Key>) => string[]>(all),
+  sdiff: read<(...keys: Many<Key>) => string[]>(all).together("set"),
   /** Put sdiff of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
-  sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all),
+  sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
   /** How many members sdiff would give, counting up to LIMIT (0: no limit). Since 8.10.0. */
-  sdiffcard: read<(numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number>(numkeys(1)),
+  sdiffcard: read<
+    (numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number
+  >(numkeys(1)).together("set"),
   /** The members that all sets have; a missing key is an empty set. Since 1.0.0. */
-  sinter: read<(...keys: Many<Key>) => string[]>(all),
+  sinter: read<(...keys: Many<Key>) => string[]>(all).together("set"),
   /** Put sinter of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
-  sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all),
+  sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
   /** How many members sinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  sintercard: read<(numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number>(numkeys(1)),
+  sintercard: read<
+    (numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number
+  >(numkeys(1)).together("set"),
   /** The members that any of the sets has. Since 1.0.0. */
-  sunion: read<(...keys: Many<Key>) => string[]>(all),
+  sunion: read<(...keys: Many<Key>) => string[]>(all).together("set"),
   /** Put sunion of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
-  sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all),
+  sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
   /** How many members sunion would give, counting up to LIMIT; an estimate with APPROX. Since 8.10.0. */
   sunioncard: read<
     (numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | SunioncardOptions)[]) => number
-  >(numkeys(1)),
+  >(numkeys(1)).together("set"),
 
   // ---- Sorted sets ----
   /**
@@ -1669,7 +1801,9 @@ const commands = {
     | ((key: Key, start: Arg, stop: Arg, options?: ZrangeOptions & { WITHSCORES?: No }) => string[])
   >().as(given("WITHSCORES", scored)),
   /** Put that zrange of `src` into `dst`, replacing it; gives how many members it now has. Since 6.2.0. */
-  zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangestoreOptions) => number>(two),
+  zrangestore: write<
+    (dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangestoreOptions) => number
+  >(two).together("zset"),
   /** Members that score from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
   zrangebyscore: read<
     | ((key: Key, min: Arg, max: Arg, options: ZrangebyscoreOptions & { WITHSCORES: true }) => Scored[])
@@ -1727,29 +1861,31 @@ const commands = {
   zdiff: read<
     | ((numkeys: Int, ...args: [...keys: Many<Key>, options: { WITHSCORES: true }]) => Scored[])
     | ((numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | { WITHSCORES?: No })[]) => string[])
-  >(numkeys(1)).as(given("WITHSCORES", scored)),
+  >(numkeys(1)).as(given("WITHSCORES", scored)).together("zset"),
   /** Put zdiff of the keys into `destination`, replacing it; gives how many members it now has. Since 6.2.0. */
-  zdiffstore: write<(destination: Key, numkeys: Int, ...keys: Many<Key>) => number>(storeNumkeys),
+  zdiffstore: write<(destination: Key, numkeys: Int, ...keys: Many<Key>) => number>(storeNumkeys).together("zset"),
   /** The members that all have, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
   zinter: read<
     | ((numkeys: Int, ...args: [...keys: Many<Key>, options: ZunionOptions & { WITHSCORES: true }]) => Scored[])
     | ((numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionOptions & { WITHSCORES?: No })[]) => string[])
-  >(numkeys(1)).as(given("WITHSCORES", scored)),
+  >(numkeys(1)).as(given("WITHSCORES", scored)).together("zset"),
   /** Put zinter of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
   zinterstore: write<
     (destination: Key, numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionstoreOptions)[]) => number
-  >(storeNumkeys),
+  >(storeNumkeys).together("zset"),
   /** How many members zinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  zintercard: read<(numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number>(numkeys(1)),
+  zintercard: read<
+    (numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number
+  >(numkeys(1)).together("zset"),
   /** The members that any has, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
   zunion: read<
     | ((numkeys: Int, ...args: [...keys: Many<Key>, options: ZunionOptions & { WITHSCORES: true }]) => Scored[])
     | ((numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionOptions & { WITHSCORES?: No })[]) => string[])
-  >(numkeys(1)).as(given("WITHSCORES", scored)),
+  >(numkeys(1)).as(given("WITHSCORES", scored)).together("zset"),
   /** Put zunion of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
   zunionstore: write<
     (destination: Key, numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionstoreOptions)[]) => number
-  >(storeNumkeys),
+  >(storeNumkeys).together("zset"),
 
   // ---- Streams ----
   /**
@@ -1897,23 +2033,23 @@ const commands = {
 
   // ---- Scripting ----
   /** Run a Lua script: `numkeys` keys, then other arguments; gives what it returns, as it comes. Since 2.6.0. */
-  eval: other<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  eval: other<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)),
   /** eval of a script that may only read, so replicas take it. Since 7.0.0. */
   eval_ro: read<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
   /** eval by the SHA-1 digest of a cached script; NOSCRIPT when the server does not know it. Since 2.6.0. */
-  evalsha: other<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  evalsha: other<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)),
   /** evalsha of a script that may only read. Since 7.0.0. */
   evalsha_ro: read<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
   /** Call a function of a loaded library: `numkeys` keys, then arguments; gives what it returns. Since 7.0.0. */
-  fcall: other<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  fcall: other<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)),
   /** fcall of a function flagged no-writes; an error for any other. Since 7.0.0. */
   fcall_ro: read<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
   /** Delete a library and its functions; an error when there is none of that name. Since 7.0.0. */
-  functionDelete: write<(library: Arg) => "OK">(none),
+  functionDelete: write<(library: Arg) => "OK">(none).everywhere(first),
   /** All libraries as one binary payload for functionRestore: read it with charset null. Since 7.0.0. */
   functionDump: other<() => string>(),
   /** Delete all libraries. Since 7.0.0. */
-  functionFlush: write<(options?: FlushOptions) => "OK">(none),
+  functionFlush: write<(options?: FlushOptions) => "OK">(none).everywhere(first),
   /** Lines of help on FUNCTION. Since 7.0.0. */
   functionHelp: other<() => Line[]>(),
   /** Stop the function that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 7.0.0. */
@@ -1922,45 +2058,47 @@ const commands = {
   functionList: other<
     | ((options: FunctionListOptions & { WITHCODE: true }) => (FunctionLibrary & { library_code: string })[])
     | ((options?: FunctionListOptions & { WITHCODE?: No }) => FunctionLibrary[])
-  >().as(list(fields({ functions: list(map) }))),
+  >().as(list(fields({ functions: list(map) }))).each(),
   /** Load a library; gives its name. An error when it exists, unless REPLACE, which stands first. Since 7.0.0. */
-  functionLoad: write<(...args: [code: Arg] | [options: { REPLACE?: Flag }, code: Arg]) => string>(none),
+  functionLoad: write<
+    (...args: [code: Arg] | [options: { REPLACE?: Flag }, code: Arg]) => string
+  >(none).everywhere(first),
   /** Load libraries from functionDump's bytes: APPEND (the default) fails on a name already taken. Since 7.0.0. */
-  functionRestore: write<(payload: Arg, options?: FunctionRestoreOptions) => "OK">(none),
+  functionRestore: write<(payload: Arg, options?: FunctionRestoreOptions) => "OK">(none).everywhere(first),
   /** The function that is running, or null, and for each engine how much is loaded. Since 7.0.0. */
-  functionStats: other<() => FunctionStats>().as(fields({ running_script: map, engines: mapOf(map) })),
+  functionStats: other<() => FunctionStats>().as(fields({ running_script: map, engines: mapOf(map) })).each(),
   /** Debugging mode of this connection's next eval. Since 3.2.0. */
   scriptDebug: session<(mode: "YES" | "SYNC" | "NO") => "OK">("redis-cli --ldb"),
   /** For each digest 1 when that script is cached, else 0. Since 2.6.0. */
-  scriptExists: other<(...sha1s: Many) => number[]>(),
+  scriptExists: other<(...sha1s: Many) => number[]>().everywhere(least),
   /** Empty the script cache. Since 2.6.0; ASYNC and SYNC 6.2. */
-  scriptFlush: other<(options?: FlushOptions) => "OK">(),
+  scriptFlush: other<(options?: FlushOptions) => "OK">().everywhere(first),
   /** Lines of help on SCRIPT. Since 5.0.0. */
   scriptHelp: other<() => Line[]>(),
   /** Stop the script that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 2.6.0. */
   scriptKill: other<() => "OK">(),
   /** Cache a script without running it; gives its SHA-1 digest in hex. Since 2.6.0. */
-  scriptLoad: other<(script: Arg) => string>(),
+  scriptLoad: other<(script: Arg) => string>().everywhere(first),
   /** Source of a cached script; NOSCRIPT when it is not cached. Valkey 8.0. */
   scriptShow: other<(sha1: Arg) => string>(),
 
   // ---- Publish and subscribe ----
   /** Send a message to a channel; gives how many clients of this server received it. Since 2.0.0. */
-  publish: other<(channel: Arg, message: Arg) => number>(),
+  publish: other<(channel: Arg, message: Arg) => number>().placedBy(one),
   /** Send a message to a shard channel, on the node of its slot; gives how many received it. Since 7.0.0. */
-  spublish: other<(shardchannel: Key, message: Arg) => number>(one),
+  spublish: other<(shardchannel: Key, message: Arg) => number, "placed">(one),
   /** Channels with at least one subscriber, or those of them that match the glob pattern. Since 2.8.0. */
-  pubsubChannels: other<(pattern?: Arg) => string[]>(),
+  pubsubChannels: other<(pattern?: Arg) => string[]>().everywhere(joined),
   /** Lines of help on PUBSUB. Since 6.2.0. */
   pubsubHelp: other<() => Line[]>(),
   /** How many different patterns are subscribed to. Since 2.8.0. */
-  pubsubNumpat: other<() => number>(),
+  pubsubNumpat: other<() => number>().everywhere(most),
   /** Number of subscribers of each channel, not counting patterns. Since 2.8.0. */
-  pubsubNumsub: other<(...channels: Many) => Record<string, number>>().as(map),
+  pubsubNumsub: other<(...channels: Many) => Record<string, number>>().as(map).each(),
   /** Shard channels with at least one subscriber, or those that match the glob pattern. Since 7.0.0. */
-  pubsubShardchannels: other<(pattern?: Arg) => string[]>(),
+  pubsubShardchannels: other<(pattern?: Arg) => string[]>().everywhere(joined),
   /** Number of subscribers of each shard channel. Since 7.0.0. */
-  pubsubShardnumsub: other<(...shardchannels: Many) => Record<string, number>>().as(map),
+  pubsubShardnumsub: other<(...shardchannels: Many) => Record<string, number>>().as(map).each(),
   /** Listen to channels: one confirmation for each. Since 2.0.0. */
   subscribe: session<(...channels: Many) => Confirmation>("subscribe()"),
   /** Listen to all channels that match the glob patterns. Since 2.0.0. */
@@ -2011,7 +2149,7 @@ const commands = {
    */
   clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>(),
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
-  clientList: other<(filters?: ClientFilters) => string>(),
+  clientList: other<(filters?: ClientFilters) => string>().each(),
   /** Spare this connection when client memory is evicted. Since 7.0.0. */
   clientNoEvict: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** Do not count this connection's reads as use of the keys. Since 7.2.0. */
@@ -2041,7 +2179,7 @@ const commands = {
     fields({ modules: list(map) }),
   ),
   /** Gives PONG, or the message back. Since 1.0.0; message 2.8. */
-  ping: other<(() => "PONG") | ((message: Arg) => string)>(),
+  ping: other<(() => "PONG") | ((message: Arg) => string)>().each(),
   /** Ask the server to close the connection. Since 1.0.0; deprecated 7.2. */
   quit: session<() => "OK">("disconnect()"),
   /** Make the connection as good as new: RESP2, database 0, logged out. Since 6.2.0. */
@@ -2063,7 +2201,7 @@ const commands = {
   /** Lines of help on ACL. Since 6.0.0. */
   aclHelp: other<() => Line[]>(),
   /** All users, each a line of the ACL file. Since 6.0.0. */
-  aclList: other<() => string[]>(),
+  aclList: other<() => string[]>().each(),
   /** Read the ACL file again: all of it, or with an error nothing. Since 6.0.0. */
   aclLoad: other<() => "OK">(),
   /** What was refused of late, newest first, 10 or `count` entries; or clear the log. Since 6.0.0; entry-id 7.2. */
@@ -2075,9 +2213,9 @@ const commands = {
   /** Create a user or change its rules; an error in one rule changes nothing. Since 6.0.0; selectors 7.0. */
   aclSetuser: other<(username: Arg, ...rules: Many) => "OK">(),
   /** Names of all users. Since 6.0.0. */
-  aclUsers: other<() => string[]>(),
+  aclUsers: other<() => string[]>().each(),
   /** Name of the user that this connection is logged in as. Since 6.0.0. */
-  aclWhoami: other<() => string>(),
+  aclWhoami: other<() => string>().each(),
   /** Give up the backup that is not yet sealed. Since 8.10.0. */
   backupAbort: other<() => "OK">(),
   /** Remove the files of the sealed backup. Since 8.10.0. */
@@ -2093,9 +2231,9 @@ const commands = {
   /** State of the backup; times are Unix seconds, 0 for not yet. Since 8.10.0. */
   backupStatus: other<() => BackupStatus>().as(fields({ start_time: number, end_time: number })),
   /** Begin to rewrite the append-only file in the background. Since 1.0.0. */
-  bgrewriteaof: other<() => `Background ${string}`>(),
+  bgrewriteaof: other<() => `Background ${string}`>().each(),
   /** Begin to save in the background; an error when busy. Since 1.0.0; SCHEDULE 3.2.2; CANCEL Valkey 8.1. */
-  bgsave: other<(options?: BgsaveOptions) => `Background ${string}` | `Scheduled ${string}`>(),
+  bgsave: other<(options?: BgsaveOptions) => `Background ${string}` | `Scheduled ${string}`>().each(),
   /** Everything about all commands: arity, flags, keys, subcommands. Since 2.8.13. */
   command: other<() => CommandInfo[]>().as(list(commandInfo)),
   /** How many commands the server has. Since 2.8.13. */
@@ -2121,25 +2259,25 @@ const commands = {
   /** Clear that log. Valkey 8.1. */
   commandlogReset: other<(type: CommandlogType) => "OK">(),
   /** Configuration parameters that match the glob patterns; none does: an empty object. Since 2.0.0; several 7.0. */
-  configGet: other<(...patterns: Many) => Fields>().as(map),
+  configGet: other<(...patterns: Many) => Fields>().as(map).each(),
   /** Lines of help on CONFIG. Since 5.0.0. */
   configHelp: other<() => Line[]>(),
   /** Set the counters of info to zero. Since 2.0.0. */
-  configResetstat: other<() => "OK">(),
+  configResetstat: other<() => "OK">().everywhere(first),
   /** Write the present configuration to the file the server was started with. Since 2.8.0. */
-  configRewrite: other<() => "OK">(),
+  configRewrite: other<() => "OK">().everywhere(first),
   /** Change configuration parameters, all or with an error none. Since 2.0.0; several 7.0. */
-  configSet: other<(...parameters: Pairs[]) => "OK">(),
+  configSet: other<(...parameters: Pairs[]) => "OK">().everywhere(first),
   /** How many keys the database has. Since 1.0.0. */
-  dbsize: read<() => number>(none),
+  dbsize: read<() => number>(none).everywhere(sum),
   /** For those who test the server: what it does and gives depends on the subcommand and may harm. Since 1.0.0. */
   debug: other<(subcommand: Arg, ...args: Many) => unknown>(),
   /** Begin to hand over to a replica; OK says begun, not done. Since 6.2.0. */
   failover: other<(options?: FailoverOptions) => "OK">(),
   /** Delete all keys of all databases. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
-  flushall: write<(options?: FlushOptions) => "OK">(none),
+  flushall: write<(options?: FlushOptions) => "OK">(none).everywhere(first),
   /** Delete all keys of the database. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
-  flushdb: write<(options?: FlushOptions) => "OK">(none),
+  flushdb: write<(options?: FlushOptions) => "OK">(none).everywhere(first),
   /** What was found since hotkeysStart, as one report in an array; null when never started. Since 8.6.0. */
   hotkeysGet: other<() => [HotkeysReport] | null>().as(
     list(fields({ "by-cpu-time-us": couples, "by-net-bytes": couples })),
@@ -2153,11 +2291,11 @@ const commands = {
   /** Stop collecting and keep the report; null when nothing was being collected. Since 8.6.0. */
   hotkeysStop: other<() => "OK" | null>(),
   /** Text about the server, name:value in lines under # headings; all or some sections. Since 1.0.0; several 7.0. */
-  info: other<(...sections: Many) => string>(),
+  info: other<(...sections: Many) => string>().each(),
   /** When the last save succeeded, in Unix seconds. Since 1.0.0. */
-  lastsave: other<() => number>(),
+  lastsave: other<() => number>().each(),
   /** What the server makes of its latency events, in prose. Since 2.8.13. */
-  latencyDoctor: other<() => string>(),
+  latencyDoctor: other<() => string>().each(),
   /** An event's latency drawn in text; an error when it has no samples. Since 2.8.13. */
   latencyGraph: other<(event: Arg) => string>(),
   /** Lines of help on LATENCY. Since 2.8.13. */
@@ -2169,27 +2307,27 @@ const commands = {
   /** The up to 160 latest samples of an event: Unix seconds and milliseconds. Since 2.8.13. */
   latencyHistory: other<(event: Arg) => [time: number, latency: number][]>(),
   /** For each event: when it last happened in Unix seconds, its latest and longest in milliseconds. Since 2.8.13. */
-  latencyLatest: other<() => [event: string, time: number, latest: number, max: number][]>(),
+  latencyLatest: other<() => [event: string, time: number, latest: number, max: number][]>().each(),
   /** Forget these events, or all; gives how many there were. Since 2.8.13. */
-  latencyReset: other<(...events: Many) => number>(),
+  latencyReset: other<(...events: Many) => number>().each(),
   /** A picture in text and the server's version. Since 5.0.0. */
-  lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none),
+  lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).each(),
   /** What the server makes of its memory, in prose. Since 4.0.0. */
-  memoryDoctor: other<() => string>(),
+  memoryDoctor: other<() => string>().each(),
   /** Lines of help on MEMORY. Since 4.0.0. */
   memoryHelp: other<() => Line[]>(),
   /** The allocator's own statistics, as text. Since 4.0.0. */
   memoryMallocStats: other<() => string>(),
   /** Ask the allocator to give memory back to the system. Since 4.0.0. */
-  memoryPurge: other<() => "OK">(),
+  memoryPurge: other<() => "OK">().each(),
   /** Where memory goes: bytes, counts and ratios; db.0 and its kin are objects of their own. Since 4.0.0. */
-  memoryStats: other<() => Record<string, number | Record<string, number>>>().as(mapOf(numberOrMap)),
+  memoryStats: other<() => Record<string, number | Record<string, number>>>().as(mapOf(numberOrMap)).each(),
   /** Bytes that a key takes, estimated from 5 or SAMPLES nested values (0: all); null when missing. Since 4.0.0. */
   memoryUsage: read<(key: Key, options?: { SAMPLES?: Int }) => number | null>(),
   /** Lines of help on MODULE. Since 5.0.0. */
   moduleHelp: other<() => Line[]>(),
   /** The modules that are loaded. Since 4.0.0; path and args 7.0. */
-  moduleList: other<() => Module[]>().as(list(map)),
+  moduleList: other<() => Module[]>().as(list(map)).each(),
   /** Load a module from a file of the server. Since 4.0.0. */
   moduleLoad: other<(path: Arg, ...args: Many) => "OK">(),
   /** moduleLoad with configuration: one options object for each CONFIG, the last with ARGS. Since 7.0.0. */
@@ -2207,9 +2345,9 @@ const commands = {
   /** Internal: RESTORE for a slot on its way to this node. Since 3.0.0. */
   "restore-asking": write<(key: Key, ttl: Int, value: Arg, options?: RestoreOptions) => "OK">(),
   /** What the server is in replication; see Role. Since 2.8.12. */
-  role: other<() => Role>().as(tuple(text)),
+  role: other<() => Role>().as(tuple(text)).each(),
   /** Save to disk now, with all clients waiting. Since 1.0.0. */
-  save: other<() => "OK">(),
+  save: other<() => "OK">().each(),
   /** Delete all keys in ranges of slots, [first, last] each, options last; gives the ranges it flushed. Since 8.0.0. */
   sflush: write<(...ranges: (Int | readonly Int[] | FlushOptions)[]) => [first: number, last: number][]>(none),
   /** Save if so configured, then exit: the connection ends. OK only when ABORT took one back. Since 1.0.0; NOW 7.0. */
@@ -2217,19 +2355,19 @@ const commands = {
   /** The old name of replicaof. Since 1.0.0; deprecated 5.0. */
   slaveof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
   /** The 10 or `count` (-1: all) latest slow commands. Since 2.2.12; argc 8.10. */
-  slowlogGet: other<(count?: Int) => LogEntry[]>(),
+  slowlogGet: other<(count?: Int) => LogEntry[]>().each(),
   /** Lines of help on SLOWLOG. Since 6.2.0. */
   slowlogHelp: other<() => Line[]>(),
   /** How many entries the slow log holds. Since 2.2.12. */
-  slowlogLen: other<() => number>(),
+  slowlogLen: other<() => number>().each(),
   /** Clear the slow log. Since 2.2.12. */
-  slowlogReset: other<() => "OK">(),
+  slowlogReset: other<() => "OK">().each(),
   /** Exchange two databases, for all clients at once. Since 4.0.0. */
   swapdb: write<(index1: Int, index2: Int) => "OK">(none),
   /** Internal: how an old replica asks for the stream of writes. Since 1.0.0. */
   sync: session<() => unknown>("(nothing: it is for servers only)"),
   /** The server's clock: Unix seconds, and microseconds of that second. Since 2.6.0. */
-  time: other<() => [seconds: string, microseconds: string]>(),
+  time: other<() => [seconds: string, microseconds: string]>().each(),
   /** Internal: drop keys of slots that moved away. RANGES: how many, then first and last of each. Since 8.4.0. */
   trimslots: write<(options: { RANGES: readonly (Int | readonly Int[])[] }) => "OK">(none),
 
@@ -2732,9 +2870,9 @@ export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: 
 
 // ==== 5. Commander ====
 //
-// Whatever understands commands is a Commander: it has every row of the table as a method, and says in dispatch() where
-// a command goes. A call is a Command: its bytes, its promise and its place. How it is given (deadline, charset and
-// signal) is a View. To make a new kind of handler, extend Commander and write dispatch().
+// Whatever understands commands is a Commander: it has every row of the table as a method, and says in give() what
+// becomes of a call. A call is a Command: its bytes, its promise and its place. How it is given (deadline, charset and
+// signal) is a View. To make a new kind of handler, extend Commander and write give().
 
 /** "configGet" is CONFIG GET, "clientNoEvict" CLIENT NO-EVICT, "eval_ro" EVAL_RO. */
 function wireName(name: string): string {
@@ -2779,6 +2917,8 @@ const GRACE: Milliseconds = 1_000;
 type Special = {
   /** It is several commands that travel as one. */
   readonly batch?: Batch;
+  /** It has been encoded before. */
+  readonly wire?: Wire;
   /** It belongs to what has begun on its connection, and goes to no other. */
   readonly bound?: true;
   /** Inside of MULTI it is answered QUEUED; its reply comes with EXEC's. */
@@ -2812,7 +2952,7 @@ class Command {
     this.args = row.shape === undefined ? args : args.map((arg) => isPlain(arg) ? { ...arg } : arg);
     this.view = view;
     this.special = special;
-    this.wire = special.batch?.wire ?? encode(row.name, args);
+    this.wire = special.wire ?? encode(row.name, args);
     this.size = typeof this.wire === "string" ? this.wire.length : sizeOf(this.wire);
     this.blocks = row.block === undefined ? undefined : row.block(flatten(row.name, args));
     this.promise = new Promise(capture);
@@ -2862,6 +3002,16 @@ class Command {
     return shape(this.row, this.args, this.view, reply);
   }
 
+  /** Whether any copy of the data may answer it. */
+  get reads(): boolean {
+    return this.blocks === undefined && (this.special.batch?.reads ?? isSteady(this.row));
+  }
+
+  /** The same once more, in the time that is left. */
+  again(replyTimeout: Milliseconds): Command {
+    return new Command(this.row, this.args, this.view.with({ replyTimeout }), { wire: this.wire });
+  }
+
   /** Rejects it with this failure, told of this command and of where it is. */
   fail(error: RedisError): void {
     if (this.place === "settled") return;
@@ -2909,12 +3059,18 @@ const isUnknownScript = ({ message }: ReplyError): boolean => message.includes("
 
 const PARTLY: readonly Row[] = [commands.eval, commands.evalsha, commands.fcall, commands.migrate];
 
+/** A cursor is nothing to a server that did not give it. */
+const CURSORS: readonly Row[] = [commands.scan, commands.hscan, commands.sscan, commands.zscan];
+const isSteady = (row: Row): boolean => row.kind === "read" && !CURSORS.includes(row);
+
 /** Several commands that travel as one: their bytes in pieces, and their replies as they come. */
 class Batch {
   readonly replies: unknown[] = [];
   readonly #rows: Row[] = [];
   readonly #args: (readonly unknown[])[] = [];
   readonly #parts: (string | Buffer)[] = [];
+  /** Whether all of them do nothing but read. */
+  reads = true;
   /** How many commands have begun in each of the parts and those before it. */
   #begun: number[] = [];
   #text = "";
@@ -2937,6 +3093,7 @@ class Batch {
 
   add(row: Row, args: readonly unknown[]): void {
     const wire = encode(row.name, args);
+    this.reads &&= isSteady(row);
     if (typeof wire !== "string") this.#cut();
     this.#rows.push(row);
     this.#args.push(args);
@@ -3074,16 +3231,16 @@ function abortAll(this: AbortSignal): void {
 /** What `call` takes for a name when a command's keys are not its first argument, or when it only reads. */
 export type CallOptions = { name: string; keys?: Positions; read?: boolean };
 
-/** Anything that understands commands. Kinds of it differ in `dispatch` and in nothing else. */
-export abstract class Commander<Text = string> {
+/** Anything that understands commands. Kinds of it differ in what becomes of a call. */
+export abstract class Commander {
   readonly #view: View;
 
   constructor(view: View) {
     this.#view = view;
   }
 
-  /** The promise of the command it is given, which it has taken charge of. */
-  abstract dispatch(command: Command): Promise<unknown>;
+  /** What a call comes to: the promise of a reply, or the next link of a chain. */
+  protected abstract give(row: Row, args: readonly unknown[]): unknown;
 
   /** Whether a command is answered before the next one has to be given. */
   get direct(): boolean {
@@ -3104,13 +3261,18 @@ export abstract class Commander<Text = string> {
     }
   }
 
-  protected issue(row: Row, args: readonly unknown[]): Promise<unknown> {
+  protected issue(row: Row, args: readonly unknown[]): unknown {
     try {
-      if (row.kind === "session") throw notShared(row);
-      return this.dispatch(new Command(row, args, this.#view));
+      this.check(row);
+      return this.give(row, args);
     } catch (error) {
       return this.refuse(error);
     }
+  }
+
+  /** Throws for a command that is not for this. */
+  protected check(row: Row): void {
+    if (row.kind === "session") throw notShared(row);
   }
 
   /** How a call that cannot be is told so. */
@@ -3123,13 +3285,11 @@ export abstract class Commander<Text = string> {
   }
 }
 
-export interface Commander<Text> extends Commands<Text> {}
-
 for (const [name, row] of Object.entries(commands) as [string, Row][]) {
   Object.defineProperty(Commander.prototype, name, {
     configurable: true,
     writable: true,
-    value(this: Commander, ...args: unknown[]) {
+    value(this: { issue: Commander["issue"] }, ...args: unknown[]) {
       return this.issue(row, args);
     },
   });
@@ -3555,10 +3715,9 @@ const CHANGED = new ConnectionError("CONNECTION_LOST", "not-sent", "its bytes we
 const flush = (connection: Connection): void => connection.flush();
 const ignore = (): void => {};
 
-function addressOf({ path, host, port, tls }: Config): string {
-  const address = path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  return tls === false ? address : `${address} over TLS`;
-}
+const placeOf = ({ path, host, port }: Config): string =>
+  path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
+const addressOf = (config: Config): string => config.tls === false ? placeOf(config) : `${placeOf(config)} over TLS`;
 
 function overdue({ place, timeout }: Command): TimeoutError {
   const what = place === "waiting" ? "no connection was free" : "no answer";
@@ -3620,8 +3779,6 @@ const REFUSED_REST: Milliseconds = 1_000;
 
 /** What else is done with the connections of a pool that is not there for commands. */
 type Hooks = Pick<Owner, "prepare" | "pushed"> & { readonly lost?: (error: RedisError) => void };
-/** What ends with a pool, though its connection is not the pool's. */
-type Companion = { ready(): Promise<void>; close(): void; onClose: () => void };
 type Waiter = { resolve: () => void; reject: (error: RedisError) => void };
 
 /** A connection lent to one user. Its commands run on it or not at all. */
@@ -3670,7 +3827,6 @@ class Pool {
   #deadlines: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #lastError: RedisError | undefined;
-  readonly #companions = new Set<Companion>();
   #closing: Promise<void> | undefined;
 
   constructor(config: Config, hooks: Hooks = {}) {
@@ -3910,18 +4066,9 @@ class Pool {
 
   // ---- Beginning and end ----
 
-  /** Something beside the pool that ends with it, once it has begun. */
-  async accompany<T extends Companion>(companion: T): Promise<T> {
-    this.#companions.add(companion);
-    companion.onClose = () => this.#companions.delete(companion);
-    if (this.#closing !== undefined) companion.close();
-    try {
-      await companion.ready();
-      return companion;
-    } catch (error) {
-      companion.close();
-      throw error;
-    }
+  /** Whether a command could be written now. */
+  get isUp(): boolean {
+    return this.#seats.some(({ place }) => place === "open");
   }
 
   get #isReady(): boolean {
@@ -3969,7 +4116,6 @@ class Pool {
   }
 
   #end(): void {
-    for (const companion of this.#companions) companion.close();
     world.cancel(this.#deadlines);
     world.cancel(this.#heartbeat);
     for (const command of this.#waiting.drain()) command.fail(CLOSED);
@@ -4020,7 +4166,7 @@ function mayRunAgain(command: Command): boolean {
 // A pipeline gathers commands and sends them as one: one promise for all, replies in order. With commit() instead of
 // execPipeline() they go between MULTI and EXEC, still in one write, on a shared connection. A transaction that has to
 // look before it decides has a connection lent to it, from watch() or multi() to commit(), discard() or unwatch(); it
-// gives it back whatever happens. What is new here is where commands go: see each dispatch().
+// gives it back whatever happens. What is new here is what becomes of a call: see each give().
 
 /** Some commands of a pipeline failed, or all did: `results` has every reply and every error in place. */
 export class PipelineError extends RedisError {
@@ -4068,10 +4214,10 @@ export interface Pipeline<Done extends unknown[] = [], Text = string> extends Li
 }
 
 class Gathering extends Commander {
-  readonly #to: Pick<Commander, "dispatch">;
+  readonly #to: Pick<Pool, "dispatch">;
   #batch = new Batch();
 
-  constructor(to: Pick<Commander, "dispatch">, view: View) {
+  constructor(to: Pick<Pool, "dispatch">, view: View) {
     super(view);
     this.#to = to;
   }
@@ -4080,12 +4226,7 @@ class Gathering extends Commander {
     return this.#batch.length;
   }
 
-  dispatch(command: Command): Promise<unknown> {
-    return this.#to.dispatch(command);
-  }
-
-  protected override issue(row: Row, args: readonly unknown[]): any {
-    if (row.kind === "session") throw notShared(row);
+  give(row: Row, args: readonly unknown[]): this {
     if (row.block?.(flatten(row.name, args)) !== undefined) throw notGathered(row);
     this.#batch.add(row, args);
     return this;
@@ -4096,13 +4237,11 @@ class Gathering extends Commander {
     throw error;
   }
 
-  async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
+  async execPipeline(options: PipelineOptions = {}): Promise<unknown[]> {
+    const { errors = "reject" } = options;
     checked("errors", errors, oneOf("reject", "return"));
     if (this.#batch.length === 0) return [];
-    const results = await this.#send(PIPELINE);
-    const first = results.find((result) => result instanceof RedisError);
-    if (first !== undefined && errors !== "return") throw new PipelineError(results, first);
-    return results;
+    return inPlace(await this.#send(PIPELINE), errors);
   }
 
   async commit(): Promise<unknown[]> {
@@ -4123,11 +4262,18 @@ class Gathering extends Commander {
     const batch = this.#batch;
     this.#batch = new Batch();
     try {
-      return await this.dispatch(new Command(row, [], this.view, { batch })) as unknown[];
+      return await this.#to.dispatch(new Command(row, [], this.view, { batch, wire: batch.wire })) as unknown[];
     } catch (error) {
       return batch.told(error as RedisError);
     }
   }
+}
+
+/** Results with errors among them, or rejected for the first of those. */
+function inPlace(results: unknown[], errors: "reject" | "return"): unknown[] {
+  const first = results.find((result) => result instanceof RedisError);
+  if (first !== undefined && errors === "reject") throw new PipelineError(results, first);
+  return results;
 }
 
 /** Not commands of the server: what a batch is called when it fails as a whole. */
@@ -4154,7 +4300,7 @@ export interface Transaction extends Queueing {
 }
 
 /** A transaction that looks first: commands answer as ever until multi(). */
-export class Watch<Text = string> extends Commander<Text> {
+export class Watch<Text = string> extends Commander {
   readonly #lease: Lease;
   /** What commit() will answer; undefined before multi(). */
   #queued: Command[] | undefined;
@@ -4169,7 +4315,7 @@ export class Watch<Text = string> extends Commander<Text> {
   }
 
   /** Whatever is no reply leaves open what the server does next: then it is over, and the connection goes with it. */
-  dispatch(command: Command): Promise<unknown> {
+  #dispatch(command: Command): Promise<unknown> {
     if (this.#over) throw OVER.of(command.name, "not-sent");
     this.#queued?.push(command);
     this.#lease.dispatch(command).catch((error) => {
@@ -4178,14 +4324,9 @@ export class Watch<Text = string> extends Commander<Text> {
     return command.promise;
   }
 
-  protected override issue(row: Row, args: readonly unknown[]): Promise<unknown> {
-    try {
-      if (row.kind === "session") throw notShared(row);
-      const special: Special = this.#queued === undefined ? { bound: true } : { bound: true, queued: true };
-      return this.dispatch(new Command(row, args, this.view, special));
-    } catch (error) {
-      return this.refuse(error);
-    }
+  protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
+    const special: Special = this.#queued === undefined ? { bound: true } : { bound: true, queued: true };
+    return this.#dispatch(new Command(row, args, this.view, special));
   }
 
   /** As the server does: what cannot be queued is told twice, here and by commit(), so that nobody has to await it. */
@@ -4249,7 +4390,7 @@ export class Watch<Text = string> extends Commander<Text> {
   }
 
   async #control(row: Row, args: readonly unknown[] = []): Promise<unknown> {
-    return this.dispatch(new Command(row, args, this.view, { bound: true }));
+    return this.#dispatch(new Command(row, args, this.view, { bound: true }));
   }
 
   /** The last command. EXEC sets the connection free, whatever it answers; the others, if they are done. */
@@ -4281,6 +4422,8 @@ export class Watch<Text = string> extends Commander<Text> {
     return [];
   }
 }
+
+export interface Watch<Text> extends Commands<Text> {}
 
 const OVER = new NotSupportedError("TRANSACTION_OVER", "not-sent", "this transaction is over");
 
@@ -4320,7 +4463,7 @@ export type ScriptOptions = { keys?: number; readonly?: boolean };
 export interface Script<R> {
   <Done extends unknown[], Text>(on: Pipeline<Done, Text>, ...keysAndArgs: Many): Pipeline<[...Done, R], Text>;
   (on: Transaction, ...keysAndArgs: Many): Promise<"QUEUED">;
-  (on: Pick<Commander, "dispatch" | "direct">, ...keysAndArgs: Many): Promise<R>;
+  (on: Pick<Commander, "call" | "direct">, ...keysAndArgs: Many): Promise<R>;
 }
 
 /** const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 }); await add(db, "n", 2); */
@@ -4351,7 +4494,7 @@ export function libraryFunction<R = unknown>(
     } catch (error) {
       const unknown = error instanceof ReplyError && error.message.includes("Function not found");
       if (!unknown || code === undefined) throw error;
-      await on.functionLoad({ REPLACE: true }, code);
+      await on.call("FUNCTION", "LOAD", "REPLACE", code);
       return fcall(on, rest);
     }
   }, fcall);
@@ -4395,7 +4538,7 @@ export type ConsumeOptions = {
  * others left lying, then new ones. An entry is acknowledged when the next one is asked for; one on which the loop was
  * left is not, and comes again. So each is given at least once.
  */
-async function* consume(db: Commander, key: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
+async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
   const { group, consumer, create, claimAfter, count = 10, block = 1_000, signal } = options;
   checked("count", count, whole(1, 2 ** 30));
   checked("block", block, whole(1, 2 ** 31 - 1));
@@ -4423,7 +4566,7 @@ async function* consume(db: Commander, key: Key, options: ConsumeOptions): Async
   }
 }
 
-async function makeGroup(db: Commander, key: Key, group: string, from: string): Promise<void> {
+async function makeGroup(db: Commands, key: Key, group: string, from: string): Promise<void> {
   try {
     await db.xgroupCreate(key, group, from, { MKSTREAM: true });
   } catch (error) {
@@ -4432,17 +4575,17 @@ async function makeGroup(db: Commander, key: Key, group: string, from: string): 
 }
 
 /** The entries of the one stream; those that have been deleted since have no fields. */
-async function readGroup(db: Commander, options: XreadgroupOptions & { CLAIM?: undefined }): Promise<PendingEntry[]> {
+async function readGroup(db: Commands, options: XreadgroupOptions & { CLAIM?: undefined }): Promise<PendingEntry[]> {
   const streams = await db.xreadgroup(options);
   return streams === null ? [] : Object.values(streams)[0] ?? [];
 }
 
 // ==== 10. Publish and subscribe ====
 //
-// What the server says unasked comes through a Feed: a connection of its own (a pool of one, beside the handler's), a
-// buffer with a bound and a policy, and an iterator, or a listener. After a loss it begins again before anything else,
-// and marks the gap in the stream: what was said meanwhile is not known. To listen to something new, give a Feed its
-// Source.
+// What servers say unasked comes through a Feed: a line to each (a pool of one, beside the handler's), a buffer with a
+// bound and a policy, and an iterator, or a listener. After a loss a line begins again before anything else, and marks
+// the gap in the stream: what was said meanwhile is not known. To listen to something new, tell open() how it begins
+// and the Feed how to read it.
 
 /** A message; `pattern` is the one that matched, for psubscribe. */
 export type Message<Text = string> = { channel: Text; message: Text; pattern: Text | undefined; gap?: undefined };
@@ -4462,57 +4605,38 @@ export type FeedOptions = {
   overflow?: "pause" | "drop" | "fail";
 };
 
-type Source<Item> = {
-  /** What to tell the server on each new connection. */
-  readonly begin: (connection: Connection) => Promise<unknown>;
-  /** What it says, as an item, if it is one. */
-  readonly read: (push: readonly unknown[]) => Item | undefined;
+/** What a server says, as an item, if it is one. */
+type Read<Item> = (push: readonly unknown[]) => Item | undefined;
+/** What a server that is listened to has to tell. */
+type Hears = {
+  readonly said: (push: readonly unknown[]) => void;
+  readonly back: (gap: Milliseconds) => void;
+  readonly lost: (error: RedisError) => void;
 };
 
 type Reader<Item> = { resolve: (result: IteratorResult<Item, undefined>) => void; reject: (error: unknown) => void };
 
-/** What is said, in order, for one reader. */
-export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> {
-  /** How many items were given up, with overflow "drop". */
-  dropped = 0;
-  /** Told when it has ended. */
-  onClose = ignore;
-  readonly #limit: number;
-  readonly #overflow: "pause" | "drop" | "fail";
-  readonly #listener: Listener<Item> | undefined;
+/** A server that is listened to. */
+class Ear {
   readonly #pool: Pool;
   #connection: Connection | undefined;
   #lostAt: number | undefined;
-  #items: (Item | Gap)[] = [];
-  #readers: Reader<Item | Gap>[] = [];
-  #ended = false;
-  #error: RedisError | undefined;
 
-  constructor(config: Config, source: Source<Item>, options: FeedOptions, listener: Listener<Item> | undefined) {
-    if (!isPlain(options)) throw new ArgumentError("options must be an object");
-    const unknown = Object.keys(options).find((name) => name !== "buffer" && name !== "overflow");
-    if (unknown !== undefined) {
-      throw new ArgumentError(`there is no option ${JSON.stringify(unknown)}; there are buffer, overflow`);
-    }
-    const { buffer = 10_000, overflow = "pause" } = options;
-    this.#limit = checked("buffer", buffer, whole(1, 2 ** 30));
-    this.#overflow = checked("overflow", overflow, oneOf("pause", "drop", "fail"));
-    this.#listener = listener;
+  /** `begin` says what to tell the server on each new connection. */
+  constructor(config: Config, begin: (connection: Connection) => Promise<unknown>, hears: Hears) {
     this.#pool = new Pool({ ...config, poolsize: 1 }, {
       prepare: async (connection) => {
         this.#connection = connection;
-        await source.begin(connection);
-        this.#markGap();
+        await begin(connection);
+        this.#markGap(hears);
       },
       pushed: (push) => {
-        const item = source.read(push);
-        if (item === undefined) return;
-        this.#markGap();
-        this.#deliver(item);
+        this.#markGap(hears);
+        hears.said(push);
       },
       lost: (error) => {
         this.#lostAt ??= world.now();
-        if (!config.reconnect) this.close(error);
+        hears.lost(error);
       },
     });
   }
@@ -4523,6 +4647,87 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
 
   dispatch(command: Command): Promise<unknown> {
     return this.#pool.dispatch(command);
+  }
+
+  pause(): void {
+    this.#connection?.pause();
+  }
+
+  resume(): void {
+    this.#connection?.resume();
+  }
+
+  close(): void {
+    this.#pool.destroy();
+  }
+
+  /** Before whatever followed the gap. */
+  #markGap(hears: Hears): void {
+    if (this.#lostAt === undefined) return;
+    const gap = world.now() - this.#lostAt;
+    this.#lostAt = undefined;
+    hears.back(gap);
+  }
+}
+
+/** What is said, in order, for one reader. */
+export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> {
+  /** How many items were given up, with overflow "drop". */
+  dropped = 0;
+  /** Told when it has ended. */
+  onClose = ignore;
+  readonly #read: Read<Item>;
+  readonly #limit: number;
+  readonly #overflow: "pause" | "drop" | "fail";
+  readonly #listener: Listener<Item> | undefined;
+  readonly #lines = new Set<Ear>();
+  #items: (Item | Gap)[] = [];
+  #readers: Reader<Item | Gap>[] = [];
+  #ended = false;
+  #error: RedisError | undefined;
+
+  constructor(read: Read<Item>, options: FeedOptions, listener?: Listener<Item>) {
+    if (!isPlain(options)) throw new ArgumentError("options must be an object");
+    const unknown = Object.keys(options).find((name) => name !== "buffer" && name !== "overflow");
+    if (unknown !== undefined) {
+      throw new ArgumentError(`there is no option ${JSON.stringify(unknown)}; there are buffer, overflow`);
+    }
+    const { buffer = 10_000, overflow = "pause" } = options;
+    this.#read = read;
+    this.#limit = checked("buffer", buffer, whole(1, 2 ** 30));
+    this.#overflow = checked("overflow", overflow, oneOf("pause", "drop", "fail"));
+    this.#listener = listener;
+  }
+
+  /** Listens to one more server. */
+  open(config: Config, begin: (connection: Connection) => Promise<unknown>): Ear {
+    const line = new Ear(config, begin, {
+      said: (push) => {
+        const item = this.#read(push);
+        if (item !== undefined) this.#deliver(item);
+      },
+      back: (gap) => this.mark(gap),
+      lost: (error) => {
+        if (!config.reconnect) this.close(error);
+      },
+    });
+    this.#lines.add(line);
+    return line;
+  }
+
+  /** Listens to it no more. */
+  shut(line: Ear): void {
+    this.#lines.delete(line);
+    line.close();
+  }
+
+  async ready(): Promise<void> {
+    await Promise.all([...this.#lines].map((line) => line.ready()));
+  }
+
+  /** Something may have been missed. */
+  mark(gap: Milliseconds): void {
+    this.#deliver({ gap });
   }
 
   /** The next item; the iteration ends when this is closed. */
@@ -4545,7 +4750,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     if (this.#ended) return;
     this.#ended = true;
     this.#error = error;
-    this.#pool.destroy();
+    for (const line of this.#lines) line.close();
     this.onClose();
     for (const { resolve, reject } of this.#readers) {
       if (error === undefined) resolve({ value: undefined, done: true });
@@ -4562,14 +4767,6 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     this.close();
   }
 
-  /** Before whatever followed the gap. */
-  #markGap(): void {
-    if (this.#lostAt === undefined) return;
-    const gap = world.now() - this.#lostAt;
-    this.#lostAt = undefined;
-    this.#deliver({ gap });
-  }
-
   #deliver(item: Item | Gap): void {
     if (this.#ended) return;
     if (this.#listener !== undefined) return hear(this.#listener, item);
@@ -4580,8 +4777,9 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   }
 
   #overflowed(): void {
-    if (this.#overflow === "pause") this.#connection?.pause();
-    else if (this.#overflow === "fail") this.close(TOO_SLOW);
+    if (this.#overflow === "pause") {
+      for (const line of this.#lines) line.pause();
+    } else if (this.#overflow === "fail") this.close(TOO_SLOW);
     else {
       // What is dropped is counted; what was missed is not, so the mark of a gap stays.
       if ((this.#items[0] as Gap).gap === undefined) this.#items.shift();
@@ -4591,7 +4789,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   }
 
   #take(): Item | Gap {
-    if (this.#items.length - 1 === this.#limit >> 1) this.#connection?.resume();
+    if (this.#items.length - 1 === this.#limit >> 1) for (const line of this.#lines) line.resume();
     return this.#items.shift()!;
   }
 }
@@ -4610,31 +4808,71 @@ function hear<Item>(listener: Listener<Item>, item: Item | Gap): void {
   }
 }
 
+type Listening<Text> = [listener?: Listener<Message<Text>>, options?: FeedOptions] | [options?: FeedOptions];
+
+type Companion = { ready(): Promise<void>; close(): void; onClose: () => void };
+
+/** What a handler has open beside its own connections, and ends with it. */
+class Company<C extends Companion> {
+  readonly #members = new Set<C>();
+  #closed = false;
+
+  get members(): C[] {
+    return [...this.#members];
+  }
+
+  /** Once it has begun. */
+  async admit<T extends C>(member: T): Promise<T> {
+    this.#members.add(member);
+    member.onClose = () => this.#members.delete(member);
+    try {
+      if (this.#closed) throw CLOSED.of(undefined, "not-sent");
+      await member.ready();
+      return member;
+    } catch (error) {
+      member.close();
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const member of this.#members) member.close();
+  }
+}
+
 type Subscribing = "subscribe" | "psubscribe" | "ssubscribe";
 const ENDING = { subscribe: "unsubscribe", psubscribe: "punsubscribe", ssubscribe: "sunsubscribe" } as const;
+
+/** The servers on which something of that name is listened to. */
+type Where = (channel: Key) => readonly Config[];
+
+type Told = { readonly line: Ear; channels: Map<string, Key> };
 
 /** Channels or patterns that are listened to: for await (const { channel, message, gap } of it). */
 export class Subscription<Text = string> implements AsyncIterable<Message<Text> | Gap> {
   readonly #kind: Subscribing;
   readonly #view: View;
+  readonly #where: Where;
   readonly #feed: Feed<Message<Text>>;
   readonly #channels = new Map<string, Key>();
+  /** What each server was told to say. */
+  readonly #told = new Map<Config, Told>();
 
   constructor(
-    config: Config, view: View, kind: Subscribing, channels: readonly Key[],
+    view: View, kind: Subscribing, where: Where, channels: readonly Key[],
     options: FeedOptions, listener: Listener<Message<Text>> | undefined,
   ) {
     this.#kind = kind;
     this.#view = view;
+    this.#where = where;
     for (const channel of channels) this.#channels.set(channelName(channel), channel);
-    const begin = (connection: Connection) =>
-      Promise.all(this.channels.map((channel) => connection.ask(commands[kind], channel)));
-    this.#feed = new Feed({ ...config, charset: view.charset }, { begin, read: readMessage<Text> }, options, listener);
+    this.#feed = new Feed(readMessage<Text>, options, listener);
   }
 
-  /** Resolved when the server has confirmed all channels. */
+  /** Resolved when all servers have confirmed all channels. */
   ready(): Promise<void> {
-    return this.#feed.ready();
+    return this.#arrange();
   }
 
   /** Told when it has ended. */
@@ -4656,14 +4894,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   async subscribe(...channels: Many<Key>): Promise<this> {
     const added = new Map((channels.flat() as Key[]).map((channel) => [channelName(channel), channel]));
     for (const [name, channel] of added) this.#channels.set(name, channel);
-    await Promise.all([...added].map(async ([name, channel]) => {
-      try {
-        await this.#tell(this.#kind, [channel]);
-      } catch (error) {
-        if (error instanceof ReplyError) this.#channels.delete(name);
-        throw error;
-      }
-    }));
+    await this.#arrange();
     return this;
   }
 
@@ -4671,8 +4902,15 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   async unsubscribe(...channels: Many<Key>): Promise<void> {
     const removed = channels.length === 0 ? this.channels : channels.flat() as Key[];
     for (const channel of removed) this.#channels.delete(channelName(channel));
-    if (this.#channels.size > 0) await this.#tell(ENDING[this.#kind], removed);
+    if (this.#channels.size > 0) await this.#arrange();
     else this.close();
+  }
+
+  /** The servers are others now. What was said between the two is not known. */
+  async move(): Promise<void> {
+    const since = world.now();
+    await this.#arrange();
+    this.#feed.mark(world.now() - since);
   }
 
   /** Ends it at once; what waits to be read may still be. */
@@ -4688,19 +4926,59 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return this.#feed;
   }
 
+  /** Tells each server what it has to say, and those that are not needed any more nothing. */
+  async #arrange(): Promise<void> {
+    const wanted = new Map<Config, Map<string, Key>>();
+    for (const [name, channel] of this.#channels) {
+      for (const config of this.#where(channel)) {
+        if (!wanted.has(config)) wanted.set(config, new Map());
+        wanted.get(config)!.set(name, channel);
+      }
+    }
+    await Promise.all([...wanted].map(([config, channels]) => this.#tell(config, channels)));
+    for (const [config, { line }] of this.#told) {
+      if (wanted.has(config)) continue;
+      this.#told.delete(config);
+      this.#feed.shut(line);
+    }
+  }
+
   /** The server confirms each channel by itself, so each is a command, and all of them one write. */
-  #tell(name: Subscribing | (typeof ENDING)[Subscribing], channels: readonly Key[]): Promise<unknown> {
-    return Promise.all(channels.map((channel) =>
-      this.#feed.dispatch(new Command(commands[name], [channel], this.#view))));
+  async #tell(config: Config, channels: Map<string, Key>): Promise<void> {
+    const told = this.#told.get(config);
+    if (told === undefined) return this.#open(config, channels);
+    const before = told.channels;
+    told.channels = channels;
+    const ask = (kind: Subscribing | (typeof ENDING)[Subscribing], channel: Key) =>
+      told.line.dispatch(new Command(commands[kind], [channel], this.#view));
+    const ended = [...before].filter(([name]) => !channels.has(name));
+    await Promise.all([
+      ...[...channels].filter(([name]) => !before.has(name)).map(([name, channel]) =>
+        ask(this.#kind, channel).catch((error) => this.#refused(told, name, error))),
+      ...ended.map(([, channel]) => ask(ENDING[this.#kind], channel)),
+    ]);
+  }
+
+  async #open(config: Config, channels: Map<string, Key>): Promise<void> {
+    const begin = (connection: Connection): Promise<unknown> =>
+      Promise.all([...told.channels.values()].map((channel) => connection.ask(commands[this.#kind], channel)));
+    const told: Told = { channels, line: this.#feed.open({ ...config, charset: this.#view.charset }, begin) };
+    this.#told.set(config, told);
+    await told.line.ready();
+  }
+
+  /** A channel that may not be listened to must not keep the others from it after the next loss. */
+  #refused(told: Told, name: string, error: unknown): never {
+    if (error instanceof ReplyError) {
+      told.channels.delete(name);
+      this.#channels.delete(name);
+    }
+    throw error;
   }
 }
 
 /** Its bytes as text: two names that are no UTF-8 would be the same in it. */
-function channelName(channel: Key): string {
-  const [name, ...more] = flatten(commands.subscribe.name, [channel]);
-  if (name === undefined || more.length > 0) throw new ArgumentError("a channel is one string or Buffer", "SUBSCRIBE");
-  return Buffer.from(name as string).toString("latin1");
-}
+const channelName = (channel: Key): string => byteText(wordOf("a channel", channel));
 
 /** [message, channel, text] or [pmessage, pattern, channel, text]. */
 function readMessage<Text>(push: readonly unknown[]): Message<Text> | undefined {
@@ -4719,10 +4997,9 @@ export type Monitored = { time: number; db: number; address: string; words: stri
 
 function openMonitor(config: Config, options: FeedOptions): Feed<Monitored> {
   const charset = config.charset ?? "latin1";
-  return new Feed<Monitored>({ ...config, pingInterval: Infinity }, {
-    begin: (connection) => connection.ask(commands.monitor),
-    read: ([line]) => readMonitored(String(line), charset),
-  }, options, undefined);
+  const feed = new Feed<Monitored>(([line]) => readMonitored(String(line), charset), options);
+  feed.open({ ...config, pingInterval: Infinity }, (connection) => connection.ask(commands.monitor));
+  return feed;
 }
 
 /** `1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "a \"quoted\" value"` */
@@ -4758,48 +5035,340 @@ function readQuoted(line: string, from: number, charset: "utf-8" | "latin1"): st
   return words;
 }
 
-// ==== 11. The door ====
+// ==== 11. Servers ====
 //
-// What a user calls. A factory's name says what it makes: lazy ones give the handler at once and connect in the
-// background, the others give a promise of a handler that is ready. Everything else is on the handler.
+// A server is its primary and, where readFrom asks for them, its replicas: a pool to each. Every second the primary is
+// asked who they are, and each how far it is. What only reads goes to a replica that is fit, another one each tick, and
+// to the primary when none is. A Handler is what a user holds of a server. To change who is fit, change #judge.
 
-type Listening<Text> = [listener?: Listener<Message<Text>>, options?: FeedOptions] | [options?: FeedOptions];
+type Replica = {
+  readonly pool: Pool;
+  fit: boolean;
+  /** When it had all that its primary had. */
+  current: number;
+};
+/** How many bytes a primary had written for its replicas, and when. */
+type Progress = { readonly at: number; readonly offset: number };
 
-/** What the factories give: every command, and a life of its own. */
-export class Handler<Text = string> extends Commander<Text> {
-  readonly #pool: Pool;
+/** How often replicas are looked at. */
+const LOOK: Milliseconds = 1_000;
+/** No server makes us open more pools than so many. */
+const MOST_REPLICAS = 64;
+/** Errors of a copy that cannot answer now; the primary may. */
+const ELSEWHERE: readonly string[] = ["NOT_CONNECTED", "CONNECTION_LOST", "LOADING", "MASTERDOWN"];
 
-  constructor(pool: Pool, view: View) {
-    super(view);
-    this.#pool = pool;
+class Server {
+  readonly config: Config;
+  readonly primary: Pool;
+  readonly company = new Company<Companion>();
+  readonly #replicas = new Map<string, Replica>();
+  /** Settled when the replicas have been looked at for the first time. */
+  readonly #looked: Promise<void> | undefined;
+  readonly #view: View;
+  #timer: NodeJS.Timeout | undefined;
+  #closing: Promise<void> | undefined;
+  /** How far the primary was when it was last asked. */
+  #primary: Progress = { at: -Infinity, offset: Infinity };
+  /** Who answers what this tick reads. */
+  #reader: Pool | undefined;
+  #turn = 0;
+
+  constructor(config: Config) {
+    this.config = config;
+    const replyTimeout = Math.min(config.replyTimeout, LOOK); // who takes longer is not fit
+    this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false });
+    const { replicas } = config;
+    const given = replicas === undefined ? []
+      : readHosts("replicas", replicas, (host) => this.#replicaConfig(readHost(host)));
+    this.primary = new Pool(config);
+    if (config.readFrom === "primary") return;
+    for (const replica of given) this.#add(replica);
+    this.#looked = this.#look();
   }
 
   dispatch(command: Command): Promise<unknown> {
-    return this.#pool.dispatch(command);
+    if (this.config.readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
+    if (this.#reader === undefined) world.endOfTick(endReading, this);
+    const reader = this.#reader ??= this.#choose();
+    return reader === this.primary ? reader.dispatch(command) : this.#read(reader, command);
+  }
+
+  endReading(): void {
+    this.#reader = undefined;
+  }
+
+  /** One tick reads from one copy, so that one write carries all of it. */
+  #choose(): Pool {
+    const fit = [...this.#replicas.values()].filter((replica) => replica.fit).map(({ pool }) => pool);
+    if (this.config.readFrom === "any") fit.push(this.primary);
+    const up = fit.filter((pool) => pool.isUp);
+    return up[this.#turn++ % up.length] ?? this.primary;
+  }
+
+  async #read(replica: Pool, command: Command): Promise<unknown> {
+    try {
+      return await replica.dispatch(command);
+    } catch (error) {
+      const left = command.deadline - world.now();
+      const elsewhere = error instanceof RedisError && ELSEWHERE.includes(error.code);
+      if (!elsewhere || left <= 0 || command.special.batch !== undefined) throw error;
+      return this.primary.dispatch(command.again(left));
+    }
+  }
+
+  // ---- Replicas ----
+
+  #replicaConfig(host: Unchecked): Config {
+    return readOptions({ ...this.config, path: undefined, replicas: undefined, readFrom: "primary", ...host });
+  }
+
+  #add(config: Config): void {
+    this.#replicas.set(addressOf(config), { pool: new Pool(config), fit: false, current: -Infinity });
+  }
+
+  /** While the primary cannot be asked, its replicas are taken for what they were. */
+  async #look(): Promise<void> {
+    const now = world.now();
+    const said = await this.#ask(this.primary);
+    if (this.#closing !== undefined) return;
+    if (said !== undefined && this.config.replicas === undefined) this.#keep(online(said));
+    const then = this.#primary;
+    if (said !== undefined) this.#primary = { at: now, offset: Number(said.get("master_repl_offset")) };
+    await Promise.all([...this.#replicas.values()].map((replica) => this.#judge(replica, then, said !== undefined)));
+    if (this.#closing === undefined) this.#timer = world.after(LOOK, () => void this.#look()).unref();
+  }
+
+  /** Opens what is new and closes what is gone. */
+  #keep(hosts: readonly Unchecked[]): void {
+    const configs = new Map(hosts.slice(0, MOST_REPLICAS).map((host) => {
+      const config = this.#replicaConfig(host);
+      return [addressOf(config), config];
+    }));
+    for (const [address, { pool }] of this.#replicas) {
+      if (configs.has(address)) continue;
+      this.#replicas.delete(address);
+      void pool.disconnect(this.config.replyTimeout);
+    }
+    for (const [address, config] of configs) if (!this.#replicas.has(address)) this.#add(config);
+  }
+
+  /** Fit is who has all data, and had lately what the primary had: now, or `then`, when it was last asked. */
+  async #judge(replica: Replica, then: Progress, isPrimaryThere: boolean): Promise<void> {
+    const said = await this.#ask(replica.pool);
+    const has = said?.get("master_link_status") === "up" ? Number(said.get("slave_repl_offset")) : -1;
+    if (has >= then.offset) replica.current = then.at;
+    if (has >= this.#primary.offset) replica.current = this.#primary.at;
+    const lag = isPrimaryThere ? this.#primary.at - replica.current : 0;
+    const isWhole = said?.get("role") === "slave" && said.get("master_sync_in_progress") === "0";
+    replica.fit = isWhole && lag <= this.config.maxLag;
+  }
+
+  /** INFO replication, by its names; undefined when there is no answer. */
+  async #ask(pool: Pool): Promise<Map<string, string> | undefined> {
+    try {
+      const said = await pool.dispatch(new Command(commands.info, ["replication"], this.#view));
+      return new Map(String(said).split("\r\n").map((line) => cut(line, ":")));
+    } catch {
+      return undefined;
+    }
+  }
+
+  // ---- Beginning and end ----
+
+  /** Where a channel is listened to. */
+  where(): Config[] {
+    return [this.config];
+  }
+
+  async ready(): Promise<void> {
+    await this.primary.ready();
+    await this.#looked;
+  }
+
+  disconnect(timeout: Milliseconds): Promise<void> {
+    return this.#closing ??= this.#end((pool) => pool.disconnect(timeout));
+  }
+
+  destroy(): void {
+    this.#closing ??= Promise.resolve();
+    void this.#end((pool) => pool.destroy());
+  }
+
+  async #end(end: (pool: Pool) => void | Promise<void>): Promise<void> {
+    this.company.close();
+    world.cancel(this.#timer);
+    await Promise.all(this.#pools.map(end));
+  }
+
+  get #pools(): Pool[] {
+    return [this.primary, ...[...this.#replicas.values()].map(({ pool }) => pool)];
+  }
+
+  describe(): string {
+    return this.#pools.map((pool) => pool.describe()).join("; replica ");
+  }
+}
+
+const endReading = (server: Server): void => server.endReading();
+
+/** What stands before and behind the first of these marks. */
+function cut(text: string, mark: string): [before: string, behind: string] {
+  const at = text.indexOf(mark);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
+}
+
+/** slave0:ip=10.0.0.2,port=6379,state=online,offset=…,lag=… or, before Redis 2.8, slave0:10.0.0.2,6379,online */
+function online(said: Map<string, string>): Unchecked[] {
+  const replicas: Unchecked[] = [];
+  for (const [name, line] of said) {
+    if (!name.startsWith("slave") || !Number.isInteger(toNumber(name.slice(5)))) continue;
+    const parts = line.split(",");
+    const of = new Map(parts.map((part) => cut(part, "=")));
+    const [host = "", port = "", state] = of.has("ip") ? [of.get("ip"), of.get("port"), of.get("state")] : parts;
+    const isRight = state === "online" && isVisible(host) && OPTIONS.port[0](toNumber(port)) === undefined;
+    if (isRight) replicas.push({ host, port: toNumber(port) });
+  }
+  return replicas;
+}
+
+/** What a handler lives by: one server or many. */
+type Life = {
+  readonly company: Company<any>;
+  where(kind: Subscribing, channel: Key): readonly Config[];
+  ready(): Promise<void>;
+  disconnect(timeout: Milliseconds): Promise<void>;
+  destroy(): void;
+  describe(): string;
+};
+
+/** What a user holds, of one server or of many: what its commands are made into, and its end. */
+export abstract class Client<Text> extends Commander {
+  readonly #life: Life;
+
+  constructor(life: Life, view: View) {
+    super(view);
+    this.#life = life;
+  }
+
+  /** The same with other options for the calls made through it. */
+  abstract with(options: ViewOptions): Commander;
+
+  /** All fields of a hash with their values. */
+  hscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<[field: Text, value: Text], void, undefined> {
+    return scan(async (cursor) => {
+      const [next, found] = await this.call<[unknown, object]>("HSCAN", key, cursor, options);
+      return [next, Array.isArray(found) ? found : Object.entries(found)];
+    });
+  }
+
+  /** All members of a set. */
+  sscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<Text, void, undefined> {
+    return scan((cursor) => this.call("SSCAN", key, cursor, options));
+  }
+
+  /** All members of a sorted set with their scores. */
+  zscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<[member: Text, score: number], void, undefined> {
+    return scan((cursor) => this.call("ZSCAN", key, cursor, options));
+  }
+
+  /** The entries of a stream for a consumer of a group: read, claimed and acknowledged. */
+  consume(stream: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
+    const db = this.with({ charset: "utf-8", convertNumbers: false });
+    return consume(db as Commander & Commands, stream, options);
+  }
+
+  /** Listens to channels on connections of its own; resolved when the server has confirmed all of them. */
+  subscribe(channels: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
+    return this.#listen("subscribe", channels, how);
+  }
+
+  /** Listens to all channels that match the glob patterns; over shards, on all nodes. */
+  psubscribe(patterns: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
+    return this.#listen("psubscribe", patterns, how);
+  }
+
+  /** Listens to shard channels. */
+  ssubscribe(channels: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
+    return this.#listen("ssubscribe", channels, how);
+  }
+
+  async #listen(
+    kind: Subscribing, channels: Key | readonly Key[], how: Listening<Text>,
+  ): Promise<Subscription<Text>> {
+    const [listener, options = {}] = how.length > 1 || typeof how[0] === "function" ? how : [undefined, how[0]];
+    if (listener !== undefined && typeof listener !== "function") {
+      throw new ArgumentError("the listener must be a function");
+    }
+    const life = this.#life;
+    return await life.company.admit(new Subscription<Text>(
+      this.view, kind, (channel) => life.where(kind, channel), [channels].flat() as Key[], options, listener,
+    )) as Subscription<Text>;
+  }
+
+  override get direct(): boolean {
+    return true;
+  }
+
+  /** Resolved when all connections are up; rejected as soon as one cannot be made, or when the handler is closed. */
+  async ready(): Promise<this> {
+    await this.#life.ready();
+    return this;
+  }
+
+  /** Lets what is pending finish, at most for `timeout` (replyTimeout, unless it is given), then closes. */
+  disconnect({ timeout = this.view.replyTimeout }: { timeout?: Milliseconds } = {}): Promise<void> {
+    return this.#life.disconnect(checked("timeout", timeout, duration));
+  }
+
+  /** Closes at once; what is pending is rejected. */
+  destroy(): void {
+    this.#life.destroy();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.disconnect();
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `${this.constructor.name} <${this.#life.describe()}>`;
+  }
+}
+
+/** What the factories give for one server: every command, and a life of its own. */
+export class Handler<Text = string> extends Client<Text> {
+  readonly #server: Server;
+
+  constructor(server: Server, view: View) {
+    super(server, view);
+    this.#server = server;
+  }
+
+  protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
+    return this.#server.dispatch(new Command(row, args, this.view));
   }
 
   /** The same handler with other options for the calls made through it: with({ replyTimeout: 50 }).get("k"). */
-  with<const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined>(
+  override with<const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined>(
     options: ViewOptions & { charset?: C; convertNumbers?: N },
   ): Handler<C extends undefined ? (N extends true ? TextOf<"utf-8", N> : Text) : TextOf<C, N>> {
-    return new Handler(this.#pool, this.view.with(options));
+    return new Handler(this.#server, this.view.with(options));
   }
 
   /** Commands to be sent as one: db.pipeline().get("a").incr("n").execPipeline(). */
   pipeline(): Pipeline<[], Text> {
-    return new Gathering(this, this.view) as unknown as Pipeline<[], Text>;
+    return new Gathering(this.#server, this.view) as unknown as Pipeline<[], Text>;
   }
 
   /** MULTI on a connection lent for it, after WATCH if there are keys. */
   async multi(...keys: Many<Key>): Promise<Transaction> {
     if (keys.length > 0) return (await this.watch(...keys)).multi();
-    const lease = await this.#pool.lend(commands.multi, [], this.view);
+    const lease = await this.#server.primary.lend(commands.multi, [], this.view);
     return new Watch(lease, this.view, commands.multi) as unknown as Transaction;
   }
 
   /** WATCH on a connection lent for it: read through what this gives, then multi(), queue, commit(). */
   async watch(...keys: Many<Key>): Promise<Watch<Text>> {
-    return new Watch(await this.#pool.lend(commands.watch, keys, this.view), this.view, commands.watch);
+    return new Watch(await this.#server.primary.lend(commands.watch, keys, this.view), this.view, commands.watch);
   }
 
   /**
@@ -4820,90 +5389,713 @@ export class Handler<Text = string> extends Commander<Text> {
     return scan((cursor) => this.scan(cursor, options) as Promise<any>);
   }
 
-  /** All fields of a hash with their values. */
-  hscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<[field: Text, value: Text], void, undefined> {
-    return scan(async (cursor) => {
-      const [next, found] = await this.hscan(key, cursor, options) as [unknown, object];
-      return [next, Array.isArray(found) ? found : Object.entries(found)];
-    });
-  }
-
-  /** All members of a set. */
-  sscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<Text, void, undefined> {
-    return scan((cursor) => this.sscan(key, cursor, options) as Promise<any>);
-  }
-
-  /** All members of a sorted set with their scores. */
-  zscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<[member: Text, score: number], void, undefined> {
-    return scan((cursor) => this.zscan(key, cursor, options) as Promise<any>);
-  }
-
-  /** The entries of a stream for a consumer of a group: read, claimed and acknowledged. */
-  consume(stream: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
-    const view = this.view.with({ charset: "utf-8", convertNumbers: false });
-    return consume(new Handler<string>(this.#pool, view), stream, options);
-  }
-
-  /** Listens to channels on a connection of its own; resolved when the server has confirmed all of them. */
-  subscribe(channels: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
-    return this.#subscribe("subscribe", channels, how);
-  }
-
-  /** Listens to all channels that match the glob patterns. */
-  psubscribe(patterns: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
-    return this.#subscribe("psubscribe", patterns, how);
-  }
-
-  /** Listens to shard channels. */
-  ssubscribe(channels: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
-    return this.#subscribe("ssubscribe", channels, how);
-  }
-
-  async #subscribe(
-    kind: Subscribing, channels: Key | readonly Key[], how: Listening<Text>,
-  ): Promise<Subscription<Text>> {
-    const [listener, options] = how.length > 1 || typeof how[0] === "function" ? how : [undefined, how[0]];
-    if (listener !== undefined && typeof listener !== "function") {
-      throw new ArgumentError("the listener must be a function");
-    }
-    const { config } = this.#pool;
-    return this.#pool.accompany(
-      new Subscription<Text>(config, this.view, kind, [channels].flat() as Key[], options ?? {}, listener));
-  }
-
   /** Everything the server is asked, as it happens; costs the server much. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
-    return this.#pool.accompany(openMonitor(this.#pool.config, options));
+    return this.#server.company.admit(openMonitor(this.#server.config, options));
+  }
+}
+
+export interface Handler<Text> extends Commands<Text> {}
+
+// ==== 12. Placement ====
+//
+// Which of several nodes holds a key: a rule says what part of the key counts, and whose that part is. To place keys in
+// another way, give a function, or add a rule.
+
+/** A node as a placement sees it. */
+export type ShardNode = { readonly name: string; readonly weight: number };
+/** Gives the name of the node for a key, of which `tag` is what counts: its hash tag, if it has one. */
+export type Placement = (tag: string, nodes: readonly ShardNode[]) => string;
+
+/** Keys are looked at as text of one character a byte. */
+type Rule = {
+  /** The part of a key that decides. */
+  readonly tag: (key: string) => string;
+  /** Which node that part gives. */
+  readonly over: (nodes: readonly ShardNode[]) => (tag: string) => number;
+  /** What a key is called on its node, where that is something else. */
+  readonly stored?: (key: string) => string;
+  /** The name of a node by its number, where that is not its address; weights mean nothing then, nor in a ring. */
+  readonly name?: (at: number) => string;
+  readonly equal?: true;
+};
+
+const RULES: Record<string, Rule> = {
+  rendezvous: { tag: tagOf, over: rendezvous },
+  txredisapi: { tag: lastTagOf, over: ring, equal: true },
+  rediscluster: {
+    tag: suffixOf, over: modulo, stored: beforeSuffix, name: (at) => `node_${at + 1}`, equal: true,
+  },
+};
+
+/** As in Redis Cluster: what stands between the first { and the next }, if that is anything. */
+function tagOf(key: string): string {
+  const from = key.indexOf("{") + 1;
+  const to = from === 0 ? -1 : key.indexOf("}", from);
+  return to > from ? key.slice(from, to) : key;
+}
+
+/** What stands between the last { before the last } and that, in the first line, unless the key begins with it. */
+function lastTagOf(key: string): string {
+  const [line = ""] = key.split("\n", 1);
+  const to = line.lastIndexOf("}");
+  const from = to < 1 ? 0 : line.lastIndexOf("{", to - 1);
+  return from > 0 ? line.slice(from + 1, to) : key;
+}
+
+/** What stands behind the first {, without its last byte. */
+function suffixOf(key: string): string {
+  const from = key.indexOf("{");
+  return from < 0 ? key : key.slice(from + 1, -1);
+}
+
+function beforeSuffix(key: string): string {
+  return key.split("{", 1)[0]!;
+}
+
+/** CRC-32 as in zlib. */
+const CRC = Int32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  return crc;
+});
+
+function crc32(text: string): number {
+  let crc = -1;
+  for (let i = 0; i < text.length; i++) crc = CRC[(crc ^ text.charCodeAt(i)) & 255]! ^ (crc >>> 8);
+  return ~crc >>> 0;
+}
+
+/**
+ * Each node draws a number for each key, and the highest has it: ln(u) / weight, where u in (0, 1) is the CRC-32 of the
+ * tag, mixed with that of the node's name. A node that comes or goes moves no key between the others.
+ */
+function rendezvous(nodes: readonly ShardNode[]): (tag: string) => number {
+  const names = nodes.map(({ name }) => crc32(byteText(name)));
+  const weights = nodes.map(({ weight }) => weight);
+  return (tag) => {
+    const hash = crc32(tag);
+    let winner = 0;
+    let highest = -Infinity;
+    for (let i = 0; i < names.length; i++) {
+      const drawn = Math.log(scatter(hash ^ names[i]!)) / weights[i]!;
+      if (drawn <= highest) continue;
+      highest = drawn;
+      winner = i;
+    }
+    return winner;
+  };
+}
+
+/** 32 bits, each of which changes half of the others, as a number between 0 and 1: the finalizer of MurmurHash3. */
+function scatter(bits: number): number {
+  let mixed = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (((mixed ^ (mixed >>> 16)) >>> 0) + 0.5) / 2 ** 32;
+}
+
+const POINTS = 160;
+
+/** 160 points a node on a ring of 32 bits; a key belongs to the first point above it, the last ones to the last. */
+function ring(nodes: readonly ShardNode[]): (tag: string) => number {
+  const owners = new Map<number, number>();
+  for (const [at, { name }] of nodes.entries()) {
+    for (let i = 0; i < POINTS; i++) owners.set(crc32(byteText(`${name}:${i}`)), at);
+  }
+  const points = [...owners.keys()].sort((a, b) => a - b);
+  return (tag) => owners.get(points[Math.min(above(points, crc32(tag)), points.length - 1)]!)!;
+}
+
+/** How many of the sorted numbers are not above this one. */
+function above(sorted: readonly number[], value: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle]! > value) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function modulo(nodes: readonly ShardNode[]): (tag: string) => number {
+  return (tag) => crc32(tag) % nodes.length;
+}
+
+/** A function of the user's. */
+function custom(placement: Placement): Rule {
+  const over = (nodes: readonly ShardNode[]) => (tag: string) => {
+    const name = placement(Buffer.from(tag, "latin1").toString(), nodes);
+    const at = nodes.findIndex((node) => node.name === name);
+    if (at < 0) throw new ArgumentError("the placement function gave the name of no node");
+    return at;
+  };
+  return { tag: tagOf, over };
+}
+
+function readPlacement(placement: unknown = "rendezvous"): Rule {
+  if (typeof placement === "function") return custom(placement as Placement);
+  checked("placement", placement, must(`a function or ${oneOf(...Object.keys(RULES))(undefined)}`, (name) =>
+    typeof name === "string" && Object.hasOwn(RULES, name)));
+  return RULES[placement as string]!;
+}
+
+// ==== 13. Sharding ====
+//
+// Many servers behind one handler. The placement says where a key lives, and a row what becomes of a command whose keys
+// live on several nodes: `split` divides it, `together` brings copies of its keys to one node, and what is left stands
+// in APART, step by step. None of this is atomic over nodes. To shard a command, give its row a policy, or add steps.
+
+/** A server of several; one of weight 3 holds three times as many keys as one of weight 1, one of weight 0 none. */
+export type ShardHost = string | URL | Options & { weight?: number };
+export type ShardOptions = Options & { placement?: "rendezvous" | "txredisapi" | "rediscluster" | Placement };
+
+/** Some servers failed of those that a command went to; code and cause are those of the first. */
+export class ShardError extends RedisError {
+  /** The nodes that failed, and the command's keys on them. */
+  readonly failures: { node: string; keys: Key[]; error: RedisError }[];
+  /** What the others have done, and answered. */
+  readonly done: { node: string; keys: Key[]; reply: unknown }[];
+
+  constructor(command: string, failures: ShardError["failures"], done: ShardError["done"]) {
+    const { code, message } = failures[0]!.error;
+    const why = message.replace(`${command}: `, "");
+    const outcomes = failures.map(({ error }) => error.outcome);
+    const outcome = done.length > 0 || outcomes.includes("unknown") ? "unknown"
+      : outcomes.includes("not-executed") ? "not-executed" : "not-sent";
+    const nodes = failures.map(({ node, keys }) => keys.length === 0 ? node : `${node} (${keys.length} keys)`);
+    super(code, outcome, `failed on ${nodes.join(", ")}: ${why}`, { command, cause: failures[0]!.error });
+    this.failures = failures;
+    this.done = done;
   }
 
-  override get direct(): boolean {
+  static {
+    this.prototype.name = "ShardError";
+  }
+}
+
+type Node = ShardNode & { readonly server: Server };
+/** A part of a command: what one node is told, and which of the command's keys that is about, by number. */
+type Part = { readonly node: Node; readonly args: readonly unknown[]; readonly keys: readonly number[] };
+/** A command on several nodes; without parts, its keys are on several and it cannot be divided. */
+type Plan = {
+  readonly words: readonly Word[];
+  /** The same with keys as their nodes call them. */
+  readonly told: readonly Word[];
+  /** Which of the words are keys. */
+  readonly keys: readonly number[];
+  readonly parts: readonly Part[];
+};
+
+/** The nodes and who holds what: what all views of a handler share. */
+class Shards {
+  readonly company = new Company<Subscription<any>>();
+  readonly #options: Unchecked;
+  readonly #rule: Rule;
+  readonly #readHost: (host: unknown) => Unchecked;
+  #nodes: readonly Node[] = [];
+  #find: (tag: string) => number = () => 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(hosts: unknown, options: Unchecked & { placement?: unknown }, readHost: (host: unknown) => Unchecked) {
+    const { placement, ...others } = options;
+    if (others.replicas !== undefined) throw new ArgumentError("option replicas belongs to a host of the list");
+    this.#options = others;
+    this.#rule = readPlacement(placement);
+    this.#readHost = readHost;
+    this.#place(this.#read(hosts).map((node) => ({ ...node, server: new Server(node.config) })));
+  }
+
+  get nodes(): readonly Node[] {
+    return this.#nodes;
+  }
+
+  locate(key: Word): Node {
+    return this.#nodes[this.#find(this.#rule.tag(byteText(key)))]!;
+  }
+
+  /** What a key is called on its node. */
+  stored(key: Word): Word {
+    const text = byteText(key);
+    const stored = this.#rule.stored?.(text) ?? text;
+    return stored === text ? key : Buffer.from(stored, "latin1");
+  }
+
+  /** Where a channel is listened to: where publish() sends, and patterns everywhere. */
+  where(kind: Subscribing, channel: Key): Config[] {
+    const nodes = kind === "psubscribe" ? this.#nodes : [this.locate(wordOf("a channel", channel))];
+    return nodes.map(({ server }) => server.config);
+  }
+
+  /** Where keys would be if these were the hosts. */
+  locator(hosts: unknown): (key: Word) => string {
+    const nodes = this.#read(hosts);
+    const find = this.#rule.over(nodes);
+    return (key) => nodes[find(this.#rule.tag(byteText(key)))]!.name;
+  }
+
+  /** Most commands have one key, and it is the first argument: then its node. */
+  home(row: Row, args: readonly unknown[]): Node | undefined {
+    const [key] = args;
+    return row.placing === one && typeof key === "string" && !this.#rule.stored ? this.locate(key) : undefined;
+  }
+
+  plan(row: Row, args: readonly unknown[]): Plan {
+    if (isForAll(row)) {
+      return { words: [], told: [], keys: [], parts: this.#nodes.map((node) => ({ node, args, keys: [] })) };
+    }
+    const words = flatten(row.name, args);
+    const keys = row.positions(words, row.placing);
+    if (keys.length === 0) throw unsharded(row, "this call has no key");
+    const nodes = keys.map((at) => this.locate(words[at]!));
+    const told = words.map((word, at) => keys.includes(at) ? this.stored(word) : word);
+    if (nodes.every((node) => node === nodes[0])) {
+      const same = told.every((word, at) => word === words[at]);
+      return { words, told, keys, parts: [{ node: nodes[0]!, args: same ? args : told, keys: [...keys.keys()] }] };
+    }
+    return { words, told, keys, parts: row.spread === "split" ? divide(nodes, told, keys) : [] };
+  }
+
+  /** The commands in flight finish where they are, the next go where the new list says. */
+  async setHosts(hosts: unknown, timeout: Milliseconds): Promise<void> {
+    if (this.#closing !== undefined) throw CLOSED.of(undefined, "not-sent");
+    const before = this.#nodes.map(({ server }) => server);
+    this.#place(this.#read(hosts).map((node) => ({
+      ...node,
+      server: before.find(({ config }) => isDeepStrictEqual(config, node.config)) ?? new Server(node.config),
+    })));
+    const kept = this.#nodes.map(({ server }) => server);
+    const moved = this.company.members.map((subscription) => subscription.move().catch(ignore)); // it goes on trying
+    const gone = before.filter((server) => !kept.includes(server)).map((server) => server.disconnect(timeout));
+    await Promise.all([...gone, ...moved]);
+  }
+
+  async ready(): Promise<void> {
+    await Promise.all(this.#nodes.map(({ server }) => server.ready()));
+  }
+
+  disconnect(timeout: Milliseconds): Promise<void> {
+    return this.#closing ??= this.#end((server) => server.disconnect(timeout));
+  }
+
+  destroy(): void {
+    this.#closing ??= Promise.resolve();
+    void this.#end((server) => server.destroy());
+  }
+
+  async #end(end: (server: Server) => void | Promise<void>): Promise<void> {
+    this.company.close();
+    await Promise.all(this.#nodes.map(({ server }) => end(server)));
+  }
+
+  describe(): string {
+    return this.#nodes.map(({ name, server }) => `${name} at ${server.describe()}`).join(" | ");
+  }
+
+  #place(nodes: readonly Node[]): void {
+    this.#nodes = nodes;
+    this.#find = this.#rule.over(nodes);
+  }
+
+  #read(hosts: unknown): (ShardNode & { readonly config: Config })[] {
+    const seen = new Set<string>();
+    const nodes = readHosts("hosts", hosts, (host, at) => {
+      const { weight = 1, ...own } = this.#readHost(host) as Unchecked & { weight?: unknown };
+      checked("weight", weight, must("a number from 0", (value) => Number.isFinite(value) && value >= 0));
+      if (this.#rule.equal && weight !== 1) throw new ArgumentError("this placement knows no weights");
+      const config = readOptions({ ...this.#options, ...own });
+      const name = placeOf(config);
+      if (seen.has(name)) throw new ArgumentError(`${name} is in the list already`);
+      seen.add(name);
+      return { name: this.#rule.name?.(at) ?? name, weight: weight as number, config };
+    });
+    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("hosts: one must have a weight above 0");
+    return nodes;
+  }
+}
+
+/** Each node's keys, each with what stands behind it up to the next one. */
+function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly number[]): Part[] {
+  const step = keys[1]! - keys[0]!;
+  return [...new Set(nodes)].map((node) => {
+    const own = [...keys.keys()].filter((i) => nodes[i] === node);
+    return { node, keys: own, args: own.flatMap((i) => words.slice(keys[i]!, keys[i]! + step)) };
+  });
+}
+
+const isForAll = ({ spread }: Row): boolean => spread === "everywhere" || spread === "each";
+
+function unsharded({ name }: Row, why: string): NotSupportedError {
+  const message = `${why}; use shard(key), or shards() for each node`;
+  return new NotSupportedError("NOT_SUPPORTED", "not-sent", `cannot be sharded: ${message}`, { command: name.text });
+}
+
+const isSharded = (row: Row): boolean => row.kind !== "session" && (isForAll(row) || row.placing !== none);
+
+/** Throws for what has no place on several servers. */
+function checkSharded(row: Row): void {
+  if (!isSharded(row)) throw unsharded(row, row.kind === "session" ? "it is about one connection" : "it has no key");
+}
+
+/** What several nodes have answered, as one reply, or a ShardError. */
+function conclude(row: Row, { words, keys, parts }: Plan, replies: readonly unknown[]): unknown {
+  const told = parts.map((part, i) => ({
+    node: part.node.name, keys: part.keys.map((key) => words[keys[key]!]!), reply: replies[i],
+  }));
+  const failures = told.flatMap(({ reply: error, ...of }) => error instanceof RedisError ? { ...of, error } : []);
+  const done = told.filter(({ reply }) => !(reply instanceof RedisError));
+  if (failures.length > 0) return new ShardError(row.name.text, failures, done);
+  if (row.spread !== "each") return row.merge(replies, parts.map((part) => part.keys));
+  return toMap(told.flatMap(({ node, reply }) => [node, reply]), false);
+}
+
+// ---- What servers cannot do together, and a client can ----
+
+/** A key, and the handler of its node, in bytes. */
+type Spot = { readonly on: Handler<Buffer>; readonly node: Node; readonly key: Word };
+/** `words` are those of the command, with the keys as they are stored. */
+type Apart = (spots: readonly Spot[], words: readonly Word[], name: string) => Promise<unknown>;
+
+/** An error of this step, with what it means for the whole. */
+async function step<T>(outcome: Outcome, doing: Promise<T>): Promise<T> {
+  try {
+    return await doing;
+  } catch (error) {
+    throw error instanceof RedisError && error.outcome !== "unknown" ? reason(error).of(undefined, outcome) : error;
+  }
+}
+
+/** Of errors that tell of several, the one that tells why. */
+const reason = (error: RedisError): RedisError => error instanceof PipelineError ? error.cause as RedisError : error;
+
+/** Writes a copy of a value with its time to live: undefined when there is none, false when one is in its way. */
+async function copyTo(from: Spot, to: Spot, REPLACE: boolean): Promise<boolean | undefined> {
+  const [left, dump] = await step("not-sent", from.on.pipeline().pttl(from.key).dump(from.key).commit());
+  if (dump === null) return undefined;
+  try {
+    await to.on.restore(to.key, left < 0 ? 0 : Math.max(1, left), dump, { REPLACE });
     return true;
+  } catch (error) {
+    if (error instanceof ReplyError && error.code === "BUSYKEY") return false;
+    throw error;
+  }
+}
+
+/** The source goes only while it is what was copied; otherwise all of it again, over the copy that is ours. */
+async function rename(from: Spot, to: Spot, replace: boolean): Promise<boolean> {
+  let copied: boolean | undefined = false;
+  const attempt = async (t: Watch<Buffer>): Promise<void> => {
+    const ours = copied === true;
+    copied = await copyTo(from, to, replace || ours);
+    if (copied) void (await t.multi()).del(from.key);
+    if (copied !== undefined) return;
+    if (ours) await to.on.del(to.key);
+    throw new ReplyError("ERR", "not-executed", "ERR no such key");
+  };
+  const done = from.on.transaction([from.key], attempt);
+  await done.catch((error) => step(copied ? "unknown" : error.outcome, done));
+  return copied;
+}
+
+/** Moves an element from one list to another. It is not lost: it is put back, or the error has it. */
+async function pass(
+  [from, to]: readonly Spot[], [out, into]: readonly End[], name: string,
+  pop: (from: Spot, end: End) => Promise<Buffer | null>,
+): Promise<Buffer | null> {
+  const push = ({ on, key }: Spot, end: End) => on[end === "LEFT" ? "lpush" : "rpush"](key, value!);
+  const value = await pop(from!, out!);
+  if (value === null) return null;
+  try {
+    await push(to!, into!);
+    return value;
+  } catch (cause) {
+    const error = cause as RedisError;
+    const isBack = error.outcome !== "unknown" && await push(from!, out!).then(() => true, () => false);
+    if (isBack) throw error.of(name, "not-executed");
+    throw new ShardError(name, [{ ...about(to!), error }], [{ ...about(from!), reply: value }]);
+  }
+}
+
+const about = ({ node, key }: Spot): { node: string; keys: Key[] } => ({ node: node.name, keys: [key] });
+
+/** LEFT and RIGHT of LMOVE, checked before anything is taken. */
+function endsOf(words: readonly Word[]): readonly End[] {
+  const ends = words.slice(2, 4).map((word) => String(word).toUpperCase());
+  if (ends.every((end) => end === "LEFT" || end === "RIGHT")) return ends as End[];
+  throw new ReplyError("ERR", "not-executed", "ERR syntax error");
+}
+
+const pop = ({ on, key }: Spot, end: End) => end === "LEFT" ? on.lpop(key) : on.rpop(key);
+const popWithin = (seconds: Word) => async ({ on, key }: Spot, end: End): Promise<Buffer | null> =>
+  (await on[end === "LEFT" ? "blpop" : "brpop"](key, Number(String(seconds))))?.[1] ?? null;
+
+/** Sets what none of has a value; what was set is taken away when another node had something after all. */
+async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<number> {
+  const existing = await step("not-sent", Promise.all(spots.map(({ on, key }) => on.exists(key))));
+  if (existing.includes(1)) return 0;
+  const nodes = [...new Set(spots.map(({ on }) => on))];
+  const own = (on: Handler<Buffer>) =>
+    spots.flatMap((spot, i) => spot.on === on ? [[spot.key, words[2 * i + 1]!] as const] : []);
+  const set = await Promise.allSettled(nodes.map((on) => on.msetnx(...own(on).flat())));
+  if (set.every((result) => result.status === "fulfilled" && result.value === 1)) return 1;
+  const undone = nodes.filter((_, i) => (set[i] as { value?: unknown }).value === 1);
+  await step("unknown", Promise.all(undone.map((on) => on.del(own(on).map(([key]) => key)))));
+  const failed = set.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  return 0;
+}
+
+const APART = new Map<Row, Apart>([
+  [commands.rename, async ([from, to]) => (await rename(from!, to!, true)) && "OK"],
+  [commands.renamenx, async ([from, to]) => Number(await rename(from!, to!, false))],
+  [commands.copy, async ([from, to], [, , ...options]) => {
+    const words = options.map((word) => String(word).toUpperCase());
+    if (words.some((word) => word !== "REPLACE")) throw unsharded(commands.copy, "over nodes it knows only REPLACE");
+    return Number(await copyTo(from!, to!, words.length > 0) ?? false);
+  }],
+  [commands.smove, async ([from, to], [, , member]) => {
+    if (await step("not-sent", from!.on.sismember(from!.key, member!)) === 0) return 0;
+    const added = await to!.on.sadd(to!.key, member!);
+    const removed = await step("unknown", from!.on.srem(from!.key, member!));
+    if (removed === 0 && added === 1) await step("unknown", to!.on.srem(to!.key, member!)); // somebody was quicker
+    return removed;
+  }],
+  [commands.msetnx, setAll],
+  [commands.rpoplpush, (spots, _, name) => pass(spots, ["RIGHT", "LEFT"], name, pop)],
+  [commands.lmove, async (spots, words, name) => pass(spots, endsOf(words), name, pop)],
+  [commands.brpoplpush, (spots, words, name) => pass(spots, ["RIGHT", "LEFT"], name, popWithin(words[2]!))],
+  [commands.blmove, async (spots, words, name) => pass(spots, endsOf(words), name, popWithin(words[4]!))],
+]);
+
+/** So many members are written with one command. */
+const MOST_MEMBERS = 10_000;
+
+/** What makes the value again under the name that is put in front of the arguments. */
+async function carry(carriage: Carriage, spot: Spot): Promise<[row: Row, args: unknown[]][]> {
+  const { on, key } = spot;
+  if (carriage === "string") {
+    const value = await on.get(key);
+    return value === null ? [] : [[commands.set, [value]]];
+  }
+  try {
+    if (carriage === "set") return inChunks(commands.sadd, await on.smembers(key));
+    const scored = await on.zrange(key, 0, -1, { WITHSCORES: true });
+    return inChunks(commands.zadd, scored.map(([member, score]) => [String(score), member]));
+  } catch (error) {
+    const isSet = carriage === "zset" && error instanceof ReplyError && error.code === "WRONGTYPE";
+    if (isSet) return carry("set", spot); // ZUNION and its kin take sets, too
+    throw error;
+  }
+}
+
+const inChunks = (row: Row, members: readonly unknown[]): [row: Row, args: unknown[]][] =>
+  range(0, Math.ceil(members.length / MOST_MEMBERS)).map((i) =>
+    [row, members.slice(i * MOST_MEMBERS, (i + 1) * MOST_MEMBERS)]);
+
+/** Runs the command on the node of its first key. Copies of the others come and go in the same transaction. */
+async function together(row: Row, { told, keys }: Plan, spots: readonly Spot[], view: View): Promise<unknown> {
+  const home = spots[0]!;
+  const copies = await step("not-sent", Promise.all(spots.map(async (spot) =>
+    spot.node === home.node ? [] : carry(row.spread as Carriage, spot))));
+  const names = spots.map(({ node, key }) => node === home.node ? key : `redis.ts:${randomUUID()}`);
+  const gathered = new Gathering(home.node.server, view);
+  for (const [i, copy] of copies.entries()) for (const [row, args] of copy) gathered.give(row, [names[i], ...args]);
+  gathered.give(row, told.map((word, at) => keys.includes(at) ? names[keys.indexOf(at)] : word));
+  gathered.give(commands.del, names.filter((_, i) => spots[i]!.node !== home.node));
+  const reply = (await gathered.commit()).at(-2);
+  if (reply instanceof RedisError) throw reply;
+  return reply;
+}
+
+/** Bytes as this view gives them. */
+function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
+  const text = Buffer.isBuffer(reply) && charset !== null ? reply.toString(charset) : reply;
+  return convertNumbers ? withNumbers(text) : text;
+}
+
+// ---- The handler ----
+
+/** A pipeline to each node, and their replies in the order of the calls. */
+class ShardedGathering extends Commander {
+  readonly #shards: Shards;
+  #lanes = new Map<Node, Gathering>();
+  #calls: { row: Row; plan: Plan; places: readonly number[] }[] = [];
+
+  constructor(shards: Shards, view: View) {
+    super(view);
+    this.#shards = shards;
   }
 
-  /** Resolved when all connections are up; rejected as soon as one cannot be made, or when the handler is closed. */
-  async ready(): Promise<this> {
-    await this.#pool.ready();
+  get length(): number {
+    return this.#calls.length;
+  }
+
+  protected override check(row: Row): void {
+    checkSharded(row);
+    if (isForAll(row)) throw unsharded(row, "a pipeline holds no questions to every node");
+  }
+
+  give(row: Row, args: readonly unknown[]): this {
+    const plan = this.#shards.plan(row, args);
+    if (plan.parts.length === 0) throw unsharded(row, "its keys are on several nodes");
+    const places = plan.parts.map((part) => this.#lane(part.node).give(row, part.args).length - 1);
+    this.#calls.push({ row, plan, places });
     return this;
   }
 
-  /** Lets what is pending finish, at most for `timeout` (replyTimeout, unless it is given), then closes. */
-  disconnect({ timeout = this.view.replyTimeout }: { timeout?: Milliseconds } = {}): Promise<void> {
-    return this.#pool.disconnect(checked("timeout", timeout, duration));
+  #lane(node: Node): Gathering {
+    const lane = this.#lanes.get(node) ?? new Gathering(node.server, this.view);
+    this.#lanes.set(node, lane);
+    return lane;
   }
 
-  /** Closes at once; what is pending is rejected. */
-  destroy(): void {
-    this.#pool.destroy();
+  protected override refuse(error: unknown): never {
+    throw error;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.disconnect();
+  async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
+    checked("errors", errors, oneOf("reject", "return"));
+    const calls = this.#calls;
+    const lanes = [...this.#lanes];
+    this.#calls = [];
+    this.#lanes = new Map();
+    const results = new Map(await Promise.all(lanes.map(async ([node, lane]) =>
+      [node, await lane.execPipeline({ errors: "return" })] as const)));
+    return inPlace(calls.map(({ row, plan, places }) => {
+      const replies = plan.parts.map(({ node }, i) => results.get(node)![places[i]!]);
+      return replies.length === 1 ? replies[0] : conclude(row, plan, replies);
+    }), errors);
   }
 
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `Handler <${this.#pool.describe()}>`;
+  async commit(): Promise<never> {
+    throw unsharded(commands.multi, "a transaction is of one server");
   }
 }
+
+/** What does not work over shards is not there; what every node is asked gives its reply by the node's name. */
+export type ShardedCommands<Text = string> = {
+  [C in Sharded]: Signatures[C] extends Row<any, any, "each">
+    ? PerNode<Signatures[C]["call"], Text> : Later<Signatures[C]["call"], Text>;
+};
+type Sharded = { [C in Shared]: Signatures[C] extends Row<any, any, "nowhere"> ? never : C }[Shared];
+type PerNode<F, Text> = Overloads<
+  F extends (...args: infer A) => infer R ? (...args: A) => Promise<Record<string, Reply<R, Text>>> : never>;
+
+/** Many servers behind one handler: each key lives on one of them. */
+export class ShardedHandler<Text = string> extends Client<Text> {
+  readonly #shards: Shards;
+
+  constructor(shards: Shards, view: View) {
+    super(shards, view);
+    this.#shards = shards;
+  }
+
+  protected override check(row: Row): void {
+    checkSharded(row);
+  }
+
+  protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
+    const home = this.#shards.home(row, args);
+    if (home !== undefined) return home.server.dispatch(new Command(row, args, this.view));
+    const plan = this.#shards.plan(row, args);
+    if (plan.parts.length === 0) return this.#apart(row, plan);
+    if (plan.parts.length > 1 || row.spread === "each") return this.#gather(row, plan);
+    const [{ node, args: told }] = plan.parts as [Part];
+    return node.server.dispatch(new Command(row, told, this.view));
+  }
+
+  async #gather(row: Row, plan: Plan): Promise<unknown> {
+    const parts = plan.parts.map(({ node, args }) => ({ node, command: new Command(row, args, this.view) }));
+    const replies = parts.map(({ node, command }) => node.server.dispatch(command).catch((error: unknown) => error));
+    const reply = conclude(row, plan, await Promise.all(replies));
+    if (reply instanceof ShardError) throw reply;
+    return reply;
+  }
+
+  async #apart(row: Row, plan: Plan): Promise<unknown> {
+    const apart = APART.get(row);
+    if (apart === undefined && row.spread === undefined) throw unsharded(row, "its keys are on several nodes");
+    const raw = this.view.with({ charset: null, convertNumbers: false });
+    const handlers = new Map(this.#shards.nodes.map((node) => [node, new Handler<Buffer>(node.server, raw)]));
+    const spots = plan.keys.map((at) => {
+      const node = this.#shards.locate(plan.words[at]!);
+      return { node, on: handlers.get(node)!, key: plan.told[at]! };
+    });
+    try {
+      if (apart === undefined) return await together(row, plan, spots, this.view);
+      return worded(await apart(spots, plan.told, row.name.text), this.view);
+    } catch (error) {
+      if (!(error instanceof RedisError) || error instanceof ShardError) throw error;
+      throw error.command === row.name.text ? error : reason(error).of(row.name.text, error.outcome);
+    }
+  }
+
+  /** Names of the commands that work here. */
+  get shardedMethods(): string[] {
+    return Object.entries(commands).flatMap(([name, row]) => isSharded(row) ? [name] : []);
+  }
+
+  /** The name of the node on which a key lives. */
+  nodeFor(key: Key): string {
+    return this.#shards.locate(wordOf("nodeFor", key)).name;
+  }
+
+  /** The handler of that node: for transactions, and all else that is about one server. */
+  shard(key: Key): Handler<Text> {
+    return new Handler(this.#shards.locate(wordOf("shard", key)).server, this.view);
+  }
+
+  /** All nodes, by their names. */
+  shards(): Map<string, Handler<Text>> {
+    return new Map(this.#shards.nodes.map(({ name, server }) => [name, new Handler<Text>(server, this.view)]));
+  }
+
+  /**
+   * Other hosts from now on. Commands in flight finish where they are, new ones go where the new list says; resolved
+   * when what is not in it any more has been drained and closed. Keys are not moved: see misplaced().
+   */
+  setHosts(hosts: readonly ShardHost[]): Promise<void> {
+    return this.#shards.setHosts(hosts, this.view.replyTimeout);
+  }
+
+  /** The keys that are not where they belong, or would not be if these were the hosts. */
+  async *misplaced(
+    hosts?: readonly ShardHost[],
+  ): AsyncGenerator<{ key: Text; from: string; to: string }, void, undefined> {
+    const locate = hosts === undefined ? (key: Word) => this.#shards.locate(key).name : this.#shards.locator(hosts);
+    const raw = this.view.with({ charset: null, convertNumbers: false });
+    for (const { name, server } of this.#shards.nodes) {
+      for await (const key of new Handler<Buffer>(server, raw).scanIterator()) {
+        const to = locate(key);
+        if (to !== name) yield { key: worded(key, this.view) as Text, from: name, to };
+      }
+    }
+  }
+
+  /** The same handler with other options for the calls made through it. */
+  override with<const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined>(
+    options: ViewOptions & { charset?: C; convertNumbers?: N },
+  ): ShardedHandler<C extends undefined ? (N extends true ? TextOf<"utf-8", N> : Text) : TextOf<C, N>> {
+    return new ShardedHandler(this.#shards, this.view.with(options));
+  }
+
+  /** Commands to be sent as one to each node. */
+  pipeline(): Pipeline<[], Text> {
+    return new ShardedGathering(this.#shards, this.view) as unknown as Pipeline<[], Text>;
+  }
+
+  /** All keys of all nodes, by SCAN. */
+  async *scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<Text, void, undefined> {
+    for (const handler of this.shards().values()) yield* handler.scanIterator(options);
+  }
+}
+
+export interface ShardedHandler<Text> extends ShardedCommands<Text> {}
+
+// ==== 14. The door ====
+//
+// What a user calls. A factory's name says what it makes: lazy ones give the handler at once and connect in the
+// background, the others give a promise of a handler that is ready. Everything else is on the handler.
 
 /** One connection, ready; rejects when it cannot be made. */
 export async function connection<const C extends Charset = "utf-8", const N extends boolean = false>(
@@ -4961,15 +6153,87 @@ export function lazyUnixConnectionPool<const C extends Charset = "utf-8", const 
   return open(readOptions({ ...options, path }));
 }
 
+/** Many servers, one connection to each, ready; rejects when one cannot be reached. */
+export async function shardedConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
+  hosts: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
+): Promise<ShardedHandler<TextOf<C, N>>> {
+  return eager(openShards<TextOf<C, N>>(hosts, readHost, options, 1));
+}
+
+/** Many servers, one connection to each, connected in the background. */
+export function lazyShardedConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
+  hosts: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
+): ShardedHandler<TextOf<C, N>> {
+  return openShards(hosts, readHost, options, 1);
+}
+
+/** Many servers, `poolsize` connections to each, ready; rejects when one cannot be reached. */
+export async function shardedConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
+  hosts: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
+): Promise<ShardedHandler<TextOf<C, N>>> {
+  return eager(openShards<TextOf<C, N>>(hosts, readHost, options));
+}
+
+/** Many servers, `poolsize` connections to each, connected in the background. */
+export function lazyShardedConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
+  hosts: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
+): ShardedHandler<TextOf<C, N>> {
+  return openShards(hosts, readHost, options);
+}
+
+/** Many servers through Unix sockets, one connection to each, ready; rejects when one cannot be reached. */
+export async function shardedUnixConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
+  paths: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
+): Promise<ShardedHandler<TextOf<C, N>>> {
+  return eager(openShards<TextOf<C, N>>(paths, readPath, options, 1));
+}
+
+/** Many servers through Unix sockets, one connection to each, connected in the background. */
+export function lazyShardedUnixConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
+  paths: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
+): ShardedHandler<TextOf<C, N>> {
+  return openShards(paths, readPath, options, 1);
+}
+
+/** Many servers through Unix sockets, `poolsize` connections to each, ready; rejects when one is not there. */
+export async function shardedUnixConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
+  paths: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
+): Promise<ShardedHandler<TextOf<C, N>>> {
+  return eager(openShards<TextOf<C, N>>(paths, readPath, options));
+}
+
+/** Many servers through Unix sockets, `poolsize` connections to each, made in the background. */
+export function lazyShardedUnixConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
+  paths: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
+): ShardedHandler<TextOf<C, N>> {
+  return openShards(paths, readPath, options);
+}
+
+type ShardOptionsOf<C, N> = OptionsOf<C, N> & { placement?: ShardOptions["placement"] };
+
 const SOCKET = "/tmp/redis.sock";
 
 function open<Text>(config: Config): Handler<Text> {
-  return new Handler<Text>(new Pool(config), new View(config));
+  return new Handler<Text>(new Server(config), new View(config));
 }
 
-async function eager<Text>(handler: Handler<Text>): Promise<Handler<Text>> {
+function openShards<Text>(
+  hosts: readonly ShardHost[], read: typeof readHost, options: ShardOptionsOf<any, any> = {}, poolsize = options.poolsize,
+): ShardedHandler<Text> {
+  if (!isPlain(options)) throw new ArgumentError("options must be an object");
+  const { placement: _, ...others } = options;
+  const view = new View(readOptions(others));
+  return new ShardedHandler<Text>(new Shards(hosts, { ...options, poolsize }, read), view);
+}
+
+/** An entry of a list of Unix sockets: a string is a path. */
+const readPath: typeof readHost = (host) =>
+  typeof host === "string" && !host.includes("://") ? { path: host } : readHost(host);
+
+async function eager<H extends { ready(): Promise<unknown>; destroy(): void }>(handler: H): Promise<H> {
   try {
-    return await handler.ready();
+    await handler.ready();
+    return handler;
   } catch (error) {
     handler.destroy();
     throw error;
