@@ -1252,8 +1252,6 @@ const commands = {
   objectIdletime: read<(key: Key) => number | null>(),
   /** How many references the value has; null when `key` is missing. Since 2.2.3. */
   objectRefcount: read<(key: Key) => number | null>(),
-  /** The OBJECT subcommands, in lines. Since 6.2.0. */
-  objectHelp: other<() => Line[]>(),
   /**
    * How many replicas have this connection's writes so far; waits for `numreplicas` of them, at most `timeout`
    * milliseconds (0: for ever). Call it on the connection that wrote. Since 3.0.0.
@@ -1359,10 +1357,6 @@ const commands = {
   pfcount: read<(...keys: Many<Key>) => number>(all),
   /** Adds all that `sourcekeys` have counted to `destkey`. Since 2.8.9. */
   pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all),
-  /** Internal: looks into a HyperLogLog for the server's own tests. Since 2.8.9. */
-  pfdebug: write<(subcommand: string, key: Key) => unknown>([2, 2, 1]),
-  /** Internal: the server's self-test, which takes a while. Since 2.8.9. */
-  pfselftest: other<() => "OK">(),
 
   // ---- Geo ----
   /** Add or move members; gives how many are new (with CH: changed). Degrees. Since 3.2.0; options 6.2. */
@@ -1831,8 +1825,6 @@ const commands = {
   xgroupCreateconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
   /** Remove a consumer; gives how many pending entries went with it. Since 5.0.0. */
   xgroupDelconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
-  /** The lines of its help. Since 5.0.0. */
-  xgroupHelp: other<() => Line[]>(),
   /**
    * Length, ids and first and last entry; with FULL all entries, groups and pending lists, up to COUNT (10; 0: all).
    * An error when `key` is missing. Since 5.0.0; FULL 6.0.
@@ -1845,14 +1837,8 @@ const commands = {
   xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(list(map)),
   /** The consumers of a group; idle and inactive in milliseconds. Since 5.0.0; inactive 7.2. */
   xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(list(map)),
-  /** The lines of its help. Since 5.0.0. */
-  xinfoHelp: other<() => Line[]>(),
-  /** Set the last id, and the two counters with it. Internal, for replication. Since 5.0.0; options 7.0. */
-  xsetid: write<(key: Key, lastId: Arg, options?: XsetidOptions) => "OK">(),
   /** How long (seconds) and how many ids per producer IDMP remembers; forgets those it had. Since 8.6.0. */
   xcfgset: write<(key: Key, options: XcfgsetOptions) => "OK">(),
-  /** Note the producer and id behind an entry. Internal, for the append-only file. Since 8.6.2. */
-  xidmprecord: write<(key: Key, pid: Arg, iid: Arg, streamId: Arg) => "OK">(),
 
   // ---- Vector sets ----
   /** Add an element or replace its vector: 1 when it is new, else 0. REDUCE stands before the vector. Since 8.0.0. */
@@ -1914,8 +1900,6 @@ const commands = {
   functionDump: other<() => string>(),
   /** Delete all libraries. Since 7.0.0. */
   functionFlush: write<(options?: FlushOptions) => "OK">(none),
-  /** Lines of help on FUNCTION. Since 7.0.0. */
-  functionHelp: other<() => Line[]>(),
   /** Stop the function that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 7.0.0. */
   functionKill: other<() => "OK">(),
   /** The libraries, or those whose name matches LIBRARYNAME, and with WITHCODE their source. Since 7.0.0. */
@@ -1935,8 +1919,6 @@ const commands = {
   scriptExists: other<(...sha1s: Many) => number[]>(),
   /** Empty the script cache. Since 2.6.0; ASYNC and SYNC 6.2. */
   scriptFlush: other<(options?: FlushOptions) => "OK">(),
-  /** Lines of help on SCRIPT. Since 5.0.0. */
-  scriptHelp: other<() => Line[]>(),
   /** Stop the script that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 2.6.0. */
   scriptKill: other<() => "OK">(),
   /** Cache a script without running it; gives its SHA-1 digest in hex. Since 2.6.0. */
@@ -1951,8 +1933,6 @@ const commands = {
   spublish: other<(shardchannel: Key, message: Arg) => number>(one),
   /** Channels with at least one subscriber, or those of them that match the glob pattern. Since 2.8.0. */
   pubsubChannels: other<(pattern?: Arg) => string[]>(),
-  /** Lines of help on PUBSUB. Since 6.2.0. */
-  pubsubHelp: other<() => Line[]>(),
   /** How many different patterns are subscribed to. Since 2.8.0. */
   pubsubNumpat: other<() => number>(),
   /** Number of subscribers of each channel, not counting patterns. Since 2.8.0. */
@@ -1997,8 +1977,6 @@ const commands = {
   clientGetname: other<() => Bulk>(),
   /** Id of the client that gets this connection's invalidations: 0 for itself, -1 when not tracking. Since 6.0.0. */
   clientGetredir: other<() => number>(),
-  /** Lines of help on CLIENT. Since 5.0.0. */
-  clientHelp: other<() => Line[]>(),
   /** The server's id of the connection that happens to answer; ids only grow. Since 5.0.0. */
   clientId: other<() => number>(),
   /** Make this connection an import source, which sees expired keys. Valkey 8.1. */
@@ -2060,8 +2038,6 @@ const commands = {
   aclGenpass: other<(bits?: Int) => string>(),
   /** The rules of a user, or null when there is none of that name. Since 6.0.0; in this form 7.0. */
   aclGetuser: other<(username: Arg) => AclUser | null>().as(fields({ selectors: list(map) })),
-  /** Lines of help on ACL. Since 6.0.0. */
-  aclHelp: other<() => Line[]>(),
   /** All users, each a line of the ACL file. Since 6.0.0. */
   aclList: other<() => string[]>(),
   /** Read the ACL file again: all of it, or with an error nothing. Since 6.0.0. */
@@ -2082,8 +2058,6 @@ const commands = {
   backupAbort: other<() => "OK">(),
   /** Remove the files of the sealed backup. Since 8.10.0. */
   backupCleanup: other<() => "OK">(),
-  /** Lines of help on BACKUP. Since 8.10.0. */
-  backupHelp: other<() => Line[]>(),
   /** Paths of the backup's files that will not change any more. Since 8.10.0. */
   backupList: other<() => string[]>(),
   /** Freeze the backup: its files are complete. Since 8.10.0. */
@@ -2106,24 +2080,18 @@ const commands = {
   commandGetkeys: other<(command: Arg, ...args: Many) => string[]>(),
   /** The keys of a whole command, each with how it is used: RO, RW, access, update … Since 7.0.0. */
   commandGetkeysandflags: other<(command: Arg, ...args: Many) => [key: string, flags: Line[]][]>(),
-  /** Lines of help on COMMAND. Since 5.0.0. */
-  commandHelp: other<() => Line[]>(),
   /** Everything about these commands, null for one that is unknown; about all when none is named. Since 2.8.13. */
   commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().as(list(commandInfo)),
   /** Names of all commands, or of one module, one ACL category or a glob pattern. Since 7.0.0. */
   commandList: other<(options?: CommandListOptions) => string[]>(),
   /** Up to `count` (-1: all) of the commands that were slow, or large to send or to answer. Valkey 8.1. */
   commandlogGet: other<(count: Int, type: CommandlogType) => LogEntry[]>(),
-  /** Lines of help on COMMANDLOG. Valkey 8.1. */
-  commandlogHelp: other<() => Line[]>(),
   /** How many entries that log holds. Valkey 8.1. */
   commandlogLen: other<(type: CommandlogType) => number>(),
   /** Clear that log. Valkey 8.1. */
   commandlogReset: other<(type: CommandlogType) => "OK">(),
   /** Configuration parameters that match the glob patterns; none does: an empty object. Since 2.0.0; several 7.0. */
   configGet: other<(...patterns: Many) => Fields>().as(map),
-  /** Lines of help on CONFIG. Since 5.0.0. */
-  configHelp: other<() => Line[]>(),
   /** Set the counters of info to zero. Since 2.0.0. */
   configResetstat: other<() => "OK">(),
   /** Write the present configuration to the file the server was started with. Since 2.8.0. */
@@ -2144,8 +2112,6 @@ const commands = {
   hotkeysGet: other<() => [HotkeysReport] | null>().as(
     list(fields({ "by-cpu-time-us": couples, "by-net-bytes": couples })),
   ),
-  /** Lines of help on HOTKEYS. Since 8.6.1. */
-  hotkeysHelp: other<() => Line[]>(),
   /** Free what hotkeysStart collected; an error while it still collects. Since 8.6.0. */
   hotkeysReset: other<() => "OK">(),
   /** Begin to look for the keys that cost most. DURATION in seconds; one command in SAMPLE counts. Since 8.6.0. */
@@ -2160,8 +2126,6 @@ const commands = {
   latencyDoctor: other<() => string>(),
   /** An event's latency drawn in text; an error when it has no samples. Since 2.8.13. */
   latencyGraph: other<(event: Arg) => string>(),
-  /** Lines of help on LATENCY. Since 2.8.13. */
-  latencyHelp: other<() => Line[]>(),
   /** For these commands, or all: calls, and how many took up to so many microseconds. Since 7.0.0. */
   latencyHistogram: other<(...commands: Many) => Record<string, LatencyHistogram>>().as(
     mapOf(fields({ histogram_usec: map })),
@@ -2176,8 +2140,6 @@ const commands = {
   lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none),
   /** What the server makes of its memory, in prose. Since 4.0.0. */
   memoryDoctor: other<() => string>(),
-  /** Lines of help on MEMORY. Since 4.0.0. */
-  memoryHelp: other<() => Line[]>(),
   /** The allocator's own statistics, as text. Since 4.0.0. */
   memoryMallocStats: other<() => string>(),
   /** Ask the allocator to give memory back to the system. Since 4.0.0. */
@@ -2186,8 +2148,6 @@ const commands = {
   memoryStats: other<() => Record<string, number | Record<string, number>>>().as(mapOf(numberOrMap)),
   /** Bytes that a key takes, estimated from 5 or SAMPLES nested values (0: all); null when missing. Since 4.0.0. */
   memoryUsage: read<(key: Key, options?: { SAMPLES?: Int }) => number | null>(),
-  /** Lines of help on MODULE. Since 5.0.0. */
-  moduleHelp: other<() => Line[]>(),
   /** The modules that are loaded. Since 4.0.0; path and args 7.0. */
   moduleList: other<() => Module[]>().as(list(map)),
   /** Load a module from a file of the server. Since 4.0.0. */
@@ -2204,8 +2164,6 @@ const commands = {
   replconf: session<(...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** Make the server a replica of another, or with ("NO", "ONE") a master again. Since 5.0.0. */
   replicaof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
-  /** Internal: RESTORE for a slot on its way to this node. Since 3.0.0. */
-  "restore-asking": write<(key: Key, ttl: Int, value: Arg, options?: RestoreOptions) => "OK">(),
   /** What the server is in replication; see Role. Since 2.8.12. */
   role: other<() => Role>().as(tuple(text)),
   /** Save to disk now, with all clients waiting. Since 1.0.0. */
@@ -2218,8 +2176,6 @@ const commands = {
   slaveof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
   /** The 10 or `count` (-1: all) latest slow commands. Since 2.2.12; argc 8.10. */
   slowlogGet: other<(count?: Int) => LogEntry[]>(),
-  /** Lines of help on SLOWLOG. Since 6.2.0. */
-  slowlogHelp: other<() => Line[]>(),
   /** How many entries the slow log holds. Since 2.2.12. */
   slowlogLen: other<() => number>(),
   /** Clear the slow log. Since 2.2.12. */
@@ -2230,8 +2186,6 @@ const commands = {
   sync: session<() => unknown>("(nothing: it is for servers only)"),
   /** The server's clock: Unix seconds, and microseconds of that second. Since 2.6.0. */
   time: other<() => [seconds: string, microseconds: string]>(),
-  /** Internal: drop keys of slots that moved away. RANGES: how many, then first and last of each. Since 8.4.0. */
-  trimslots: write<(options: { RANGES: readonly (Int | readonly Int[])[] }) => "OK">(none),
 
   // ---- Cluster ----
   /** Let the next command in, though its slot is still on its way to this node. Since 3.0.0. */
@@ -2264,8 +2218,6 @@ const commands = {
   clusterGetkeysinslot: other<(slot: Int, count: Int) => string[]>(),
   /** Slot migrations that run or ran of late. Valkey 9.0. */
   clusterGetslotmigrations: other<() => SlotMigration[]>().as(list(map)),
-  /** Lines of help on CLUSTER. Since 5.0.0. */
-  clusterHelp: other<() => Line[]>(),
   /** The state of the cluster as this node sees it, name:value in lines. Since 3.0.0. */
   clusterInfo: other<() => string>(),
   /** The slot of a key, its hash tag honoured. Since 3.0.0. */
@@ -2309,7 +2261,7 @@ const commands = {
   /** Ranges of slots, each with its master, then its replicas; host null: the one you asked. Since 3.0.0. */
   clusterSlots: other<() => [first: number, last: number, ...nodes: ClusterSlotsNode[]][]>().as(list(slotRange)),
   /** Internal: how two nodes hand over slots. Since 8.4.0; Valkey 9.0. */
-  clusterSyncslots: other<(action: Arg, ...args: Many) => unknown>(),
+  clusterSyncslots: session<(action: Arg, ...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** A step over all keys of a cluster: the next cursor ("0" at the end), and keys. Valkey 9.1. */
   clusterscan: read<(cursor: Arg, options?: ClusterscanOptions) => [cursor: string, keys: string[]]>(),
   /** Let this replica of a cluster answer reads. Since 3.0.0. */
@@ -2515,8 +2467,6 @@ export type XpendingEntry = [id: string, consumer: string, idle: number, deliver
 export type XclaimOptions = { IDLE?: Int; TIME?: Int; RETRYCOUNT?: Int; FORCE?: Flag; JUSTID?: Flag; LASTID?: Arg };
 /** Options of XGROUP CREATE. */
 export type XgroupCreateOptions = { MKSTREAM?: Flag; ENTRIESREAD?: Int };
-/** Options of XSETID. */
-export type XsetidOptions = { ENTRIESADDED?: Int; MAXDELETEDID?: Arg };
 /** Options of XCFGSET. */
 export type XcfgsetOptions = { "IDMP-DURATION"?: Int; "IDMP-MAXSIZE"?: Int };
 
