@@ -1082,9 +1082,7 @@ const fields = (shapes: Record<string, Shape>): Shape =>
 /** A map: as it is from RESP3, built from name and value in turn of RESP2. */
 const map: Shape = (reply, asked) =>
   Array.isArray(reply) && !Array.isArray(reply[0]) ? toMap(reply, asked.raw) : reply;
-
 const maps = list(map);
-
 /** [f, v, f, v] or [[f, v], [f, v]] as the latter. */
 const couples: Shape = (reply) => Array.isArray(reply) && !Array.isArray(reply[0]) ? toPairs(reply) : reply;
 /** [m, "1", m, "2"] or [[m, 1], [m, 2]] as the latter. */
@@ -1137,11 +1135,8 @@ const records = (...parts: readonly Shape[]): Shape => (reply, command) => {
   return range(0, words.length / parts.length).map((row) =>
     parts.map((part, column) => part(words[row * parts.length + column], command)));
 };
-const similar = given(
-  "WITHSCORES",
-  given("WITHATTRIBS", records(same, number, same), records(same, number)),
-  given("WITHATTRIBS", records(same, same)),
-);
+const similar = given("WITHSCORES", given("WITHATTRIBS", records(same, number, same), records(same, number)),
+  given("WITHATTRIBS", records(same, same)));
 
 /** Text even under charset null, for words that types spell out. */
 const text: Shape = (reply) => (reply instanceof Uint8Array ? Buffer.from(reply).toString() : reply);
@@ -1216,10 +1211,7 @@ const commands = {
   dump: read<(key: Key) => Bulk>(),
   /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, without REPLACE. Since 2.6.0. */
   restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">(),
-  /**
-   * Moves a key to another server, within `timeout` milliseconds of silence; "NOKEY" when there is nothing to move. For
-   * several, `key` is "" and KEYS, as the last option, names them. Since 2.6.0; KEYS 3.0.6, AUTH 4.0.7, AUTH2 6.0.
-   */
+  /** Moves `key` (if "", KEYS) to another server; "NOKEY" if missing. `timeout` in ms of silence. Since 2.6.0. */
   migrate: write<
     (host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY"
   >(atOrBehind(3, "KEYS")),
@@ -1306,9 +1298,9 @@ const commands = {
   /** Set the bit at `offset` to 0 or 1, growing the string as needed; gives the old bit. Since 2.2.0. */
   setbit: write<(key: Key, offset: Int, value: Int) => number>(),
   /** How many bits are 1, of all or of the bytes (with BIT: bits) from `start` to `end`. Since 2.6.0; BIT 7.0. */
-  bitcount: read<(key: Key, start?: Int, end?: Int, options?: BitRangeOptions) => number>(),
+  bitcount: read<(key: Key, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
   /** Where the first bit of that value is, from the string's begin; -1 when there is none. Since 2.8.7; BIT 7.0. */
-  bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: BitRangeOptions) => number>(),
+  bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
   /** Store what the operation makes of `keys`; gives its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
   bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst),
   /** One result for each GET (value), SET (old value), INCRBY (new value, null on OVERFLOW FAIL). Since 3.2.0. */
@@ -1339,7 +1331,7 @@ const commands = {
    */
   geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().as(located),
   /** Stores what geosearch finds, with STOREDIST scored by distance; gives how many. Since 6.2.0. */
-  geosearchstore: write<(destination: Key, source: Key, options: GeosearchstoreOptions) => number>(two),
+  geosearchstore: write<(destination: Key, source: Key, area: GeosearchOptions & { STOREDIST?: Flag }) => number>(two),
   /** As geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
   georadius: write<GeoStore<AroundPoint> | Georadius<AroundPoint>>(oneAndAfter("STORE", "STOREDIST")).as(located),
   /** As geosearch around a point. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
@@ -1384,9 +1376,8 @@ const commands = {
     ((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [field: string, value: string][], string[]>
   >().as(given("WITHVALUES", couples)),
   /** Some fields and the cursor to go on with; "0" ends. With NOVALUES the names only. Since 2.8.0; NOVALUES 7.4. */
-  hscan: read<
-    With<"NOVALUES", [key: Key, cursor: Arg], [cursor: string, names: string[]], [cursor: string, Fields], ScanOptions>
-  >().as(given("NOVALUES", same, tuple(same, map))),
+  hscan: read<With<"NOVALUES", [key: Key, cursor: Arg], Page<string[]>, Page<Fields>, ScanOptions>>()
+    .as(given("NOVALUES", same, tuple(same, map))),
   /** For each field 1: set, 2: removed (the time is past), 0: condition failed, -2: no such field. Since 7.4.0. */
   hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>(),
   /** As hexpire, in milliseconds. Since 7.4.0. */
@@ -1482,7 +1473,7 @@ const commands = {
   /** Remove and return the last element, or `count` from there; null when there is none. Since 1.0.0; count 6.2. */
   rpop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[] | null)>(),
   /** Up to COUNT (1) elements from one end of the first of `keys` that has any, else null. Since 7.0.0. */
-  lmpop: write<(numkeys: Int, ...from: PopFrom<End>) => [key: string, elements: string[]] | null>(numkeys(1)),
+  lmpop: write<(numkeys: Int, ...from: PopFrom<End>) => PoppedFrom<string[]>>(numkeys(1)),
   /** How many elements; 0 when `key` is missing. Since 1.0.0. */
   llen: read<(key: Key) => number>(),
   /** The element at `index`, counted from the tail when negative (-1 is the last); null outside. Since 1.0.0. */
@@ -1502,29 +1493,20 @@ const commands = {
   /** Move one element from an end of `source` to an end of `destination` and return it, or null. Since 6.2.0. */
   lmove: write<(source: Key, destination: Key, wherefrom: End, whereto: End) => Bulk>(two),
   /** lmove for up to COUNT, or EXACTLY so many or null; one by one (OBO) or as they stand (BULK). Since 8.10.0. */
-  lmovem: write<
-    With<"EXACTLY", [source: Key, destination: Key, from: End, to: End], string[] | null, string[], LmovemOptions, Int>
-  >(two),
+  lmovem: write<With<"EXACTLY", Move, string[] | null, string[], LmovemOptions, Int>>(two),
   /** Move the last element of `source` to the head of `destination`, or null. lmove replaces it. Since 1.2.0. */
   rpoplpush: write<(source: Key, destination: Key) => Bulk>(two),
   /** lpop from the first of `keys` that has an element, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
-  blpop: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, element: string] | null>(butLast)
-    .blocks(seconds(-1)),
+  blpop: write<Waiting<[key: string, element: string]>>(butLast).blocks(seconds(-1)),
   /** rpop from the first of `keys` that has an element, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
-  brpop: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, element: string] | null>(butLast)
-    .blocks(seconds(-1)),
+  brpop: write<Waiting<[key: string, element: string]>>(butLast).blocks(seconds(-1)),
   /** lmpop that waits up to `timeout` seconds (0: for ever), then gives null. Since 7.0.0. */
-  blmpop: write<
-    (timeout: number, numkeys: Int, ...from: PopFrom<End>) => [key: string, elements: string[]] | null
-  >(numkeys(2)).blocks(seconds(1)),
+  blmpop: write<(timeout: number, numkeys: Int, ...from: PopFrom<End>) => PoppedFrom<string[]>>(numkeys(2))
+    .blocks(seconds(1)),
   /** lmove that waits up to `timeout` seconds (0: for ever), then gives null. Since 6.2.0. */
-  blmove: write<(source: Key, destination: Key, wherefrom: End, whereto: End, timeout: number) => Bulk>(two)
-    .blocks(seconds(5)),
+  blmove: write<(...args: [...Move, timeout: number]) => Bulk>(two).blocks(seconds(5)),
   /** lmovem that waits up to `timeout` seconds (0: for ever) for enough, then gives null. Since 8.10.0. */
-  blmovem: write<
-    (source: Key, destination: Key, wherefrom: End, whereto: End, timeout: number, howMany?: LmovemOptions) =>
-      string[] | null
-  >(two).blocks(seconds(5)),
+  blmovem: write<(...args: [...Move, timeout: number, how?: LmovemOptions]) => string[] | null>(two).blocks(seconds(5)),
   /** rpoplpush that waits up to `timeout` seconds (0: for ever), then gives null. blmove replaces it. Since 2.2.0. */
   brpoplpush: write<(source: Key, destination: Key, timeout: number) => Bulk>(two).blocks(seconds(3)),
 
@@ -1569,10 +1551,7 @@ const commands = {
   sunioncard: read<(numkeys: Int, ...keysAndOptions: KeysAnd<LimitOptions & { APPROX?: Flag }>) => number>(numkeys(1)),
 
   // ---- Sorted sets ----
-  /**
-   * Add members or change their scores; gives how many are new (with CH: changed; with INCR: the new score, or null
-   * when NX, XX, GT or LT forbade it). Since 1.2.0; NX, XX, CH, INCR 3.0.2; GT, LT 6.2.
-   */
+  /** Add members or change scores; how many are new (CH: changed; INCR: new score or null). Since 1.2.0; GT, LT 6.2. */
   zadd: write<
     | ((key: Key, options: ZaddOptions & { INCR: true }, scored: ScoreMember) => number | null)
     | ((key: Key, options: ZaddOptions & { INCR?: No }, ...scored: Many<ScoreMember>) => number)
@@ -1598,28 +1577,24 @@ const commands = {
   /** zrank from the other end: 0 for the highest score. Since 2.0.0; WITHSCORE 7.2. */
   zrevrank: read<With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: number] | null, number | null>>()
     .as(given("WITHSCORE", tuple(same, number))),
-  /**
-   * Members by rank, score (BYSCORE) or name (BYLEX), and with WITHSCORES their scores; REV also swaps the two
-   * bounds. LIMIT is [offset, count]. Since 1.2.0; BYSCORE, BYLEX, REV, LIMIT 6.2.
-   */
+  /** Members by rank, BYSCORE or BYLEX (name); REV also swaps the bounds. Since 1.2.0; BY…, REV and LIMIT 6.2. */
   zrange: read<WithScores<[key: Key, start: Arg, stop: Arg], ZrangeOptions>>().as(withScores),
   /** Put that zrange of `src` into `dst`, replacing it; gives how many members it now has. Since 6.2.0. */
-  zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangestoreOptions) => number>(two),
+  zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two),
   /** Members that score from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
-  zrangebyscore: read<WithScores<[key: Key, min: Arg, max: Arg], ZrangebyscoreOptions>>().as(withScores),
+  zrangebyscore: read<WithScores<[key: Key, min: Arg, max: Arg], { LIMIT?: Limit }>>().as(withScores),
   /** Members by name from `min` to `max`: "[a" includes, "(a" excludes, "-" and "+" are open. Since 2.8.9. */
   zrangebylex: read<(key: Key, min: Arg, max: Arg, options?: { LIMIT?: Limit }) => string[]>(),
   /** zrange from the highest score down. zrange with REV replaces it. Since 1.2.0. */
   zrevrange: read<WithScores<[key: Key, start: Int, stop: Int]>>().as(withScores),
   /** zrangebyscore from the highest down, `max` first. zrange with REV and BYSCORE replaces it. Since 2.2.0. */
-  zrevrangebyscore: read<WithScores<[key: Key, max: Arg, min: Arg], ZrangebyscoreOptions>>().as(withScores),
+  zrevrangebyscore: read<WithScores<[key: Key, max: Arg, min: Arg], { LIMIT?: Limit }>>().as(withScores),
   /** zrangebylex backwards, `max` first. zrange with REV and BYLEX replaces it. Since 2.8.9. */
   zrevrangebylex: read<(key: Key, max: Arg, min: Arg, options?: { LIMIT?: Limit }) => string[]>(),
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 6.2.0. */
   zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().as(withScores),
   /** Some members with their scores, and the cursor of the next call, "0" at the end. Since 2.8.0. */
-  zscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => [cursor: string, members: Scored[]]>()
-    .as(tuple(same, scored)),
+  zscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<Scored[]>>().as(tuple(same, scored)),
   /** Remove the members that score from `min` to `max`; gives how many. Since 1.2.0. */
   zremrangebyscore: write<(key: Key, min: Arg, max: Arg) => number>(),
   /** Remove the members from rank `start` to `stop`, -1 being the highest; gives how many. Since 2.0.0. */
@@ -1631,31 +1606,29 @@ const commands = {
   /** Remove and return the member with the highest score (null without), or the `count` highest. Since 5.0.0. */
   zpopmax: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().as(popped),
   /** Up to COUNT (1) lowest or highest of the first of `keys` that has any, else null. Since 7.0.0. */
-  zmpop: write<(numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => ZpoppedFrom | null>(numkeys(1))
-    .as(tuple(same, list(tuple(same, number)))),
+  zmpop: write<(numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => PoppedFrom<Scored[]>>(numkeys(1))
+    .as(tuple(same, scored)),
   /** zpopmin from the first of `keys` that has a member, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
-  bzpopmin: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, ...Scored] | null>(butLast)
-    .as(tuple(same, same, number)).blocks(seconds(-1)),
+  bzpopmin: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
   /** zpopmax from the first of `keys` that has a member, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
-  bzpopmax: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, ...Scored] | null>(butLast)
-    .as(tuple(same, same, number)).blocks(seconds(-1)),
+  bzpopmax: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
   /** zmpop that waits up to `timeout` seconds (0: for ever), then gives null. Since 7.0.0. */
-  bzmpop: write<(timeout: number, numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => ZpoppedFrom | null>(numkeys(2))
-    .as(tuple(same, list(tuple(same, number)))).blocks(seconds(1)),
+  bzmpop: write<(timeout: number, numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => PoppedFrom<Scored[]>>(numkeys(2))
+    .as(tuple(same, scored)).blocks(seconds(1)),
   /** The members of the first sorted set that no other has. Since 6.2.0. */
-  zdiff: read<Combined<{ WITHSCORES?: Flag }>>(numkeys(1)).as(withScores),
+  zdiff: read<Combined<unknown>>(numkeys(1)).as(withScores),
   /** Put zdiff of the keys into `destination`, replacing it; gives how many members it now has. Since 6.2.0. */
   zdiffstore: write<(destination: Key, numkeys: Int, ...keys: Many<Key>) => number>(storeNumkeys),
   /** The members that all have, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
   zinter: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores),
   /** Put zinter of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
-  zinterstore: write<(destination: Key, numkeys: Int, ...rest: KeysAnd<ZunionstoreOptions>) => number>(storeNumkeys),
+  zinterstore: write<(destination: Key, numkeys: Int, ...rest: KeysAnd<ZunionOptions>) => number>(storeNumkeys),
   /** How many members zinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
   zintercard: read<(numkeys: Int, ...keysAndOptions: KeysAnd<LimitOptions>) => number>(numkeys(1)),
   /** The members that any has, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
   zunion: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores),
   /** Put zunion of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
-  zunionstore: write<(destination: Key, numkeys: Int, ...rest: KeysAnd<ZunionstoreOptions>) => number>(storeNumkeys),
+  zunionstore: write<(destination: Key, numkeys: Int, ...rest: KeysAnd<ZunionOptions>) => number>(storeNumkeys),
 
   // ---- Streams ----
   /**
@@ -1684,8 +1657,7 @@ const commands = {
    * (0: for ever). As id "$" means from now on, "+" the last entry (7.4). Since 5.0.0; MAXCOUNT, MAXSIZE 8.10.
    */
   xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0))
-    .as(mapOf(entries))
-    .blocks(blockOption(0)),
+    .as(mapOf(entries)).blocks(blockOption(0)),
   /**
    * xread as a consumer of a group: ">" gives what nobody got yet, an id this consumer's pending entries (fields null
    * when the entry is deleted). With CLAIM also idle ones, with idle time and deliveries. Since 5.0.0; CLAIM 8.4.
@@ -1700,10 +1672,7 @@ const commands = {
   xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
   /** Hand pending entries back to the group; gives how many. FATAL puts their deliveries at 2^63 - 1. Since 8.8.0. */
   xnack: write<(key: Key, group: Arg, mode: "SILENT" | "FAIL" | "FATAL", options: XnackOptions) => number>(),
-  /**
-   * What a group has pending: the total, first and last id, and each consumer's share; with a range the entries, at
-   * most `count`, idle in milliseconds. Since 5.0.0; IDLE and "(" 6.2.
-   */
+  /** What a group has pending: total, first and last id, each consumer's share; or a range, idle in ms. Since 5.0.0. */
   xpending: read<
     | ((key: Key, group: Arg) => XpendingSummary)
     | ((key: Key, group: Arg, start: Arg, end: Arg, count: Int, consumer?: Arg) => XpendingEntry[])
@@ -1712,16 +1681,12 @@ const commands = {
   >().as(upTo(2, tuple(same, same, same, list(tuple(same, number))))),
   /** Make `consumer` own entries idle for `minIdleTime` ms; gives those it got, with JUSTID their ids. Since 5.0.0. */
   xclaim: write<
-    | ((key: Key, group: Arg, consumer: Arg, minIdleTime: Int,
-        ...args: [...ids: Many, options: XclaimOptions & { JUSTID: true }]) => string[])
-    | ((key: Key, group: Arg, consumer: Arg, minIdleTime: Int,
-        ...idsAndOptions: (Arg | readonly Arg[] | XclaimOptions & { JUSTID?: No })[]) => Entry[])
+    | ((...args: [...Claim, ...ids: Many, options: XclaimOptions & { JUSTID: true }]) => string[])
+    | ((...args: [...Claim, ...idsAndOptions: (Arg | readonly Arg[] | XclaimOptions & { JUSTID?: No })[]]) => Entry[])
   >().as(given("JUSTID", same, entries)),
   /** xclaim for whatever is idle from `start` on; "0-0" comes as next at the end. Since 6.2.0; deleted ids 7.0. */
-  xautoclaim: write<With<
-    "JUSTID", [key: Key, group: Arg, consumer: Arg, minIdleTime: Int, start: Arg],
-    [next: string, ids: string[], deleted: string[]], [next: string, entries: Entry[], deleted: string[]], CountOptions
-  >>().as(given("JUSTID", same, tuple(same, entries, same))),
+  xautoclaim: write<With<"JUSTID", [...Claim, start: Arg], Claimed<string[]>, Claimed<Entry[]>, CountOptions>>()
+    .as(given("JUSTID", same, tuple(same, entries, same))),
   /** Make a group that starts behind `id` ("0" all, "$" only new); BUSYGROUP when it exists. Since 5.0.0. */
   xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: { MKSTREAM?: Flag; ENTRIESREAD?: Int }) => "OK">(),
   /** Make the group start behind another id. Since 5.0.0; ENTRIESREAD 7.0. */
@@ -2043,7 +2008,7 @@ const commands = {
   /** Load a module from a file of the server. Since 4.0.0. */
   moduleLoad: other<(path: Arg, ...args: Many) => "OK">(),
   /** moduleLoad with configuration: one options object for each CONFIG, the last with ARGS. Since 7.0.0. */
-  moduleLoadex: other<(path: Arg, ...options: ModuleLoadexOptions[]) => "OK">(),
+  moduleLoadex: other<(path: Arg, ...options: { CONFIG?: readonly [Arg, Arg]; ARGS?: readonly Arg[] }[]) => "OK">(),
   /** Unload a module; an error when others depend on it or it has data types. Since 4.0.0. */
   moduleUnload: other<(name: Arg) => "OK">(),
   /** Turn the connection into a stream of all that the server is asked. Since 1.0.0. */
@@ -2061,7 +2026,7 @@ const commands = {
   /** Delete all keys in ranges of slots, [first, last] each, options last; gives the ranges it flushed. Since 8.0.0. */
   sflush: write<(...ranges: (Int | readonly Int[] | FlushOptions)[]) => [first: number, last: number][]>(none),
   /** Save if so configured, then exit: the connection ends. OK only when ABORT took one back. Since 1.0.0; NOW 7.0. */
-  shutdown: other<(options?: ShutdownOptions) => "OK">(),
+  shutdown: other<(options?: { NOSAVE?: Flag; SAVE?: Flag; NOW?: Flag; FORCE?: Flag; ABORT?: Flag }) => "OK">(),
   /** The old name of replicaof. Since 1.0.0; deprecated 5.0. */
   slaveof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
   /** The 10 or `count` (-1: all) latest slow commands. Since 2.2.12; argc 8.10. */
@@ -2121,8 +2086,8 @@ const commands = {
   /** IMPORT ranges of slots to this node (gives a task id), CANCEL tasks (how many), or their STATUS. Since 8.4.0. */
   clusterMigration: other<
     | ((action: "IMPORT", ...ranges: Many<Int>) => string)
-    | ((action: "CANCEL", tasks: ClusterMigrationOptions) => number)
-    | ((action: "STATUS", tasks?: ClusterMigrationOptions) => Facts[])
+    | ((action: "CANCEL", tasks: { ID?: Arg; ALL?: Flag }) => number)
+    | ((action: "STATUS", tasks?: { ID?: Arg; ALL?: Flag }) => Facts[])
   >().as(maps),
   /** Id of this node. Since 3.0.0. */
   clusterMyid: other<() => string>(),
@@ -2156,9 +2121,7 @@ const commands = {
   /** Internal: how two nodes hand over slots. Since 8.4.0; Valkey 9.0. */
   clusterSyncslots: session<(action: Arg, ...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** A step over all keys of a cluster: the next cursor ("0" at the end), and keys. Valkey 9.1. */
-  clusterscan: read<
-    (cursor: Arg, options?: ScanOptions & { TYPE?: Arg; SLOT?: Int }) => [cursor: string, keys: string[]]
-  >(),
+  clusterscan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg; SLOT?: Int }) => Page<string[]>>(),
   /** Let this replica of a cluster answer reads. Since 3.0.0. */
   readonly: session<() => "OK">("(nothing: there are no clusters yet)"),
   /** Take back readonly. Since 3.0.0. */
@@ -2189,11 +2152,13 @@ export type Compare = { IFEQ?: Arg; IFNE?: Arg; IFDEQ?: Arg; IFDNE?: Arg };
 export type ExpireOptions = { NX?: Flag; XX?: Flag; GT?: Flag; LT?: Flag };
 /** Options of SCAN and its kin. COUNT is a hint how much work to do in one call. */
 export type ScanOptions = { MATCH?: Arg; COUNT?: Int };
+type Page<T> = [cursor: string, page: T];
 type Limit = readonly [offset: Int, count: Int];
 export type SortRoOptions = { BY?: Arg; LIMIT?: Limit; GET?: Arg; ASC?: Flag; DESC?: Flag; ALPHA?: Flag };
 export interface SortOptions extends SortRoOptions { STORE?: Key }
 /** Options of RESTORE. ABSTTL: the time to live is a Unix time in milliseconds. IDLETIME in seconds. */
 export type RestoreOptions = { REPLACE?: Flag; ABSTTL?: Flag; IDLETIME?: Int; FREQ?: Int };
+/** KEYS stands last. AUTH since 4.0.7, AUTH2 since 6.0. */
 export type MigrateOptions = {
   COPY?: Flag; REPLACE?: Flag; AUTH?: Arg; AUTH2?: readonly [username: Arg, password: Arg]; KEYS?: Key | Many<Key>;
 };
@@ -2209,8 +2174,6 @@ export type LcsOptions = { LEN?: Flag; IDX?: Flag; MINMATCHLEN?: Int; WITHMATCHL
 /** A common piece: where it lies in the first string and in the second; its length with WITHMATCHLEN. */
 export type LcsMatch = [first: [start: number, end: number], second: [start: number, end: number], length?: number];
 
-/** What the range of BITCOUNT and BITPOS counts: bytes, unless BIT. */
-export type BitRangeOptions = { BYTE?: Flag; BIT?: Flag };
 export type BitOperation = "AND" | "OR" | "XOR" | "NOT" | "DIFF" | "DIFF1" | "ANDOR" | "ONE";
 /** A number among the bits: "u8" or "i16" ..., at a bit, or at "#2": as the third of its width. */
 export type BitfieldPlace = readonly [encoding: string, offset: Int | string];
@@ -2221,37 +2184,34 @@ export type BitfieldOperation = {
 };
 
 export type GeoUnit = "m" | "km" | "mi" | "ft" | "M" | "KM" | "MI" | "FT";
-/** In degrees. */
 export type Coordinates = [longitude: number, latitude: number];
 export type GeoItem = readonly [longitude: Float, latitude: Float, member: Arg];
 export type GeoaddOptions = { NX?: Flag; XX?: Flag; CH?: Flag };
-type GeoWith = { WITHCOORD?: Flag; WITHDIST?: Flag; WITHHASH?: Flag };
+type GeoWith = "WITHDIST" | "WITHHASH" | "WITHCOORD";
 type GeoOrder = { ASC?: Flag; DESC?: Flag; COUNT?: Int; ANY?: Flag };
-type GeoArea = GeoOrder & {
+/** Options of GEOSEARCH, besides WITH…: one of FROM…, one of BY… (BYPOLYGON needs no FROM), what else is wanted. */
+export type GeosearchOptions = GeoOrder & {
   FROMMEMBER?: Arg; FROMLONLAT?: readonly [longitude: Float, latitude: Float];
   BYRADIUS?: readonly [radius: Float, unit: GeoUnit]; BYBOX?: readonly [width: Float, height: Float, unit: GeoUnit];
   BYPOLYGON?: readonly [vertices: number, ...coordinates: Many<Float>];
 };
-/** Options of GEOSEARCH: one of FROM…, one of BY… (BYPOLYGON needs no FROM), and what else is wanted. */
-export interface GeosearchOptions extends GeoArea, GeoWith {}
-export type GeosearchstoreOptions = GeoArea & { STOREDIST?: Flag };
-export interface GeoradiusOptions extends GeoOrder, GeoWith { STORE?: No; STOREDIST?: No }
+export interface GeoradiusOptions extends GeoOrder { STORE?: No; STOREDIST?: No }
 /** The same with a destination, for which nothing comes with the members. */
 export type GeoradiusStoreOptions = GeoOrder & ({ STORE: Key } | { STOREDIST: Key });
 type AroundPoint = [key: Key, longitude: Float, latitude: Float, radius: Float, unit: GeoUnit];
 type AroundMember = [key: Key, member: Arg, radius: Float, unit: GeoUnit];
 /** The calls of GEOSEARCH and its kin: A then options O, whose WITH… say what comes with each member. */
 type GeoFind<A extends unknown[], O> =
-  | ((...args: [...A, options: O & { [N in keyof GeoWith]?: No }]) => string[])
   | GeoFound<A, O, "WITHDIST", [distance: number]>
   | GeoFound<A, O, "WITHHASH", [hash: number]>
   | GeoFound<A, O, "WITHCOORD", [coordinates: Coordinates]>
   | GeoFound<A, O, "WITHDIST" | "WITHHASH", [distance: number, hash: number]>
   | GeoFound<A, O, "WITHDIST" | "WITHCOORD", [distance: number, coordinates: Coordinates]>
   | GeoFound<A, O, "WITHHASH" | "WITHCOORD", [hash: number, coordinates: Coordinates]>
-  | GeoFound<A, O, keyof GeoWith, [distance: number, hash: number, coordinates: Coordinates]>;
-type GeoFound<A extends unknown[], O, W extends keyof GeoWith, More extends unknown[]> =
-  (...args: [...A, options: O & { [N in W]: true } & { [N in Exclude<keyof GeoWith, W>]?: No }]) =>
+  | GeoFound<A, O, GeoWith, [distance: number, hash: number, coordinates: Coordinates]>
+  | ((...args: [...A, options: O & { [N in GeoWith]?: No }]) => string[]);
+type GeoFound<A extends unknown[], O, W extends GeoWith, More extends unknown[]> =
+  (...args: [...A, options: O & { [N in W]: true } & { [N in Exclude<GeoWith, W>]?: No }]) =>
     [member: string, ...More][];
 type Georadius<A extends unknown[]> = GeoFind<A, GeoradiusOptions> | ((...args: A) => string[]);
 type GeoStore<A extends unknown[]> = (...args: [...A, options: GeoradiusStoreOptions]) => number;
@@ -2272,6 +2232,9 @@ export type End = "LEFT" | "RIGHT";
 export type CountOptions = { COUNT?: Int };
 /** Where LMPOP and its kin take from: the first of `keys` that has any, from which end, and how many. */
 type PopFrom<Where> = [...keys: Many<Key>, where: Where] | [...keys: Many<Key>, where: Where, options: CountOptions];
+type PoppedFrom<T> = [key: string, popped: T] | null;
+type Waiting<R> = (...args: [...keys: Many<Key>, timeout: number]) => R | null;
+type Move = [source: Key, destination: Key, wherefrom: End, whereto: End];
 /** Keys, as many as the argument in front of them says, and options behind them. */
 type KeysAnd<O> = (Key | readonly Key[] | O)[];
 /** Stop counting there; 0 for no limit. */
@@ -2284,16 +2247,12 @@ export type LmovemOptions = { COUNT?: Int; EXACTLY?: Int; OBO?: Flag; BULK?: Fla
 /** What ZADD takes: [1, "a"], ["-inf", "b"]. */
 export type ScoreMember = readonly [score: Arg, member: Arg];
 export type ZaddOptions = { NX?: Flag; XX?: Flag; GT?: Flag; LT?: Flag; CH?: Flag; INCR?: Flag };
-export interface ZrangeOptions extends ZrangestoreOptions { WITHSCORES?: Flag }
-export type ZrangestoreOptions = { BYSCORE?: Flag; BYLEX?: Flag; REV?: Flag; LIMIT?: Limit };
-export type ZrangebyscoreOptions = { WITHSCORES?: Flag; LIMIT?: Limit };
-/** Options of ZINTERSTORE and ZUNIONSTORE: a weight for each key. */
-export type ZunionstoreOptions = { WEIGHTS?: readonly Arg[]; AGGREGATE?: "SUM" | "MIN" | "MAX" | "COUNT" };
-export interface ZunionOptions extends ZunionstoreOptions { WITHSCORES?: Flag }
+export type ZrangeOptions = { BYSCORE?: Flag; BYLEX?: Flag; REV?: Flag; LIMIT?: Limit };
+/** Options of ZINTER, ZUNION and their STORE forms: a weight for each key. */
+export type ZunionOptions = { WEIGHTS?: readonly Arg[]; AGGREGATE?: "SUM" | "MIN" | "MAX" | "COUNT" };
 type Combined<O> =
   | ((numkeys: Int, ...args: [...keys: Many<Key>, options: O & { WITHSCORES: true }]) => Scored[])
   | ((numkeys: Int, ...keysAndOptions: KeysAnd<O & { WITHSCORES?: No }>) => string[]);
-type ZpoppedFrom = [key: string, members: Scored[]];
 
 /** What becomes of the references that groups hold to a deleted entry; KEEPREF unless said. */
 type References = { KEEPREF?: Flag; DELREF?: Flag; ACKED?: Flag };
@@ -2327,6 +2286,8 @@ export type XpendingSummary = [
   pending: number, first: string | null, last: string | null, consumers: [name: string, pending: number][] | null,
 ];
 export type XpendingEntry = [id: string, consumer: string, idle: number, deliveries: Int];
+type Claim = [key: Key, group: Arg, consumer: Arg, minIdleTime: Int];
+type Claimed<T> = [next: string, claimed: T, deleted: string[]];
 /** Options of XCLAIM; IDLE in milliseconds, TIME a Unix time in milliseconds. */
 export type XclaimOptions = { IDLE?: Int; TIME?: Int; RETRYCOUNT?: Int; FORCE?: Flag; JUSTID?: Flag; LASTID?: Arg };
 
@@ -2348,7 +2309,6 @@ export type XinfoConsumer = { name: string; pending: number; idle: number; inact
 
 /** A vector: numbers with their count in front, [2, 0.5, 1], or 32-bit floats, little-endian: a Float32Array. */
 export type Vector = { VALUES: readonly [count: Int, ...values: Many] } | { FP32: Bytes };
-/** What VSIM compares with: a vector or an element of the set. */
 export type VsimQuery = Vector | { ELE: Arg };
 export type VaddOptions = { CAS?: Flag; NOQUANT?: Flag; BIN?: Flag; Q8?: Flag; EF?: Int; SETATTR?: Arg; M?: Int };
 /** Options of VSIM; EPSILON is a distance from 0 to 1. */
@@ -2370,7 +2330,6 @@ type ClientFilter = {
 export type ClientFilters = ClientFilter & { SKIPME?: "YES" | "NO"; MAXAGE?: Int; IDLE?: Int } & {
   [N in keyof ClientFilter as `NOT-${N}`]: ClientFilter[N];
 };
-/** The three logs of Valkey's COMMANDLOG. */
 export type CommandlogType = "SLOW" | "LARGE-REQUEST" | "LARGE-REPLY";
 /** Options of FAILOVER: FORCE needs TO and TIMEOUT, which is in milliseconds. */
 export type FailoverOptions = { TO?: readonly [host: Arg, port: Int]; FORCE?: Flag; ABORT?: Flag; TIMEOUT?: Int };
@@ -2379,9 +2338,6 @@ export type HotkeysStartOptions = {
   METRICS: readonly [count: Int, ...metrics: ("CPU" | "NET")[]];
   COUNT?: Int; DURATION?: Int; SAMPLE?: Int; SLOTS?: readonly [count: Int, ...slots: Int[]];
 };
-export type ModuleLoadexOptions = { CONFIG?: readonly [name: Arg, value: Arg]; ARGS?: readonly Arg[] };
-export type ShutdownOptions = { NOSAVE?: Flag; SAVE?: Flag; NOW?: Flag; FORCE?: Flag; ABORT?: Flag };
-export type ClusterMigrationOptions = { ID?: Arg; ALL?: Flag };
 /** Options of CLUSTER SETSLOT: a node's id, or STABLE; TIMEOUT in milliseconds. */
 export type ClusterSetslotOptions = { IMPORTING?: Arg; MIGRATING?: Arg; NODE?: Arg; STABLE?: Flag; TIMEOUT?: Int };
 /** Options of CLUSTER SLOT-STATS: slots from first to last, or by one of the statistics. */
@@ -2391,11 +2347,12 @@ export type ClusterSlotStatsOptions =
 
 /** A word or line sent as a simple string and so never a Buffer: spelled so that types can tell it from `string`. */
 export type Line = Uppercase<string> | Lowercase<string> | `${string} ${string}`;
-// What a server tells of itself, by name: numbers, facts, or facts within facts. Versions differ in what there is.
 
+// What a server tells of itself, by name: numbers, facts, or facts within facts. Versions differ in what there is.
 export type Counts = Record<string, number>;
 export type Facts = Record<string, string | number>;
 export type Report = Record<string, unknown>;
+
 /** What COMMAND INFO tells about a command; a negative arity is a minimum. Redis 6 ends with the ACL categories. */
 export type CommandInfo = [
   name: string, arity: number, flags: Line[], firstKey: number, lastKey: number, step: number,
