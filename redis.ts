@@ -1161,7 +1161,7 @@ const commands = {
   touch: read<(...keys: Many<Key>) => number>(all),
   /** The type of the value, "none" when `key` is missing; a module's types carry its own names. Since 1.0.0. */
   type: read<(key: Key) => KeyType>(),
-  /** 1 when copied (DB: there); 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
+  /** 1 when copied (into DB); 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
   copy: write<(source: Key, destination: Key, options?: { DB?: Int; REPLACE?: Flag }) => number>(two),
   /** Overwrites `newkey`; an error when `key` is missing. Since 1.0.0. */
   rename: write<(key: Key, newkey: Key) => "OK">(two),
@@ -1223,7 +1223,7 @@ const commands = {
   objectIdletime: read<(key: Key) => number | null>(),
   /** How many references the value has; null when `key` is missing. Since 2.2.3. */
   objectRefcount: read<(key: Key) => number | null>(),
-  /** How many replicas have this connection's writes, after `timeout` ms (0: no limit) or for so many. Since 3.0.0. */
+  /** How many replicas have this connection's writes; waits for so many, or `timeout` ms (0: for ever). Since 3.0.0. */
   wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(milliseconds(-1)),
   /** As wait, for writes on disk (AOF): here, 0 or 1, and on how many replicas. Since 7.2.0. */
   waitaof: other<(numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]>()
@@ -1277,7 +1277,7 @@ const commands = {
   decr: write<(key: Key) => number>(),
   /** The new value, as incr. Since 1.0.0. */
   decrby: write<(key: Key, decrement: Int) => number>(),
-  /** Add 1, BYINT or BYFLOAT; past a bound 0, with SATURATE up to it. ENX: set expiry if there is none. Since 8.8.0. */
+  /** Add 1, BYINT or BYFLOAT; past a bound nothing, with SATURATE up to it. ENX: only without expiry. Since 8.8.0. */
   increx: write<(key: Key, options?: IncrexOptions) => [value: number, added: number]>().as(list(number)),
   /** 1 when removed, 0 when missing or the condition fails; WRONGTYPE if that is asked of no string. Since 8.4.0. */
   delex: write<(key: Key, options?: Compare) => number>(),
@@ -1285,7 +1285,7 @@ const commands = {
   delifeq: write<(key: Key, value: Arg) => number>(),
   /** The XXH3 hash of the string as 16 hexadecimal digits, for IFDEQ and IFDNE; null when missing. Since 8.4.0. */
   digest: read<(key: Key) => Bulk>(),
-  /** The longest common subsequence; LEN: its length; IDX: its pieces, last first. No key is empty. Since 7.0.0. */
+  /** The longest common subsequence; LEN: its length; IDX: its pieces, last first. Missing keys: empty. Since 7.0. */
   lcs: read<
     | ((key1: Key, key2: Key, options: LcsOptions & { IDX: true }) => { matches: LcsMatch[]; len: number })
     | ((key1: Key, key2: Key, options: LcsOptions & { LEN: true; IDX?: No }) => number)
