@@ -1173,10 +1173,6 @@ const blockOption = (from: number): Block => (words) => {
   return String(words[at - 1]).toUpperCase() === "BLOCK" ? toBlock(numberAt(words, at + 1)) : undefined;
 };
 
-/** What an options object among the arguments gives for that name. */
-const valueOf = (args: readonly unknown[], name: string): unknown =>
-  args.find((arg): arg is Record<string, unknown> => isPlain(arg) && Object.hasOwn(arg, name))?.[name];
-
 // ---- Shapes ----
 
 const same: Shape = (reply) => reply;
@@ -1210,7 +1206,7 @@ const fields = (shapes: Record<string, Shape>): Shape =>
 /** A map: as it is from RESP3, built from name and value in turn of RESP2. */
 const map: Shape = (reply, asked) =>
   Array.isArray(reply) && !Array.isArray(reply[0]) ? toMap(reply, asked.raw) : reply;
-
+const maps = list(map);
 /** [f, v, f, v] or [[f, v], [f, v]] as the latter. */
 const couples: Shape = (reply) => Array.isArray(reply) && !Array.isArray(reply[0]) ? toPairs(reply) : reply;
 /** [m, "1", m, "2"] or [[m, 1], [m, 2]] as the latter. */
@@ -1221,28 +1217,28 @@ const entries: Shape = list(entry);
 
 /** The first shape when the call has that option, else the other. */
 const given = (name: string, shape: Shape, otherwise: Shape = same): Shape => (reply, asked) => {
-  const value = valueOf(asked.args, name) ?? asked.args.some((arg, i) => i > 0 && arg === name);
+  const options = asked.args.find((arg): arg is Report => isPlain(arg) && Object.hasOwn(arg, name));
+  const value = options?.[name] ?? asked.args.some((arg, i) => i > 0 && arg === name);
   return (value === false ? otherwise : shape)(reply, asked);
 };
+const withScores = given("WITHSCORES", scored);
 
 /** As many keys, each with a value, as the argument at `at` says, right behind it: MSETEX. */
 const numpairs = (at: number): Finder => (words) => range(at, Number(words[at - 1])).map((_, pair) => at + 2 * pair);
 /** The key at `at`, or, when that is empty, all behind the word `name`: MIGRATE. */
 const atOrBehind = (at: number, name: string): Finder => (words) => {
   if (String(words[at - 1]) !== "") return [at - 1];
-  const first = words.findIndex((word, index) => index >= at && String(word).toUpperCase() === name) + 1;
+  const first = behind(words, at, [name]);
   return first > 0 ? range(first, words.length - first) : [];
 };
 const coordinates = list(number);
+const numeric: Shape = (reply, asked) => coordinates(number(reply, asked), asked);
 /** [[m, "1.5", 7, ["2", "3"]], ...] -> [[m, 1.5, 7, [2, 3]], ...]: members stay, what comes with them are numbers. */
-const located: Shape = list((found, command) => {
-  if (!Array.isArray(found)) return found;
-  return found.map((it, at) => (at === 0 ? it : Array.isArray(it) ? coordinates(it, command) : number(it, command)));
-});
+const located = list(tuple(same, numeric, numeric, numeric));
 
 /** As many keys as ids behind the word STREAMS, which stands at `from` or later: a group may be called STREAMS. */
 const streams = (from: number): Finder => (words) => {
-  const at = words.findIndex((word, index) => index >= from && String(word).toUpperCase() === "STREAMS") + 1;
+  const at = behind(words, from, ["STREAMS"]);
   return at > 0 ? range(at, (words.length - at) / 2) : [];
 };
 
@@ -1251,11 +1247,7 @@ const upTo = (most: number, shape: Shape, otherwise: Shape = same): Shape => (re
   (command.args[most] === undefined ? shape : otherwise)(reply, command);
 
 /** [] -> null, [m, "1"] or [m, 1] -> [m, 1]; with a count a list, as scored. */
-const popped = upTo(
-  1,
-  (reply, command) => (reply === null || reply.length === 0 ? null : tuple(same, number)(reply, command)),
-  scored,
-);
+const popped = upTo(1, (reply, asked) => reply?.length ? tuple(same, number)(reply, asked) : null, scored);
 
 /**
  * [a, b, c, a, b, c] (RESP2) or a map of a to b or to [b, c] (RESP3) -> [[a, b, c], [a, b, c]], each part in its shape.
@@ -1267,35 +1259,17 @@ const records = (...parts: readonly Shape[]): Shape => (reply, command) => {
   return range(0, words.length / parts.length).map((row) =>
     parts.map((part, column) => part(words[row * parts.length + column], command)));
 };
-const similar = given(
-  "WITHSCORES",
-  given("WITHATTRIBS", records(same, number, same), records(same, number)),
-  given("WITHATTRIBS", records(same, same)),
-);
-
-const streamInFull = fields({
-  entries,
-  groups: list(fields({ consumers: list(map) })),
-});
+const similar = given("WITHSCORES", given("WITHATTRIBS", records(same, number, same), records(same, number)),
+  given("WITHATTRIBS", records(same, same)));
 
 /** Text even under charset null, for words that types spell out. */
 const text: Shape = (reply) => (reply instanceof Uint8Array ? Buffer.from(reply).toString() : reply);
-/** A map inside a map of numbers: MEMORY STATS. */
-const numberOrMap: Shape = (reply, command) => (Array.isArray(reply) ? map : number)(reply, command);
-/** [first, last, ...nodes], a node ending in a map: CLUSTER SLOTS. */
-const slotRange: Shape = (reply, command) =>
-  Array.isArray(reply) ? reply.map((part) => (Array.isArray(part) ? slotNode(part, command) : part)) : reply;
-const slotNode = tuple(same, same, same, map);
 /** The one row of COMMAND INFO, which holds rows for subcommands. */
-const commandInfo: Shape = (reply, command) => commandRow(reply, command);
-const keySearch = fields({ spec: map });
-const keySpec = fields({ begin_search: keySearch, find_keys: keySearch });
-const commandRow = tuple(same, same, same, same, same, same, same, same, list(keySpec), list(commandInfo));
-/** What COMMAND DOCS says of one command: arguments hold arguments, subcommands are documented likewise. */
-const argumentDocs: Shape = (reply, command) => argumentFields(reply, command);
-const argumentFields = fields({ arguments: list(argumentDocs) });
-const commandDocs: Shape = (reply, command) => commandFields(reply, command);
-const commandFields = fields({ arguments: list(argumentDocs), subcommands: mapOf(commandDocs) });
+const commandInfo: Shape = (reply, asked) =>
+  tuple(same, same, same, same, same, same, same, same, list(keySpec), list(commandInfo))(reply, asked);
+const keySpec = fields({ begin_search: fields({ spec: map }), find_keys: fields({ spec: map }) });
+/** What COMMAND DOCS says of a command or of an argument: either may hold more of its kind. */
+const docs: Shape = (reply, asked) => fields({ arguments: list(docs), subcommands: mapOf(docs) })(reply, asked);
 
 // ---- The table ----
 
@@ -1311,8 +1285,8 @@ const commands = {
   touch: read<(...keys: Many<Key>) => number>(all).split(sum),
   /** The type of the value, "none" when `key` is missing; a module's types carry its own names. Since 1.0.0. */
   type: read<(key: Key) => KeyType>(),
-  /** 1 when copied; 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
-  copy: write<(source: Key, destination: Key, options?: CopyOptions) => number>(two),
+  /** 1 when copied (into DB); 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
+  copy: write<(source: Key, destination: Key, options?: { DB?: Int; REPLACE?: Flag }) => number>(two),
   /** Overwrites `newkey`; an error when `key` is missing. Since 1.0.0. */
   rename: write<(key: Key, newkey: Key) => "OK">(two),
   /** 1 when renamed, 0 when `newkey` exists already; an error when `key` is missing. Since 1.0.0. */
@@ -1363,10 +1337,7 @@ const commands = {
   dump: read<(key: Key) => Bulk>(),
   /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, without REPLACE. Since 2.6.0. */
   restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">(),
-  /**
-   * Moves a key to another server, within `timeout` milliseconds of silence; "NOKEY" when there is nothing to move. For
-   * several, `key` is "" and KEYS, as the last option, names them. Since 2.6.0; KEYS 3.0.6, AUTH 4.0.7, AUTH2 6.0.
-   */
+  /** Moves `key` (if "", KEYS) to another server; "NOKEY" if missing. `timeout` in ms of silence. Since 2.6.0. */
   migrate: write<
     (host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY"
   >(atOrBehind(3, "KEYS")),
@@ -1378,17 +1349,11 @@ const commands = {
   objectIdletime: read<(key: Key) => number | null>(),
   /** How many references the value has; null when `key` is missing. Since 2.2.3. */
   objectRefcount: read<(key: Key) => number | null>(),
-  /** The OBJECT subcommands, in lines. Since 6.2.0. */
-  objectHelp: other<() => Line[]>(),
-  /**
-   * How many replicas have this connection's writes so far; waits for `numreplicas` of them, at most `timeout`
-   * milliseconds (0: for ever). Call it on the connection that wrote. Since 3.0.0.
-   */
+  /** How many replicas have this connection's writes; waits for so many, or `timeout` ms (0: for ever). Since 3.0.0. */
   wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(milliseconds(-1)),
   /** As wait, for writes on disk (AOF): here, 0 or 1, and on how many replicas. Since 7.2.0. */
-  waitaof: other<
-    (numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]
-  >().blocks(milliseconds(-1)),
+  waitaof: other<(numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]>()
+    .blocks(milliseconds(-1)),
 
   // ---- Strings ----
   /** The value of `key`, or null. WRONGTYPE when it is not a string. Since 1.0.0. */
@@ -1397,10 +1362,7 @@ const commands = {
    * Set `key`. With NX, XX or IF… null when the condition did not hold; with GET always the old value. EX in seconds,
    * PX in milliseconds, EXAT and PXAT as Unix times. Since 1.0.0; KEEPTTL 6.0, GET 6.2, NX with GET 7.0, IF… 8.4.
    */
-  set: write<
-    | ((key: Key, value: Arg, options: SetOptions & { GET: true }) => Bulk)
-    | ((key: Key, value: Arg, options?: SetOptions & { GET?: No }) => "OK" | null)
-  >(),
+  set: write<With<"GET", [key: Key, value: Arg], Bulk, "OK" | null, SetOptions>>(),
   /** The value, whose time to live is set, or taken away with PERSIST; null when missing. Since 6.2.0. */
   getex: write<(key: Key, options?: GetexOptions) => Bulk>(),
   /** The value, which is removed; null when missing. Since 6.2.0. */
@@ -1441,21 +1403,15 @@ const commands = {
   decr: write<(key: Key) => number>(),
   /** The new value, as incr. Since 1.0.0. */
   decrby: write<(key: Key, decrement: Int) => number>(),
-  /**
-   * Add 1, BYINT or BYFLOAT, set the expiry (with ENX if there is none), and give the new value and what was added. Out
-   * of bounds nothing changes and 0 was added; with SATURATE it stops at the bound. Since 8.8.0.
-   */
+  /** Add 1, BYINT or BYFLOAT; past a bound nothing, with SATURATE up to it. ENX: only without expiry. Since 8.8.0. */
   increx: write<(key: Key, options?: IncrexOptions) => [value: number, added: number]>().as(list(number)),
   /** 1 when removed, 0 when missing or the condition fails; WRONGTYPE if that is asked of no string. Since 8.4.0. */
-  delex: write<(key: Key, options?: DelexOptions) => number>(),
+  delex: write<(key: Key, options?: Compare) => number>(),
   /** Remove `key` only when it holds `value`: 1, else 0. Valkey 9.0; in Redis delex. */
   delifeq: write<(key: Key, value: Arg) => number>(),
   /** The XXH3 hash of the string as 16 hexadecimal digits, for IFDEQ and IFDNE; null when missing. Since 8.4.0. */
   digest: read<(key: Key) => Bulk>(),
-  /**
-   * The longest common subsequence of two strings, or with LEN its length, or with IDX where its pieces lie in both,
-   * last piece first. Missing keys count as empty. Since 7.0.0.
-   */
+  /** The longest common subsequence; LEN: its length; IDX: its pieces, last first. Missing keys: empty. Since 7.0. */
   lcs: read<
     | ((key1: Key, key2: Key, options: LcsOptions & { IDX: true }) => { matches: LcsMatch[]; len: number })
     | ((key1: Key, key2: Key, options: LcsOptions & { LEN: true; IDX?: No }) => number)
@@ -1468,9 +1424,9 @@ const commands = {
   /** Set the bit at `offset` to 0 or 1, growing the string as needed; gives the old bit. Since 2.2.0. */
   setbit: write<(key: Key, offset: Int, value: Int) => number>(),
   /** How many bits are 1, of all or of the bytes (with BIT: bits) from `start` to `end`. Since 2.6.0; BIT 7.0. */
-  bitcount: read<(key: Key, start?: Int, end?: Int, options?: BitRangeOptions) => number>(),
+  bitcount: read<(key: Key, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
   /** Where the first bit of that value is, from the string's begin; -1 when there is none. Since 2.8.7; BIT 7.0. */
-  bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: BitRangeOptions) => number>(),
+  bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
   /** Store what the operation makes of `keys`; gives its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
   bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst).together("string"),
   /** One result for each GET (value), SET (old value), INCRBY (new value, null on OVERFLOW FAIL). Since 3.2.0. */
@@ -1485,10 +1441,6 @@ const commands = {
   pfcount: read<(...keys: Many<Key>) => number>(all).together("string"),
   /** Adds all that `sourcekeys` have counted to `destkey`. Since 2.8.9. */
   pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all).together("string"),
-  /** Internal: looks into a HyperLogLog for the server's own tests. Since 2.8.9. */
-  pfdebug: write<(subcommand: string, key: Key) => unknown>([2, 2, 1]),
-  /** Internal: the server's self-test, which takes a while. Since 2.8.9. */
-  pfselftest: other<() => "OK">(),
 
   // ---- Geo ----
   /** Add or move members; gives how many are new (with CH: changed). Degrees. Since 3.2.0; options 6.2. */
@@ -1506,16 +1458,15 @@ const commands = {
   geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().as(located),
   /** Stores what geosearch finds, with STOREDIST scored by distance; gives how many. Since 6.2.0. */
   geosearchstore: write<
-    (destination: Key, source: Key, options: GeosearchstoreOptions) => number
+    (destination: Key, source: Key, area: GeosearchOptions & { STOREDIST?: Flag }) => number
   >(two).together("zset"),
   /** As geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
   georadius: write<GeoStore<AroundPoint> | Georadius<AroundPoint>>(oneAndAfter("STORE", "STOREDIST")).as(located),
   /** As geosearch around a point. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
   georadius_ro: read<Georadius<AroundPoint>>().as(located),
   /** As georadius, around a member; an error when that is missing. Deprecated since 6.2.0. Since 3.2.0. */
-  georadiusbymember: write<
-    GeoStore<AroundMember> | Georadius<AroundMember>
-  >(oneAndAfter("STORE", "STOREDIST")).as(located),
+  georadiusbymember: write<GeoStore<AroundMember> | Georadius<AroundMember>>(oneAndAfter("STORE", "STOREDIST"))
+    .as(located),
   /** As geosearch around a member. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
   georadiusbymember_ro: read<Georadius<AroundMember>>().as(located),
 
@@ -1548,20 +1499,13 @@ const commands = {
   hincrby: write<(key: Key, field: Arg, increment: Int) => number>(),
   /** The field's new value as text, with up to 17 digits behind the point. Since 2.6.0. */
   hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => string>(),
-  /**
-   * Any field, or null when `key` is missing; or `count` different ones, fewer if there are fewer; or, when `count` is
-   * negative, exactly as many, perhaps repeated. With WITHVALUES as [field, value]. Since 6.2.0.
-   */
+  /** A field or null; up to `count` different ones, -3 for 3 that may repeat; WITHVALUES: pairs. Since 6.2.0. */
   hrandfield: read<
-    | ((key: Key) => Bulk)
-    | ((key: Key, count: Int, options: { WITHVALUES: true }) => [field: string, value: string][])
-    | ((key: Key, count: Int) => string[])
+    ((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [field: string, value: string][], string[]>
   >().as(given("WITHVALUES", couples)),
   /** Some fields and the cursor to go on with; "0" ends. With NOVALUES the names only. Since 2.8.0; NOVALUES 7.4. */
-  hscan: read<
-    | ((key: Key, cursor: Arg, options: ScanOptions & { NOVALUES: true }) => [cursor: string, fields: string[]])
-    | ((key: Key, cursor: Arg, options?: ScanOptions & { NOVALUES?: No }) => [cursor: string, fields: Fields])
-  >().as(given("NOVALUES", same, tuple(same, map))),
+  hscan: read<With<"NOVALUES", [key: Key, cursor: Arg], Page<string[]>, Page<Fields>, ScanOptions>>()
+    .as(given("NOVALUES", same, tuple(same, map))),
   /** For each field 1: set, 2: removed (the time is past), 0: condition failed, -2: no such field. Since 7.4.0. */
   hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>(),
   /** As hexpire, in milliseconds. Since 7.4.0. */
@@ -1627,7 +1571,7 @@ const commands = {
   /** The last index that is in use, plus 1; 0 when `key` is missing. Since 8.8.0. */
   arlen: read<(key: Key) => number>(),
   /** What the array is made of; an error when `key` is missing. Since 8.8.0. */
-  arinfo: read<(key: Key, options?: { FULL?: Flag }) => Record<string, number>>().as(mapOf(number)),
+  arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().as(mapOf(number)),
   /** How many elements were removed; the last one takes the key with it. Since 8.8.0. */
   ardel: write<(key: Key, ...indexes: Many<Int>) => number>(),
   /** Remove all elements in each [start, end], both included; gives how many that were. Since 8.8.0. */
@@ -1657,7 +1601,7 @@ const commands = {
   /** Remove and return the last element, or `count` from there; null when there is none. Since 1.0.0; count 6.2. */
   rpop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[] | null)>(),
   /** Up to COUNT (1) elements from one end of the first of `keys` that has any, else null. Since 7.0.0. */
-  lmpop: write<(numkeys: Int, ...from: PopFrom<End>) => [key: string, elements: string[]] | null>(numkeys(1)),
+  lmpop: write<(numkeys: Int, ...from: PopFrom<End>) => PoppedFrom<string[]>>(numkeys(1)),
   /** How many elements; 0 when `key` is missing. Since 1.0.0. */
   llen: read<(key: Key) => number>(),
   /** The element at `index`, counted from the tail when negative (-1 is the last); null outside. Since 1.0.0. */
@@ -1665,10 +1609,7 @@ const commands = {
   /** The elements from `start` to `stop`, both included; negative counts from the tail. Since 1.0.0. */
   lrange: read<(key: Key, start: Int, stop: Int) => string[]>(),
   /** The index of `element`, or null; with COUNT the indexes of that many (0: of all). Since 6.0.6. */
-  lpos: read<
-    | ((key: Key, element: Arg, options: LposOptions & { COUNT: Int }) => number[])
-    | ((key: Key, element: Arg, options?: LposOptions & { COUNT?: No }) => number | null)
-  >(),
+  lpos: read<With<"COUNT", [key: Key, element: Arg], number[], number | null, LposOptions, Int>>(),
   /** Put `element` next to the first `pivot`; gives the new length, -1 without pivot, 0 without list. Since 2.2.0. */
   linsert: write<(key: Key, where: "BEFORE" | "AFTER", pivot: Arg, element: Arg) => number>(),
   /** Replace the element at `index`; an error when there is no such element or no list. Since 1.0.0. */
@@ -1679,36 +1620,21 @@ const commands = {
   ltrim: write<(key: Key, start: Int, stop: Int) => "OK">(),
   /** Move one element from an end of `source` to an end of `destination` and return it, or null. Since 6.2.0. */
   lmove: write<(source: Key, destination: Key, wherefrom: End, whereto: End) => Bulk>(two),
-  /**
-   * lmove for several: up to COUNT, or EXACTLY so many (null when there are fewer), one by one (OBO) or as they
-   * stand (BULK). Gives them as they then lie in `destination`. Since 8.10.0.
-   */
-  lmovem: write<
-    | ((source: Key, destination: Key, wherefrom: End, whereto: End,
-        howMany: LmovemOptions & { EXACTLY: Int }) => string[] | null)
-    | ((source: Key, destination: Key, wherefrom: End, whereto: End,
-        howMany?: LmovemOptions & { EXACTLY?: No }) => string[])
-  >(two),
+  /** lmove for up to COUNT, or EXACTLY so many or null; one by one (OBO) or as they stand (BULK). Since 8.10.0. */
+  lmovem: write<With<"EXACTLY", Move, string[] | null, string[], LmovemOptions, Int>>(two),
   /** Move the last element of `source` to the head of `destination`, or null. lmove replaces it. Since 1.2.0. */
   rpoplpush: write<(source: Key, destination: Key) => Bulk>(two),
   /** lpop from the first of `keys` that has an element, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
-  blpop: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, element: string] | null>(butLast)
-    .blocks(seconds(-1)),
+  blpop: write<Waiting<[key: string, element: string]>>(butLast).blocks(seconds(-1)),
   /** rpop from the first of `keys` that has an element, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
-  brpop: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, element: string] | null>(butLast)
-    .blocks(seconds(-1)),
+  brpop: write<Waiting<[key: string, element: string]>>(butLast).blocks(seconds(-1)),
   /** lmpop that waits up to `timeout` seconds (0: for ever), then gives null. Since 7.0.0. */
-  blmpop: write<
-    (timeout: number, numkeys: Int, ...from: PopFrom<End>) => [key: string, elements: string[]] | null
-  >(numkeys(2)).blocks(seconds(1)),
+  blmpop: write<(timeout: number, numkeys: Int, ...from: PopFrom<End>) => PoppedFrom<string[]>>(numkeys(2))
+    .blocks(seconds(1)),
   /** lmove that waits up to `timeout` seconds (0: for ever), then gives null. Since 6.2.0. */
-  blmove: write<(source: Key, destination: Key, wherefrom: End, whereto: End, timeout: number) => Bulk>(two)
-    .blocks(seconds(5)),
+  blmove: write<(...args: [...Move, timeout: number]) => Bulk>(two).blocks(seconds(5)),
   /** lmovem that waits up to `timeout` seconds (0: for ever) for enough, then gives null. Since 8.10.0. */
-  blmovem: write<
-    (source: Key, destination: Key, wherefrom: End, whereto: End, timeout: number, howMany?: LmovemOptions) =>
-      string[] | null
-  >(two).blocks(seconds(5)),
+  blmovem: write<(...args: [...Move, timeout: number, how?: LmovemOptions]) => string[] | null>(two).blocks(seconds(5)),
   /** rpoplpush that waits up to `timeout` seconds (0: for ever), then gives null. blmove replaces it. Since 2.2.0. */
   brpoplpush: write<(source: Key, destination: Key, timeout: number) => Bulk>(two).blocks(seconds(3)),
 
@@ -1738,31 +1664,24 @@ const commands = {
   /** Put sdiff of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
   sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
   /** How many members sdiff would give, counting up to LIMIT (0: no limit). Since 8.10.0. */
-  sdiffcard: read<
-    (numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number
-  >(numkeys(1)).together("set"),
+  sdiffcard: read<(numkeys: Int, ...keysAndOptions: KeysAnd<LimitOptions>) => number>(numkeys(1)).together("set"),
   /** The members that all sets have; a missing key is an empty set. Since 1.0.0. */
   sinter: read<(...keys: Many<Key>) => string[]>(all).together("set"),
   /** Put sinter of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
   sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
   /** How many members sinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  sintercard: read<
-    (numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number
-  >(numkeys(1)).together("set"),
+  sintercard: read<(numkeys: Int, ...keysAndOptions: KeysAnd<LimitOptions>) => number>(numkeys(1)).together("set"),
   /** The members that any of the sets has. Since 1.0.0. */
   sunion: read<(...keys: Many<Key>) => string[]>(all).together("set"),
   /** Put sunion of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
   sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
   /** How many members sunion would give, counting up to LIMIT; an estimate with APPROX. Since 8.10.0. */
   sunioncard: read<
-    (numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | SunioncardOptions)[]) => number
+    (numkeys: Int, ...keysAndOptions: KeysAnd<LimitOptions & { APPROX?: Flag }>) => number
   >(numkeys(1)).together("set"),
 
   // ---- Sorted sets ----
-  /**
-   * Add members or change their scores; gives how many are new (with CH: changed; with INCR: the new score, or null
-   * when NX, XX, GT or LT forbade it). Since 1.2.0; NX, XX, CH, INCR 3.0.2; GT, LT 6.2.
-   */
+  /** Add members or change scores; how many are new (CH: changed; INCR: new score or null). Since 1.2.0; GT, LT 6.2. */
   zadd: write<
     | ((key: Key, options: ZaddOptions & { INCR: true }, scored: ScoreMember) => number | null)
     | ((key: Key, options: ZaddOptions & { INCR?: No }, ...scored: Many<ScoreMember>) => number)
@@ -1783,55 +1702,29 @@ const commands = {
   /** The scores of `members`, null for each that is missing. Since 6.2.0. */
   zmscore: read<(key: Key, ...members: Many) => (number | null)[]>().as(list(number)),
   /** The rank of `member`, 0 for the lowest score, or null; WITHSCORE adds the score. Since 2.0.0; WITHSCORE 7.2. */
-  zrank: read<
-    | ((key: Key, member: Arg, options: { WITHSCORE: true }) => [rank: number, score: number] | null)
-    | ((key: Key, member: Arg, options?: { WITHSCORE?: No }) => number | null)
-  >().as(given("WITHSCORE", tuple(same, number))),
+  zrank: read<With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: number] | null, number | null>>()
+    .as(given("WITHSCORE", tuple(same, number))),
   /** zrank from the other end: 0 for the highest score. Since 2.0.0; WITHSCORE 7.2. */
-  zrevrank: read<
-    | ((key: Key, member: Arg, options: { WITHSCORE: true }) => [rank: number, score: number] | null)
-    | ((key: Key, member: Arg, options?: { WITHSCORE?: No }) => number | null)
-  >().as(given("WITHSCORE", tuple(same, number))),
-  /**
-   * Members by rank, score (BYSCORE) or name (BYLEX), and with WITHSCORES their scores; REV also swaps the two
-   * bounds. LIMIT is [offset, count]. Since 1.2.0; BYSCORE, BYLEX, REV, LIMIT 6.2.
-   */
-  zrange: read<
-    | ((key: Key, start: Arg, stop: Arg, options: ZrangeOptions & { WITHSCORES: true }) => Scored[])
-    | ((key: Key, start: Arg, stop: Arg, options?: ZrangeOptions & { WITHSCORES?: No }) => string[])
-  >().as(given("WITHSCORES", scored)),
+  zrevrank: read<With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: number] | null, number | null>>()
+    .as(given("WITHSCORE", tuple(same, number))),
+  /** Members by rank, BYSCORE or BYLEX (name); REV also swaps the bounds. Since 1.2.0; BY…, REV and LIMIT 6.2. */
+  zrange: read<WithScores<[key: Key, start: Arg, stop: Arg], ZrangeOptions>>().as(withScores),
   /** Put that zrange of `src` into `dst`, replacing it; gives how many members it now has. Since 6.2.0. */
-  zrangestore: write<
-    (dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangestoreOptions) => number
-  >(two).together("zset"),
+  zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two).together("zset"),
   /** Members that score from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
-  zrangebyscore: read<
-    | ((key: Key, min: Arg, max: Arg, options: ZrangebyscoreOptions & { WITHSCORES: true }) => Scored[])
-    | ((key: Key, min: Arg, max: Arg, options?: ZrangebyscoreOptions & { WITHSCORES?: No }) => string[])
-  >().as(given("WITHSCORES", scored)),
+  zrangebyscore: read<WithScores<[key: Key, min: Arg, max: Arg], { LIMIT?: Limit }>>().as(withScores),
   /** Members by name from `min` to `max`: "[a" includes, "(a" excludes, "-" and "+" are open. Since 2.8.9. */
-  zrangebylex: read<(key: Key, min: Arg, max: Arg, options?: ZrangebylexOptions) => string[]>(),
+  zrangebylex: read<(key: Key, min: Arg, max: Arg, options?: { LIMIT?: Limit }) => string[]>(),
   /** zrange from the highest score down. zrange with REV replaces it. Since 1.2.0. */
-  zrevrange: read<
-    | ((key: Key, start: Int, stop: Int, options: { WITHSCORES: true }) => Scored[])
-    | ((key: Key, start: Int, stop: Int, options?: { WITHSCORES?: No }) => string[])
-  >().as(given("WITHSCORES", scored)),
+  zrevrange: read<WithScores<[key: Key, start: Int, stop: Int]>>().as(withScores),
   /** zrangebyscore from the highest down, `max` first. zrange with REV and BYSCORE replaces it. Since 2.2.0. */
-  zrevrangebyscore: read<
-    | ((key: Key, max: Arg, min: Arg, options: ZrangebyscoreOptions & { WITHSCORES: true }) => Scored[])
-    | ((key: Key, max: Arg, min: Arg, options?: ZrangebyscoreOptions & { WITHSCORES?: No }) => string[])
-  >().as(given("WITHSCORES", scored)),
+  zrevrangebyscore: read<WithScores<[key: Key, max: Arg, min: Arg], { LIMIT?: Limit }>>().as(withScores),
   /** zrangebylex backwards, `max` first. zrange with REV and BYLEX replaces it. Since 2.8.9. */
-  zrevrangebylex: read<(key: Key, max: Arg, min: Arg, options?: ZrangebylexOptions) => string[]>(),
+  zrevrangebylex: read<(key: Key, max: Arg, min: Arg, options?: { LIMIT?: Limit }) => string[]>(),
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 6.2.0. */
-  zrandmember: read<
-    | ((key: Key, count: Int, options: { WITHSCORES: true }) => Scored[])
-    | ((key: Key, count: Int, options?: { WITHSCORES?: No }) => string[])
-    | ((key: Key) => Bulk)
-  >().as(given("WITHSCORES", scored)),
+  zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().as(withScores),
   /** Some members with their scores, and the cursor of the next call, "0" at the end. Since 2.8.0. */
-  zscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => [cursor: string, members: Scored[]]>()
-    .as(tuple(same, scored)),
+  zscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<Scored[]>>().as(tuple(same, scored)),
   /** Remove the members that score from `min` to `max`; gives how many. Since 1.2.0. */
   zremrangebyscore: write<(key: Key, min: Arg, max: Arg) => number>(),
   /** Remove the members from rank `start` to `stop`, -1 being the highest; gives how many. Since 2.0.0. */
@@ -1843,48 +1736,32 @@ const commands = {
   /** Remove and return the member with the highest score (null without), or the `count` highest. Since 5.0.0. */
   zpopmax: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().as(popped),
   /** Up to COUNT (1) lowest or highest of the first of `keys` that has any, else null. Since 7.0.0. */
-  zmpop: write<(numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => ZpoppedFrom | null>(numkeys(1))
-    .as(tuple(same, list(tuple(same, number)))),
+  zmpop: write<(numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => PoppedFrom<Scored[]>>(numkeys(1))
+    .as(tuple(same, scored)),
   /** zpopmin from the first of `keys` that has a member, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
-  bzpopmin: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, ...Scored] | null>(butLast)
-    .as(tuple(same, same, number))
-    .blocks(seconds(-1)),
+  bzpopmin: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
   /** zpopmax from the first of `keys` that has a member, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
-  bzpopmax: write<(...args: [...keys: Many<Key>, timeout: number]) => [key: string, ...Scored] | null>(butLast)
-    .as(tuple(same, same, number))
-    .blocks(seconds(-1)),
+  bzpopmax: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
   /** zmpop that waits up to `timeout` seconds (0: for ever), then gives null. Since 7.0.0. */
-  bzmpop: write<(timeout: number, numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => ZpoppedFrom | null>(numkeys(2))
-    .as(tuple(same, list(tuple(same, number))))
-    .blocks(seconds(1)),
+  bzmpop: write<(timeout: number, numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => PoppedFrom<Scored[]>>(numkeys(2))
+    .as(tuple(same, scored)).blocks(seconds(1)),
   /** The members of the first sorted set that no other has. Since 6.2.0. */
-  zdiff: read<
-    | ((numkeys: Int, ...args: [...keys: Many<Key>, options: { WITHSCORES: true }]) => Scored[])
-    | ((numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | { WITHSCORES?: No })[]) => string[])
-  >(numkeys(1)).as(given("WITHSCORES", scored)).together("zset"),
+  zdiff: read<Combined<unknown>>(numkeys(1)).as(withScores).together("zset"),
   /** Put zdiff of the keys into `destination`, replacing it; gives how many members it now has. Since 6.2.0. */
   zdiffstore: write<(destination: Key, numkeys: Int, ...keys: Many<Key>) => number>(storeNumkeys).together("zset"),
   /** The members that all have, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
-  zinter: read<
-    | ((numkeys: Int, ...args: [...keys: Many<Key>, options: ZunionOptions & { WITHSCORES: true }]) => Scored[])
-    | ((numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionOptions & { WITHSCORES?: No })[]) => string[])
-  >(numkeys(1)).as(given("WITHSCORES", scored)).together("zset"),
+  zinter: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).together("zset"),
   /** Put zinter of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
   zinterstore: write<
-    (destination: Key, numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionstoreOptions)[]) => number
+    (destination: Key, numkeys: Int, ...rest: KeysAnd<ZunionOptions>) => number
   >(storeNumkeys).together("zset"),
   /** How many members zinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  zintercard: read<
-    (numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | LimitOptions)[]) => number
-  >(numkeys(1)).together("zset"),
+  zintercard: read<(numkeys: Int, ...keysAndOptions: KeysAnd<LimitOptions>) => number>(numkeys(1)).together("zset"),
   /** The members that any has, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
-  zunion: read<
-    | ((numkeys: Int, ...args: [...keys: Many<Key>, options: ZunionOptions & { WITHSCORES: true }]) => Scored[])
-    | ((numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionOptions & { WITHSCORES?: No })[]) => string[])
-  >(numkeys(1)).as(given("WITHSCORES", scored)).together("zset"),
+  zunion: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).together("zset"),
   /** Put zunion of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
   zunionstore: write<
-    (destination: Key, numkeys: Int, ...keysAndOptions: (Key | readonly Key[] | ZunionstoreOptions)[]) => number
+    (destination: Key, numkeys: Int, ...rest: KeysAnd<ZunionOptions>) => number
   >(storeNumkeys).together("zset"),
 
   // ---- Streams ----
@@ -1897,11 +1774,8 @@ const commands = {
     | ((key: Key, options: XaddOptions & { NOMKSTREAM?: No }, id: Arg, ...fields: Pairs[]) => string)
     | ((key: Key, id: Arg, ...fields: Pairs[]) => string)
   >(),
-  /**
-   * Drop the oldest entries until MAXLEN are left or the first is MINID; gives how many. Since 5.0.0; MINID, LIMIT
-   * 6.2; KEEPREF, DELREF, ACKED 8.2.
-   */
-  xtrim: write<(key: Key, options: XtrimOptions) => number>(),
+  /** Drop the oldest until MAXLEN are left or MINID is first: how many. Since 5.0.0; MINID 6.2; KEEPREF … 8.2. */
+  xtrim: write<(key: Key, options: Trimming & References) => number>(),
   /** Delete entries; gives how many were there. Since 5.0.0. */
   xdel: write<(key: Key, ...ids: Many) => number>(),
   /** Delete entries and maybe what groups refer to them; 1 for each, -1 not there, 2 kept (ACKED). Since 8.2.0. */
@@ -1917,8 +1791,7 @@ const commands = {
    * (0: for ever). As id "$" means from now on, "+" the last entry (7.4). Since 5.0.0; MAXCOUNT, MAXSIZE 8.10.
    */
   xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0))
-    .as(mapOf(entries))
-    .blocks(blockOption(0)),
+    .as(mapOf(entries)).blocks(blockOption(0)),
   /**
    * xread as a consumer of a group: ">" gives what nobody got yet, an id this consumer's pending entries (fields null
    * when the entry is deleted). With CLAIM also idle ones, with idle time and deliveries. Since 5.0.0; CLAIM 8.4.
@@ -1933,10 +1806,7 @@ const commands = {
   xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
   /** Hand pending entries back to the group; gives how many. FATAL puts their deliveries at 2^63 - 1. Since 8.8.0. */
   xnack: write<(key: Key, group: Arg, mode: "SILENT" | "FAIL" | "FATAL", options: XnackOptions) => number>(),
-  /**
-   * What a group has pending: the total, first and last id, and each consumer's share; with a range the entries, at
-   * most `count`, idle in milliseconds. Since 5.0.0; IDLE and "(" 6.2.
-   */
+  /** What a group has pending: total, first and last id, each consumer's share; or a range, idle in ms. Since 5.0.0. */
   xpending: read<
     | ((key: Key, group: Arg) => XpendingSummary)
     | ((key: Key, group: Arg, start: Arg, end: Arg, count: Int, consumer?: Arg) => XpendingEntry[])
@@ -1945,20 +1815,14 @@ const commands = {
   >().as(upTo(2, tuple(same, same, same, list(tuple(same, number))))),
   /** Make `consumer` own entries idle for `minIdleTime` ms; gives those it got, with JUSTID their ids. Since 5.0.0. */
   xclaim: write<
-    | ((key: Key, group: Arg, consumer: Arg, minIdleTime: Int,
-        ...args: [...ids: Many, options: XclaimOptions & { JUSTID: true }]) => string[])
-    | ((key: Key, group: Arg, consumer: Arg, minIdleTime: Int,
-        ...idsAndOptions: (Arg | readonly Arg[] | XclaimOptions & { JUSTID?: No })[]) => Entry[])
+    | ((...args: [...Claim, ...ids: Many, options: XclaimOptions & { JUSTID: true }]) => string[])
+    | ((...args: [...Claim, ...idsAndOptions: (Arg | readonly Arg[] | XclaimOptions & { JUSTID?: No })[]]) => Entry[])
   >().as(given("JUSTID", same, entries)),
   /** xclaim for whatever is idle from `start` on; "0-0" comes as next at the end. Since 6.2.0; deleted ids 7.0. */
-  xautoclaim: write<
-    | ((key: Key, group: Arg, consumer: Arg, minIdleTime: Int, start: Arg,
-        options: CountOptions & { JUSTID: true }) => [next: string, ids: string[], deleted: string[]])
-    | ((key: Key, group: Arg, consumer: Arg, minIdleTime: Int, start: Arg,
-        options?: CountOptions & { JUSTID?: No }) => [next: string, entries: Entry[], deleted: string[]])
-  >().as(given("JUSTID", same, tuple(same, entries, same))),
+  xautoclaim: write<With<"JUSTID", [...Claim, start: Arg], Claimed<string[]>, Claimed<Entry[]>, CountOptions>>()
+    .as(given("JUSTID", same, tuple(same, entries, same))),
   /** Make a group that starts behind `id` ("0" all, "$" only new); BUSYGROUP when it exists. Since 5.0.0. */
-  xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: XgroupCreateOptions) => "OK">(),
+  xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: { MKSTREAM?: Flag; ENTRIESREAD?: Int }) => "OK">(),
   /** Make the group start behind another id. Since 5.0.0; ENTRIESREAD 7.0. */
   xgroupSetid: write<(key: Key, group: Arg, id: Arg, options?: { ENTRIESREAD?: Int }) => "OK">(),
   /** Remove a group with all it has pending: 1, or 0 when there was none. Since 5.0.0. */
@@ -1967,28 +1831,17 @@ const commands = {
   xgroupCreateconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
   /** Remove a consumer; gives how many pending entries went with it. Since 5.0.0. */
   xgroupDelconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
-  /** The lines of its help. Since 5.0.0. */
-  xgroupHelp: other<() => Line[]>(),
-  /**
-   * Length, ids and first and last entry; with FULL all entries, groups and pending lists, up to COUNT (10; 0: all).
-   * An error when `key` is missing. Since 5.0.0; FULL 6.0.
-   */
+  /** About a stream; FULL: all entries and groups, up to COUNT (10; 0: all). An error if missing. Since 5.0.0. */
   xinfoStream: read<
     | ((key: Key, options: { FULL: true; COUNT?: Int }) => XinfoStreamFull)
     | ((key: Key) => XinfoStream)
-  >().as(given("FULL", streamInFull, fields({ "first-entry": tuple(same, map), "last-entry": tuple(same, map) }))),
+  >().as(fields({ entries, groups: list(fields({ consumers: maps })), "first-entry": entry, "last-entry": entry })),
   /** The groups of a stream; lag is null when the server cannot tell. Since 5.0.0; entries-read and lag 7.0. */
-  xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(list(map)),
+  xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(maps),
   /** The consumers of a group; idle and inactive in milliseconds. Since 5.0.0; inactive 7.2. */
-  xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(list(map)),
-  /** The lines of its help. Since 5.0.0. */
-  xinfoHelp: other<() => Line[]>(),
-  /** Set the last id, and the two counters with it. Internal, for replication. Since 5.0.0; options 7.0. */
-  xsetid: write<(key: Key, lastId: Arg, options?: XsetidOptions) => "OK">(),
+  xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(maps),
   /** How long (seconds) and how many ids per producer IDMP remembers; forgets those it had. Since 8.6.0. */
-  xcfgset: write<(key: Key, options: XcfgsetOptions) => "OK">(),
-  /** Note the producer and id behind an entry. Internal, for the append-only file. Since 8.6.2. */
-  xidmprecord: write<(key: Key, pid: Arg, iid: Arg, streamId: Arg) => "OK">(),
+  xcfgset: write<(key: Key, options: { "IDMP-DURATION"?: Int; "IDMP-MAXSIZE"?: Int }) => "OK">(),
 
   // ---- Vector sets ----
   /** Add an element or replace its vector: 1 when it is new, else 0. REDUCE stands before the vector. Since 8.0.0. */
@@ -2002,10 +1855,8 @@ const commands = {
   /** 1 when `element` is in the set, else 0. Since 8.2.0. */
   vismember: read<(key: Key, element: Arg) => number>().as(flag),
   /** An element's vector, about as added, or null; with RAW as it is stored (ask with charset null). Since 8.0.0. */
-  vemb: read<
-    | ((key: Key, element: Arg, options: { RAW: true }) => VembRaw | null)
-    | ((key: Key, element: Arg, options?: { RAW?: No }) => number[] | null)
-  >().as(given("RAW", tuple(same, same, number, number), list(number))),
+  vemb: read<With<"RAW", [key: Key, element: Arg], VembRaw | null, number[] | null>>()
+    .as(given("RAW", tuple(same, same, number, number), list(number))),
   /** An element's attributes, a JSON text, or null. Since 8.0.0. */
   vgetattr: read<(key: Key, element: Arg) => Bulk>(),
   /** Set an element's attributes, "" to remove them: 1, or 0 when there is no such element. Since 8.0.0. */
@@ -2024,12 +1875,10 @@ const commands = {
     | ((key: Key, query: VsimQuery, options?: VsimOptions & { WITHSCORES?: No; WITHATTRIBS?: No }) => string[])
   >().as(similar).inOrder(),
   /** An element's neighbours, layer by layer from the top, or null. Since 8.0.0. */
-  vlinks: read<
-    | ((key: Key, element: Arg, options: { WITHSCORES: true }) => Scored[][] | null)
-    | ((key: Key, element: Arg, options?: { WITHSCORES?: No }) => string[][] | null)
-  >().as(given("WITHSCORES", list(records(same, number)))).inOrder(),
+  vlinks: read<With<"WITHSCORES", [key: Key, element: Arg], Scored[][] | null, string[][] | null>>()
+    .as(given("WITHSCORES", list(records(same, number)))).inOrder(),
   /** Dimension, size, quantization and graph of a vector set, or null. Since 8.0.0. */
-  vinfo: read<(key: Key) => Vinfo | null>().as(map),
+  vinfo: read<(key: Key) => Facts | null>().as(map),
 
   // ---- Scripting ----
   /** Run a Lua script: `numkeys` keys, then other arguments; gives what it returns, as it comes. Since 2.6.0. */
@@ -2050,31 +1899,29 @@ const commands = {
   functionDump: other<() => string>(),
   /** Delete all libraries. Since 7.0.0. */
   functionFlush: write<(options?: FlushOptions) => "OK">(none).everywhere(first),
-  /** Lines of help on FUNCTION. Since 7.0.0. */
-  functionHelp: other<() => Line[]>(),
   /** Stop the function that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 7.0.0. */
   functionKill: other<() => "OK">(),
   /** The libraries, or those whose name matches LIBRARYNAME, and with WITHCODE their source. Since 7.0.0. */
   functionList: other<
-    | ((options: FunctionListOptions & { WITHCODE: true }) => (FunctionLibrary & { library_code: string })[])
-    | ((options?: FunctionListOptions & { WITHCODE?: No }) => FunctionLibrary[])
-  >().as(list(fields({ functions: list(map) }))).each(),
+    With<"WITHCODE", [], (FunctionLibrary & { library_code: string })[], FunctionLibrary[], { LIBRARYNAME?: Arg }>
+  >().as(list(fields({ functions: maps }))).each(),
   /** Load a library; gives its name. An error when it exists, unless REPLACE, which stands first. Since 7.0.0. */
   functionLoad: write<
     (...args: [code: Arg] | [options: { REPLACE?: Flag }, code: Arg]) => string
   >(none).everywhere(first),
-  /** Load libraries from functionDump's bytes: APPEND (the default) fails on a name already taken. Since 7.0.0. */
-  functionRestore: write<(payload: Arg, options?: FunctionRestoreOptions) => "OK">(none).everywhere(first),
+  /** Load functionDump's bytes: APPEND (the default) fails on a name taken, FLUSH deletes all first. Since 7.0.0. */
+  functionRestore: write<
+    (payload: Arg, options?: { FLUSH?: Flag; APPEND?: Flag; REPLACE?: Flag }) => "OK"
+  >(none).everywhere(first),
   /** The function that is running, or null, and for each engine how much is loaded. Since 7.0.0. */
-  functionStats: other<() => FunctionStats>().as(fields({ running_script: map, engines: mapOf(map) })).each(),
+  functionStats: other<() => { running_script: Report | null; engines: Record<string, Counts> }>()
+    .as(fields({ running_script: map, engines: mapOf(map) })).each(),
   /** Debugging mode of this connection's next eval. Since 3.2.0. */
   scriptDebug: session<(mode: "YES" | "SYNC" | "NO") => "OK">("redis-cli --ldb"),
   /** For each digest 1 when that script is cached, else 0. Since 2.6.0. */
   scriptExists: other<(...sha1s: Many) => number[]>().everywhere(least),
   /** Empty the script cache. Since 2.6.0; ASYNC and SYNC 6.2. */
   scriptFlush: other<(options?: FlushOptions) => "OK">().everywhere(first),
-  /** Lines of help on SCRIPT. Since 5.0.0. */
-  scriptHelp: other<() => Line[]>(),
   /** Stop the script that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 2.6.0. */
   scriptKill: other<() => "OK">(),
   /** Cache a script without running it; gives its SHA-1 digest in hex. Since 2.6.0. */
@@ -2089,28 +1936,26 @@ const commands = {
   spublish: other<(shardchannel: Key, message: Arg) => number, "placed">(one),
   /** Channels with at least one subscriber, or those of them that match the glob pattern. Since 2.8.0. */
   pubsubChannels: other<(pattern?: Arg) => string[]>().everywhere(joined),
-  /** Lines of help on PUBSUB. Since 6.2.0. */
-  pubsubHelp: other<() => Line[]>(),
   /** How many different patterns are subscribed to. Since 2.8.0. */
   pubsubNumpat: other<() => number>().everywhere(most),
   /** Number of subscribers of each channel, not counting patterns. Since 2.8.0. */
-  pubsubNumsub: other<(...channels: Many) => Record<string, number>>().as(map).each(),
+  pubsubNumsub: other<(...channels: Many) => Counts>().as(map).each(),
   /** Shard channels with at least one subscriber, or those that match the glob pattern. Since 7.0.0. */
   pubsubShardchannels: other<(pattern?: Arg) => string[]>().everywhere(joined),
   /** Number of subscribers of each shard channel. Since 7.0.0. */
-  pubsubShardnumsub: other<(...shardchannels: Many) => Record<string, number>>().as(map).each(),
+  pubsubShardnumsub: other<(...shardchannels: Many) => Counts>().as(map).each(),
   /** Listen to channels: one confirmation for each. Since 2.0.0. */
-  subscribe: session<(...channels: Many) => Confirmation>("subscribe()"),
+  subscribe: session<(...channels: Many) => unknown>("subscribe()"),
   /** Listen to all channels that match the glob patterns. Since 2.0.0. */
-  psubscribe: session<(...patterns: Many) => Confirmation>("psubscribe()"),
+  psubscribe: session<(...patterns: Many) => unknown>("psubscribe()"),
   /** Listen to shard channels, all of one slot. Since 7.0.0. */
-  ssubscribe: session<(...shardchannels: Many<Key>) => Confirmation>("ssubscribe()", all),
+  ssubscribe: session<(...shardchannels: Many<Key>) => unknown>("ssubscribe()", all),
   /** Stop listening to these channels, or to all. Since 2.0.0. */
-  unsubscribe: session<(...channels: Many) => Confirmation>("unsubscribe() of the subscription"),
+  unsubscribe: session<(...channels: Many) => unknown>("unsubscribe() of the subscription"),
   /** Stop listening to these patterns, or to all. Since 2.0.0. */
-  punsubscribe: session<(...patterns: Many) => Confirmation>("unsubscribe() of the subscription"),
+  punsubscribe: session<(...patterns: Many) => unknown>("unsubscribe() of the subscription"),
   /** Stop listening to these shard channels, or to all. Since 7.0.0. */
-  sunsubscribe: session<(...shardchannels: Many<Key>) => Confirmation>("unsubscribe() of the subscription", all),
+  sunsubscribe: session<(...shardchannels: Many<Key>) => unknown>("unsubscribe() of the subscription", all),
 
   // ---- Transactions ----
   /** Begin a transaction: from here on commands are queued. Since 1.2.0. */
@@ -2135,18 +1980,13 @@ const commands = {
   clientGetname: other<() => Bulk>(),
   /** Id of the client that gets this connection's invalidations: 0 for itself, -1 when not tracking. Since 6.0.0. */
   clientGetredir: other<() => number>(),
-  /** Lines of help on CLIENT. Since 5.0.0. */
-  clientHelp: other<() => Line[]>(),
   /** The server's id of the connection that happens to answer; ids only grow. Since 5.0.0. */
   clientId: other<() => number>(),
   /** Make this connection an import source, which sees expired keys. Valkey 8.1. */
   clientImportSource: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** clientList's line about the connection that happens to answer. Since 6.2.0. */
   clientInfo: other<() => string>(),
-  /**
-   * Close the client at ip:port (an error when there is none), or all that pass every filter; then gives how many.
-   * Since 2.4.0; filters 2.8.12, LADDR 6.2, MAXAGE (in seconds) 7.4; the rest Valkey.
-   */
+  /** Close the client at ip:port, or all that pass every filter: how many. Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
   clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>(),
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
   clientList: other<(filters?: ClientFilters) => string>().each(),
@@ -2155,7 +1995,7 @@ const commands = {
   /** Do not count this connection's reads as use of the keys. Since 7.2.0. */
   clientNoTouch: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** Hold back all clients' commands (with WRITE only writes) for `timeout` milliseconds. Since 3.0.0; WRITE 6.2. */
-  clientPause: other<(timeout: Int, options?: ClientPauseOptions) => "OK">(),
+  clientPause: other<(timeout: Int, options?: { WRITE?: Flag; ALL?: Flag }) => "OK">(),
   /** Turn replies off, which leaves nothing to wait for. Since 3.2.0. */
   clientReply: session<(mode: "ON" | "OFF" | "SKIP") => "OK">("(nothing: every command waits for its reply)"),
   /** Name the client library or its version for clientList. Since 7.2.0. */
@@ -2163,21 +2003,17 @@ const commands = {
   /** Name this connection. Since 2.6.9. */
   clientSetname: session<(name: Arg) => "OK">("the name option"),
   /** Turn on invalidation messages; one options object for each PREFIX. Since 6.0.0. */
-  clientTracking: session<(state: "ON" | "OFF", ...options: ClientTrackingOptions[]) => "OK">(
-    "(nothing: there is no cache yet)",
-  ),
+  clientTracking: session<(state: "ON" | "OFF", ...options: object[]) => "OK">("(nothing: there is no cache yet)"),
   /** Whether and how the connection that answers is tracked; redirect is -1 when it is not. Since 6.2.0. */
-  clientTrackinginfo: other<() => TrackingInfo>().as(map),
+  clientTrackinginfo: other<() => { flags: string[]; redirect: number; prefixes: string[] }>().as(map),
   /** Wake a blocked client: as if its time were up, or with an error; 0 when it was not blocked. Since 5.0.0. */
-  clientUnblock: other<(id: Int, options?: ClientUnblockOptions) => number>(),
+  clientUnblock: other<(id: Int, options?: { TIMEOUT?: Flag; ERROR?: Flag }) => number>(),
   /** Take back clientPause. Since 6.2.0. */
   clientUnpause: other<() => "OK">(),
   /** Gives the message back. Since 1.0.0. */
   echo: other<(message: Arg) => string>(),
   /** Change the protocol, log in, name the connection; describes the server. NOPROTO when unknown. Since 6.0.0. */
-  hello: session<(protover?: 2 | 3, options?: HelloOptions) => Hello>("the protocol option").as(
-    fields({ modules: list(map) }),
-  ),
+  hello: session<(protover?: 2 | 3, options?: object) => Report>("the protocol option").as(fields({ modules: maps })),
   /** Gives PONG, or the message back. Since 1.0.0; message 2.8. */
   ping: other<(() => "PONG") | ((message: Arg) => string)>().each(),
   /** Ask the server to close the connection. Since 1.0.0; deprecated 7.2. */
@@ -2197,17 +2033,13 @@ const commands = {
   /** A random password in hex, of 256 or `bits` bits. Since 6.0.0. */
   aclGenpass: other<(bits?: Int) => string>(),
   /** The rules of a user, or null when there is none of that name. Since 6.0.0; in this form 7.0. */
-  aclGetuser: other<(username: Arg) => AclUser | null>().as(fields({ selectors: list(map) })),
-  /** Lines of help on ACL. Since 6.0.0. */
-  aclHelp: other<() => Line[]>(),
+  aclGetuser: other<(username: Arg) => AclUser | null>().as(fields({ selectors: maps })),
   /** All users, each a line of the ACL file. Since 6.0.0. */
   aclList: other<() => string[]>().each(),
   /** Read the ACL file again: all of it, or with an error nothing. Since 6.0.0. */
   aclLoad: other<() => "OK">(),
-  /** What was refused of late, newest first, 10 or `count` entries; or clear the log. Since 6.0.0; entry-id 7.2. */
-  aclLog: other<((reset: "RESET") => "OK") | ((count?: Int) => AclLogEntry[])>().as(
-    list(fields({ "age-seconds": number })),
-  ),
+  /** What was refused of late, newest first, 10 or `count` entries, times in Unix ms; or clear the log. Since 6.0.0. */
+  aclLog: other<((reset: "RESET") => "OK") | ((count?: Int) => Facts[])>().as(list(fields({ "age-seconds": number }))),
   /** Write the users to the ACL file. Since 6.0.0. */
   aclSave: other<() => "OK">(),
   /** Create a user or change its rules; an error in one rule changes nothing. Since 6.0.0; selectors 7.0. */
@@ -2220,48 +2052,42 @@ const commands = {
   backupAbort: other<() => "OK">(),
   /** Remove the files of the sealed backup. Since 8.10.0. */
   backupCleanup: other<() => "OK">(),
-  /** Lines of help on BACKUP. Since 8.10.0. */
-  backupHelp: other<() => Line[]>(),
   /** Paths of the backup's files that will not change any more. Since 8.10.0. */
   backupList: other<() => string[]>(),
   /** Freeze the backup: its files are complete. Since 8.10.0. */
   backupSeal: other<() => "OK">(),
   /** Begin a backup into the directory `backupdirname`, which must be empty. Since 8.10.0. */
   backupStart: other<() => "OK">(),
-  /** State of the backup; times are Unix seconds, 0 for not yet. Since 8.10.0. */
-  backupStatus: other<() => BackupStatus>().as(fields({ start_time: number, end_time: number })),
+  /** State of the backup: idle, pending … sealed, failed; times are Unix seconds, 0 for not yet. Since 8.10.0. */
+  backupStatus: other<() => Facts>().as(fields({ start_time: number, end_time: number })),
   /** Begin to rewrite the append-only file in the background. Since 1.0.0. */
   bgrewriteaof: other<() => `Background ${string}`>().each(),
   /** Begin to save in the background; an error when busy. Since 1.0.0; SCHEDULE 3.2.2; CANCEL Valkey 8.1. */
-  bgsave: other<(options?: BgsaveOptions) => `Background ${string}` | `Scheduled ${string}`>().each(),
+  bgsave: other<
+    (options?: { SCHEDULE?: Flag; CANCEL?: Flag }) => `Background ${string}` | `Scheduled ${string}`
+  >().each(),
   /** Everything about all commands: arity, flags, keys, subcommands. Since 2.8.13. */
   command: other<() => CommandInfo[]>().as(list(commandInfo)),
   /** How many commands the server has. Since 2.8.13. */
   commandCount: other<() => number>(),
   /** Documentation of these commands, or of all; leaves out what is unknown. Since 7.0.0. */
-  commandDocs: other<(...names: Many) => Record<string, CommandDocs>>().as(mapOf(commandDocs)),
+  commandDocs: other<(...names: Many) => Record<string, Report>>().as(mapOf(docs)),
   /** The keys of a whole command, as the server finds them; an error when it has none. Since 2.8.13. */
   commandGetkeys: other<(command: Arg, ...args: Many) => string[]>(),
   /** The keys of a whole command, each with how it is used: RO, RW, access, update … Since 7.0.0. */
   commandGetkeysandflags: other<(command: Arg, ...args: Many) => [key: string, flags: Line[]][]>(),
-  /** Lines of help on COMMAND. Since 5.0.0. */
-  commandHelp: other<() => Line[]>(),
   /** Everything about these commands, null for one that is unknown; about all when none is named. Since 2.8.13. */
   commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().as(list(commandInfo)),
   /** Names of all commands, or of one module, one ACL category or a glob pattern. Since 7.0.0. */
-  commandList: other<(options?: CommandListOptions) => string[]>(),
+  commandList: other<(options?: { FILTERBY?: readonly ["MODULE" | "ACLCAT" | "PATTERN", Arg] }) => string[]>(),
   /** Up to `count` (-1: all) of the commands that were slow, or large to send or to answer. Valkey 8.1. */
   commandlogGet: other<(count: Int, type: CommandlogType) => LogEntry[]>(),
-  /** Lines of help on COMMANDLOG. Valkey 8.1. */
-  commandlogHelp: other<() => Line[]>(),
   /** How many entries that log holds. Valkey 8.1. */
   commandlogLen: other<(type: CommandlogType) => number>(),
   /** Clear that log. Valkey 8.1. */
   commandlogReset: other<(type: CommandlogType) => "OK">(),
   /** Configuration parameters that match the glob patterns; none does: an empty object. Since 2.0.0; several 7.0. */
   configGet: other<(...patterns: Many) => Fields>().as(map).each(),
-  /** Lines of help on CONFIG. Since 5.0.0. */
-  configHelp: other<() => Line[]>(),
   /** Set the counters of info to zero. Since 2.0.0. */
   configResetstat: other<() => "OK">().everywhere(first),
   /** Write the present configuration to the file the server was started with. Since 2.8.0. */
@@ -2279,11 +2105,8 @@ const commands = {
   /** Delete all keys of the database. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
   flushdb: write<(options?: FlushOptions) => "OK">(none).everywhere(first),
   /** What was found since hotkeysStart, as one report in an array; null when never started. Since 8.6.0. */
-  hotkeysGet: other<() => [HotkeysReport] | null>().as(
-    list(fields({ "by-cpu-time-us": couples, "by-net-bytes": couples })),
-  ),
-  /** Lines of help on HOTKEYS. Since 8.6.1. */
-  hotkeysHelp: other<() => Line[]>(),
+  hotkeysGet: other<() => [Report] | null>()
+    .as(list(fields({ "by-cpu-time-us": couples, "by-net-bytes": couples }))),
   /** Free what hotkeysStart collected; an error while it still collects. Since 8.6.0. */
   hotkeysReset: other<() => "OK">(),
   /** Begin to look for the keys that cost most. DURATION in seconds; one command in SAMPLE counts. Since 8.6.0. */
@@ -2298,12 +2121,9 @@ const commands = {
   latencyDoctor: other<() => string>().each(),
   /** An event's latency drawn in text; an error when it has no samples. Since 2.8.13. */
   latencyGraph: other<(event: Arg) => string>(),
-  /** Lines of help on LATENCY. Since 2.8.13. */
-  latencyHelp: other<() => Line[]>(),
   /** For these commands, or all: calls, and how many took up to so many microseconds. Since 7.0.0. */
-  latencyHistogram: other<(...commands: Many) => Record<string, LatencyHistogram>>().as(
-    mapOf(fields({ histogram_usec: map })),
-  ),
+  latencyHistogram: other<(...commands: Many) => Record<string, { calls: number; histogram_usec: Counts }>>()
+    .as(mapOf(fields({ histogram_usec: map }))),
   /** The up to 160 latest samples of an event: Unix seconds and milliseconds. Since 2.8.13. */
   latencyHistory: other<(event: Arg) => [time: number, latency: number][]>(),
   /** For each event: when it last happened in Unix seconds, its latest and longest in milliseconds. Since 2.8.13. */
@@ -2314,24 +2134,21 @@ const commands = {
   lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).each(),
   /** What the server makes of its memory, in prose. Since 4.0.0. */
   memoryDoctor: other<() => string>().each(),
-  /** Lines of help on MEMORY. Since 4.0.0. */
-  memoryHelp: other<() => Line[]>(),
   /** The allocator's own statistics, as text. Since 4.0.0. */
   memoryMallocStats: other<() => string>(),
   /** Ask the allocator to give memory back to the system. Since 4.0.0. */
   memoryPurge: other<() => "OK">().each(),
   /** Where memory goes: bytes, counts and ratios; db.0 and its kin are objects of their own. Since 4.0.0. */
-  memoryStats: other<() => Record<string, number | Record<string, number>>>().as(mapOf(numberOrMap)).each(),
+  memoryStats: other<() => Record<string, number | Counts>>()
+    .as(mapOf((reply, asked) => number(map(reply, asked), asked))).each(),
   /** Bytes that a key takes, estimated from 5 or SAMPLES nested values (0: all); null when missing. Since 4.0.0. */
   memoryUsage: read<(key: Key, options?: { SAMPLES?: Int }) => number | null>(),
-  /** Lines of help on MODULE. Since 5.0.0. */
-  moduleHelp: other<() => Line[]>(),
   /** The modules that are loaded. Since 4.0.0; path and args 7.0. */
-  moduleList: other<() => Module[]>().as(list(map)).each(),
+  moduleList: other<() => { name: string; ver: number; path?: string; args?: string[] }[]>().as(maps).each(),
   /** Load a module from a file of the server. Since 4.0.0. */
   moduleLoad: other<(path: Arg, ...args: Many) => "OK">(),
   /** moduleLoad with configuration: one options object for each CONFIG, the last with ARGS. Since 7.0.0. */
-  moduleLoadex: other<(path: Arg, ...options: ModuleLoadexOptions[]) => "OK">(),
+  moduleLoadex: other<(path: Arg, ...options: { CONFIG?: readonly [Arg, Arg]; ARGS?: readonly Arg[] }[]) => "OK">(),
   /** Unload a module; an error when others depend on it or it has data types. Since 4.0.0. */
   moduleUnload: other<(name: Arg) => "OK">(),
   /** Turn the connection into a stream of all that the server is asked. Since 1.0.0. */
@@ -2342,8 +2159,6 @@ const commands = {
   replconf: session<(...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** Make the server a replica of another, or with ("NO", "ONE") a master again. Since 5.0.0. */
   replicaof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
-  /** Internal: RESTORE for a slot on its way to this node. Since 3.0.0. */
-  "restore-asking": write<(key: Key, ttl: Int, value: Arg, options?: RestoreOptions) => "OK">(),
   /** What the server is in replication; see Role. Since 2.8.12. */
   role: other<() => Role>().as(tuple(text)).each(),
   /** Save to disk now, with all clients waiting. Since 1.0.0. */
@@ -2351,13 +2166,11 @@ const commands = {
   /** Delete all keys in ranges of slots, [first, last] each, options last; gives the ranges it flushed. Since 8.0.0. */
   sflush: write<(...ranges: (Int | readonly Int[] | FlushOptions)[]) => [first: number, last: number][]>(none),
   /** Save if so configured, then exit: the connection ends. OK only when ABORT took one back. Since 1.0.0; NOW 7.0. */
-  shutdown: other<(options?: ShutdownOptions) => "OK">(),
+  shutdown: other<(options?: { NOSAVE?: Flag; SAVE?: Flag; NOW?: Flag; FORCE?: Flag; ABORT?: Flag }) => "OK">(),
   /** The old name of replicaof. Since 1.0.0; deprecated 5.0. */
   slaveof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
   /** The 10 or `count` (-1: all) latest slow commands. Since 2.2.12; argc 8.10. */
   slowlogGet: other<(count?: Int) => LogEntry[]>().each(),
-  /** Lines of help on SLOWLOG. Since 6.2.0. */
-  slowlogHelp: other<() => Line[]>(),
   /** How many entries the slow log holds. Since 2.2.12. */
   slowlogLen: other<() => number>().each(),
   /** Clear the slow log. Since 2.2.12. */
@@ -2368,8 +2181,6 @@ const commands = {
   sync: session<() => unknown>("(nothing: it is for servers only)"),
   /** The server's clock: Unix seconds, and microseconds of that second. Since 2.6.0. */
   time: other<() => [seconds: string, microseconds: string]>().each(),
-  /** Internal: drop keys of slots that moved away. RANGES: how many, then first and last of each. Since 8.4.0. */
-  trimslots: write<(options: { RANGES: readonly (Int | readonly Int[])[] }) => "OK">(none),
 
   // ---- Cluster ----
   /** Let the next command in, though its slot is still on its way to this node. Since 3.0.0. */
@@ -2391,7 +2202,7 @@ const commands = {
   /** clusterDelslots for ranges, [first, last] each. Since 7.0.0. */
   clusterDelslotsrange: other<(...ranges: Many<Int>) => "OK">(),
   /** Make this replica the master; FORCE without the old one's help, TAKEOVER even without a vote. Since 3.0.0. */
-  clusterFailover: other<(options?: ClusterFailoverOptions) => "OK">(),
+  clusterFailover: other<(options?: { FORCE?: Flag; TAKEOVER?: Flag }) => "OK">(),
   /** Delete all keys of a slot. Valkey 9.0. */
   clusterFlushslot: write<(slot: Int, options?: FlushOptions) => "OK">(none),
   /** Let this node, which must be empty, forget all slots. Since 3.0.0. */
@@ -2400,16 +2211,14 @@ const commands = {
   clusterForget: other<(node: Arg) => "OK">(),
   /** Up to `count` keys of this node that are in the slot. Since 3.0.0. */
   clusterGetkeysinslot: other<(slot: Int, count: Int) => string[]>(),
-  /** Slot migrations that run or ran of late. Valkey 9.0. */
-  clusterGetslotmigrations: other<() => SlotMigration[]>().as(list(map)),
-  /** Lines of help on CLUSTER. Since 5.0.0. */
-  clusterHelp: other<() => Line[]>(),
+  /** Slot migrations that run or ran of late; times are Unix seconds. Valkey 9.0. */
+  clusterGetslotmigrations: other<() => Facts[]>().as(maps),
   /** The state of the cluster as this node sees it, name:value in lines. Since 3.0.0. */
   clusterInfo: other<() => string>(),
   /** The slot of a key, its hash tag honoured. Since 3.0.0. */
   clusterKeyslot: other<(key: Key) => number>(),
-  /** The links to and from other nodes, two for each. Since 7.0.0. */
-  clusterLinks: other<() => ClusterLink[]>().as(list(map)),
+  /** The links to and from other nodes, two for each; create-time in Unix milliseconds. Since 7.0.0. */
+  clusterLinks: other<() => Facts[]>().as(maps),
   /** Introduce another node by its address; OK says tried. Since 3.0.0; cluster bus port 4.0. */
   clusterMeet: other<(ip: Arg, port: Int, clusterBusPort?: Int) => "OK">(),
   /** Move slots to the nodes named, in the background. Valkey 9.0. */
@@ -2417,9 +2226,9 @@ const commands = {
   /** IMPORT ranges of slots to this node (gives a task id), CANCEL tasks (how many), or their STATUS. Since 8.4.0. */
   clusterMigration: other<
     | ((action: "IMPORT", ...ranges: Many<Int>) => string)
-    | ((action: "CANCEL", tasks: ClusterMigrationOptions) => number)
-    | ((action: "STATUS", tasks?: ClusterMigrationOptions) => MigrationTask[])
-  >().as(list(map)),
+    | ((action: "CANCEL", tasks: { ID?: Arg; ALL?: Flag }) => number)
+    | ((action: "STATUS", tasks?: { ID?: Arg; ALL?: Flag }) => Facts[])
+  >().as(maps),
   /** Id of this node. Since 3.0.0. */
   clusterMyid: other<() => string>(),
   /** Id of the shard this node belongs to. Since 7.2.0. */
@@ -2431,25 +2240,28 @@ const commands = {
   /** Make this node a replica of another. Since 3.0.0. */
   clusterReplicate: other<(node: Arg) => "OK">(),
   /** Leave the cluster; HARD with a new id and epoch 0 as well. A master must be empty. Since 3.0.0. */
-  clusterReset: other<(options?: ClusterResetOptions) => "OK">(),
+  clusterReset: other<(options?: { HARD?: Flag; SOFT?: Flag }) => "OK">(),
   /** Write nodes.conf to disk. Since 3.0.0. */
   clusterSaveconfig: other<() => "OK">(),
   /** Set the epoch of a node that is new and knows no others. Since 3.0.0. */
   clusterSetConfigEpoch: other<(epoch: Int) => "OK">(),
   /** Mark a slot as on its way in or out, as STABLE, or as owned by NODE. Since 3.0.0; TIMEOUT Valkey 8.0. */
   clusterSetslot: other<(slot: Int, options: ClusterSetslotOptions) => "OK">(),
-  /** Shards with their nodes and slots: [first, last, first, last, …]. Since 7.0.0. */
-  clusterShards: other<() => ClusterShard[]>().as(list(fields({ nodes: list(map) }))),
+  /** Shards with their nodes and slots, [first, last, …]; endpoint null or "": the host you asked. Since 7.0.0. */
+  clusterShards: other<() => { slots: number[]; nodes: Record<string, string | number | null>[] }[]>()
+    .as(list(fields({ nodes: maps }))),
   /** The old name of clusterReplicas. Since 3.0.0; deprecated 5.0. */
   clusterSlaves: other<(node: Arg) => string[]>(),
   /** Use of each slot of this node: key-count and, when so configured, time and traffic. Since 8.2.0; Valkey 8.0. */
-  clusterSlotStats: other<(options: ClusterSlotStatsOptions) => SlotStats[]>().as(list(tuple(same, map))),
+  clusterSlotStats: other<(options: ClusterSlotStatsOptions) => [slot: number, stats: Counts][]>()
+    .as(list(tuple(same, map))),
   /** Ranges of slots, each with its master, then its replicas; host null: the one you asked. Since 3.0.0. */
-  clusterSlots: other<() => [first: number, last: number, ...nodes: ClusterSlotsNode[]][]>().as(list(slotRange)),
+  clusterSlots: other<() => [first: number, last: number, ...nodes: ClusterSlotsNode[]][]>()
+    .as(list(list(tuple(same, same, same, map)))),
   /** Internal: how two nodes hand over slots. Since 8.4.0; Valkey 9.0. */
-  clusterSyncslots: other<(action: Arg, ...args: Many) => unknown>(),
+  clusterSyncslots: session<(action: Arg, ...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** A step over all keys of a cluster: the next cursor ("0" at the end), and keys. Valkey 9.1. */
-  clusterscan: read<(cursor: Arg, options?: ClusterscanOptions) => [cursor: string, keys: string[]]>(),
+  clusterscan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg; SLOT?: Int }) => Page<string[]>>(),
   /** Let this replica of a cluster answer reads. Since 3.0.0. */
   readonly: session<() => "OK">("(nothing: there are no clusters yet)"),
   /** Take back readonly. Since 3.0.0. */
@@ -2466,50 +2278,42 @@ export type KeyType =
 
 /** Keeps the overloads of a row apart: what one asks for, the others rule out. (Their order is the compiler's own.) */
 type No = false | undefined;
+/** The two calls of many rows: with the option N set to V the reply is Y, without it Z; O are all options. */
+type With<N extends string, A extends unknown[], Y, Z, O = unknown, V = true> =
+  | ((...args: [...A, options: O & { [Name in N]: V }]) => Y)
+  | ((...args: [...A, options?: O & { [Name in N]?: No }]) => Z);
+type WithScores<A extends unknown[], O = unknown> = With<"WITHSCORES", A, Scored[], string[], O>;
 
 /** When a value expires: in seconds, in milliseconds, or at a Unix time in either. One of them. */
 export type Expiry = { EX?: Int; PX?: Int; EXAT?: Int; PXAT?: Int };
 /** Conditions on the value there is: equal or not, itself or its digest. */
 export type Compare = { IFEQ?: Arg; IFNE?: Arg; IFDEQ?: Arg; IFDNE?: Arg };
-/** Options of COPY. DB: into that database. */
-export type CopyOptions = { DB?: Int; REPLACE?: Flag };
 /** Options of EXPIRE and its kin: only without, only with an expiry; only to a later, only to an earlier one. */
 export type ExpireOptions = { NX?: Flag; XX?: Flag; GT?: Flag; LT?: Flag };
 /** Options of SCAN and its kin. COUNT is a hint how much work to do in one call. */
 export type ScanOptions = { MATCH?: Arg; COUNT?: Int };
-/** Options of SORT_RO. */
-export type SortRoOptions = {
-  BY?: Arg; LIMIT?: readonly [offset: Int, count: Int]; GET?: Arg; ASC?: Flag; DESC?: Flag; ALPHA?: Flag;
-};
-/** Options of SORT. */
+type Page<T> = [cursor: string, page: T];
+type Limit = readonly [offset: Int, count: Int];
+export type SortRoOptions = { BY?: Arg; LIMIT?: Limit; GET?: Arg; ASC?: Flag; DESC?: Flag; ALPHA?: Flag };
 export interface SortOptions extends SortRoOptions { STORE?: Key }
 /** Options of RESTORE. ABSTTL: the time to live is a Unix time in milliseconds. IDLETIME in seconds. */
 export type RestoreOptions = { REPLACE?: Flag; ABSTTL?: Flag; IDLETIME?: Int; FREQ?: Int };
-/** Options of MIGRATE; KEYS last. */
+/** KEYS stands last. AUTH since 4.0.7, AUTH2 since 6.0. */
 export type MigrateOptions = {
   COPY?: Flag; REPLACE?: Flag; AUTH?: Arg; AUTH2?: readonly [username: Arg, password: Arg]; KEYS?: Key | Many<Key>;
 };
 
-/** Options of SET, in the manual's words. */
 export interface SetOptions extends Expiry, Compare { NX?: Flag; XX?: Flag; GET?: Flag; KEEPTTL?: Flag }
-/** Options of GETEX. */
 export type GetexOptions = Expiry & { PERSIST?: Flag };
-/** Options of MSETEX. */
 export type MsetexOptions = Expiry & { NX?: Flag; XX?: Flag; KEEPTTL?: Flag };
-/** Options of INCREX. */
 export type IncrexOptions = Expiry & {
   BYINT?: Int; BYFLOAT?: Float; SATURATE?: Flag; LBOUND?: Int | Float; UBOUND?: Int | Float; PERSIST?: Flag; ENX?: Flag;
 };
-/** Options of DELEX: one of them at most. */
-export type DelexOptions = Compare;
-/** Options of LCS. MINMATCHLEN and WITHMATCHLEN go with IDX. */
+/** MINMATCHLEN and WITHMATCHLEN go with IDX. */
 export type LcsOptions = { LEN?: Flag; IDX?: Flag; MINMATCHLEN?: Int; WITHMATCHLEN?: Flag };
 /** A common piece: where it lies in the first string and in the second; its length with WITHMATCHLEN. */
 export type LcsMatch = [first: [start: number, end: number], second: [start: number, end: number], length?: number];
 
-/** What the range of BITCOUNT and BITPOS counts: bytes, unless BIT. */
-export type BitRangeOptions = { BYTE?: Flag; BIT?: Flag };
-/** Operations of BITOP. */
 export type BitOperation = "AND" | "OR" | "XOR" | "NOT" | "DIFF" | "DIFF1" | "ANDOR" | "ONE";
 /** A number among the bits: "u8" or "i16" ..., at a bit, or at "#2": as the third of its width. */
 export type BitfieldPlace = readonly [encoding: string, offset: Int | string];
@@ -2520,69 +2324,59 @@ export type BitfieldOperation = {
 };
 
 export type GeoUnit = "m" | "km" | "mi" | "ft" | "M" | "KM" | "MI" | "FT";
-/** In degrees. */
 export type Coordinates = [longitude: number, latitude: number];
-/** What GEOADD takes. */
 export type GeoItem = readonly [longitude: Float, latitude: Float, member: Arg];
-/** Options of GEOADD. */
 export type GeoaddOptions = { NX?: Flag; XX?: Flag; CH?: Flag };
-type GeoWith = { WITHCOORD?: Flag; WITHDIST?: Flag; WITHHASH?: Flag };
+type GeoWith = "WITHDIST" | "WITHHASH" | "WITHCOORD";
 type GeoOrder = { ASC?: Flag; DESC?: Flag; COUNT?: Int; ANY?: Flag };
-type GeoArea = GeoOrder & {
+/** Options of GEOSEARCH, besides WITH…: one of FROM…, one of BY… (BYPOLYGON needs no FROM), what else is wanted. */
+export type GeosearchOptions = GeoOrder & {
   FROMMEMBER?: Arg; FROMLONLAT?: readonly [longitude: Float, latitude: Float];
   BYRADIUS?: readonly [radius: Float, unit: GeoUnit]; BYBOX?: readonly [width: Float, height: Float, unit: GeoUnit];
   BYPOLYGON?: readonly [vertices: number, ...coordinates: Many<Float>];
 };
-/** Options of GEOSEARCH: one of FROM…, one of BY… (BYPOLYGON needs no FROM), and what else is wanted. */
-export interface GeosearchOptions extends GeoArea, GeoWith {}
-/** Options of GEOSEARCHSTORE. */
-export type GeosearchstoreOptions = GeoArea & { STOREDIST?: Flag };
-/** Options of GEORADIUS and GEORADIUSBYMEMBER. */
-export interface GeoradiusOptions extends GeoOrder, GeoWith { STORE?: No; STOREDIST?: No }
+export interface GeoradiusOptions extends GeoOrder { STORE?: No; STOREDIST?: No }
 /** The same with a destination, for which nothing comes with the members. */
 export type GeoradiusStoreOptions = GeoOrder & ({ STORE: Key } | { STOREDIST: Key });
 type AroundPoint = [key: Key, longitude: Float, latitude: Float, radius: Float, unit: GeoUnit];
 type AroundMember = [key: Key, member: Arg, radius: Float, unit: GeoUnit];
 /** The calls of GEOSEARCH and its kin: A then options O, whose WITH… say what comes with each member. */
 type GeoFind<A extends unknown[], O> =
-  | ((...args: [...A, options: O & { WITHDIST: true; WITHHASH: true; WITHCOORD: true }]) =>
-      [member: string, distance: number, hash: number, coordinates: Coordinates][])
-  | ((...args: [...A, options: O & { WITHDIST: true; WITHHASH: true; WITHCOORD?: No }]) =>
-      [member: string, distance: number, hash: number][])
-  | ((...args: [...A, options: O & { WITHDIST: true; WITHHASH?: No; WITHCOORD: true }]) =>
-      [member: string, distance: number, coordinates: Coordinates][])
-  | ((...args: [...A, options: O & { WITHDIST?: No; WITHHASH: true; WITHCOORD: true }]) =>
-      [member: string, hash: number, coordinates: Coordinates][])
-  | ((...args: [...A, options: O & { WITHDIST: true; WITHHASH?: No; WITHCOORD?: No }]) =>
-      [member: string, distance: number][])
-  | ((...args: [...A, options: O & { WITHDIST?: No; WITHHASH: true; WITHCOORD?: No }]) =>
-      [member: string, hash: number][])
-  | ((...args: [...A, options: O & { WITHDIST?: No; WITHHASH?: No; WITHCOORD: true }]) =>
-      [member: string, coordinates: Coordinates][])
-  | ((...args: [...A, options: O & { WITHDIST?: No; WITHHASH?: No; WITHCOORD?: No }]) => string[]);
+  | GeoFound<A, O, "WITHDIST", [distance: number]>
+  | GeoFound<A, O, "WITHHASH", [hash: number]>
+  | GeoFound<A, O, "WITHCOORD", [coordinates: Coordinates]>
+  | GeoFound<A, O, "WITHDIST" | "WITHHASH", [distance: number, hash: number]>
+  | GeoFound<A, O, "WITHDIST" | "WITHCOORD", [distance: number, coordinates: Coordinates]>
+  | GeoFound<A, O, "WITHHASH" | "WITHCOORD", [hash: number, coordinates: Coordinates]>
+  | GeoFound<A, O, GeoWith, [distance: number, hash: number, coordinates: Coordinates]>
+  | ((...args: [...A, options: O & { [N in GeoWith]?: No }]) => string[]);
+type GeoFound<A extends unknown[], O, W extends GeoWith, More extends unknown[]> =
+  (...args: [...A, options: O & { [N in W]: true } & { [N in Exclude<GeoWith, W>]?: No }]) =>
+    [member: string, ...More][];
 type Georadius<A extends unknown[]> = GeoFind<A, GeoradiusOptions> | ((...args: A) => string[]);
 type GeoStore<A extends unknown[]> = (...args: [...A, options: GeoradiusStoreOptions]) => number;
 
 /** Which fields of a hash: how many, then their names. Comes last among the options. */
 export type FieldsOption = { FIELDS: readonly [numfields: number, ...fields: Many] };
-/** Options of HEXPIRE and its kin. */
 export type HexpireOptions = ExpireOptions & FieldsOption;
 /** Options of HSETEX; FIELDS: how many, then names and values in turn. FNX: only if none is there, FXX: if all are. */
 export type HsetexOptions = Expiry & { FNX?: Flag; FXX?: Flag; KEEPTTL?: Flag } & FieldsOption;
 
 type Indexed = [index: number, value: string];
-/** Tests and options of ARGREP. */
 export type ArgrepTest = {
   EXACT?: Arg; MATCH?: Arg; GLOB?: Arg; RE?: Arg; AND?: Flag; OR?: Flag; LIMIT?: Int; WITHVALUES?: Flag; NOCASE?: Flag;
 };
 
-
 /** An end of a list: LEFT is the head. */
 export type End = "LEFT" | "RIGHT";
-/** At most so many. */
 export type CountOptions = { COUNT?: Int };
 /** Where LMPOP and its kin take from: the first of `keys` that has any, from which end, and how many. */
 type PopFrom<Where> = [...keys: Many<Key>, where: Where] | [...keys: Many<Key>, where: Where, options: CountOptions];
+type PoppedFrom<T> = [key: string, popped: T] | null;
+type Waiting<R> = (...args: [...keys: Many<Key>, timeout: number]) => R | null;
+type Move = [source: Key, destination: Key, wherefrom: End, whereto: End];
+/** Keys, as many as the argument in front of them says, and options behind them. */
+type KeysAnd<O> = (Key | readonly Key[] | O)[];
 /** Stop counting there; 0 for no limit. */
 export type LimitOptions = { LIMIT?: Int };
 /** Options of LPOS: RANK 2 starts at the second match, -1 at the last; MAXLEN compares so many elements. */
@@ -2590,27 +2384,15 @@ export type LposOptions = { RANK?: Int; COUNT?: Int; MAXLEN?: Int };
 /** How many LMOVEM moves, and how: one of COUNT and EXACTLY, then one of OBO and BULK. */
 export type LmovemOptions = { COUNT?: Int; EXACTLY?: Int; OBO?: Flag; BULK?: Flag };
 
-/** Options of SUNIONCARD. */
-export type SunioncardOptions = { APPROX?: Flag; LIMIT?: Int };
-
 /** What ZADD takes: [1, "a"], ["-inf", "b"]. */
 export type ScoreMember = readonly [score: Arg, member: Arg];
-type Limit = readonly [offset: Int, count: Int];
-/** Options of ZADD. */
 export type ZaddOptions = { NX?: Flag; XX?: Flag; GT?: Flag; LT?: Flag; CH?: Flag; INCR?: Flag };
-/** Options of ZRANGE. */
-export interface ZrangeOptions extends ZrangestoreOptions { WITHSCORES?: Flag }
-/** Options of ZRANGESTORE. */
-export type ZrangestoreOptions = { BYSCORE?: Flag; BYLEX?: Flag; REV?: Flag; LIMIT?: Limit };
-/** Options of ZRANGEBYSCORE and ZREVRANGEBYSCORE. */
-export type ZrangebyscoreOptions = { WITHSCORES?: Flag; LIMIT?: Limit };
-/** Options of ZRANGEBYLEX and ZREVRANGEBYLEX. */
-export type ZrangebylexOptions = { LIMIT?: Limit };
-/** Options of ZINTERSTORE and ZUNIONSTORE: a weight for each key. */
-export type ZunionstoreOptions = { WEIGHTS?: readonly Arg[]; AGGREGATE?: "SUM" | "MIN" | "MAX" | "COUNT" };
-/** Options of ZINTER and ZUNION. */
-export interface ZunionOptions extends ZunionstoreOptions { WITHSCORES?: Flag }
-type ZpoppedFrom = [key: string, members: Scored[]];
+export type ZrangeOptions = { BYSCORE?: Flag; BYLEX?: Flag; REV?: Flag; LIMIT?: Limit };
+/** Options of ZINTER, ZUNION and their STORE forms: a weight for each key. */
+export type ZunionOptions = { WEIGHTS?: readonly Arg[]; AGGREGATE?: "SUM" | "MIN" | "MAX" | "COUNT" };
+type Combined<O> =
+  | ((numkeys: Int, ...args: [...keys: Many<Key>, options: O & { WITHSCORES: true }]) => Scored[])
+  | ((numkeys: Int, ...keysAndOptions: KeysAnd<O & { WITHSCORES?: No }>) => string[]);
 
 /** What becomes of the references that groups hold to a deleted entry; KEEPREF unless said. */
 type References = { KEEPREF?: Flag; DELREF?: Flag; ACKED?: Flag };
@@ -2618,13 +2400,9 @@ type References = { KEEPREF?: Flag; DELREF?: Flag; ACKED?: Flag };
 type Trimming = { MAXLEN?: Int | readonly ["=" | "~", Int]; MINID?: Arg | readonly ["=" | "~", Arg]; LIMIT?: Int };
 /** Ids with their number in front: [2, "1-0", "2-0"]. */
 type Ids = readonly [numids: Int, ...ids: Many];
-/** Options of XADD. */
 export interface XaddOptions extends References, Trimming {
   NOMKSTREAM?: Flag; IDMPAUTO?: Arg; IDMP?: readonly [pid: Arg, iid: Arg];
 }
-/** Options of XTRIM. */
-export type XtrimOptions = Trimming & References;
-/** Options of XDELEX and XACKDEL. */
 export type XdelexOptions = References & { IDS: Ids };
 /** Options of XNACK; RETRYCOUNT and FORCE are the server's own. */
 export type XnackOptions = { IDS: Ids; RETRYCOUNT?: Int; FORCE?: Flag };
@@ -2647,53 +2425,31 @@ export type ClaimedEntry = [id: string, fields: Fields, idle: number, deliveries
 export type XpendingSummary = [
   pending: number, first: string | null, last: string | null, consumers: [name: string, pending: number][] | null,
 ];
-/** One pending entry of XPENDING. */
 export type XpendingEntry = [id: string, consumer: string, idle: number, deliveries: Int];
+type Claim = [key: Key, group: Arg, consumer: Arg, minIdleTime: Int];
+type Claimed<T> = [next: string, claimed: T, deleted: string[]];
 /** Options of XCLAIM; IDLE in milliseconds, TIME a Unix time in milliseconds. */
 export type XclaimOptions = { IDLE?: Int; TIME?: Int; RETRYCOUNT?: Int; FORCE?: Flag; JUSTID?: Flag; LASTID?: Arg };
-/** Options of XGROUP CREATE. */
-export type XgroupCreateOptions = { MKSTREAM?: Flag; ENTRIESREAD?: Int };
-/** Options of XSETID. */
-export type XsetidOptions = { ENTRIESADDED?: Int; MAXDELETEDID?: Arg };
-/** Options of XCFGSET. */
-export type XcfgsetOptions = { "IDMP-DURATION"?: Int; "IDMP-MAXSIZE"?: Int };
 
-/** What XINFO STREAM tells in either form; what a server older than 8.6 does not tell is optional. */
-type XinfoStreamBase = {
-  length: number; "radix-tree-keys": number; "radix-tree-nodes": number;
-  "last-generated-id": string; "max-deleted-entry-id": string; "recorded-first-entry-id": string;
-  "entries-added": number;
-  "idmp-duration"?: number; "idmp-maxsize"?: number; "pids-tracked"?: number;
-  "iids-tracked"?: number; "iids-added"?: number; "iids-duplicates"?: number;
+/** What XINFO STREAM tells; newer servers tell more. */
+export type XinfoStream = {
+  length: number; groups: number; "first-entry": Entry | null; "last-entry": Entry | null; "last-generated-id": string;
+  "radix-tree-keys": number; "radix-tree-nodes": number;
+  "entries-added": number; "max-deleted-entry-id": string; "recorded-first-entry-id": string;
 };
-/** The reply of XINFO STREAM. */
-export type XinfoStream = XinfoStreamBase & { groups: number; "first-entry": Entry | null; "last-entry": Entry | null };
-/** The reply of XINFO STREAM FULL; times are Unix times in milliseconds. */
-export type XinfoStreamFull = XinfoStreamBase & {
-  entries: Entry[];
-  groups: {
-    name: string; "last-delivered-id": string; "entries-read": number | null; lag: number | null; "pel-count": number;
-    "nacked-count"?: number;
-    pending: [id: string, consumer: string, time: number, deliveries: Int][];
-    consumers: {
-      name: string; "seen-time": number; "active-time"?: number; "pel-count": number;
-      pending: [id: string, time: number, deliveries: Int][];
-    }[];
-  }[];
+/** XINFO STREAM FULL: its groups have names, pending entries and consumers. Times are Unix times in milliseconds. */
+export type XinfoStreamFull = Omit<XinfoStream, "groups" | "first-entry" | "last-entry"> & {
+  entries: Entry[]; groups: Report[];
 };
-/** One group of XINFO GROUPS. */
 export type XinfoGroup = {
   name: string; consumers: number; pending: number; "last-delivered-id": string;
   "entries-read": number | null; lag: number | null; "nacked-count"?: number;
 };
-/** One consumer of XINFO CONSUMERS. */
 export type XinfoConsumer = { name: string; pending: number; idle: number; inactive?: number };
 
 /** A vector: numbers with their count in front, [2, 0.5, 1], or 32-bit floats, little-endian: a Float32Array. */
 export type Vector = { VALUES: readonly [count: Int, ...values: Many] } | { FP32: Bytes };
-/** What VSIM compares with: a vector or an element of the set. */
 export type VsimQuery = Vector | { ELE: Arg };
-/** Options of VADD. */
 export type VaddOptions = { CAS?: Flag; NOQUANT?: Flag; BIN?: Flag; Q8?: Flag; EF?: Int; SETATTR?: Arg; M?: Int };
 /** Options of VSIM; EPSILON is a distance from 0 to 1. */
 export type VsimOptions = {
@@ -2702,20 +2458,9 @@ export type VsimOptions = {
 };
 /** The reply of VEMB RAW: only int8 has a range. */
 export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: string, norm: number, range?: number];
-/** The reply of VINFO. */
-export type Vinfo = {
-  "quant-type": "fp32" | "bin" | "int8"; "hnsw-m": number; "vector-dim": number; "projection-input-dim": number;
-  size: number; "max-level": number; "attributes-count": number; "vset-uid": number; "hnsw-max-node-uid": number;
-};
-
-
 
 /** Options of FLUSHALL, FLUSHDB, FUNCTION FLUSH, SCRIPT FLUSH and CLUSTER FLUSHSLOT: in the background, or at once. */
 export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
-/** Options of FUNCTION LIST. */
-export type FunctionListOptions = { LIBRARYNAME?: Arg; WITHCODE?: Flag };
-/** Options of FUNCTION RESTORE: FLUSH deletes what is there first, REPLACE replaces libraries of the same name. */
-export type FunctionRestoreOptions = { FLUSH?: Flag; APPEND?: Flag; REPLACE?: Flag };
 type ClientFilter = {
   ID?: Int | readonly Int[]; TYPE?: "NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB"; USER?: Arg;
   ADDR?: string; LADDR?: string; IP?: string; FLAGS?: string; NAME?: Arg; "LIB-NAME"?: Arg; "LIB-VER"?: Arg;
@@ -2725,21 +2470,6 @@ type ClientFilter = {
 export type ClientFilters = ClientFilter & { SKIPME?: "YES" | "NO"; MAXAGE?: Int; IDLE?: Int } & {
   [N in keyof ClientFilter as `NOT-${N}`]: ClientFilter[N];
 };
-/** Options of CLIENT PAUSE. */
-export type ClientPauseOptions = { WRITE?: Flag; ALL?: Flag };
-/** Options of CLIENT TRACKING. */
-export type ClientTrackingOptions = {
-  REDIRECT?: Int; PREFIX?: Arg; BCAST?: Flag; OPTIN?: Flag; OPTOUT?: Flag; NOLOOP?: Flag;
-};
-/** Options of CLIENT UNBLOCK: as if its time were up, or with an error. */
-export type ClientUnblockOptions = { TIMEOUT?: Flag; ERROR?: Flag };
-/** Options of HELLO. */
-export type HelloOptions = { AUTH?: readonly [username: Arg, password: Arg]; SETNAME?: Arg };
-/** Options of BGSAVE. */
-export type BgsaveOptions = { SCHEDULE?: Flag; CANCEL?: Flag };
-/** Options of COMMAND LIST. */
-export type CommandListOptions = { FILTERBY?: readonly [by: "MODULE" | "ACLCAT" | "PATTERN", what: Arg] };
-/** The three logs of Valkey's COMMANDLOG. */
 export type CommandlogType = "SLOW" | "LARGE-REQUEST" | "LARGE-REPLY";
 /** Options of FAILOVER: FORCE needs TO and TIMEOUT, which is in milliseconds. */
 export type FailoverOptions = { TO?: readonly [host: Arg, port: Int]; FORCE?: Flag; ABORT?: Flag; TIMEOUT?: Int };
@@ -2748,123 +2478,44 @@ export type HotkeysStartOptions = {
   METRICS: readonly [count: Int, ...metrics: ("CPU" | "NET")[]];
   COUNT?: Int; DURATION?: Int; SAMPLE?: Int; SLOTS?: readonly [count: Int, ...slots: Int[]];
 };
-/** Options of MODULE LOADEX. */
-export type ModuleLoadexOptions = { CONFIG?: readonly [name: Arg, value: Arg]; ARGS?: readonly Arg[] };
-/** Options of SHUTDOWN. */
-export type ShutdownOptions = { NOSAVE?: Flag; SAVE?: Flag; NOW?: Flag; FORCE?: Flag; ABORT?: Flag };
-/** Options of CLUSTER FAILOVER. */
-export type ClusterFailoverOptions = { FORCE?: Flag; TAKEOVER?: Flag };
-/** Options of CLUSTER MIGRATION's CANCEL and STATUS. */
-export type ClusterMigrationOptions = { ID?: Arg; ALL?: Flag };
-/** Options of CLUSTER RESET. */
-export type ClusterResetOptions = { HARD?: Flag; SOFT?: Flag };
 /** Options of CLUSTER SETSLOT: a node's id, or STABLE; TIMEOUT in milliseconds. */
 export type ClusterSetslotOptions = { IMPORTING?: Arg; MIGRATING?: Arg; NODE?: Arg; STABLE?: Flag; TIMEOUT?: Int };
 /** Options of CLUSTER SLOT-STATS: slots from first to last, or by one of the statistics. */
 export type ClusterSlotStatsOptions =
   | { SLOTSRANGE: readonly [first: Int, last: Int] }
   | { ORDERBY: string; LIMIT?: Int; ASC?: Flag; DESC?: Flag };
-/** Options of CLUSTERSCAN. */
-export type ClusterscanOptions = ScanOptions & { TYPE?: string; SLOT?: Int };
 
 /** A word or line sent as a simple string and so never a Buffer: spelled so that types can tell it from `string`. */
 export type Line = Uppercase<string> | Lowercase<string> | `${string} ${string}`;
+
+// What a server tells of itself, by name: numbers, facts, or facts within facts. Versions differ in what there is.
+export type Counts = Record<string, number>;
+export type Facts = Record<string, string | number>;
+export type Report = Record<string, unknown>;
+
+/** What COMMAND INFO tells about a command; a negative arity is a minimum. Redis 6 ends with the ACL categories. */
+export type CommandInfo = [
+  name: string, arity: number, flags: Line[], firstKey: number, lastKey: number, step: number,
+  aclCategories: Line[], tips: string[], keySpecs: Report[], subcommands: unknown[][],
+];
 /** A library of functions; the engine is LUA. */
 export type FunctionLibrary = {
   library_name: string; engine: string; functions: { name: string; description: Bulk; flags: Line[] }[];
-};
-/** What FUNCTION STATS tells. */
-export type FunctionStats = {
-  running_script: { name: string; command: string[]; duration_ms: number } | null;
-  engines: Record<string, { libraries_count: number; functions_count: number }>;
-};
-/** Confirmation of a subscription, and how many the connection now has. */
-export type Confirmation = [kind: string, channel: Bulk, count: number];
-/** What CLIENT TRACKINGINFO tells. */
-export type TrackingInfo = { flags: string[]; redirect: number; prefixes: string[] };
-/** A loaded module. */
-export type Module = { name: string; ver: number; path?: string; args?: string[] };
-/** What HELLO tells; the zone is Valkey's. */
-export type Hello = {
-  server: string; version: string; proto: 2 | 3; id: number; mode: string; role: string; modules: Module[];
-  availability_zone?: string;
 };
 /** Rules of a user as in the ACL file; passwords as SHA-256 in hex; databases are Valkey's (9.1). */
 export type AclUser = {
   flags: string[]; passwords: string[]; commands: string; keys: string; channels: string;
   databases?: string; selectors: { commands: string; keys: string; channels: string; databases?: string }[];
 };
-/** Something refused: reason is command, key, channel or auth. Timestamps are Unix milliseconds and came with 7.2. */
-export type AclLogEntry = {
-  count: number; reason: string; context: string; object: string; username: string; "age-seconds": number;
-  "client-info": string; "entry-id"?: number; "timestamp-created"?: number; "timestamp-last-updated"?: number;
-};
-/** State of the backup: idle, pending, snapshotting, incrementing, sealed or failed. */
-export type BackupStatus = { state: string; error: string; start_time: number; end_time: number };
-/** What COMMAND INFO tells about a command; a negative arity is a minimum. Redis 6 ends with the ACL categories. */
-export type CommandInfo = [...Outline, subcommands: [...Outline, subcommands: []][]];
-type Outline = [
-  name: string, arity: number, flags: Line[], firstKey: number, lastKey: number, step: number,
-  aclCategories: Line[], tips: string[], keySpecs: KeySpec[],
-];
-/** Where keys begin and where to find them from there. */
-export type KeySpec = { notes?: string; flags: Line[]; begin_search: KeySearch; find_keys: KeySearch };
-export type KeySearch = { type: string; spec: Record<string, string | number> };
-/** What COMMAND DOCS tells about a command. */
-export type CommandDocs = {
-  summary: string; since: string; group: string; complexity?: string; module?: string; doc_flags?: Line[];
-  deprecated_since?: string; replaced_by?: string; history?: [version: string, change: string][];
-  arguments?: ArgumentDocs[]; subcommands?: Record<string, CommandDocs>;
-};
-export type ArgumentDocs = {
-  name: string; type: string; display_text?: string; key_spec_index?: number; token?: string; summary?: string;
-  since?: string; deprecated_since?: string; flags?: Line[]; arguments?: ArgumentDocs[];
-};
 /** A logged command: Unix seconds; microseconds (if large: bytes); its first arguments; how many it had (8.10). */
 export type LogEntry = [
   id: number, time: number, cost: number, args: string[], address: string, name: string, argc?: number,
 ];
-/** What HOTKEYS GET reports; which members it has depends on how it was started. */
-export type HotkeysReport = {
-  "tracking-active": number; "sample-ratio": number; "selected-slots": number[][];
-  "sampled-commands-selected-slots-us"?: number; "all-commands-selected-slots-us"?: number;
-  "all-commands-all-slots-us": number;
-  "net-bytes-sampled-commands-selected-slots"?: number; "net-bytes-all-commands-selected-slots"?: number;
-  "net-bytes-all-commands-all-slots": number; "collection-start-time-unix-ms": number; "collection-duration-ms": number;
-  "total-cpu-time-user-ms"?: number; "total-cpu-time-sys-ms"?: number; "total-net-bytes"?: number;
-  "by-cpu-time-us"?: [key: string, microseconds: number][]; "by-net-bytes"?: [key: string, bytes: number][];
-};
-/** Number of calls, and for each power of two of microseconds how many took no longer. */
-export type LatencyHistogram = { calls: number; histogram_usec: Record<string, number> };
 /** ROLE's answer: a master's offset and replicas, a replica's master and how far it is, a Sentinel's masters. */
 export type Role =
   | [role: "master", offset: number, replicas: [host: string, port: string, offset: string][]]
   | [role: "slave", host: string, port: number, state: string, offset: number]
   | [role: "sentinel", masters: string[]];
-/** Statistics of a slot, by their names in lower case. */
-export type SlotStats = [slot: number, stats: Record<string, number>];
-/** A migration of Valkey's CLUSTER GETSLOTMIGRATIONS; times are Unix seconds. */
-export type SlotMigration = {
-  name: string; operation: string; slot_ranges: string; target_node: string; source_node: string; create_time: number;
-  last_update_time: number; last_ack_time: number; state: string; message: string; cow_size: number;
-  remaining_repl_size?: number;
-};
-/** A link to (or from) another node; create-time in Unix milliseconds. */
-export type ClusterLink = {
-  direction: string; node: string; "create-time": number; events: string;
-  "send-buffer-allocated": number; "send-buffer-used": number;
-};
-/** A task of Redis's CLUSTER MIGRATION STATUS. */
-export type MigrationTask = {
-  id: string; slots: string; source: string; dest: string; operation: string; state: string; last_error: string;
-  retries: number; create_time: number; start_time: number; end_time: number; write_pause_ms: number;
-};
-/** A shard of CLUSTER SHARDS; an endpoint of null or "" is the host that was asked, "?" unknown. Its id: Valkey 9.1. */
-export type ClusterShard = { slots: number[]; nodes: ClusterNode[]; id?: string };
-export type ClusterNode = {
-  id: string; port?: number; "tls-port"?: number; ip: string; endpoint: Bulk; hostname?: string; role: string;
-  "replication-offset": number; health: string; "availability-zone"?: string;
-};
 /** A node in CLUSTER SLOTS; the id came with 4.0, the metadata (ip, hostname) with 7.0. */
 export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: Fields];
 

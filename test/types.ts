@@ -3,8 +3,8 @@
 import { Buffer } from "node:buffer";
 import { connection, lazyConnection, lazyUnixConnection, unixConnection } from "../redis.ts";
 import type {
-  AclLogEntry, Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Fields, FunctionLibrary, Handler, LcsMatch,
-  Line, MigrationTask, PendingEntry, Scored, SetOptions, VembRaw, XinfoStream, XinfoStreamFull, XpendingEntry,
+  Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Facts, Fields, FunctionLibrary, Handler, LcsMatch,
+  Line, PendingEntry, Scored, SetOptions, VembRaw, XinfoStream, XinfoStreamFull, XpendingEntry,
   XpendingSummary,
 } from "../redis.ts";
 
@@ -216,14 +216,14 @@ export function replies(db: Handler, keys: string[], anyFlag: { WITHSCORES: true
   is<"PONG">()(db.ping());
   text(db.ping("hello"));
   ok(db.aclLog("RESET"));
-  is<AclLogEntry[]>()(db.aclLog());
-  is<AclLogEntry[]>()(db.aclLog(5));
+  is<Facts[]>()(db.aclLog());
+  is<Facts[]>()(db.aclLog(5));
   is<Fields>()(db.configGet("maxmemory*"));
   is<(CommandInfo | null)[]>()(db.commandInfo("get"));
   text(db.clusterMigration("IMPORT", 0, 100));
   count(db.clusterMigration("CANCEL", { ALL: true }));
-  is<MigrationTask[]>()(db.clusterMigration("STATUS"));
-  is<MigrationTask[]>()(db.clusterMigration("STATUS", { ID: "id" }));
+  is<Facts[]>()(db.clusterMigration("STATUS"));
+  is<Facts[]>()(db.clusterMigration("STATUS", { ID: "id" }));
 }
 
 export function views(db: Handler): void {
