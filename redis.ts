@@ -122,7 +122,7 @@ export type Credentials = { username?: string; password: string };
 type Login = { username?: string | undefined; password?: string | undefined };
 
 /** Options of one view of a handler: db.with({ replyTimeout: 50 }). */
-export type ViewOptions = Pick<Options, "replyTimeout" | "charset" | "convertNumbers"> & {
+export type ViewOptions = Pick<Options, "replyTimeout" | "charset" | "convertNumbers" | "readFrom"> & {
   signal?: AbortSignal | undefined;
 };
 
@@ -1138,6 +1138,20 @@ const oneAndAfter = (...names: string[]): Finder => (words) => {
   return at > 0 && at < words.length ? [0, at] : [0];
 };
 
+/** As many keys, each with a value, as the argument at `at` says, right behind it: MSETEX. */
+const numpairs = (at: number): Finder => (words) => range(at, Number(words[at - 1])).map((_, pair) => at + 2 * pair);
+/** The key at `at`, or, when that is empty, all behind the word `name`: MIGRATE. */
+const atOrBehind = (at: number, name: string): Finder => (words) => {
+  if (String(words[at - 1]) !== "") return [at - 1];
+  const first = behind(words, at, [name]);
+  return first > 0 ? range(first, words.length - first) : [];
+};
+/** As many keys as ids behind the word STREAMS, which stands at `from` or later: a group may be called STREAMS. */
+const streams = (from: number): Finder => (words) => {
+  const at = behind(words, from, ["STREAMS"]);
+  return at > 0 ? range(at, (words.length - at) / 2) : [];
+};
+
 // ---- One reply of several servers ----
 
 const first: Merge = ([reply]) => reply;
@@ -1223,24 +1237,10 @@ const given = (name: string, shape: Shape, otherwise: Shape = same): Shape => (r
 };
 const withScores = given("WITHSCORES", scored);
 
-/** As many keys, each with a value, as the argument at `at` says, right behind it: MSETEX. */
-const numpairs = (at: number): Finder => (words) => range(at, Number(words[at - 1])).map((_, pair) => at + 2 * pair);
-/** The key at `at`, or, when that is empty, all behind the word `name`: MIGRATE. */
-const atOrBehind = (at: number, name: string): Finder => (words) => {
-  if (String(words[at - 1]) !== "") return [at - 1];
-  const first = behind(words, at, [name]);
-  return first > 0 ? range(first, words.length - first) : [];
-};
 const coordinates = list(number);
 const numeric: Shape = (reply, asked) => coordinates(number(reply, asked), asked);
 /** [[m, "1.5", 7, ["2", "3"]], ...] -> [[m, 1.5, 7, [2, 3]], ...]: members stay, what comes with them are numbers. */
 const located = list(tuple(same, numeric, numeric, numeric));
-
-/** As many keys as ids behind the word STREAMS, which stands at `from` or later: a group may be called STREAMS. */
-const streams = (from: number): Finder => (words) => {
-  const at = behind(words, from, ["STREAMS"]);
-  return at > 0 ? range(at, (words.length - at) / 2) : [];
-};
 
 /** That shape when the command has at most `most` arguments, else the other. */
 const upTo = (most: number, shape: Shape, otherwise: Shape = same): Shape => (reply, command) =>
@@ -2825,13 +2825,21 @@ class View {
   readonly replyTimeout: Milliseconds;
   readonly charset: Charset;
   readonly convertNumbers: boolean;
+  readonly readFrom: Config["readFrom"];
   readonly signal: AbortSignal | undefined;
 
-  constructor({ replyTimeout, charset, convertNumbers, signal }: ViewOf) {
+  constructor({ replyTimeout, charset, convertNumbers, readFrom, signal }: ViewOf) {
     this.replyTimeout = replyTimeout;
     this.charset = charset;
     this.convertNumbers = convertNumbers;
+    this.readFrom = readFrom;
     this.signal = signal;
+  }
+
+  /** This view for what must be finished once it has begun: on the primary, in bytes; nobody can abort it. */
+  get sure(): View {
+    const { replyTimeout } = this;
+    return new View({ replyTimeout, charset: null, convertNumbers: false, readFrom: "primary" });
   }
 
   /** This view with other options. */
@@ -3093,7 +3101,7 @@ class Connection {
     // A line of MONITOR has whole commands.
     this.#decoder = new Decoder(config, charset, owner.pushed === undefined ? undefined : config.maxBulk);
     const replyTimeout = Math.min(config.replyTimeout, config.connectTimeout);
-    this.#view = new View({ replyTimeout, charset, convertNumbers: false });
+    this.#view = new View({ replyTimeout, charset, convertNumbers: false, readFrom: "primary" });
     this.#socket = world.connect(config);
     this.#timer = world.after(config.connectTimeout, () => this.close(new TimeoutError(
       "CONNECT_TIMEOUT", "not-sent", `no connection to ${addressOf(config)} within ${config.connectTimeout} ms`)));
@@ -4522,8 +4530,8 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   }
 
   /** Resolved when all servers have confirmed all channels. */
-  ready(): Promise<void> {
-    return this.#arrange();
+  async ready(): Promise<void> {
+    await this.#arrange();
   }
 
   /** Told when it has ended. */
@@ -4560,8 +4568,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   /** The servers are others now. What was said between the two is not known. */
   async move(): Promise<void> {
     const since = world.now();
-    await this.#arrange();
-    this.#feed.mark(world.now() - since);
+    if (await this.#arrange()) this.#feed.mark(world.now() - since);
   }
 
   /** Ends it at once; what waits to be read may still be. */
@@ -4577,8 +4584,8 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return this.#feed;
   }
 
-  /** Tells each server what it has to say, and those that are not needed any more nothing. */
-  async #arrange(): Promise<void> {
+  /** Tells each server what it has to say; true when one had to say something new. */
+  async #arrange(): Promise<boolean> {
     const wanted = new Map<Config, Map<string, Key>>();
     for (const [name, channel] of this.#channels) {
       for (const config of this.#where(channel)) {
@@ -4586,36 +4593,39 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
         wanted.get(config)!.set(name, channel);
       }
     }
-    await Promise.all([...wanted].map(([config, channels]) => this.#tell(config, channels)));
+    const news = await Promise.all([...wanted].map(([config, channels]) => this.#tell(config, channels)));
     for (const [config, { line }] of this.#told) {
       if (wanted.has(config)) continue;
       this.#told.delete(config);
       this.#feed.shut(line);
     }
+    return news.includes(true);
   }
 
   /** The server confirms each channel by itself, so each is a command, and all of them one write. */
-  async #tell(config: Config, channels: Map<string, Key>): Promise<void> {
+  async #tell(config: Config, channels: Map<string, Key>): Promise<boolean> {
     const told = this.#told.get(config);
     if (told === undefined) return this.#open(config, channels);
     const before = told.channels;
     told.channels = channels;
+    const added = [...channels].filter(([name]) => !before.has(name));
+    const ended = [...before].filter(([name]) => !channels.has(name));
     const ask = (kind: Subscribing | (typeof ENDING)[Subscribing], channel: Key) =>
       told.line.dispatch(new Command(commands[kind], [channel], this.#view));
-    const ended = [...before].filter(([name]) => !channels.has(name));
     await Promise.all([
-      ...[...channels].filter(([name]) => !before.has(name)).map(([name, channel]) =>
-        ask(this.#kind, channel).catch((error) => this.#refused(told, name, error))),
+      ...added.map(([name, channel]) => ask(this.#kind, channel).catch((error) => this.#refused(told, name, error))),
       ...ended.map(([, channel]) => ask(ENDING[this.#kind], channel)),
     ]);
+    return added.length > 0;
   }
 
-  async #open(config: Config, channels: Map<string, Key>): Promise<void> {
+  async #open(config: Config, channels: Map<string, Key>): Promise<boolean> {
     const begin = (connection: Connection): Promise<unknown> =>
       Promise.all([...told.channels.values()].map((channel) => connection.ask(commands[this.#kind], channel)));
     const told: Told = { channels, line: this.#feed.open({ ...config, charset: this.#view.charset }, begin) };
     this.#told.set(config, told);
     await told.line.ready();
+    return true;
   }
 
   /** A channel that may not be listened to must not keep the others from it after the next loss. */
@@ -4713,6 +4723,8 @@ class Server {
   readonly primary: Pool;
   readonly company = new Company<Companion>();
   readonly #replicas = new Map<string, Replica>();
+  /** Of replicas that are none any more. */
+  readonly #leaving = new Set<Pool>();
   /** Settled when the replicas have been looked at for the first time. */
   readonly #looked: Promise<void> | undefined;
   readonly #view: View;
@@ -4727,7 +4739,7 @@ class Server {
   constructor(config: Config) {
     this.config = config;
     const replyTimeout = Math.min(config.replyTimeout, LOOK); // who takes longer is not fit
-    this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false });
+    this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false, readFrom: "primary" });
     const { replicas } = config;
     const given = replicas === undefined ? []
       : readHosts("replicas", replicas, (host) => this.#replicaConfig(readHost(host)));
@@ -4738,9 +4750,9 @@ class Server {
   }
 
   dispatch(command: Command): Promise<unknown> {
-    if (this.config.readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
+    if (command.view.readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
     if (this.#reader === undefined) world.endOfTick(endReading, this);
-    const reader = this.#reader ??= this.#choose();
+    const reader = this.#reader ??= this.#choose(command.view.readFrom);
     return reader === this.primary ? reader.dispatch(command) : this.#read(reader, command);
   }
 
@@ -4749,9 +4761,9 @@ class Server {
   }
 
   /** One tick reads from one copy, so that one write carries all of it. */
-  #choose(): Pool {
+  #choose(from: "replica" | "any"): Pool {
     const fit = [...this.#replicas.values()].filter((replica) => replica.fit).map(({ pool }) => pool);
-    if (this.config.readFrom === "any") fit.push(this.primary);
+    if (from === "any") fit.push(this.primary);
     const up = fit.filter((pool) => pool.isUp);
     return up[this.#turn++ % up.length] ?? this.primary;
   }
@@ -4798,7 +4810,8 @@ class Server {
     for (const [address, { pool }] of this.#replicas) {
       if (configs.has(address)) continue;
       this.#replicas.delete(address);
-      void pool.disconnect(this.config.replyTimeout);
+      this.#leaving.add(pool);
+      void pool.disconnect(this.config.replyTimeout).then(() => this.#leaving.delete(pool));
     }
     for (const [address, config] of configs) if (!this.#replicas.has(address)) this.#add(config);
   }
@@ -4852,7 +4865,7 @@ class Server {
   }
 
   get #pools(): Pool[] {
-    return [this.primary, ...[...this.#replicas.values()].map(({ pool }) => pool)];
+    return [this.primary, ...[...this.#replicas.values()].map(({ pool }) => pool), ...this.#leaving];
   }
 
   describe(): string {
@@ -5402,8 +5415,8 @@ function conclude(row: Row, { words, keys, parts }: Plan, replies: readonly unkn
 
 // ---- What servers cannot do together, and a client can ----
 
-/** A key, and the handler of its node, in bytes. */
-type Spot = { readonly on: Handler<Buffer>; readonly node: Node; readonly key: Word };
+/** A key and handlers of its node, in bytes: `on` may be aborted, `sure` not. */
+type Spot = { readonly key: Word; readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
 /** `words` are those of the command, with the keys as they are stored. */
 type Apart = (spots: readonly Spot[], words: readonly Word[], name: string) => Promise<unknown>;
 
@@ -5440,7 +5453,7 @@ async function rename(from: Spot, to: Spot, replace: boolean): Promise<boolean> 
     copied = await copyTo(from, to, replace || ours);
     if (copied) void (await t.multi()).del(from.key);
     if (copied !== undefined) return;
-    if (ours) await to.on.del(to.key);
+    if (ours) await to.sure.del(to.key);
     throw new ReplyError("ERR", "not-executed", "ERR no such key");
   };
   const done = from.on.transaction([from.key], attempt);
@@ -5453,7 +5466,7 @@ async function pass(
   [from, to]: readonly Spot[], [out, into]: readonly End[], name: string,
   pop: (from: Spot, end: End) => Promise<Buffer | null>,
 ): Promise<Buffer | null> {
-  const push = ({ on, key }: Spot, end: End) => on[end === "LEFT" ? "lpush" : "rpush"](key, value!);
+  const push = ({ sure, key }: Spot, end: End) => sure[end === "LEFT" ? "lpush" : "rpush"](key, value!);
   const value = await pop(from!, out!);
   if (value === null) return null;
   try {
@@ -5484,13 +5497,13 @@ const popWithin = (seconds: Word) => async ({ on, key }: Spot, end: End): Promis
 async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<number> {
   const existing = await step("not-sent", Promise.all(spots.map(({ on, key }) => on.exists(key))));
   if (existing.includes(1)) return 0;
-  const nodes = [...new Set(spots.map(({ on }) => on))];
-  const own = (on: Handler<Buffer>) =>
-    spots.flatMap((spot, i) => spot.on === on ? [[spot.key, words[2 * i + 1]!] as const] : []);
-  const set = await Promise.allSettled(nodes.map((on) => on.msetnx(...own(on).flat())));
+  const nodes = [...new Set(spots.map(({ sure }) => sure))];
+  const own = (sure: Handler<Buffer>) =>
+    spots.flatMap((spot, i) => spot.sure === sure ? [[spot.key, words[2 * i + 1]!] as const] : []);
+  const set = await Promise.allSettled(nodes.map((sure) => sure.msetnx(...own(sure).flat())));
   if (set.every((result) => result.status === "fulfilled" && result.value === 1)) return 1;
   const undone = nodes.filter((_, i) => (set[i] as { value?: unknown }).value === 1);
-  await step("unknown", Promise.all(undone.map((on) => on.del(own(on).map(([key]) => key)))));
+  await step("unknown", Promise.all(undone.map((sure) => sure.del(own(sure).map(([key]) => key)))));
   const failed = set.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
   return 0;
@@ -5507,8 +5520,8 @@ const APART = new Map<Row, Apart>([
   [commands.smove, async ([from, to], [, , member]) => {
     if (await step("not-sent", from!.on.sismember(from!.key, member!)) === 0) return 0;
     const added = await to!.on.sadd(to!.key, member!);
-    const removed = await step("unknown", from!.on.srem(from!.key, member!));
-    if (removed === 0 && added === 1) await step("unknown", to!.on.srem(to!.key, member!)); // somebody was quicker
+    const removed = await step("unknown", from!.sure.srem(from!.key, member!));
+    if (removed === 0 && added === 1) await step("unknown", to!.sure.srem(to!.key, member!)); // somebody was quicker
     return removed;
   }],
   [commands.msetnx, setAll],
@@ -5666,12 +5679,12 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   async #apart(row: Row, plan: Plan): Promise<unknown> {
     const apart = APART.get(row);
     if (apart === undefined && row.spread === undefined) throw unsharded(row, "its keys are on several nodes");
-    const raw = this.view.with({ charset: null, convertNumbers: false });
-    const handlers = new Map(this.#shards.nodes.map((node) => [node, new Handler<Buffer>(node.server, raw)]));
-    const spots = plan.keys.map((at) => {
-      const node = this.#shards.locate(plan.words[at]!);
-      return { node, on: handlers.get(node)!, key: plan.told[at]! };
-    });
+    const { sure } = this.view;
+    const on = sure.with({ signal: this.view.signal });
+    const handlers = new Map(this.#shards.nodes.map((node) =>
+      [node, { node, on: new Handler<Buffer>(node.server, on), sure: new Handler<Buffer>(node.server, sure) }]));
+    const spots = plan.keys.map((at) =>
+      ({ key: plan.told[at]!, ...handlers.get(this.#shards.locate(plan.words[at]!))! }));
     try {
       if (apart === undefined) return await together(row, plan, spots, this.view);
       return worded(await apart(spots, plan.told, row.name.text), this.view);
@@ -5688,12 +5701,12 @@ export class ShardedHandler<Text = string> extends Client<Text> {
 
   /** The name of the node on which a key lives. */
   nodeFor(key: Key): string {
-    return this.#shards.locate(wordOf("nodeFor", key)).name;
+    return this.#shards.locate(wordOf("a key", key)).name;
   }
 
   /** The handler of that node: for transactions, and all else that is about one server. */
   shard(key: Key): Handler<Text> {
-    return new Handler(this.#shards.locate(wordOf("shard", key)).server, this.view);
+    return new Handler(this.#shards.locate(wordOf("a key", key)).server, this.view);
   }
 
   /** All nodes, by their names. */
@@ -5714,9 +5727,8 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     hosts?: readonly ShardHost[],
   ): AsyncGenerator<{ key: Text; from: string; to: string }, void, undefined> {
     const locate = hosts === undefined ? (key: Word) => this.#shards.locate(key).name : this.#shards.locator(hosts);
-    const raw = this.view.with({ charset: null, convertNumbers: false });
     for (const { name, server } of this.#shards.nodes) {
-      for await (const key of new Handler<Buffer>(server, raw).scanIterator()) {
+      for await (const key of new Handler<Buffer>(server, this.view.sure).scanIterator()) {
         const to = locate(key);
         if (to !== name) yield { key: worded(key, this.view) as Text, from: name, to };
       }
@@ -5869,7 +5881,8 @@ function open<Text>(config: Config): Handler<Text> {
 }
 
 function openShards<Text>(
-  hosts: readonly ShardHost[], read: typeof readHost, options: ShardOptionsOf<any, any> = {}, poolsize = options.poolsize,
+  hosts: readonly ShardHost[], read: typeof readHost, options: ShardOptionsOf<any, any> = {},
+  poolsize = options.poolsize,
 ): ShardedHandler<Text> {
   if (!isPlain(options)) throw new ArgumentError("options must be an object");
   const { placement: _, ...others } = options;
