@@ -484,6 +484,7 @@ function flatten(name: Name, args: readonly unknown[]): Word[] {
 
 /** A key or channel that is named by itself. */
 function wordOf(what: string, key: unknown): Word {
+  if (typeof key === "string") return key;
   const [word, ...more] = flatten({ text: what, wire: "", words: 0 }, [key]);
   if (word === undefined || more.length > 0) throw new ArgumentError(`${what} is one string or Buffer`);
   return word;
@@ -5131,7 +5132,7 @@ function crc32(text: string): number {
 }
 
 /**
- * Each node draws a number for each key, and the highest has it: ln(u) / weight, where u in (0, 1) is the CRC-32 of the
+ * Each node draws a number for each key, and the lowest has it: -ln(u) / weight, where u in (0, 1) is the CRC-32 of the
  * tag, mixed with that of the node's name. A node that comes or goes moves no key between the others.
  */
 function rendezvous(nodes: readonly ShardNode[]): (tag: string) => number {
@@ -5140,11 +5141,13 @@ function rendezvous(nodes: readonly ShardNode[]): (tag: string) => number {
   return (tag) => {
     const hash = crc32(tag);
     let winner = 0;
-    let highest = -Infinity;
+    let lowest = Infinity;
     for (let i = 0; i < names.length; i++) {
-      const drawn = Math.log(scatter(hash ^ names[i]!)) / weights[i]!;
-      if (drawn <= highest) continue;
-      highest = drawn;
+      const u = scatter(hash ^ names[i]!);
+      if ((1 - u) / weights[i]! >= lowest) continue; // -ln(u) is not below 1 - u, and takes longer
+      const drawn = -Math.log(u) / weights[i]!;
+      if (drawn >= lowest) continue;
+      lowest = drawn;
       winner = i;
     }
     return winner;
