@@ -1,7 +1,9 @@
 // A short trial of the whole way to a server, run by test/runtimes/run.mjs on every runtime, beside a copy of redis.ts.
 
 import assert from "node:assert/strict";
-import { connection, lazyConnection, lazyConnectionPool, lazyUnixConnection, script } from "../redis.ts";
+import {
+  connection, lazyConnection, lazyConnectionPool, lazyShardedConnectionPool, lazyUnixConnection, script,
+} from "../redis.ts";
 
 const { SMOKE_PORT, SMOKE_TLS_PORT, SMOKE_SOCKET, SMOKE_CA } = process.env;
 const host = "127.0.0.1";
@@ -53,6 +55,13 @@ for await (const { message } of channel) {
   break;
 }
 await pool.disconnect();
+
+const shards = lazyShardedConnectionPool([`${host}:${SMOKE_PORT}`, `localhost:${SMOKE_PORT}`], { poolsize: 2 });
+assert.equal(await shards.mset({ one: 1, two: 2, three: 3, four: 4 }), "OK");
+assert.deepEqual(await shards.mget("one", "two", "three", "four"), ["1", "2", "3", "4"]);
+assert.deepEqual(await shards.pipeline().get("one").get("two").get("three").execPipeline(), ["1", "2", "3"]);
+assert.equal(Object.keys(await shards.ping()).length, 2);
+await shards.disconnect();
 
 const unix = lazyUnixConnection(SMOKE_SOCKET);
 assert.equal(await unix.get("count"), "1000");

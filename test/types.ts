@@ -1,11 +1,13 @@
 // What the types promise, held by the compiler alone: `tsc` reads this file, and nothing in it is ever run.
 
 import { Buffer } from "node:buffer";
-import { connection, lazyConnection, lazyUnixConnection, unixConnection } from "../redis.ts";
+import {
+  connection, lazyConnection, lazyShardedConnection, lazyUnixConnection, shardedConnectionPool, unixConnection,
+} from "../redis.ts";
 import type {
   Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Facts, Fields, FunctionLibrary, Handler, LcsMatch,
   Line, PendingEntry, Scored, SetOptions, VembRaw, XinfoStream, XinfoStreamFull, XpendingEntry,
-  XpendingSummary,
+  XpendingSummary, ShardedHandler,
 } from "../redis.ts";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
@@ -270,6 +272,33 @@ export function factories(): void {
   // @ts-expect-error
   lazyConnection().with({ poolsize: 2 });
 }
+
+/** Over shards: most commands as ever, what every node is asked by the node's name, the rest not there. */
+export function shards(db: ShardedHandler, raw: ShardedHandler<Buffer>): void {
+  is<Bulk>()(db.get("k"));
+  is<Bulk[]>()(db.mget("a", ["b"]));
+  is<Buffer[]>()(raw.sinter("a", "b"));
+  is<number>()(db.dbsize());
+  is<number>()(db.publish("channel", "message"));
+  is<Record<string, string>>()(db.info("server"));
+  is<Record<string, Buffer>>()(raw.info());
+  is<Record<string, "PONG">>()(db.ping());
+  is<[string | null, number]>()(db.pipeline().get("a").incr("n").execPipeline());
+  is<(string | number | bigint | null)[]>()(db.with({ convertNumbers: true }).mget("a"));
+  is<unknown[]>()(db.shard("k").transaction(["k"], () => {}));
+  is<ShardedHandler>()(shardedConnectionPool(["a:1", "b:2"]));
+  is<Buffer | null>()(lazyShardedConnection(["a:1", { host: "b", weight: 2 }], { charset: null }).get("k"));
+
+  // @ts-expect-error
+  db.scan(0);
+  // @ts-expect-error
+  db.multi();
+  // @ts-expect-error
+  db.clientId();
+  // @ts-expect-error
+  lazyShardedConnection(["a:1"], { placement: "ketama" });
+}
+
 
 export function mistakes(db: Handler, raw: Handler<Buffer>, options: SetOptions): void {
   // Arguments are text, numbers or bytes.
