@@ -132,8 +132,8 @@ export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | n
 type OptionsOf<C, N> = { [Name in keyof Options]?: Options[Name] | undefined } & { charset?: C; convertNumbers?: N };
 
 /** What every option is once it has been read. */
-type Config = Required<Omit<Options, Unset>> & Pick<Options, Unset>;
-type Unset = "path" | "username" | "password" | "credentials" | "name" | "replicas";
+type Config = Required<Omit<Options, Unset | "replicas">> & Pick<Options, Unset> & { replicas?: readonly Config[] };
+type Unset = "path" | "username" | "password" | "credentials" | "name";
 
 type Check = (value: unknown) => string | undefined;
 
@@ -172,7 +172,7 @@ const OPTIONS: { [Name in keyof Required<Options>]: [check: Check, preset?: Opti
   maxBulk: [whole(1, 2 ** 31 - 1), 512 * 2 ** 20],
   maxElements: [whole(1, 2 ** 27), 2 ** 26],
   readFrom: [oneOf("primary", "replica", "any"), "primary"],
-  replicas: [must("a list of hosts", (value) => Array.isArray(value))],
+  replicas: [() => undefined], // a list of hosts is checked when the other options are known
   maxLag: [duration, 10_000],
 };
 
@@ -193,7 +193,14 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
   if (config.username !== undefined && config.password === undefined) {
     throw new ArgumentError("option username needs a password; redis://:secret@host has one without a username");
   }
-  return config as Config;
+  if (config.replicas === undefined) return config as Config;
+  const replicas = readHosts("replicas", config.replicas, (host) => replicaOf(config as Config, readHost(host)));
+  return { ...config as Config, replicas };
+}
+
+/** The options of a replica: those of its primary, but for where it is. */
+function replicaOf(primary: Config, host: Unchecked): Config {
+  return readOptions({ ...primary, path: undefined, replicas: undefined, readFrom: "primary", ...host });
 }
 
 function checkOption(name: string, value: unknown): unknown {
@@ -4741,12 +4748,9 @@ class Server {
     this.config = config;
     const replyTimeout = Math.min(config.replyTimeout, LOOK); // who takes longer is not fit
     this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false, readFrom: "primary" });
-    const { replicas } = config;
-    const given = replicas === undefined ? []
-      : readHosts("replicas", replicas, (host) => this.#replicaConfig(readHost(host)));
     this.primary = new Pool(config);
     if (config.readFrom === "primary") return;
-    for (const replica of given) this.#add(replica);
+    for (const replica of config.replicas ?? []) this.#add(replica);
     this.#looked = this.#look();
   }
 
@@ -4782,10 +4786,6 @@ class Server {
 
   // ---- Replicas ----
 
-  #replicaConfig(host: Unchecked): Config {
-    return readOptions({ ...this.config, path: undefined, replicas: undefined, readFrom: "primary", ...host });
-  }
-
   #add(config: Config): void {
     this.#replicas.set(addressOf(config), { pool: new Pool(config), fit: false, current: -Infinity });
   }
@@ -4805,7 +4805,7 @@ class Server {
   /** Opens what is new and closes what is gone. */
   #keep(hosts: readonly Unchecked[]): void {
     const configs = new Map(hosts.slice(0, MOST_REPLICAS).map((host) => {
-      const config = this.#replicaConfig(host);
+      const config = replicaOf(this.config, host);
       return [addressOf(config), config];
     }));
     for (const [address, { pool }] of this.#replicas) {
@@ -5894,8 +5894,11 @@ function openShards<Text>(
 }
 
 /** An entry of a list of Unix sockets: a string is a path. */
-const readPath: typeof readHost = (host) =>
-  typeof host === "string" && !host.includes("://") ? { path: host } : readHost(host);
+function readPath(host: unknown): Unchecked {
+  const options = typeof host === "string" && !host.includes("://") ? { path: host } : readHost(host);
+  if (options.path === undefined) throw new ArgumentError("it has no path");
+  return options;
+}
 
 async function eager<H extends { ready(): Promise<unknown>; destroy(): void }>(handler: H): Promise<H> {
   try {
