@@ -265,7 +265,7 @@ function decode(part: string): string {
 
 /** Each entry of a list of hosts by `read`; an error says which entry it is about. */
 function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: number) => T): T[] {
-  if (!Array.isArray(hosts) || hosts.length === 0) {
+  if (!Array.isArray(hosts)) {
     throw new ArgumentError(`${name} must be a list of hosts, such as ["10.0.0.1:6379"]`);
   }
   return hosts.map((host, at) => {
@@ -1102,9 +1102,9 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
     return this as unknown as Row<F, K, "placed">;
   }
 
-  /** Which of the flat arguments are keys, counted from 0. */
+  /** Which of the flat arguments are keys, counted from 0; a count may promise more than there are. */
   positions(words: readonly Word[], keys = this.keys): number[] {
-    if (typeof keys === "function") return keys(words);
+    if (typeof keys === "function") return keys(words).filter((at) => at < words.length);
     const [first, last, step] = keys;
     if (first === 0) return [];
     const end = last < 0 ? words.length + last + 1 : last;
@@ -3239,7 +3239,7 @@ class Connection {
 
   #lost(cause?: NodeJS.ErrnoException): ConnectionError {
     const [code, what] = this.#phase === "open"
-      ? ["CONNECTION_LOST", "the connection was lost"] as const
+      ? ["CONNECTION_LOST", `the connection to ${addressOf(this.#config)} was lost`] as const
       : ["CONNECT_FAILED", `no connection to ${addressOf(this.#config)}`] as const;
     const why = cause === undefined ? "the server closed it" : cause.code ?? cause.message;
     return new ConnectionError(code, this.#phase === "open" ? "unknown" : "not-sent", `${what}: ${why}`, { cause });
@@ -4382,6 +4382,10 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     return line;
   }
 
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** Listens to it no more. */
   shut(line: Ear): void {
     this.#lines.delete(line);
@@ -4514,7 +4518,8 @@ const ENDING = { subscribe: "unsubscribe", psubscribe: "punsubscribe", ssubscrib
 /** The servers on which something of that name is listened to. */
 type Where = (channel: Key) => readonly Config[];
 
-type Told = { readonly line: Ear; channels: Map<string, Key> };
+/** What a server was told to say; until it is `opening` no more, it will be told the rest with it. */
+type Told = { readonly line: Ear; readonly channels: Map<string, Key>; opening: Promise<void> | undefined };
 
 /** Channels or patterns that are listened to: for await (const { channel, message, gap } of it). */
 export class Subscription<Text = string> implements AsyncIterable<Message<Text> | Gap> {
@@ -4523,8 +4528,12 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   readonly #where: Where;
   readonly #feed: Feed<Message<Text>>;
   readonly #channels = new Map<string, Key>();
-  /** What each server was told to say. */
   readonly #told = new Map<Config, Told>();
+  /** The channels of which a server may have to be told something, and how often one was. */
+  readonly #changed = new Set<string>();
+  #asked = 0;
+  #running: Promise<unknown> = Promise.resolve();
+  #next: Promise<Map<string, unknown>> | undefined;
 
   constructor(
     view: View, kind: Subscribing, where: Where, channels: readonly Key[],
@@ -4538,8 +4547,8 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   }
 
   /** Resolved when all servers have confirmed all channels. */
-  async ready(): Promise<void> {
-    await this.#arrange();
+  ready(): Promise<void> {
+    return this.#arrange(this.#channels.keys());
   }
 
   /** Told when it has ended. */
@@ -4561,22 +4570,24 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   async subscribe(...channels: Many<Key>): Promise<this> {
     const added = new Map((channels.flat() as Key[]).map((channel) => [channelName(channel), channel]));
     for (const [name, channel] of added) this.#channels.set(name, channel);
-    await this.#arrange();
+    await this.#arrange(added.keys());
     return this;
   }
 
   /** Listens to these no more; without arguments to none. When none is left, the subscription is over. */
   async unsubscribe(...channels: Many<Key>): Promise<void> {
-    const removed = channels.length === 0 ? this.channels : channels.flat() as Key[];
-    for (const channel of removed) this.#channels.delete(channelName(channel));
-    if (this.#channels.size > 0) await this.#arrange();
+    const removed = (channels.length === 0 ? this.channels : channels.flat() as Key[]).map(channelName);
+    for (const name of removed) this.#channels.delete(name);
+    if (this.#channels.size > 0) await this.#arrange(removed);
     else this.close();
   }
 
   /** The servers are others now. What was said between the two is not known. */
   async move(): Promise<void> {
     const since = world.now();
-    if (await this.#arrange()) this.#feed.mark(world.now() - since);
+    const before = this.#asked;
+    await this.#arrange(this.#channels.keys());
+    if (this.#asked > before) this.#feed.mark(world.now() - since);
   }
 
   /** Ends it at once; what waits to be read may still be. */
@@ -4592,57 +4603,83 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return this.#feed;
   }
 
-  /** Tells each server what it has to say; true when one had to say something new. */
-  async #arrange(): Promise<boolean> {
-    const wanted = new Map<Config, Map<string, Key>>();
-    for (const [name, channel] of this.#channels) {
-      for (const config of this.#where(channel)) {
-        if (!wanted.has(config)) wanted.set(config, new Map());
-        wanted.get(config)!.set(name, channel);
-      }
-    }
-    const news = await Promise.all([...wanted].map(([config, channels]) => this.#tell(config, channels)));
-    for (const [config, { line }] of this.#told) {
-      if (wanted.has(config)) continue;
-      this.#told.delete(config);
-      this.#feed.shut(line);
-    }
-    return news.includes(true);
+  /** Brings what servers were told in line with what is wanted of these channels; one such thing at a time. */
+  async #arrange(names: Iterable<string>): Promise<void> {
+    const own = [...names];
+    for (const name of own) this.#changed.add(name);
+    const turn = this.#next ??= this.#running.then(() => this.#tell());
+    this.#running = turn.catch(ignore);
+    const refused = await turn;
+    const failure = own.find((name) => refused.has(name));
+    if (failure !== undefined) throw refused.get(failure);
   }
 
-  /** The server confirms each channel by itself, so each is a command, and all of them one write. */
-  async #tell(config: Config, channels: Map<string, Key>): Promise<boolean> {
-    const told = this.#told.get(config);
-    if (told === undefined) return this.#open(config, channels);
-    const before = told.channels;
-    told.channels = channels;
-    const added = [...channels].filter(([name]) => !before.has(name));
-    const ended = [...before].filter(([name]) => !channels.has(name));
-    const ask = (kind: Subscribing | (typeof ENDING)[Subscribing], channel: Key) =>
-      told.line.dispatch(new Command(commands[kind], [channel], this.#view));
-    await Promise.all([
-      ...added.map(([name, channel]) => ask(this.#kind, channel).catch((error) => this.#refused(told, name, error))),
-      ...ended.map(([, channel]) => ask(ENDING[this.#kind], channel)),
-    ]);
-    return added.length > 0;
+  /** Tells all servers at once, each in one write; gives the channels that one of them did not confirm, and why. */
+  async #tell(): Promise<Map<string, unknown>> {
+    const refused = new Map<string, unknown>();
+    const names = [...this.#changed];
+    this.#changed.clear();
+    this.#next = undefined;
+    if (this.#feed.ended) return new Map(names.map((name) => [name, CLOSED.of(undefined, "not-sent")]));
+    const wanted = new Map(names.map((name) => [name, this.#serversOf(name)]));
+    const begun = [...wanted].flatMap(([name, servers]) => servers.map((server) => this.#begin(server, name)
+      .catch((error) => {
+        refused.set(name, error);
+        if (error instanceof ReplyError) this.#forget(server, name); // or it would keep the others from the next start
+      })));
+    await Promise.all(begun);
+    await Promise.all([...wanted].flatMap(([name, servers]) => this.#end(name, servers)));
+    return refused;
   }
 
-  async #open(config: Config, channels: Map<string, Key>): Promise<boolean> {
-    const begin = (connection: Connection): Promise<unknown> =>
-      Promise.all([...told.channels.values()].map((channel) => connection.ask(commands[this.#kind], channel)));
-    const told: Told = { channels, line: this.#feed.open({ ...config, charset: this.#view.charset }, begin) };
-    this.#told.set(config, told);
-    await told.line.ready();
-    return true;
+  #serversOf(name: string): readonly Config[] {
+    const channel = this.#channels.get(name);
+    return channel === undefined ? [] : this.#where(channel);
   }
 
-  /** A channel that may not be listened to must not keep the others from it after the next loss. */
-  #refused(told: Told, name: string, error: unknown): never {
-    if (error instanceof ReplyError) {
-      told.channels.delete(name);
-      this.#channels.delete(name);
-    }
-    throw error;
+  /** The server confirms each channel by itself, so each is a command. */
+  async #begin(server: Config, name: string): Promise<unknown> {
+    const told = this.#told.get(server) ?? this.#open(server);
+    if (told.channels.has(name)) return;
+    const channel = this.#channels.get(name)!;
+    told.channels.set(name, channel);
+    this.#asked++;
+    return told.opening ?? told.line.dispatch(new Command(commands[this.#kind], [channel], this.#view));
+  }
+
+  #open(server: Config): Told {
+    const channels = new Map<string, Key>();
+    const line = this.#feed.open({ ...server, charset: this.#view.charset }, (connection) =>
+      Promise.all([...channels.values()].map((channel) => connection.ask(commands[this.#kind], channel))));
+    const told: Told = { channels, line, opening: undefined };
+    const done = (): void => {
+      told.opening = undefined;
+    };
+    told.opening = line.ready().finally(done);
+    this.#told.set(server, told);
+    return told;
+  }
+
+  /** Ends a channel on all servers but these, and lines of which nothing is left. */
+  #end(name: string, servers: readonly Config[]): Promise<unknown>[] {
+    return [...this.#told].filter(([server, { channels }]) => !servers.includes(server) && channels.has(name))
+      .map(async ([server, { channels, line }]) => {
+        const channel = channels.get(name)!;
+        channels.delete(name);
+        const unsubscribe = new Command(commands[ENDING[this.#kind]], [channel], this.#view);
+        if (channels.size > 0) await line.dispatch(unsubscribe).catch(ignore); // a new start does not know it any more
+        else this.#shut(server, line);
+      });
+  }
+
+  #shut(server: Config, line: Ear): void {
+    this.#told.delete(server);
+    this.#feed.shut(line);
+  }
+
+  #forget(server: Config, name: string): void {
+    this.#channels.delete(name);
+    this.#told.get(server)?.channels.delete(name);
   }
 }
 
@@ -4724,7 +4761,7 @@ const LOOK: Milliseconds = 1_000;
 /** No server makes us open more pools than so many. */
 const MOST_REPLICAS = 64;
 /** Errors of a copy that cannot answer now; the primary may. */
-const ELSEWHERE: readonly string[] = ["NOT_CONNECTED", "CONNECTION_LOST", "LOADING", "MASTERDOWN"];
+const ELSEWHERE: readonly string[] = ["NOT_CONNECTED", "CONNECTION_LOST", "CLOSED", "LOADING", "MASTERDOWN"];
 
 class Server {
   readonly config: Config;
@@ -4757,8 +4794,7 @@ class Server {
   dispatch(command: Command): Promise<unknown> {
     if (command.view.readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
     if (this.#reader === undefined) world.endOfTick(endReading, this);
-    const reader = this.#reader ??= this.#choose(command.view.readFrom);
-    return reader === this.primary ? reader.dispatch(command) : this.#read(reader, command);
+    return this.#read(this.#reader ??= this.#choose(command.view.readFrom), command);
   }
 
   endReading(): void {
@@ -4773,14 +4809,16 @@ class Server {
     return up[this.#turn++ % up.length] ?? this.primary;
   }
 
-  async #read(replica: Pool, command: Command): Promise<unknown> {
+  /** What one copy could not answer, another may. */
+  async #read(from: Pool, command: Command): Promise<unknown> {
     try {
-      return await replica.dispatch(command);
+      return await from.dispatch(command);
     } catch (error) {
       const left = command.deadline - world.now();
-      const elsewhere = error instanceof RedisError && ELSEWHERE.includes(error.code);
-      if (!elsewhere || left <= 0 || command.special.batch !== undefined) throw error;
-      return this.primary.dispatch(command.again(left));
+      const other = from === this.primary ? this.#choose("replica") : this.primary;
+      const mayElsewhere = error instanceof RedisError && ELSEWHERE.includes(error.code) && other !== from;
+      if (!mayElsewhere || left <= 0 || command.special.batch !== undefined) throw error;
+      return other.dispatch(command.again(left));
     }
   }
 
@@ -4797,7 +4835,7 @@ class Server {
     if (this.#closing !== undefined) return;
     if (said !== undefined && this.config.replicas === undefined) this.#keep(online(said));
     const then = this.#primary;
-    if (said !== undefined) this.#primary = { at: now, offset: Number(said.get("master_repl_offset")) };
+    if (said !== undefined) this.#primary = { at: now, offset: Number(said.get("master_repl_offset") ?? 0) };
     await Promise.all([...this.#replicas.values()].map((replica) => this.#judge(replica, then, said !== undefined)));
     if (this.#closing === undefined) this.#timer = world.after(LOOK, () => void this.#look()).unref();
   }
@@ -4820,7 +4858,8 @@ class Server {
   /** Fit is who has all data, and had lately what the primary had: now, or `then`, when it was last asked. */
   async #judge(replica: Replica, then: Progress, isPrimaryThere: boolean): Promise<void> {
     const said = await this.#ask(replica.pool);
-    const has = said?.get("master_link_status") === "up" ? Number(said.get("slave_repl_offset")) : -1;
+    // Servers before 2.8 tell no offset.
+    const has = said?.get("master_link_status") === "up" ? Number(said.get("slave_repl_offset") ?? Infinity) : -1;
     if (has >= then.offset) replica.current = then.at;
     if (has >= this.#primary.offset) replica.current = this.#primary.at;
     const lag = isPrimaryThere ? this.#primary.at - replica.current : 0;
@@ -4862,11 +4901,12 @@ class Server {
   async #end(end: (pool: Pool) => void | Promise<void>): Promise<void> {
     this.company.close();
     world.cancel(this.#timer);
+    for (const pool of this.#leaving) pool.destroy();
     await Promise.all(this.#pools.map(end));
   }
 
   get #pools(): Pool[] {
-    return [this.primary, ...[...this.#replicas.values()].map(({ pool }) => pool), ...this.#leaving];
+    return [this.primary, ...[...this.#replicas.values()].map(({ pool }) => pool)];
   }
 
   describe(): string {
@@ -5262,6 +5302,8 @@ class Shards {
   readonly #readHost: (host: unknown) => Unchecked;
   #nodes: readonly Node[] = [];
   #find: (tag: string) => number = () => 0;
+  /** Of an earlier list, and not yet drained. */
+  readonly #leaving = new Set<Server>();
   #closing: Promise<void> | undefined;
 
   constructor(hosts: unknown, options: Unchecked & { placement?: unknown }, readHost: (host: unknown) => Unchecked) {
@@ -5333,8 +5375,14 @@ class Shards {
     })));
     const kept = this.#nodes.map(({ server }) => server);
     const moved = this.company.members.map((subscription) => subscription.move().catch(ignore)); // it goes on trying
-    const gone = before.filter((server) => !kept.includes(server)).map((server) => server.disconnect(timeout));
+    const gone = before.filter((server) => !kept.includes(server)).map((server) => this.#drain(server, timeout));
     await Promise.all([...gone, ...moved]);
+  }
+
+  async #drain(server: Server, timeout: Milliseconds): Promise<void> {
+    this.#leaving.add(server);
+    await server.disconnect(timeout);
+    this.#leaving.delete(server);
   }
 
   async ready(): Promise<void> {
@@ -5342,17 +5390,22 @@ class Shards {
   }
 
   disconnect(timeout: Milliseconds): Promise<void> {
-    return this.#closing ??= this.#end((server) => server.disconnect(timeout));
+    return this.#closing ??= this.#end((server) => server.disconnect(timeout), timeout);
   }
 
   destroy(): void {
     this.#closing ??= Promise.resolve();
-    void this.#end((server) => server.destroy());
+    void this.#end((server) => server.destroy(), 0);
   }
 
-  async #end(end: (server: Server) => void | Promise<void>): Promise<void> {
+  /** What is leaving already goes on, but no longer than the rest. */
+  async #end(end: (server: Server) => void | Promise<void>, timeout: Milliseconds): Promise<void> {
     this.company.close();
+    const leaving = [...this.#leaving];
+    const timer = world.after(timeout, () => leaving.forEach((server) => server.destroy()));
     await Promise.all(this.#nodes.map(({ server }) => end(server)));
+    await Promise.all(leaving.map((server) => server.disconnect(timeout)));
+    world.cancel(timer);
   }
 
   describe(): string {
@@ -5376,7 +5429,7 @@ class Shards {
       seen.add(name);
       return { name: this.#rule.name?.(at) ?? name, weight: weight as number, config };
     });
-    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("hosts: one must have a weight above 0");
+    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("hosts must have one of a weight above 0");
     return nodes;
   }
 }
@@ -5435,33 +5488,39 @@ async function step<T>(outcome: Outcome, doing: Promise<T>): Promise<T> {
 /** Of errors that tell of several, the one that tells why. */
 const reason = (error: RedisError): RedisError => error instanceof PipelineError ? error.cause as RedisError : error;
 
-/** Writes a copy of a value with its time to live: undefined when there is none, false when one is in its way. */
-async function copyTo(from: Spot, to: Spot, REPLACE: boolean): Promise<boolean | undefined> {
+/** Copies a value with its time to live, and gives it: undefined when there is none, null when one is in its way. */
+async function copyTo(from: Spot, to: Spot, REPLACE: boolean): Promise<Buffer | null | undefined> {
   const [left, dump] = await step("not-sent", from.on.pipeline().pttl(from.key).dump(from.key).commit());
   if (dump === null) return undefined;
   try {
     await to.on.restore(to.key, left < 0 ? 0 : Math.max(1, left), dump, { REPLACE });
-    return true;
+    return dump;
   } catch (error) {
-    if (error instanceof ReplyError && error.code === "BUSYKEY") return false;
+    if (error instanceof ReplyError && error.code === "BUSYKEY") return null;
     throw error;
   }
 }
 
+const MOST_RENAMES = 100;
+
 /** The source goes only while it is what was copied; otherwise all of it again, over the copy that is ours. */
 async function rename(from: Spot, to: Spot, replace: boolean): Promise<boolean> {
-  let copied: boolean | undefined = false;
-  const attempt = async (t: Watch<Buffer>): Promise<void> => {
-    const ours = copied === true;
-    copied = await copyTo(from, to, replace || ours);
-    if (copied) void (await t.multi()).del(from.key);
-    if (copied !== undefined) return;
-    if (ours) await to.sure.del(to.key);
-    throw new ReplyError("ERR", "not-executed", "ERR no such key");
-  };
-  const done = from.on.transaction([from.key], attempt);
-  await done.catch((error) => step(copied ? "unknown" : error.outcome, done));
-  return copied;
+  for (let attempt = 1; attempt <= MOST_RENAMES; attempt++) {
+    const copy = await copyTo(from, to, replace || attempt > 1);
+    if (copy === null) return false;
+    if (copy === undefined && attempt > 1) await to.sure.del(to.key); // somebody has removed what we copied
+    if (copy === undefined) throw new ReplyError("ERR", "not-executed", "ERR no such key");
+    if (await step("unknown", removeIf(from, copy))) return true;
+  }
+  throw new WatchError("WATCH", "unknown", "the key was changed each time it had been copied");
+}
+
+/** No connection is held while one of another node is waited for: two renames that cross would wait for each other. */
+async function removeIf({ sure, key }: Spot, value: Buffer): Promise<boolean> {
+  const removed = await sure.transaction([key], async (t) => {
+    if (value.equals(await t.dump(key) ?? EMPTY)) void (await t.multi()).del(key);
+  });
+  return removed.length > 0;
 }
 
 /** Moves an element from one list to another. It is not lost: it is put back, or the error has it. */
@@ -5518,7 +5577,7 @@ const APART = new Map<Row, Apart>([
   [commands.copy, async ([from, to], [, , ...options]) => {
     const words = options.map((word) => String(word).toUpperCase());
     if (words.some((word) => word !== "REPLACE")) throw unsharded(commands.copy, "over nodes it knows only REPLACE");
-    return Number(await copyTo(from!, to!, words.length > 0) ?? false);
+    return Number(Buffer.isBuffer(await copyTo(from!, to!, words.length > 0)));
   }],
   [commands.smove, async ([from, to], [, , member]) => {
     if (await step("not-sent", from!.on.sismember(from!.key, member!)) === 0) return 0;
@@ -5585,12 +5644,14 @@ function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
 /** A pipeline to each node, and their replies in the order of the calls. */
 class ShardedGathering extends Commander {
   readonly #shards: Shards;
+  #nodes: readonly Node[];
   #lanes = new Map<Node, Gathering>();
   #calls: { row: Row; plan: Plan; places: readonly number[] }[] = [];
 
   constructor(shards: Shards, view: View) {
     super(view);
     this.#shards = shards;
+    this.#nodes = shards.nodes;
   }
 
   get length(): number {
@@ -5622,16 +5683,22 @@ class ShardedGathering extends Commander {
 
   async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
     checked("errors", errors, oneOf("reject", "return"));
-    const calls = this.#calls;
-    const lanes = [...this.#lanes];
-    this.#calls = [];
-    this.#lanes = new Map();
-    const results = new Map(await Promise.all(lanes.map(async ([node, lane]) =>
+    if (this.#nodes !== this.#shards.nodes) for (const { row, plan } of this.#empty().calls) this.give(row, plan.words);
+    const { calls, lanes } = this.#empty();
+    const results = new Map(await Promise.all([...lanes].map(async ([node, lane]) =>
       [node, await lane.execPipeline({ errors: "return" })] as const)));
     return inPlace(calls.map(({ row, plan, places }) => {
       const replies = plan.parts.map(({ node }, i) => results.get(node)![places[i]!]);
       return replies.length === 1 ? replies[0] : conclude(row, plan, replies);
     }), errors);
+  }
+
+  #empty() {
+    const taken = { calls: this.#calls, lanes: this.#lanes };
+    this.#calls = [];
+    this.#lanes = new Map();
+    this.#nodes = this.#shards.nodes;
+    return taken;
   }
 
   async commit(): Promise<never> {
