@@ -8,25 +8,28 @@ import { spawn } from "node:child_process";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createServer } from "node:tls";
+import { fileURLToPath } from "node:url";
 import { format, inspect } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import {
-  AbortError, ConnectionError, NotSupportedError, PipelineError, ProtocolError, RedisError, ReplyError, TimeoutError, WatchError,
-  connection, connectionPool, internals, lazyConnection, lazyConnectionPool, lazyUnixConnection, lazyUnixConnectionPool,
-  libraryFunction, script, unixConnection, unixConnectionPool,
+  AbortError, ConnectionError, NotSupportedError, PipelineError, ProtocolError, RedisError, ReplyError, ShardError,
+  ShardedHandler, TimeoutError, WatchError, connection, connectionPool, internals, lazyConnection, lazyConnectionPool, lazyShardedConnection,
+  lazyShardedConnectionPool, lazyShardedUnixConnection, lazyShardedUnixConnectionPool, lazyUnixConnection,
+  lazyUnixConnectionPool, libraryFunction, script, shardedConnection, shardedConnectionPool, shardedUnixConnection,
+  shardedUnixConnectionPool, unixConnection, unixConnectionPool,
 } from "./redis.ts";
 import type {
-  ConsumeOptions, Gap, Handler, Monitored, Options, Subscription, Transaction, Watch,
+  ConsumeOptions, Gap, Handler, Key, Message, Monitored, Options, Subscription, Transaction, Watch,
 } from "./redis.ts";
 import * as reference from "./test/reference.ts";
 import { samples } from "./test/samples.ts";
 import { RedisServer, ScriptedServer, freePort, until } from "./test/servers.ts";
-import type { Peer } from "./test/servers.ts";
+import type { Peer, ServerOptions } from "./test/servers.ts";
 import { clusterSurface, surface } from "./test/surface.ts";
 
 const { Decoder, MORE, commands, encode, encodeName, flatten, world } = internals;
@@ -4320,7 +4323,3004 @@ describe("monitor()", () => {
   }));
 });
 
-// ==== 11. The door ====
+// ==== 11. Servers ====
+
+/** So many servers of their own, for the tests of one describe. */
+function startServers(count: number, options?: ServerOptions): RedisServer[] {
+  const started: RedisServer[] = [];
+  before(async () => {
+    started.push(...await Promise.all(Array.from({ length: count }, () => RedisServer.start(options))));
+  });
+  after(() => Promise.all(started.map((one) => one.stop())));
+  return started;
+}
+
+/** So many replicas are in step, and the primary knows it. */
+const areOnline = (primary: RedisServer, count: number): Promise<boolean> => until(async () =>
+  (await primary.call("INFO", "replication")).split(/state=online|,online/).length === count + 1, "replicas to be in step");
+const replicaOf = ({ host, port }: RedisServer): string[] => ["--replicaof", host, String(port)];
+
+/** A server and its replicas, which have all that it has. */
+async function startFamily(replicas: number, { password, ...options }: ServerOptions & { password?: string } = {}) {
+  const args = password === undefined ? [] : ["--requirepass", password, "--masterauth", password];
+  const start = async (more: string[]): Promise<RedisServer> => {
+    const started = await RedisServer.start({ ...options, args: ["--repl-diskless-sync-delay", "0", ...args, ...more] });
+    if (password !== undefined) await started.call("AUTH", password);
+    return started;
+  };
+  const primary = await start([]);
+  const others = await Promise.all(Array.from({ length: replicas }, () => start(replicaOf(primary))));
+  await areOnline(primary, replicas);
+  return [primary, ...others] as [primary: RedisServer, ...replicas: RedisServer[]];
+}
+
+/** The replicas have all that was written until now: what follows is acknowledged after it. */
+async function isCopied(primary: RedisServer, replicas: number): Promise<void> {
+  await primary.call("SET", "last", "");
+  await primary.call("DEL", "last");
+  await primary.call("WAIT", String(replicas), "0");
+}
+
+/** Gives a server, its replicas and a pool that reads from them to `use`, and ends them all. */
+async function withFamily(
+  replicas: number, options: Options & ServerOptions,
+  use: (db: Handler, primary: RedisServer, ...replicas: RedisServer[]) => Promise<void>,
+) {
+  const { aof = false, ...rest } = options;
+  const family = await startFamily(replicas, { aof });
+  const db = await connectionPool({ port: family[0].port, poolsize: 2, readFrom: "replica", ...rest }) as Handler;
+  try {
+    await use(db, ...family);
+  } finally {
+    db.destroy();
+    await Promise.all(family.map((one) => one.stop()));
+  }
+}
+
+const forget = (servers: RedisServer[]): Promise<unknown> => Promise.all(servers.map((one) => one.call("CONFIG", "RESETSTAT")));
+/** How often each of the servers has been given a command since then. */
+const counts = (servers: RedisServer[], name: string): Promise<number[]> => Promise.all(servers.map(async (one) =>
+  Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, "m").exec(await one.call("INFO", "commandstats"))?.[1] ?? 0)));
+const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);
+/** Reads until it is this server that is asked. */
+const isRead = (db: Handler, one: RedisServer): Promise<boolean> => forget([one]).then(() => until(async () => {
+  await db.get("k").catch(() => {});
+  return sum(await counts([one], "get")) > 0;
+}, "the server to be read from"));
+const clientsOf = async (one: RedisServer, name: string): Promise<string[]> =>
+  (await one.call("CLIENT", "LIST")).split("\n").filter((line: string) => line.includes(` name=${name} `));
+const nobodyOn = (servers: RedisServer[], name: string): Promise<boolean> => until(async () =>
+  (await Promise.all(servers.map((one) => clientsOf(one, name)))).flat().length === 0, "all connections to be closed");
+
+type Load = { errors: any[]; more: (count: number) => Promise<boolean> };
+
+/** Does `work` over and over in so many callers while `use` goes on, and gives what has failed. */
+async function underLoad(
+  callers: number, work: (caller: number, turn: number) => Promise<unknown>, use: (load: Load) => Promise<void>,
+): Promise<any[]> {
+  const errors: any[] = [];
+  let done = 0;
+  let running = true;
+  const ended = Promise.all(Array.from({ length: callers }, async (_, caller) => {
+    for (let turn = 0; running; turn++) {
+      await work(caller, turn).then(() => done++, (error) => errors.push(error));
+      await sleep(1);
+    }
+  }));
+  /** Until so many more have succeeded. */
+  const more = (count: number): Promise<boolean> => {
+    const goal = done + count;
+    return until(() => done >= goal, `${count} more calls to succeed`);
+  };
+  try {
+    await use({ errors, more });
+  } finally {
+    running = false;
+    await ended;
+  }
+  return errors;
+}
+
+/** A server that plays a part: what it says about replication, and to GET; who it is unless `get` says otherwise. */
+type Part = { name: string; replication: string; get?: string; asked?: number };
+
+async function play(part: Part): Promise<ScriptedServer> {
+  const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`;
+  return ScriptedServer.start(async (peer) => {
+    await peer.hello();
+    for (;;) {
+      const name = (await peer.read())[0]!.toUpperCase();
+      if (name === "INFO") part.asked = (part.asked ?? 0) + 1;
+      if (name === "INFO") peer.write(bulk(part.replication));
+      else if (name === "GET") peer.write(part.get ?? bulk(part.name));
+      else peer.write(name === "PING" ? "+PONG\r\n" : "+OK\r\n");
+    }
+  });
+}
+
+const PRIMARY = "role:master\r\nconnected_slaves:0\r\nmaster_repl_offset:1000\r\n";
+const atOffset = (offset: number): string => "role:slave\r\nmaster_link_status:up\r\nmaster_last_io_seconds_ago:0\r\n" +
+  `master_sync_in_progress:0\r\nslave_repl_offset:${offset}\r\nmaster_repl_offset:${offset}\r\n`;
+const SYNCING = "role:slave\r\nmaster_link_status:down\r\nmaster_last_io_seconds_ago:-1\r\nmaster_sync_in_progress:1\r\n" +
+  "slave_repl_offset:1\r\nmaster_link_down_since_seconds:1\r\n";
+
+/** A scripted primary with scripted replicas, and a pool that reads from these. */
+async function withParts(parts: [primary: Part, ...replicas: Part[]], options: Options, use: (db: Handler) => Promise<void>) {
+  const [primary, ...replicas] = await Promise.all(parts.map(play));
+  const given = replicas.map(({ host, port }) => `${host}:${port}`);
+  const db = await connectionPool({
+    host: primary!.host, port: primary!.port, poolsize: 2, readFrom: "replica", replicas: given, ...options,
+  }) as Handler;
+  try {
+    await use(db);
+  } finally {
+    db.destroy();
+    for (const one of [primary!, ...replicas]) await one.stop();
+  }
+}
+
+/** Who answers, of several reads. */
+async function whoReads(db: Handler): Promise<string> {
+  const names = new Set<string>();
+  for (let i = 0; i < 6; i++) names.add(String(await db.get("k")));
+  return [...names].sort().join(" and ");
+}
+const untilReads = (db: Handler, who: string): Promise<boolean> =>
+  until(async () => await whoReads(db) === who, `${who} to answer`);
+
+describe("reading from replicas", () => {
+  let family: [primary: RedisServer, ...replicas: RedisServer[]];
+  const { after: inTime } = world;
+  let looked = 0;
+  /** The servers have been asked how they are so many times more. */
+  const looks = (count: number): Promise<boolean> => {
+    const goal = looked + count;
+    return until(() => looked >= goal, "the servers to be asked");
+  };
+  before(async () => {
+    // What is done every second is done twenty times as often.
+    world.after = (delay, task) => {
+      if (delay !== 1_000) return inTime(delay, task);
+      looked++;
+      return inTime(50, task);
+    };
+    family = await startFamily(2);
+    await family[0].call("SET", "k", "value");
+    await isCopied(family[0], 2);
+  });
+  after(() => {
+    world.after = inTime;
+    return Promise.all(family.map((one) => one.stop()));
+  });
+
+  /** A handler of the shared family, ready, with nothing counted yet. */
+  async function withReader<T>(options: Options, use: (db: Handler) => Promise<T>): Promise<T> {
+    const db = await connectionPool({ port: family[0].port, poolsize: 2, ...options }) as Handler;
+    try {
+      await forget(family);
+      return await use(db);
+    } finally {
+      db.destroy();
+    }
+  }
+
+  for (const [readFrom, expected] of [
+    [undefined, [12, 0, 0]], ["primary", [12, 0, 0]], ["replica", [0, 6, 6]], ["any", [4, 4, 4]],
+  ] as const) {
+    test(`with readFrom ${readFrom ?? "left out"} shares twelve reads out as ${expected.join(", ")}`, async () => {
+      for (const open of [connection, connectionPool]) {
+        const db = await open({ port: family[0].port, poolsize: 2, ...(readFrom && { readFrom }) });
+        await forget(family);
+        for (let i = 0; i < 12; i++) assert.equal(await db.get("k"), "value");
+        assert.deepEqual(await counts(family, "get"), expected);
+        await db.disconnect();
+      }
+    });
+  }
+
+  test("keeps to one server within a tick", () => withReader({ readFrom: "replica" }, async (db) => {
+    assert.deepEqual(await Promise.all(Array.from({ length: 20 }, () => db.get("k"))), Array(20).fill("value"));
+    assert.deepEqual((await counts(family, "get")).sort(), [0, 0, 20]);
+  }));
+
+  test("knows what reads from the command's row, also through call(), a view and a script that only reads",
+    () => withReader({ readFrom: "replica" }, async (db) => {
+    await Promise.all([
+      db.call("get", "k"), db.with({ charset: null }).get("k"), db.mget("k", "none"), db.strlen("k"), db.exists("k"),
+    ]);
+    const rows = await Promise.all(["get", "mget", "strlen", "exists"].map((name) => counts(family, name)));
+    assert.deepEqual(rows.map(sum), [2, 1, 1, 1]);
+    assert.equal(sum(rows.map(([primary]) => primary!)), 0);
+    if (isOld()) return;
+    assert.equal(await db.call("eval_ro", "return redis.call('get', KEYS[1])", 1, "k"), "value");
+    assert.equal((await counts(family, "eval_ro"))[0], 0);
+  }));
+
+  for (const readFrom of ["replica", "any"] as const) {
+    test(`with readFrom ${readFrom} gives writes, transactions, scans, what blocks and what listens to the primary`,
+      () => withReader({ readFrom }, async (db) => {
+      for (let i = 0; i < 6; i++) {
+        await db.set("written", i);
+        await db.call("getset", "written", i + 1);
+        await db.eval("return redis.call('get', KEYS[1])", 1, "k");
+      }
+      const t = await db.watch("k");
+      assert.equal(await t.get("k"), "value");
+      const queue = await t.multi();
+      await queue.get("k");
+      assert.deepEqual(await queue.commit(), ["value"]);
+      const once = await db.multi();
+      await once.get("k");
+      await once.commit();
+      await db.pipeline().get("k").commit();
+      let cursor = "0";
+      do cursor = (await db.scan(cursor))[0];
+      while (cursor !== "0");
+      assert.deepEqual((await all(db.scanIterator())).sort(), ["k", "written"]);
+      await db.sadd("set", "member");
+      await db.hset("hash", { field: "value" });
+      await db.zadd("sorted", [1, "member"]);
+      assert.deepEqual(await all(db.sscanIterator("set")), ["member"]);
+      assert.deepEqual(await all(db.hscanIterator("hash")), [["field", "value"]]);
+      assert.deepEqual(await all(db.zscanIterator("sorted")), [["member", 1]]);
+      await db.blpop("empty", 0.01);
+      await db.xread({ BLOCK: 10, STREAMS: ["empty", "$"] });
+      const s = await db.subscribe("channel");
+      assert.equal(await family[0].call("PUBLISH", "channel", "heard"), 1);
+      assert.deepEqual(texts(await take(1, s)), ["heard"]);
+      s.close();
+      for (const name of [
+        "get", "getset", "eval", "watch", "multi", "exec", "scan", "sscan", "hscan", "zscan", "blpop", "xread", "subscribe",
+      ]) {
+        const [primary, ...replicas] = await counts(family, name);
+        // What was written comes to the replicas, too, from the primary.
+        if (name !== "getset" && name !== "multi" && name !== "exec") assert.deepEqual(replicas, [0, 0], name);
+        assert.ok(primary! > 0, name);
+      }
+      for (const replica of family.slice(1)) {
+        assert.doesNotMatch(await replica.call("INFO", "errorstats"), /READONLY/);
+      }
+      await db.del("written", "set", "hash", "sorted");
+    }));
+  }
+
+  test("a pipeline that only reads may go to a replica; one that writes goes to the primary",
+    () => withReader({ readFrom: "replica" }, async (db) => {
+    const mixed = await db.pipeline().set("mixed", 1).get("mixed").execPipeline();
+    assert.deepEqual(mixed, ["OK", "1"]);
+    assert.deepEqual(await counts(family, "get"), [1, 0, 0]);
+    await forget(family);
+    for (let i = 0; i < 4; i++) {
+      assert.deepEqual(await db.pipeline().get("k").strlen("k").get("k").execPipeline(), ["value", 5, "value"]);
+    }
+    assert.equal(sum(await counts(family, "get")), 8);
+    await db.del("mixed");
+  }));
+
+  test("a mistake in the options is a TypeError that names it", async () => {
+    for (const [name, options] of [
+      ["readFrom", { readFrom: "nearest" }], ["maxLag", { maxLag: 0 }], ["replicas", { replicas: "localhost:6380" }],
+      ["replicas|localhost", { replicas: ["localhost"] }],
+    ] as const) {
+      assert.throws(() => lazyConnection({ readFrom: "replica", ...options } as Options), (error: any) => {
+        assert.match(error.message, new RegExp(name));
+        return error instanceof TypeError && (error as any).code === "INVALID_ARGUMENT";
+      });
+    }
+  });
+
+  test("replicas are found, or given as strings, URLs and objects, with the password that all have", async () => {
+    const guarded = await startFamily(2, { password: "hunter2" });
+    const [primary, one, other] = guarded as [RedisServer, RedisServer, RedisServer];
+    const forms: Options["replicas"][] = [
+      undefined,
+      [`127.0.0.1:${one.port}`, { host: "127.0.0.1", port: other.port }],
+      [`redis://:hunter2@127.0.0.1:${one.port}`, new URL(`redis://127.0.0.1:${other.port}`)],
+      [{ path: one.path }, `[::ffff:127.0.0.1]:${other.port}`],
+    ];
+    try {
+      for (const replicas of forms) {
+        const options = { port: primary.port, password: "hunter2", readFrom: "replica", ...(replicas && { replicas }) } as const;
+        const db = await connectionPool(options);
+        await forget(guarded);
+        for (let i = 0; i < 4; i++) await db.get("k");
+        assert.deepEqual(await counts(guarded, "get"), [0, 2, 2], inspect(replicas));
+        assert.doesNotMatch(inspect(db, { depth: Infinity, showHidden: true }), /hunter2/);
+        await db.disconnect();
+      }
+    } finally {
+      await Promise.all(guarded.map((each) => each.stop()));
+    }
+  });
+
+  test("replicas are found in the INFO of old servers, too", async () => {
+    // Redis 2.6 tells no offsets: whoever is connected and does not sync has all.
+    const old: Part = { name: "the replica", replication: atOffset(1000).replaceAll(/\w+_repl_offset.*\r\n/g, "") };
+    const recent: Part = { name: "the replica", replication: atOffset(1000) };
+    const offline = await play({ name: "nobody", replication: atOffset(1000) });
+    try {
+      for (const part of [old, recent]) {
+        const replica = await play(part);
+        const { port } = replica;
+        const lines = part === old
+          ? [`slave0:127.0.0.1,${port},online`, `slave1:127.0.0.1,${offline.port},wait_bgsave`]
+          : [`slave0:ip=127.0.0.1,port=${port},state=online,offset=1000,lag=0`,
+            `slave1:ip=127.0.0.1,port=${offline.port},state=wait_bgsave,offset=0,lag=0`, "master_repl_offset:1000"];
+        const replication = ["role:master", "connected_slaves:2", ...lines, ""].join("\r\n");
+        await withParts([{ name: "the primary", replication }], { replicas: undefined! }, async (db) => {
+          assert.equal(await whoReads(db), "the replica", lines[0]);
+          part.replication = SYNCING;
+          await untilReads(db, "the primary");
+        });
+        await replica.stop();
+      }
+    } finally {
+      await offline.stop();
+    }
+  });
+
+  test("without any replica the primary answers", async () => {
+    await withFamily(0, {}, async (db) => {
+      await db.set("k", "value");
+      for (let i = 0; i < 4; i++) assert.equal(await db.get("k"), "value");
+    });
+    await withParts([{ name: "the primary", replication: PRIMARY }], { replicas: undefined! }, async (db) => {
+      assert.equal(await whoReads(db), "the primary");
+    });
+    const nobody = `127.0.0.1:${await freePort()}`;
+    await withParts([{ name: "the primary", replication: PRIMARY }], { replicas: [nobody] }, async (db) => {
+      assert.equal(await whoReads(db), "the primary");
+    });
+  });
+
+  test("a replica that syncs is passed over, and taken when it has all", async () => {
+    const replica: Part = { name: "the replica", replication: SYNCING };
+    await withParts([{ name: "the primary", replication: PRIMARY }, replica], {}, async (db) => {
+      assert.equal(await whoReads(db), "the primary");
+      replica.replication = atOffset(1000);
+      await untilReads(db, "the replica");
+      replica.replication = SYNCING;
+      await untilReads(db, "the primary");
+    });
+  });
+
+  test("a replica that lags is passed over, and taken again when it has caught up", async () => {
+    const primary: Part = { name: "the primary", replication: PRIMARY };
+    const slow: Part = { name: "the slow one", replication: atOffset(1000) };
+    const quick: Part = { name: "the quick one", replication: atOffset(1000) };
+    await withParts([primary, slow, quick], { maxLag: 50 }, async (db) => {
+      assert.equal(await whoReads(db), "the quick one and the slow one");
+      primary.replication = PRIMARY.replace("1000", "2000");
+      quick.replication = atOffset(2000);
+      await untilReads(db, "the quick one");
+      quick.replication = atOffset(1000);
+      await untilReads(db, "the primary");
+      slow.replication = atOffset(2000);
+      await untilReads(db, "the slow one");
+    });
+  });
+
+  test("a replica that lags for less than maxLag is read from", async () => {
+    const primary: Part = { name: "the primary", replication: PRIMARY };
+    const slow: Part = { name: "the slow one", replication: atOffset(1000) };
+    await withParts([primary, slow], { maxLag: 60_000 }, async (db) => {
+      primary.replication = PRIMARY.replace("1000", "2000");
+      await looks(3);
+      assert.equal(await whoReads(db), "the slow one");
+    });
+  });
+
+  test("a replica that has become a primary is passed over", async () => {
+    const promoted: Part = { name: "the promoted one", replication: atOffset(1000) };
+    await withParts([{ name: "the primary", replication: PRIMARY }, promoted], {}, async (db) => {
+      assert.equal(await whoReads(db), "the promoted one");
+      promoted.replication = PRIMARY;
+      await untilReads(db, "the primary");
+    });
+  });
+
+  test("what a replica cannot answer yet the primary answers; any other error is the answer", async () => {
+    const replica: Part = { name: "the replica", replication: atOffset(1000) };
+    await withParts([{ name: "the primary", replication: PRIMARY }, replica], {}, async (db) => {
+      for (const code of ["LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down"]) {
+        replica.get = `-${code}\r\n`;
+        for (let i = 0; i < 6; i++) assert.equal(await db.get("k"), "the primary");
+      }
+      delete replica.get;
+      await untilReads(db, "the replica");
+      replica.get = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+      const error = await failure(db.get("k"));
+      assert.deepEqual([error.code, error.outcome, error instanceof ReplyError], ["WRONGTYPE", "not-executed", true]);
+    });
+  });
+
+  test("a replica that drops the connection in the middle of a read is no failure: the primary answers", async () => {
+    const dropping = await ScriptedServer.start(async (peer) => {
+      await peer.hello();
+      for (;;) {
+        const [name] = await peer.read();
+        if (name !== "INFO") return peer.reset();
+        const said = atOffset(1000);
+        peer.write(`$${said.length}\r\n${said}\r\n`);
+      }
+    });
+    const replicas = [`127.0.0.1:${dropping.port}`];
+    try {
+      await withParts([{ name: "the primary", replication: PRIMARY }], { replicas }, async (db) => {
+        const answers = await Promise.all(Array.from({ length: 10 }, () => db.get("k")));
+        assert.deepEqual(answers, Array(10).fill("the primary"));
+        for (let i = 0; i < 10; i++) assert.equal(await db.get("k"), "the primary");
+      });
+    } finally {
+      await dropping.stop();
+    }
+  });
+
+  test("a replica that is killed is passed over without one failure, and read from again when it is back",
+    () => withFamily(2, {}, async (db, primary, one, other) => {
+    await db.set("k", "value");
+    await Promise.all([isRead(db, one!), isRead(db, other!)]);
+    const errors = await underLoad(20, () => db.get("k"), async ({ more }) => {
+      await more(200);
+      await one!.kill();
+      await more(500);
+      await other!.kill();
+      await more(500);
+      await forget([primary]);
+      await more(100);
+      assert.ok(sum(await counts([primary], "get")) >= 100, "the primary stands in for both");
+      await Promise.all([one!.restart(), other!.restart()]);
+      await Promise.all([isRead(db, one!), isRead(db, other!)]);
+    });
+    assert.deepEqual(errors.map(String), []);
+  }));
+
+  test("a replica that is frozen makes what it was given late, is passed over, and read from again when it thaws",
+    () => withFamily(2, { replyTimeout: 300 }, async (db, _primary, frozen, other) => {
+    await db.set("k", "value");
+    await Promise.all([isRead(db, frozen!), isRead(db, other!)]);
+    const late = await underLoad(10, () => db.get("k"), async ({ errors, more }) => {
+      await more(100);
+      frozen!.freeze();
+      await looks(3);
+      await until(async () => {
+        const before = errors.length;
+        await more(200);
+        return errors.length === before;
+      }, "failures to end");
+      frozen!.thaw();
+      await isRead(db, frozen!);
+    });
+    assert.ok(late.every((error) => error instanceof TimeoutError), String(late[0]));
+  }));
+
+  for (const readFrom of ["replica", "any"] as const) {
+    test(`with readFrom ${readFrom} and the primary killed replicas answer, and writes fail at once, until it is back`,
+      () => withFamily(2, { aof: true, readFrom }, async (db, primary, ...replicas) => {
+      await db.set("k", "value");
+      await isCopied(primary, 2);
+      await isRead(db, replicas[0]!);
+      const read = async (): Promise<void> => assert.equal(await db.get("k"), "value");
+      const failures = await underLoad(10, read, async ({ errors, more }) => {
+        await more(50);
+        await primary.kill();
+        await until(async () => (await failure(db.set("k", "other"))).code === "NOT_CONNECTED", "writes to fail fast");
+        const refused = await Promise.all(Array.from({ length: 100 }, () => failure(db.incr("n"))));
+        assert.ok(refused.every((error) => error instanceof ConnectionError && error.outcome === "not-sent"));
+        if (readFrom === "any") errors.length = 0; // what the primary was reading when it was killed is lost
+        await looks(4);
+        await more(200);
+      });
+      assert.deepEqual(failures.map(String), []);
+      await primary.restart();
+      await until(() => db.set("k", "value").then(() => true, () => false), "the primary to be found again");
+    }));
+  }
+
+  test("with nobody left reads fail at once", () => withFamily(1, {}, async (db, primary, replica) => {
+    await isRead(db, replica!);
+    await Promise.all([primary.kill(), replica!.kill()]);
+    await until(async () => (await failure(db.get("k"))).code === "NOT_CONNECTED", "reads to fail fast");
+  }));
+
+  test("a replica that comes is found, and one that goes is let go",
+    () => withFamily(1, { name: "of-family" }, async (db, primary, leaving) => {
+    const coming = await RedisServer.start();
+    try {
+      await isRead(db, leaving!);
+      await coming.call("REPLICAOF", primary.host, String(primary.port));
+      await isRead(db, coming);
+      await leaving!.call("REPLICAOF", "NO", "ONE");
+      await nobodyOn([leaving!], "of-family");
+      await forget([primary, coming]);
+      for (let i = 0; i < 4; i++) await db.get("k");
+      assert.deepEqual(await counts([primary, coming], "get"), [0, 4]);
+    } finally {
+      await coming.stop();
+    }
+  }));
+
+  test("shards have replicas as single servers do, found or given, and lose none of their reads with them", async () => {
+    const families = await Promise.all([startFamily(1), startFamily(1)]);
+    const [[a, a1], [b, b1]] = families as [[RedisServer, RedisServer], [RedisServer, RedisServer]];
+    const hosts = [{ host: a.host, port: a.port, replicas: [`${a1.host}:${a1.port}`] }, `${b.host}:${b.port}`];
+    const db = await shardedConnectionPool(hosts, { poolsize: 2, readFrom: "replica", name: "sharded" });
+    const keys = Array.from({ length: 40 }, (_, i) => `k:${i}`);
+    try {
+      await Promise.all(keys.map((key) => db.set(key, key)));
+      await Promise.all([a, b].map((one) => isCopied(one, 1)));
+      await forget(families.flat());
+      for (const key of keys) assert.equal(await db.get(key), key);
+      const ofA = keys.filter((key) => db.nodeFor(key) === `${a.host}:${a.port}`).length;
+      assert.deepEqual(await counts([a, a1, b, b1], "get"), [0, ofA, 0, keys.length - ofA]);
+      assert.deepEqual(await db.mget(keys), keys);
+      assert.deepEqual(await counts([a, a1, b, b1], "mget"), [0, 1, 0, 1]);
+      await a1.kill();
+      for (let i = 0; i < 5; i++) assert.deepEqual(await db.mget(keys), keys);
+      assert.equal((await counts([a], "mget"))[0], 5);
+      await db.disconnect();
+      await nobodyOn([a, b, b1], "sharded");
+    } finally {
+      db.destroy();
+      await Promise.all(families.flat().map((one) => one.stop()));
+    }
+  });
+
+  test("disconnect() and destroy() leave nothing behind: no client on any server, no timer, no socket", async () => {
+    const driver = JSON.stringify(new URL("./redis.js", import.meta.url).href);
+    const program = `
+      import { connectionPool, lazyConnectionPool, lazyShardedConnectionPool } from ${driver};
+      const options = { port: ${family[0].port}, poolsize: 2, readFrom: "any", name: "left-over" };
+      const replicas = [${family.slice(1).map(({ port }) => `"127.0.0.1:${port}"`).join()}, "127.0.0.1:${await freePort()}"];
+      for (let i = 0; i < 24; i++) {
+        const more = i % 4 < 2 ? { replicas } : {};
+        const db = i % 8 === 7 ? lazyShardedConnectionPool([{ port: options.port, ...more }], { poolsize: 2, readFrom: "any", name: "left-over" })
+          : i % 2 ? await connectionPool({ ...options, ...more }) : lazyConnectionPool({ ...options, ...more });
+        if (i % 3) await Promise.all([db.get("k"), db.get("k"), db.set("left", i)]);
+        if (i % 5) await db.disconnect(); else db.destroy();
+      }
+      const left = () => process.getActiveResourcesInfo().filter((name) => /Timeout|TCP/.test(name)).join();
+      for (let i = 0; i < 1000 && left() !== ""; i++) await new Promise(setImmediate);
+      console.log(left());
+    `;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+    let output = "";
+    child.stdout.on("data", (chunk) => { output += chunk; });
+    const [code] = await once(child, "exit");
+    assert.deepEqual([code, output.trim()], [0, ""]);
+    await nobodyOn(family, "left-over");
+  });
+});
+
+// ==== 12. Placement ====
+
+const crcTable = Array.from({ length: 256 }, (_, byte) => {
+  for (let bit = 0; bit < 8; bit++) byte = byte & 1 ? 0xedb88320 ^ (byte >>> 1) : byte >>> 1;
+  return byte >>> 0;
+});
+const crc32 = (bytes: string): number => {
+  let crc = 0xffffffff;
+  for (let i = 0; i < bytes.length; i++) crc = crcTable[(crc ^ bytes.charCodeAt(i)) & 255]! ^ (crc >>> 8);
+  return (crc ^ 0xffffffff) >>> 0;
+};
+const toBytes = (key: string | Buffer): string => Buffer.from(key as string).toString("latin1");
+
+/** The ring of txredisapi: 160 points a node; a key has the first one behind it, or else the last one of all. */
+function originalRing(nodes: string[]): (key: string | Buffer) => string {
+  const owner = new Map<number, string>();
+  const points: number[] = [];
+  for (const node of nodes) {
+    for (let i = 0; i < 160; i++) {
+      const point = crc32(toBytes(`${node}:${i}`));
+      owner.set(point, node);
+      points.push(point);
+    }
+  }
+  points.sort((a, b) => a - b);
+  return (key) => {
+    const bytes = toBytes(key);
+    const crc = crc32(/^[^\n]+\{([^\n]*)\}/.exec(bytes)?.[1] ?? bytes);
+    let [from, to] = [0, points.length];
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if (points[middle]! <= crc) from = middle + 1;
+      else to = middle;
+    }
+    return owner.get(points[Math.min(from, points.length - 1)]!)!;
+  };
+}
+
+/** The rule of rediscluster: a remainder, and a tag that ends one byte before the key's end and is not stored. */
+const originalRemainder = (count: number) => (key: string | Buffer): [node: string, stored: string] => {
+  const bytes = toBytes(key);
+  const at = bytes.indexOf("{");
+  const tag = at < 0 ? bytes : bytes.slice(at + 1, -1);
+  return [`node_${crc32(tag) % count + 1}`, at < 0 ? bytes : bytes.slice(0, at)];
+};
+
+/** Keys with all that the rules look at, as text and as bytes. */
+function* oddKeys(count: number): Generator<string | Buffer> {
+  const random = reference.random(4);
+  const below = (bound: number): number => Math.floor(random() * bound);
+  const parts = ["{", "{", "}", "}", "\n", "\r", "a", "key", ":", "7", " ", "\0", "é", "ключ", "中", "😀", "\u2028",
+    "\x7f"];
+  for (let i = 0; i < count; i++) {
+    const text = Array.from({ length: below(9) }, () => parts[below(parts.length)]!).join("");
+    if (i % 4 > 0) yield text;
+    else yield i % 8 > 0 ? Buffer.from(text) : Buffer.from(Array.from({ length: below(9) }, () =>
+      [0x7b, 0x7d, 0x0a, below(256), below(256)][below(5)]!));
+  }
+}
+
+describe("placement", () => {
+  const near = (count: number): string[] => Array.from({ length: count }, (_, i) => `127.0.0.1:${i + 1}`);
+  const numbered = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+  /** The number of each key's node. */
+  const nodesOf = (db: ShardedHandler, keys: readonly Key[]): Uint8Array => {
+    const numbers = new Map(nodeNames(db).map((name, i) => [name, i]));
+    return Uint8Array.from(keys, (key) => numbers.get(db.nodeFor(key))!);
+  };
+  const counted = (nodes: Uint8Array, count: number): number[] => {
+    const counts = Array<number>(count).fill(0);
+    for (const node of nodes) counts[node]!++;
+    return counts;
+  };
+
+  test("shares 1,000,000 keys out evenly over 3, 8 and 32 nodes, and one node more takes its share and no other moves",
+    () => {
+    const keys = numbered("key:", 1_000_000);
+    for (const count of [3, 8, 32]) {
+      const before = placing(near(count), {}, (db) => nodesOf(db, keys));
+      const fullest = Math.max(...counted(before, count));
+      assert.ok(fullest <= 1.03 * keys.length / count, `${fullest} keys on the fullest of ${count}`);
+      const after = placing(near(count + 1), {}, (db) => nodesOf(db, keys));
+      let moved = 0;
+      for (let i = 0; i < keys.length; i++) {
+        if (after[i] === before[i]) continue;
+        assert.equal(after[i], count, `${keys[i]} moves from one old node to another`);
+        moved++;
+      }
+      assert.ok(moved <= 1.02 * keys.length / (count + 1), `${moved} keys move to the new one of ${count + 1}`);
+    }
+  });
+
+  test("heeds weights: a share of each node's part of their sum, none for 0, and only the reweighted node's keys move",
+    () => {
+    const keys = numbered("user:", 200_000);
+    const weighted = (...weights: number[]) =>
+      placing(weights.map((weight, i) => ({ host: "127.0.0.1", port: i + 1, weight })), {}, (db) => nodesOf(db, keys));
+    const quarters = counted(weighted(1, 3), 2);
+    assert.ok(Math.abs(quarters[0]! / 50_000 - 1) < 0.02 && Math.abs(quarters[1]! / 150_000 - 1) < 0.02,
+      String(quarters));
+    const uneven = weighted(2, 1, 0, 0.5, 0.5);
+    for (const [i, share] of [0.5, 0.25, 0, 0.125, 0.125].entries()) {
+      assert.ok(Math.abs(counted(uneven, 5)[i]! - share * keys.length) <= 0.02 * share * keys.length,
+        String(counted(uneven, 5)));
+    }
+    assert.deepEqual(weighted(20, 10, 0, 5, 5), uneven, "only their proportion counts");
+    assert.deepEqual(weighted(1, 1, 1), placing(near(3), {}, (db) => nodesOf(db, keys)),
+      "1 is what a host without one has");
+    const heavier = weighted(2, 2, 0, 0.5, 0.5);
+    for (let i = 0; i < keys.length; i++) assert.ok(heavier[i] === uneven[i] || heavier[i] === 1, keys[i]);
+    const alone = weighted(0, 1, 0);
+    assert.ok(alone.every((node) => node === 1));
+  });
+
+  test("does not depend on the order of the hosts, nor on the form that they are given in", () => {
+    const keys = numbered("k", 10_000);
+    const names = (hosts: Hosts) => placing(hosts, {}, (db) => keys.map((key) => db.nodeFor(key)));
+    const expected = names(near(5));
+    assert.deepEqual(names(near(5).reverse()), expected);
+    assert.deepEqual(names(near(5).map((address) => `redis://:password@${address}/7`)), expected);
+    assert.deepEqual(names(near(5).map((address) => ({ host: "127.0.0.1", port: Number(address.split(":")[1]) }))),
+      expected);
+  });
+
+  test("of bytes is that of the same text, whatever they are held in", () => {
+    const texts = ["", "key", "ключ", "中文{é}", "😀", "{ключ}1", "\0\r\n", "x".repeat(10_000)];
+    for (const placement of ["rendezvous", "txredisapi", "rediscluster"] as const) {
+      placing(near(32), { placement }, (db) => {
+        for (const text of texts) {
+          const bytes = Buffer.from(text);
+          const padded = Buffer.concat([Buffer.from("{a}"), bytes, Buffer.from("b")]);
+          const forms = [bytes, new Uint8Array(bytes), padded.subarray(3, -1), new Uint8Array(bytes).buffer,
+            new DataView(padded.buffer, padded.byteOffset + 3, bytes.length)];
+          for (const form of forms) assert.equal(db.nodeFor(form), db.nodeFor(text), `${placement}: ${inspect(form)}`);
+        }
+        const invalid = Array.from({ length: 100 }, (_, i) => db.nodeFor(Buffer.from([0xff, 0x80, i])));
+        assert.ok(new Set(invalid).size > 10, "bytes that are no text are not all the same");
+      });
+    }
+  });
+
+  test("looks at the hash tag only, as Redis Cluster does", () => {
+    const tags: [key: string, tag: string][] = [
+      ["{user}", "user"], ["{user}:1", "user"], ["a{user}b", "user"], ["{user", "{user"], ["user}", "user}"],
+      ["}user{", "}user{"],
+      ["{}", "{}"], ["{}user", "{}user"], ["foo{}{bar}", "foo{}{bar}"],
+      ["foo{{bar}}zap", "{bar"], ["foo{bar}{zap}", "bar"],
+      ["foo{bar}}", "bar"], ["}{user}", "user"], ["{ }", " "], ["{\n}x", "\n"], ["ключ{é}", "é"], ["", ""],
+      ["user", "user"],
+    ];
+    for (const [key, tag] of tags) {
+      const asked: unknown[] = [];
+      const placement = (hashed: unknown): string => {
+        asked.push(hashed);
+        return "127.0.0.1:1";
+      };
+      placing(near(2), { placement }, (db) => db.nodeFor(key));
+      placing(near(2), { placement }, (db) => db.nodeFor(Buffer.from(key)));
+      assert.deepEqual(asked, [tag, tag]);
+    }
+    placing(near(32), {}, (db) => {
+      for (let i = 0; i < 1_000; i++) {
+        const node = db.nodeFor(`user${i}`);
+        assert.equal(db.nodeFor(`{user${i}}.following`), node);
+        assert.equal(db.nodeFor(`a:{user${i}}:{b}`), node);
+      }
+      const whole = numbered("{}", 1_000).map((key) => db.nodeFor(key));
+      assert.equal(new Set(whole).size, 32, "an empty tag is none");
+    });
+  });
+
+  describe("of txredisapi", () => {
+    const localhost = (...ports: number[]) => ports.map((port) => `localhost:${port}`);
+    const three = localhost(6379, 6380, 6381);
+    const placement = "txredisapi";
+
+    test("is the original's for the keys that were tried with it", () => {
+      const vectors: Record<string, string[]> = {
+        6379: ["foo", "key", "key1", "key2", "user:1", "user:2", "foo00", "ключ", "{lero}:0", "a{b}c}",
+        "localhost:6380:0", "key:942"],
+        6380: ["bar", "a", "b", "c", "user:1000", "hello world", "", "test{lero}:0", "test{lero}:99", "a{b}{c}", "a{}",
+          "x{y"],
+        6381: ["baz", "foo01", "test:42", "key:951"],
+      };
+      placing(three, { placement }, (db) => {
+        for (const [port, keys] of Object.entries(vectors)) {
+          for (const key of keys) assert.equal(db.nodeFor(key), `localhost:${port}`, key);
+        }
+      });
+      placing(["unix:///tmp/redis1.sock", { path: "/tmp/redis2.sock" }], { placement }, (db) => {
+        for (const key of ["foo", "bar", "user:1"]) assert.equal(db.nodeFor(key), "/tmp/redis2.sock");
+      });
+    });
+
+    test("is the original's rule for 100,000 keys of every kind", () => {
+      for (const nodes of [three, localhost(6379, 6380), near(10), ["10.1.2.3:6379"], ["[::1]:6379", "/tmp/ключ.sock"]]) {
+        const original = originalRing(nodes);
+        const hosts = nodes.map((name) => name.startsWith("/") ? { path: name } : name);
+        placing(hosts, { placement }, (db) => {
+          for (const key of oddKeys(nodes === three ? 100_000 : 20_000)) {
+            assert.equal(db.nodeFor(key), original(key), inspect(key));
+          }
+        });
+      }
+    });
+
+    test("shares keys out as unevenly as the original, and moves as few", () => {
+      const shares: [prefix: string, counts: number[]][] = [
+        ["key:", [39_753, 34_891, 25_356]], ["k:", [39_723, 34_790, 25_487]], ["foo", [39_682, 35_093, 25_225]],
+        ["user:", [39_741, 34_826, 25_433]],
+      ];
+      const nodes = (hosts: string[], prefix: string) =>
+        placing(hosts, { placement }, (db) => nodesOf(db, numbered(prefix, 100_000)));
+      for (const [prefix, counts] of shares) assert.deepEqual(counted(nodes(three, prefix), 3), counts, prefix);
+      assert.deepEqual(counted(nodes(localhost(6379, 6380), "key:"), 2), [54_049, 45_951]);
+      assert.deepEqual(counted(nodes(localhost(6381, 6379, 6380), "key:"), 3), [25_356, 39_753, 34_891],
+        "the order does not matter");
+      const before = nodes(three, "key:");
+      const moved = nodes([...three, "localhost:6382"], "key:").filter((node, i) => node !== before[i]);
+      assert.deepEqual([moved.length, moved.every((node) => node === 3)], [21_145, true]);
+    });
+  });
+
+  describe("of rediscluster", () => {
+    const placement = "rediscluster";
+
+    test("is the original's for the keys that were tried with it, on nodes called node_1 and so on", () => {
+      const vectors: [key: string, of2: number, of3: number, of4: number][] = [
+        ["foo", 2, 3, 2], ["bar", 1, 3, 3], ["foobar", 2, 3, 2], ["a", 2, 1, 4], ["b", 2, 3, 2], ["c", 2, 1, 4],
+        ["d", 1, 1, 1],
+        ["z", 2, 3, 4], ["key1", 1, 2, 1], ["key2", 1, 2, 3], ["user:1000", 2, 1, 4], ["hello", 1, 2, 3], ["", 1, 1, 1],
+        [" foo bar ", 2, 3, 2], ["1", 2, 3, 4], ["123456789", 1, 3, 3], ["test_a", 1, 1, 3], ["wlctest_abc_def", 1, 3, 3],
+        ["中文", 2, 2, 4], ["é", 1, 3, 3], ["x".repeat(64), 1, 3, 3], ["bar{foo}", 2, 3, 2], ["{foo}", 2, 3, 2],
+        ["a{b}c", 2, 3, 4],
+        ["a{b", 1, 1, 1], ["a{", 1, 1, 1], ["a{}", 1, 1, 1], ["a{b}{c}", 1, 2, 1], ["a}b{foo}", 2, 3, 2],
+        ["user{1000}.following", 2, 1, 4],
+      ];
+      for (const count of [2, 3, 4] as const) {
+        placing(near(count), { placement }, (db) => {
+          assert.deepEqual(nodeNames(db), Array.from({ length: count }, (_, i) => `node_${i + 1}`));
+          for (const vector of vectors) assert.equal(db.nodeFor(vector[0]), `node_${vector[count - 1]}`, vector[0]);
+        });
+      }
+    });
+
+    test("is the original's rule for 100,000 keys of every kind", () => {
+      for (const [count, tries] of [[4, 100_000], [1, 1_000], [7, 20_000], [32, 20_000]] as const) {
+        const original = originalRemainder(count);
+        placing(near(count), { placement }, (db) => {
+          for (const key of oddKeys(tries)) assert.equal(db.nodeFor(key), original(key)[0], inspect(key));
+        });
+      }
+    });
+
+    test("goes by the order in which the hosts are given", () => withShards({ placement }, async (db) => {
+      const info = await db.info("server");
+      assert.deepEqual(Object.keys(info), ["node_1", "node_2", "node_3", "node_4"]);
+      for (const [i, text] of Object.values(info as unknown as Record<string, string>).entries()) {
+        assert.match(text, new RegExp(`tcp_port:${shards[i]!.port}\r\n`));
+      }
+    }));
+
+    test("stores a key without its tag, on its tag's node", () => withShards({ placement }, async (db) => {
+      const original = originalRemainder(4);
+      const keys = ["plain", "bar{foo}", "{whole}", "a{b}c", "b{b", "c{", "d{}", "e{b}{c}", "a}b{foo}", "user{1000}.following",
+        "ключ{é}", "f{é", "g\n{x\ny}", Buffer.from([0xff, 0x7b, 0xfe, 0xfd, 0x7d]), ...oddKeys(300)];
+      for (const key of keys) {
+        const [node, stored] = original(key);
+        const own = db.shards().get(node)!;
+        assert.equal(await db.set(key, `of ${node}`), "OK");
+        assert.equal(await own.get(Buffer.from(stored, "latin1")), `of ${node}`, inspect(key));
+        assert.equal(await db.get(key), `of ${node}`);
+        assert.equal(await db.dbsize(), 1);
+        assert.equal(await db.del(key), 1);
+      }
+      assert.equal(await db.shard("bar{foo}").set("bar", "direct"), "OK",
+        "the node's own handler takes keys as they are stored");
+      assert.equal(await db.get("bar{foo}"), "direct");
+      assert.deepEqual(await db.keys("*"), ["bar"]);
+    }));
+
+    test("finds each key of a command by its own tag", () => withShards({ placement }, async (db) => {
+      assert.equal(await db.mset({ "a{foo}": 1, "b{foo}": 2, "c{bar}": 3, d: 4 }), "OK");
+      assert.deepEqual(await db.mget("d", "b{foo}", "c{bar}", ["a{foo}", "a"]), ["4", "2", "3", "1", null]);
+      assert.deepEqual([await db.exists("a{foo}", "c{bar}", "d", "d"), await db.dbsize()], [4, 4]);
+      assert.deepEqual(await db.shard("x{foo}").mget("a", "b"), ["1", "2"]);
+      assert.equal(await db.shard("x{bar}").get("c"), "3");
+      assert.equal(await db.msetnx("a{bar}", 5, "e{foo}", 6), 1);
+      assert.equal(await db.msetnx("a{foo}", 5, "f{foo}", 6), 0);
+      assert.deepEqual(await db.pipeline().get("a{bar}").mget("e{foo}", "c{bar}", "e").execPipeline(),
+        ["5", ["6", "3", null]]);
+      assert.equal(await db.del("a{foo}", "b{foo}", "c{bar}", "d", "a{bar}", "e{foo}"), 6);
+      assert.equal(await db.dbsize(), 0);
+    }));
+  });
+
+  describe("by a function", () => {
+    test("is what it returns, by the tag and the nodes with their weights", () => {
+      const asked: unknown[] = [];
+      const hosts = ["127.0.0.1:1", { host: "127.0.0.1", port: 2, weight: 5 }];
+      const placement = (tag: string, nodes: readonly { name: string; weight: number }[]): string => {
+        asked.push([tag, nodes.map(({ name, weight }) => [name, weight])]);
+        return nodes[tag.length % 2]!.name;
+      };
+      placing(hosts, { placement }, (db) => {
+        assert.deepEqual(["a", "{ab}c", "abc"].map((key) => db.nodeFor(key)),
+          ["127.0.0.1:2", "127.0.0.1:1", "127.0.0.1:2"]);
+      });
+      const nodes = [["127.0.0.1:1", 1], ["127.0.0.1:2", 5]];
+      assert.deepEqual(asked, ["a", "ab", "abc"].map((tag) => [tag, nodes]));
+    });
+
+    test("rules every command", async () => {
+      await withShards({ placement: (tag, nodes) => nodes[Number(tag) % 4]!.name }, async (db) => {
+        await db.mset(...Array.from({ length: 8 }, (_, i) => [String(i), i]));
+        const found = (await onEach("KEYS", "*")).map((keys) => keys.sort());
+        assert.deepEqual(found, [["0", "4"], ["1", "5"], ["2", "6"], ["3", "7"]]);
+      });
+    });
+
+    const wrong: [what: string, placement: (tag: string) => any, says: RegExp][] = [
+      ["returns the name of no node", () => "nowhere:1", /placement/],
+      ["returns nothing", () => undefined, /placement/],
+      ["returns a promise", async () => addresses()[0], /placement/],
+      ["returns a node's number", () => 1, /placement/],
+      ["throws", () => { throw new Error("not now"); }, /not now/],
+    ];
+    for (const [what, placement, says] of wrong) {
+      test(`that ${what} fails the command, and nothing is sent`, () => withShards({ placement }, async (db) => {
+        assert.throws(() => db.nodeFor("a"), (error: Error) => says.test(error.message));
+        const calls = [() => db.get("a"), () => db.mset("a", 1, "b", 2), () => db.rename("a", "b"), () => db.call("SET", "a", 1)];
+        for (const call of calls) {
+          const error = await failure(call());
+          assert.match(error.message, says);
+          assert.equal(error.outcome ?? "not-sent", "not-sent");
+        }
+        assert.throws(() => db.pipeline().get("a"), (error: Error) => says.test(error.message));
+        assert.equal(await db.dbsize(), 0);
+      }));
+    }
+  });
+});
+
+// ==== 13. Sharding ====
+
+const shards: RedisServer[] = [];
+before(async () => {
+  shards.push(...await Promise.all(Array.from({ length: 4 }, () => RedisServer.start())));
+});
+after(async () => {
+  await Promise.all(shards.map((shard) => shard.stop()));
+});
+
+type Hosts = Parameters<typeof shardedConnection>[0];
+type Sharding = NonNullable<Parameters<typeof shardedConnection>[1]>;
+
+const addresses = (): string[] => shards.map(({ port }) => `127.0.0.1:${port}`);
+const onEach = (...args: string[]): Promise<any[]> => Promise.all(shards.map((shard) => shard.call(...args)));
+const serverOf = (node: string): RedisServer => shards[addresses().indexOf(node)]!;
+/** How many connections of that name the servers have. */
+const connectionsNamed = async (name: string): Promise<number[]> => (await onEach("CLIENT", "LIST"))
+  .map((list) => list.split("\n").filter((line: string) => line.includes(` name=${name} `)).length);
+
+/** Gives a handler of four empty servers to `use` and closes it, whatever happens. */
+async function withShards<T>(options: Sharding, use: (db: ShardedHandler) => Promise<T>): Promise<T> {
+  await onEach("FLUSHALL");
+  const make = options.poolsize === undefined ? shardedConnection : shardedConnectionPool;
+  const db = await make(addresses(), options) as unknown as ShardedHandler;
+  try {
+    return await use(db);
+  } finally {
+    db.destroy();
+  }
+}
+
+/** A handler for what needs no server: `use` returns before anything is sent. */
+function placing<T>(hosts: Hosts, options: Sharding, use: (db: ShardedHandler) => T): T {
+  const db = lazyShardedConnection(hosts, options) as unknown as ShardedHandler;
+  try {
+    return use(db);
+  } finally {
+    db.destroy();
+  }
+}
+
+const nodeNames = (db: ShardedHandler): string[] => [...db.shards().keys()];
+
+/** Keys on that node, whose names begin so. */
+function keysOn(db: ShardedHandler, node: string, name = "key", count = 1): string[] {
+  const keys: string[] = [];
+  for (let i = 0; keys.length < count; i++) {
+    if (i > 1_000 * count) throw new Error(`no key falls on ${node}`);
+    if (db.nodeFor(`${name}:${i}`) === node) keys.push(`${name}:${i}`);
+  }
+  return keys;
+}
+const keyOn = (db: ShardedHandler, node: string, name?: string): string => keysOn(db, node, name)[0]!;
+/** A key on each node, in the order of the nodes. */
+const keyOnEach = (db: ShardedHandler, name?: string): string[] => nodeNames(db).map((node) => keyOn(db, node, name));
+
+describe("a list of hosts", () => {
+  type Made = ShardedHandler | Promise<ShardedHandler>;
+  const factories: [name: string, make: (hosts: any, options?: any) => Made, pool: boolean, unix: boolean][] = [
+    ["shardedConnection", shardedConnection, false, false],
+    ["shardedConnectionPool", shardedConnectionPool, true, false],
+    ["shardedUnixConnection", shardedUnixConnection, false, true],
+    ["shardedUnixConnectionPool", shardedUnixConnectionPool, true, true],
+    ["lazyShardedConnection", lazyShardedConnection, false, false],
+    ["lazyShardedConnectionPool", lazyShardedConnectionPool, true, false],
+    ["lazyShardedUnixConnection", lazyShardedUnixConnection, false, true],
+    ["lazyShardedUnixConnectionPool", lazyShardedUnixConnectionPool, true, true],
+  ];
+
+  for (const [name, make, pool, unix] of factories) {
+    const eager = !name.startsWith("lazy");
+    const places = () => unix ? shards.map(({ path }) => path) : addresses();
+
+    test(`${name} gives a handler ${eager ? "that is ready" : "at once"}, named after its servers' addresses`,
+      async () => {
+      for (const [options, count] of [[{ poolsize: 3 }, pool ? 3 : 1], [{}, pool ? 10 : 1]] as const) {
+        const made = make(places(), { ...options, name: `of-${name}` });
+        assert.equal(made instanceof Promise, eager);
+        const db = await made;
+        try {
+          assert.ok(db instanceof ShardedHandler);
+          assert.deepEqual([...db.shards().keys()], places());
+          if (!eager) assert.equal(await db.ready(), db);
+          assert.deepEqual(await connectionsNamed(`of-${name}`), [count, count, count, count]);
+          const key = keyOn(db, places()[2]!);
+          assert.equal(await db.set(key, name), "OK");
+          assert.equal(await shards[2]!.call("GET", key), name);
+        } finally {
+          await db.disconnect();
+        }
+        await until(async () => (await connectionsNamed(`of-${name}`)).every((left) => left === 0),
+          "all of them to be gone");
+      }
+    });
+
+    test(`${name} tells what is wrong with its list, and shows no password`, async () => {
+      const good = places()[0]!;
+      const whole = ["", null, undefined, {}, 6379, good, new Set([good]), []];
+      const any: [entry: unknown, says: RegExp][] = [
+        ...[42, null, undefined, true, [good], new Date(), () => good].map((entry): [unknown, RegExp] => [entry, /not /]),
+        ["", /""|empty/], [good, new RegExp(`${good} .*already`)],
+      ];
+      const hosts: typeof any = [
+        ["localhost", /"localhost" has no port/], ["[::1]", /"\[::1\]" has no port/], ["::1", /"::1" has no port/],
+        ["localhost:", /"localhost:"/], ["localhost:0", /port/], ["localhost:65536", /port/], ["localhost:-1", /port/],
+        ["localhost:1.5", /port/], ["localhost:redis", /"localhost:redis"/], ["localhost:1e3", /"localhost:1e3"/],
+        ["localhost: 1", /"localhost: 1"/], [":6379", /":6379"/], ["a b:6379", /host/],
+        ["/tmp/redis.sock", /"\/tmp\/redis\.sock"/],
+        ["http://:hunter2@localhost:1", /scheme/], ["redis://:hunter2@localhost:99999", /not a URL/],
+        [":hunter2@localhost:6379", /./], ["user:hunter2@localhost", /./], ["redis:user:hunter2@localhost", /./],
+        [`redis://:hunter2@${addresses()[0]}`, /already/], [new URL(`redis://:hunter2@${addresses()[0]}`), /already/],
+        [{ host: "127.0.0.1", port: shards[0]!.port, password: "hunter2" }, /already/],
+        [{ host: "far", port: 1, password: "hunter2", weight: -1 }, /weight/],
+        [{ host: "far", port: 1, weight: NaN }, /weight/],
+        [{ host: "far", port: 1, weight: Infinity }, /weight/], [{ host: "far", port: 1, weight: "2" }, /weight/],
+        [{ host: "far", port: 0, password: "hunter2" }, /port/], [{ host: "", port: 1 }, /host/],
+        [{ host: "far", prot: 6380 }, /"prot"/],
+        [{ host: "far", port: 1, replicas: "near:1" }, /replicas/],
+        [{ host: "far", port: 1, replicas: ["near"] }, /"near" has no port/],
+      ];
+      const paths: typeof any = [
+        [{ path: "" }, /path/], [{ path: 5 }, /path/], [{ path: good }, /already/],
+        [{ path: "/far", weight: -1 }, /weight/],
+        [{ path: "/far", wieght: 1 }, /"wieght"/], [{ weight: 1 }, /path/],
+      ];
+      const lists: [list: unknown, says: RegExp][] = [
+        ...whole.map((list): [unknown, RegExp] => [list, unix ? /list of (hosts|paths)/ : /list of hosts/]),
+        ...[...any, ...unix ? paths : hosts].map(([entry, { source }]): [unknown, RegExp] =>
+          [[good, entry], new RegExp(`^(hosts|paths)\\[1\\].*${source}`)]),
+      ];
+      for (const [list, says] of lists) {
+        let made: Made | undefined;
+        const error = await failure((async () => {
+          made = make(list, { password: "hunter2", name: `not-${name}` });
+          if (!eager) (made as ShardedHandler).destroy();
+          await made;
+        })());
+        const about = `${inspect(list)}: ${error}`;
+        assert.equal(made === undefined, !eager, `thrown or rejected: ${about}`);
+        assert.ok(error instanceof TypeError, about);
+        assert.deepEqual([(error as any).code, (error as any).outcome], ["INVALID_ARGUMENT", "not-sent"], about);
+        assert.match(error.message, says, about);
+        assert.ok(!inspect(error, { showHidden: true, depth: 9 }).includes("hunter2"), about);
+      }
+      assert.deepEqual(await connectionsNamed(`not-${name}`), [0, 0, 0, 0]);
+    });
+
+    if (eager) {
+      test(`${name} rejects when one of the servers is down, and leaves no connection to the others`, async () => {
+        const gone = unix ? `${shards[0]!.path}.none` : `127.0.0.1:${await freePort()}`;
+        const error = await failure((async () => make([...places(), gone], { name: "in-vain" }))());
+        assert.ok(error instanceof ConnectionError, String(error));
+        assert.equal(error.outcome, "not-sent");
+        assert.ok(error.message.includes(gone), error.message);
+        await until(async () => (await connectionsNamed("in-vain")).every((count) => count === 0),
+          "nobody to be connected");
+      });
+    }
+  }
+
+  test("takes strings, URLs and objects, and names all of them the same way", () => {
+    const hosts: [host: Hosts[number], name: string][] = [
+      ["10.0.0.1:6379", "10.0.0.1:6379"], ["[::1]:6379", "[::1]:6379"], ["redis.example:1", "redis.example:1"],
+      ["redis://10.0.0.2", "10.0.0.2:6379"], ["rediss://u:p@10.0.0.3:7000/5", "10.0.0.3:7000"],
+      [new URL("valkey://[::1]:6380"), "[::1]:6380"], [new URL("redis://10.0.0.4"), "10.0.0.4:6379"],
+      ["unix:///tmp/a.sock", "/tmp/a.sock"], [{ path: "/tmp/b.sock" }, "/tmp/b.sock"],
+      [{ host: "10.0.0.5" }, "10.0.0.5:6379"],
+      [{ host: "::1", port: 7001, weight: 2 }, "[::1]:7001"], [{ port: 7002, weight: 0.5 }, "localhost:7002"],
+      [{ host: "10.0.0.6", port: 1, password: "p", weight: 0 }, "10.0.0.6:1"],
+    ];
+    placing(hosts.map(([host]) => host), {}, (db) => {
+      assert.deepEqual(nodeNames(db), hosts.map(([, name]) => name));
+    });
+  });
+
+  test("an IPv6 address is connected to without its brackets", async () => {
+    const { connect } = world;
+    const asked: unknown[] = [];
+    world.connect = (config) => {
+      asked.push([config.host, config.port]);
+      return connect(config);
+    };
+    try {
+      placing(["[::1]:6379", { host: "::1", port: 6380 }, "redis://[::1]:6381"], {}, () => {});
+    } finally {
+      world.connect = connect;
+    }
+    assert.deepEqual(asked, [["::1", 6379], ["::1", 6380], ["::1", 6381]]);
+  });
+
+  test("what a host says of itself goes before what the options say of all", async () => {
+    await shards[1]!.call("ACL", "SETUSER", "own", "on", ">hunter2", "~*", "+@all");
+    const [first, second, third] = addresses() as [string, string, string];
+    const db = await shardedConnection(
+      [first, `redis://own:hunter2@${second}/3?name=own`, { host: "127.0.0.1", port: shards[2]!.port, dbid: 4 }],
+      { dbid: 2, name: "common" },
+    );
+    const wanted = [[first, 2, "common", "default"], [second, 3, "own", "own"], [third, 4, "common", "default"]] as const;
+    for (const [node, dbid, name, user] of wanted) {
+      const lines: string = await db.shards().get(node)!.clientList();
+      assert.ok(lines.split("\n").some((line) => line.includes(` name=${name} `) && line.includes(` db=${dbid} `)
+        && (isOld() || line.includes(` user=${user} `))), lines);
+    }
+    await db.disconnect();
+    await shards[1]!.call("ACL", "DELUSER", "own");
+  });
+
+  test("a placement that is none is a TypeError that names it, and so is a weight that the placement cannot heed",
+    async () => {
+    const weighted = [{ host: "a", port: 1, weight: 2 }, "b:1"];
+    const wrong: [hosts: any, options: any, says: RegExp][] = [
+      [["a:1"], { placement: "ring" }, /placement/], [["a:1"], { placement: 3 }, /placement/],
+      [["a:1"], { placement: null }, /placement/],
+      [weighted, { placement: "txredisapi" }, /weight/], [weighted, { placement: "rediscluster" }, /weight/],
+      [[{ host: "a", port: 1, weight: 0 }, { host: "b", port: 1, weight: 0 }], {}, /weight/],
+      [["a:1"], { placment: "rendezvous" }, /"placment"/], [["a:1"], { poolsize: 0 }, /poolsize/],
+      [["a:1"], null, /options/],
+    ];
+    for (const [hosts, options, says] of wrong) {
+      assert.throws(() => lazyShardedConnection(hosts, options),
+        (error) => error instanceof TypeError && says.test(error.message));
+      await assert.rejects(shardedConnection(hosts, options),
+        (error) => error instanceof TypeError && says.test(error.message));
+    }
+  });
+
+  test("ready() waits for every server, and rejects while one of them is down", async () => {
+    const late = await RedisServer.start();
+    await late.kill();
+    const db = lazyShardedConnection([...addresses(), `127.0.0.1:${late.port}`]);
+    try {
+      const error = await failure(db.ready());
+      assert.ok(error instanceof ConnectionError, String(error));
+      assert.ok(error.message.includes(String(late.port)), error.message);
+      await late.restart();
+      await until(() => db.ready().then((ready) => ready === db, () => false), "the handler to be ready");
+    } finally {
+      db.destroy();
+      await late.stop();
+    }
+    assert.equal((await failure(db.ready())).code, "CLOSED");
+  });
+
+  test("disconnect() lets what is pending on every server finish, and leaves no connection", () =>
+    withShards({ name: "drained" }, async (db) => {
+      const keys = keyOnEach(db);
+      const calls = Array.from({ length: 4_000 }, (_, i) => db.incr(keys[i % 4]!));
+      const closing = db.disconnect();
+      const late = await failure(db.incr(keys[0]!));
+      assert.deepEqual([late.code, late.outcome], ["CLOSED", "not-sent"]);
+      await closing;
+      assert.deepEqual((await Promise.all(calls)).slice(-4), [1_000, 1_000, 1_000, 1_000]);
+      await until(async () => (await connectionsNamed("drained")).every((count) => count === 0),
+        "nobody to be connected");
+      await db.disconnect();
+      await db[Symbol.asyncDispose]();
+      db.destroy();
+    }));
+
+  test("destroy() ends at once: what was written is unknown, what was not is not-sent", () =>
+    withShards({ name: "destroyed" }, async (db) => {
+      const [key, other] = keyOnEach(db) as [string, string];
+      await shards[0]!.call("CLIENT", "PAUSE", "60000", "WRITE");
+      const written = failure(db.incr(key));
+      await new Promise(setImmediate);
+      const waiting = failure(db.incr(other));
+      db.destroy();
+      await shards[0]!.call("CLIENT", "UNPAUSE");
+      assert.deepEqual([(await written).code, (await written).outcome], ["CLOSED", "unknown"]);
+      assert.deepEqual([(await waiting).code, (await waiting).outcome], ["CLOSED", "not-sent"]);
+      await until(async () => (await connectionsNamed("destroyed")).every((count) => count === 0),
+        "nobody to be connected");
+    }));
+
+  test("a handler shows the state of each of its servers, and no secret", async () => {
+    await onEach("ACL", "SETUSER", "hidden", "on", ">hunter2", "~*", "+@all");
+    const gone = `127.0.0.1:${await freePort()}`;
+    const hosts = [...addresses().map((address) => `redis://hidden:hunter2@${address}`), `redis://:hunter2@${gone}`];
+    const db = lazyShardedConnection(hosts, { password: "hunter2", username: "hidden" });
+    try {
+      await failure(db.ready());
+      await Promise.all(addresses().map((node) => db.shards().get(node)!.ready()));
+      const shown = inspect(db);
+      assert.match(shown, /^ShardedHandler </);
+      for (const node of addresses()) assert.match(shown, new RegExp(`${node} [^|]*1 open;`));
+      assert.match(shown, new RegExp(`${gone} [^|]*1 (opening|resting);`));
+      const inDepth = inspect(db, { showHidden: true, depth: Infinity, showProxy: true });
+      for (const text of [inDepth, JSON.stringify(db), String(db)]) {
+        assert.doesNotMatch(text, /hunter2/);
+      }
+    } finally {
+      await db.disconnect();
+    }
+    assert.match(inspect(db), /closed/);
+    await onEach("ACL", "DELUSER", "hidden");
+  });
+
+  test("with() gives the same handler with other options for the calls made through it",
+    () => withShards({}, async (db) => {
+    const keys = keyOnEach(db);
+    await db.mset(...keys.map((key, i) => [key, i]));
+    const bytes: ShardedHandler<Buffer> = db.with({ charset: null });
+    assert.ok(bytes instanceof ShardedHandler);
+    assert.deepEqual(await bytes.mget(keys), ["0", "1", "2", "3"].map((text) => Buffer.from(text)));
+    assert.deepEqual(await db.with({ convertNumbers: true }).mget(keys), [0, 1, 2, 3]);
+    assert.deepEqual(await bytes.shard(keys[3]!).get(keys[3]!), Buffer.from("3"));
+    assert.equal(bytes.nodeFor(keys[1]!), db.nodeFor(keys[1]!));
+    const abort = new AbortController();
+    abort.abort();
+    for (const call of [(on: typeof db) => on.get(keys[0]!), (on: typeof db) => on.mget(keys)]) {
+      const error = await failure(call(db.with({ signal: abort.signal })));
+      assert.deepEqual([error.code, error.outcome], ["ABORTED", "not-sent"]);
+    }
+    assert.deepEqual(await db.mget(keys), ["0", "1", "2", "3"]);
+  }));
+
+  test("nodeFor(), shard() and shards() tell where a key lives, and give that server's own handler", () =>
+    withShards({}, async (db) => {
+      assert.deepEqual(nodeNames(db), addresses());
+      for (const key of keyOnEach(db)) {
+        const own = db.shard(key);
+        assert.ok(!(own instanceof ShardedHandler));
+        await own.set(key, "own");
+        assert.equal(await serverOf(db.nodeFor(key)).call("GET", key), "own");
+        assert.deepEqual(await (await own.multi(key)).discard(), "OK");
+        const queued = await own.transaction([key], async (t) => (await t.multi()).append(key, "ed"));
+        assert.deepEqual(queued, [5]);
+        assert.deepEqual(await own.pipeline().get(key).del(key).commit(), ["owned", 1]);
+        assert.deepEqual(await db.shards().get(db.nodeFor(key))!.keys("*"), []);
+      }
+      for (const none of [undefined, null, true, {}]) {
+        assert.throws(() => db.nodeFor(none as any), TypeError);
+        assert.throws(() => db.shard(none as any), TypeError);
+      }
+    }));
+});
+
+// What follows is written from the originals' rules, and knows nothing of the driver. Bytes are in strings, one a unit.
+
+
+// ---- The same calls on four servers and on one ----
+
+/** A key of each kind; what it is called on the servers is another matter. */
+const contents = {
+  none: [],
+  s1: ["SADD", "a", "b", "c", "\xff\0\xfe", "\xc3"], s2: ["SADD", "b", "c", "d", "\xff\0\xfe"], s3: ["SADD", "c"],
+  s4: ["SADD", "1", "2", "3"],
+  s5: ["SADD", "only"], z1: ["ZADD", "1", "a", "2", "b", "3", "c", "4", "\xff\0"],
+  z2: ["ZADD", "10", "b", "20", "c", "inf", "d", "1.5", "\xff\0"],
+  z3: ["ZADD", "0.5", "c"], z4: ["ZADD", "0", "a", "0", "b", "0", "c", "0", "d"], p1: ["PFADD", "a", "b", "c"],
+  p2: ["PFADD", "c", "d", "e"],
+  p3: ["PFADD", "\xff"], t1: ["SET", "ohmytext"], t2: ["SET", "mynewtext"], t3: ["SET", "\xff\x0f\0\r\n"],
+  t4: ["SET", "\x0f\xff\x01"],
+  l1: ["RPUSH", "x", "y", "\xff\0", "z"], l2: ["RPUSH", "1"], h1: ["HSET", "f", "v", "g", "\xff\0"],
+  x1: ["XADD", "1-1", "f", "v"],
+  g1: ["GEOADD", "13.361389", "38.115556", "Palermo", "15.087269", "37.502669", "Catania"],
+  // These have a time to live; the last one has bytes for a name that are no text.
+  es: ["SADD", "old", "a"], ez: ["ZADD", "7", "old"], et: ["SET", "old"], el: ["RPUSH", "old"], eh: ["HSET", "old", "1"],
+  ex: ["XADD", "2-1", "old", "1"], "\xffb": ["SADD", "b", "\xfe"],
+} as const;
+type Name = keyof typeof contents;
+type Keys = Record<Name, Key>;
+const names = Object.keys(contents) as Name[];
+const bytesOf = (text: string): Buffer => Buffer.from(text, "latin1");
+
+/** Puts into an empty server those of the keys that live there. */
+const fill = (db: Handler, stored: Keys, here: (name: Name) => boolean): Promise<unknown> =>
+  Promise.all(names.filter(here).flatMap((name) => {
+    const [command, ...words] = contents[name] as readonly string[];
+    if (command === undefined) return [];
+    const filled = db.call(command, stored[name], ...words.map(bytesOf));
+    return name.startsWith("e") ? [filled, db.pexpire(stored[name], 1_090_000)] : [filled];
+  }));
+
+/** All that a server holds: [key, type, value, whether it has about the time to live of `fill`], sorted by key. */
+async function held(latin: Handler): Promise<unknown[]> {
+  const byType: Record<string, (key: Key) => Promise<unknown>> = {
+    string: (key) => latin.get(key), list: (key) => latin.lrange(key, 0, -1),
+    set: async (key) => (await latin.smembers(key)).sort(), zset: (key) => latin.zrange(key, 0, -1, { WITHSCORES: true }),
+    hash: async (key) => Object.entries(await latin.hgetall(key)).sort(), stream: (key) => latin.xrange(key, "-", "+"),
+  };
+  const keys = (await latin.keys("*")).sort();
+  return Promise.all(keys.map(async (key) => {
+    const type = await latin.type(bytesOf(key));
+    const [value, ttl] = await Promise.all([byType[type]!(bytesOf(key)), latin.pttl(bytesOf(key))]);
+    return [key, type, value, Math.floor(ttl / 100_000)];
+  }));
+}
+
+/** What became of a call: its reply, or what its error says. */
+async function fate(call: Promise<unknown>): Promise<unknown> {
+  try {
+    return { reply: await call };
+  } catch (error) {
+    const { name, code, outcome, command, message } = error as RedisError;
+    // It may be a step of ours that failed. A server that does not know the command repeats its arguments.
+    const said = message.replace(/^([A-Z]+: )+/, "").replace(/(unknown command).*/s, "$1");
+    return { name, code, command, said, changed: outcome === "unknown" };
+  }
+}
+
+const sorted = async <T>(reply: Promise<T[]>): Promise<T[]> => (await reply).sort();
+
+type Case = (db: Handler, k: Keys) => Promise<unknown>;
+
+// Each is run with its keys on four servers, and with the same keys on one. What it does must be the same.
+const together: Case[] = [
+  // Sets.
+  (db, k) => sorted(db.sinter(k.s1, k.s2)),
+  (db, k) => sorted(db.sinter([k.s1, [k.s2] as any], k["\xffb"])),
+  (db, k) => sorted(db.sinter(k.s1)),
+  (db, k) => sorted(db.sinter(k.s1, k.none)),
+  (db, k) => sorted(db.sinter(k.s1, k.s1, k.s2)),
+  (db, k) => sorted(db.sinter(k.s1, k.l1)),
+  (db, k) => sorted(db.sinter(k.none, k.t1)),
+  (db, k) => sorted(db.sunion(k.s1, k.s2, k.s3, k.s4, k.es)),
+  (db, k) => sorted(db.sunion(k.none, k.s3)),
+  (db, k) => sorted(db.sunion(k.s1, k.z1)),
+  (db, k) => sorted(db.sdiff(k.s1, k.s2, k.s3)),
+  (db, k) => sorted(db.sdiff(k.s2, k.s1)),
+  (db, k) => sorted(db.sdiff(k.none, k.s1)),
+  (db, k) => sorted(db.sdiff(k.s1, k.none, k["\xffb"])),
+  (db, k) => sorted(db.sdiff(k.s1, k.s1)),
+  (db, k) => db.sintercard(2, [k.s1, k.s2]),
+  (db, k) => db.sintercard(2, [k.s1, k.s2], { LIMIT: 2 }),
+  (db, k) => db.sintercard(3, [k.s1, k.s2, k.none]),
+  (db, k) => db.sintercard(5, [k.s1, k.s2]),
+  (db, k) => db.sintercard(2, [k.s1, k.h1]),
+  (db, k) => db.sinterstore(k.none, k.s1, k.s2),
+  (db, k) => db.sinterstore(k.es, k.s1, k.s2),
+  (db, k) => db.sinterstore(k.l1, [k.s1, k.s2]),
+  (db, k) => db.sinterstore(k.es, k.s1, k.none),
+  (db, k) => db.sinterstore(k.h1, k.s3, k.s4),
+  (db, k) => db.sinterstore(k.s1, k.s1, k.s2),
+  (db, k) => db.sinterstore(k.s1, k.s2, k.s1, k.s1),
+  (db, k) => db.sinterstore(k.es, k.s1, k.l1),
+  (db, k) => db.sinterstore(k["\xffb"], k.s1, k["\xffb"]),
+  (db, k) => db.sunionstore(k.none, k.s1, k.s2, k.es),
+  (db, k) => db.sunionstore(k.s3, k.s1, k.s2),
+  (db, k) => db.sunionstore(k.t1, k.none),
+  (db, k) => db.sunionstore(k.et, k["\xffb"], k.s4),
+  (db, k) => db.sunionstore(k.es, k.es, k.s1),
+  (db, k) => db.sunionstore(k.es, k.s1, k.t1),
+  (db, k) => db.sdiffstore(k.none, k.s1, k.s2),
+  (db, k) => db.sdiffstore(k.s2, k.s1, k.s2),
+  (db, k) => db.sdiffstore(k.s3, k.s3, k.s1),
+  (db, k) => db.sdiffstore(k.ez, k.none, k.s1),
+  (db, k) => db.sdiffstore(k.s1, k.s1, k.z1),
+  // Sorted sets.
+  (db, k) => db.zinter(2, [k.z1, k.z2]),
+  (db, k) => db.zinter(2, [k.z1, k.z2], { WITHSCORES: true }),
+  (db, k) => db.zinter(3, [k.z1, k.z2, k.s1], { WEIGHTS: [2, 3, 0.5], AGGREGATE: "MAX", WITHSCORES: true }),
+  (db, k) => db.zinter(2, [k.z1, k.none]),
+  (db, k) => db.zinter(2, [k.z1, k.l1]),
+  (db, k) => db.zunion(2, [k.z1, k.z2], { WITHSCORES: true }),
+  (db, k) => db.zunion(3, [k.z1, k.z1, k.z3], { AGGREGATE: "MIN", WITHSCORES: true }),
+  (db, k) => db.zunion(2, [k.s1, k["\xffb"]], { WITHSCORES: true }),
+  (db, k) => db.zunion(2, [k.none, k.z3]),
+  (db, k) => db.zunion(5, [k.z1, k.z2]),
+  (db, k) => db.zdiff(2, [k.z1, k.z3], { WITHSCORES: true }),
+  (db, k) => db.zdiff(3, [k.z4, k.z1, k.s3]),
+  (db, k) => db.zdiff(2, [k.none, k.z1]),
+  (db, k) => db.zintercard(2, [k.z1, k.z2]),
+  (db, k) => db.zintercard(2, [k.z1, k.z2], { LIMIT: 1 }),
+  (db, k) => db.zintercard(2, [k.z1, k.h1]),
+  (db, k) => db.zinterstore(k.none, 2, [k.z1, k.z2]),
+  (db, k) => db.zinterstore(k.ez, 2, [k.z1, k.z2], { WEIGHTS: [1, 0] }),
+  (db, k) => db.zinterstore(k.z1, 2, [k.z1, k.s2], { AGGREGATE: "MIN" }),
+  (db, k) => db.zinterstore(k.l1, 2, [k.z1, k.none]),
+  (db, k) => db.zinterstore(k.el, 1, [k.t1]),
+  (db, k) => db.zunionstore(k.none, 3, [k.z1, k.z2, k.z3], { WEIGHTS: [1, 10, 100] }),
+  (db, k) => db.zunionstore(k.z3, 2, [k.z3, k.z1]),
+  (db, k) => db.zunionstore(k.eh, 2, [k.none, k.none]),
+  (db, k) => db.zunionstore(k.et, 1, [k["\xffb"]]),
+  (db, k) => db.zunionstore(k.z3, 2, [k.z1, k.z2], { WEIGHTS: [1] }),
+  (db, k) => db.zdiffstore(k.none, 2, [k.z4, k.z1]),
+  (db, k) => db.zdiffstore(k.z1, 2, [k.z1, k.z4]),
+  (db, k) => db.zdiffstore(k.ez, 2, [k.z3, k.z1]),
+  (db, k) => db.zrangestore(k.none, k.z1, 0, -1),
+  (db, k) => db.zrangestore(k.ez, k.z1, "(1", "inf", { BYSCORE: true, LIMIT: [0, 2] }),
+  (db, k) => db.zrangestore(k.l1, k.z4, "[b", "(d", { BYLEX: true }),
+  (db, k) => db.zrangestore(k.t1, k.none, 0, -1),
+  (db, k) => db.zrangestore(k.ez, k.z1, 5, 9),
+  (db, k) => db.zrangestore(k.z2, k.s1, 0, -1),
+  (db, k) => db.geosearchstore(k.none, k.g1, { FROMLONLAT: [15, 37], BYRADIUS: [100, "km"] } as any),
+  (db, k) => db.geosearchstore(k.es, k.g1, { FROMMEMBER: "Palermo", BYBOX: [400, 400, "km"], STOREDIST: true } as any),
+  (db, k) => db.geosearchstore(k.ez, k.none, { FROMLONLAT: [15, 37], BYRADIUS: [1, "km"] } as any),
+  (db, k) => db.geosearchstore(k.ez, k.g1, { FROMMEMBER: "Rome", BYRADIUS: [1, "km"] } as any),
+  (db, k) => db.geosearchstore(k.ez, k.t1, { FROMLONLAT: [15, 37], BYRADIUS: [1, "km"] } as any),
+  // Strings and HyperLogLogs.
+  (db, k) => db.pfcount(k.p1, k.p2, k.p3),
+  (db, k) => db.pfcount([k.p1, k.p1, k.none]),
+  (db, k) => db.pfcount(k.none),
+  (db, k) => db.pfcount(k.p1, k.t1),
+  (db, k) => db.pfcount(k.p1, k.s1),
+  (db, k) => db.pfmerge(k.none, k.p1, k.p2),
+  (db, k) => db.pfmerge(k.p1, k.p2, k.p3).then(() => db.pfcount(k.p1)),
+  (db, k) => db.pfmerge(k.p1, k.none),
+  (db, k) => db.pfmerge(k.p1, k.p1, k.p2),
+  (db, k) => db.pfmerge(k.s1, k.p2),
+  (db, k) => db.pfmerge(k.p1, k.t1),
+  (db, k) => db.bitop("AND", k.none, k.t3, k.t4),
+  (db, k) => db.bitop("OR", k.et, k.t1, k.t3, k.none),
+  (db, k) => db.bitop("XOR", k.t3, [k.t3, k.t4]),
+  (db, k) => db.bitop("XOR", k.l1, k.t3, k.t3),
+  (db, k) => db.bitop("NOT", k.t1, k.t4),
+  (db, k) => db.bitop("NOT", k.t1, k.t4, k.t3),
+  (db, k) => db.bitop("AND", k.es, k.none),
+  (db, k) => db.bitop("AND", k.et, k.t1, k.l1),
+  (db, k) => db.lcs(k.t1, k.t2),
+  (db, k) => db.lcs(k.t1, k.t2, { LEN: true }),
+  (db, k) => db.lcs(k.t1, k.t2, { IDX: true, MINMATCHLEN: 2, WITHMATCHLEN: true }),
+  (db, k) => db.lcs(k.none, k.t2),
+  // The same by their names.
+  (db, k) => sorted(db.call<string[]>("sinter", k.s1, k.s2)),
+  (db, k) => db.call("ZUNIONSTORE", k.none, 2, k.z1, k.z2, "AGGREGATE", "max"),
+  (db, k) => db.call("bitop", "or", k.none, k.t3, k.t4),
+];
+
+const moved: Case[] = [
+  // Every type, with a time to live and without.
+  ...names.map((name): Case => (db, k) => db.rename(k[name], k.t2)),
+  ...names.map((name): Case => (db, k) => db.renamenx(k[name], k.none)),
+  (db, k) => db.rename(k.es, k.none),
+  (db, k) => db.rename(k.t1, k.et),
+  (db, k) => db.rename(k.none, k.t1),
+  (db, k) => db.rename(k.none, k.none),
+  (db, k) => db.rename(k.es, k.es),
+  (db, k) => db.rename(k["\xffb"], k.el),
+  (db, k) => db.rename(k.et, k["\xffb"]),
+  (db, k) => db.renamenx(k.t1, k.s1),
+  (db, k) => db.renamenx(k.es, k.es),
+  (db, k) => db.renamenx(k.none, k.t1),
+  // SMOVE.
+  (db, k) => db.smove(k.s1, k.s2, "a"),
+  (db, k) => db.smove(k.s1, k.s2, "b"),
+  (db, k) => db.smove(k.s1, k.s2, "no member"),
+  (db, k) => db.smove(k.s1, k.s2, bytesOf("\xff\0\xfe")),
+  (db, k) => db.smove(k.s1, k["\xffb"], bytesOf("\xc3")),
+  (db, k) => db.smove(k.s4, k.s1, 2),
+  (db, k) => db.smove(k.s5, k.none, "only"),
+  (db, k) => db.smove(k.s1, k.none, "no member"),
+  (db, k) => db.smove(k.s3, k.es, "c"),
+  (db, k) => db.smove(k.none, k.s1, "a"),
+  (db, k) => db.smove(k.none, k.l1, "a"),
+  (db, k) => db.smove(k.l1, k.s1, "x"),
+  (db, k) => db.smove(k.s1, k.l1, "a"),
+  (db, k) => db.smove(k.s1, k.l1, "no member"),
+  (db, k) => db.smove(k.s1, k.s1, "a"),
+  (db, k) => db.smove(k.s1, k.s1, "no member"),
+  // MSETNX.
+  (db, k) => db.msetnx(k.none, 1),
+  (db, k) => db.msetnx(k.none, 1, k.t1, 2, k.t3, 3),
+  (db, k) => db.msetnx(k.t1, 1, k.none, 2),
+  (db, k) => db.msetnx(k.s1, 1),
+  // Elements of lists.
+  (db, k) => db.rpoplpush(k.l1, k.l2),
+  (db, k) => db.rpoplpush(k.l1, k.none),
+  (db, k) => db.rpoplpush(k.l2, k.el),
+  (db, k) => db.rpoplpush(k.none, k.l1),
+  (db, k) => db.rpoplpush(k.none, k.s1),
+  (db, k) => db.rpoplpush(k.l1, k.s1),
+  (db, k) => db.rpoplpush(k.l2, k.t1),
+  (db, k) => db.rpoplpush(k.s1, k.l1),
+  (db, k) => db.rpoplpush(k.l1, k.l1),
+  ...(["LEFT", "RIGHT"] as const).flatMap((from) => (["LEFT", "RIGHT"] as const).flatMap((to): Case[] => [
+    (db, k) => db.lmove(k.l1, k.l2, from, to),
+    (db, k) => db.lmove(k.l1, k.none, from, to),
+    (db, k) => db.lmove(k.el, k.l1, from, to),
+    (db, k) => db.lmove(k.l1, k.et, from, to),
+    (db, k) => db.lmove(k.l2, k.s1, from, to),
+    (db, k) => db.lmove(k.none, k.s1, from, to),
+    (db, k) => db.lmove(k.h1, k.l1, from, to),
+    (db, k) => db.lmove(k.l1, k.l1, from, to),
+    (db, k) => db.blmove(k.l1, k.l2, from, to, 5),
+    (db, k) => db.blmove(k.l1, k.s1, from, to, 5),
+    (db, k) => db.blmove(k.t1, k.l1, from, to, 5),
+  ])),
+  (db, k) => db.lmove(k.el, k.s1, "LEFT", "LEFT"),
+  (db, k) => db.lmove(k.l1, k.l2, "MIDDLE" as any, "LEFT"),
+  (db, k) => db.blmove(k.none, k.l1, "LEFT", "RIGHT", 0.01),
+  (db, k) => db.brpoplpush(k.l1, k.l2, 5),
+  (db, k) => db.brpoplpush(k.l1, k.none, 0),
+  (db, k) => db.brpoplpush(k.l1, k.z1, 5),
+  (db, k) => db.brpoplpush(k.none, k.l1, 0.01),
+  (db, k) => db.brpoplpush(k.none, k.z1, 0.01),
+  (db, k) => db.brpoplpush(k.x1, k.l1, 5),
+  (db, k) => db.brpoplpush(k.l1, k.l2, -1),
+  // Those that are split.
+  (db, k) => db.mset(k.t1, 1, k.s1, 2, k.none, 3, k.t1, 4),
+  (db, k) => db.mget(k.t1, k.none, k.s1, k.t3, k.t1, [k.t4, k.et]),
+  (db, k) => db.del(k.t1, k.none, k.s1, k.t1, k["\xffb"]),
+  (db, k) => db.unlink([k.l1, k.h1], k.ex),
+  (db, k) => db.exists(k.t1, k.t1, k.none, k["\xffb"]),
+  (db, k) => db.touch(k.t1, k.s1, k.none),
+  (db, k) => db.dbsize(),
+];
+
+const copied: Case[] = [
+  ...names.map((name): Case => (db, k) => db.copy(k[name], k.none)),
+  ...names.map((name): Case => (db, k) => db.copy(k[name], k.et, { REPLACE: true })),
+  (db, k) => db.copy(k.es, k.t1, { REPLACE: true }),
+  (db, k) => db.copy(k.t1, k.s1),
+  (db, k) => db.copy(k.none, k.t1, { REPLACE: true }),
+  (db, k) => db.copy(k.t1, k.t1),
+];
+
+/** Runs them on four servers, its keys on the nodes that `place` says, and on one; and compares all that can be seen. */
+async function compare(options: Sharding, place: (index: number) => number, cases: readonly Case[]): Promise<void> {
+  const observers = shards.map(({ port }) => lazyConnection({ port, charset: "latin1" }) as Handler);
+  const differ: unknown[] = [];
+  const latin = { charset: "latin1", replyTimeout: 1_000 } as const;
+  await withDb({ dbid: 12, ...latin }, (one) => withShards({ ...latin, ...options }, async (sharded) => {
+    const nodes = nodeNames(sharded);
+    const home = (name: Name): number => place(names.indexOf(name));
+    const [asked, stored] = [{}, {}] as [Keys, Keys];
+    for (const name of names) {
+      const tagged = (i: number): string => options.placement === "rediscluster" ? `${name}{${i}}` : `${name}:${i}`;
+      let i = 0;
+      while (sharded.nodeFor(bytesOf(tagged(i))) !== nodes[home(name)]) i++;
+      asked[name] = name.startsWith("\xff") ? bytesOf(tagged(i)) : tagged(i);
+      stored[name] = options.placement === "rediscluster" ? bytesOf(name) : asked[name];
+    }
+    const names12 = names.map((name) => [Buffer.from(stored[name] as string).toString("latin1"), home(name)] as const);
+    for (const run of cases) {
+      await Promise.all([one, ...observers].map((db) => db.flushdb()));
+      await fill(one, stored, () => true);
+      await Promise.all(observers.map((db, node) => fill(db, stored, (name) => home(name) === node)));
+      const [told, got] = await Promise.all([fate(run(one, stored)), fate(run(sharded as unknown as Handler, asked))]);
+      const expected = await held(one);
+      const found = await Promise.all(observers.map(held));
+      const where = new Map(names12);
+      const wanted = shards.map((_, node) => expected.filter((item) => where.get((item as string[])[0]!) === node));
+      try {
+        assert.deepEqual({ fate: got, held: found }, { fate: told, held: wanted });
+      } catch (error) {
+        differ.push(`${run} of ${cases.indexOf(run)}: ${(error as Error).message}`);
+      }
+    }
+    await one.flushdb();
+  })).finally(() => observers.forEach((db) => db.destroy()));
+  assert.equal(differ.length, 0, `${differ.length} calls differ, first ${differ.slice(0, 10).join("\n\n")}`);
+}
+
+describe("commands over shards", () => {
+  const arrangements: [says: string, options: Sharding, place: (index: number) => number][] = [
+    ["each on another server", {}, (index) => index % 4],
+    ["most of them on one server", {}, (index) => index % 5 === 0 ? 2 : 1],
+    ["anywhere, through pools in RESP2", { protocol: 2, poolsize: 3 }, (index) => (index * 7 + (index >> 2)) % 4],
+    ["placed as by rediscluster, with tags", { placement: "rediscluster" }, (index) => (index * 3 + (index >> 3)) % 4],
+  ];
+  for (const [says, options, place] of arrangements) {
+    test(`do with keys ${says} what they do with the same keys on one`, () => compare(options, place, together));
+    test(`move and store, with keys ${says}, as on one`, () => compare(options, place, moved));
+    test(`copy, with keys ${says}, as on one`, async (t) => {
+      if (isOld()) return skip(t, "COPY is not in Redis 6.0");
+      await compare(options, place, copied);
+    });
+  }
+
+  test("do with all keys on one server what they do there, in one command", () => withShards({}, async (db) => {
+    const tagged = Object.fromEntries(names.map((name) => [name, `{same}${name}`])) as Keys;
+    const home = serverOf(db.nodeFor("same"));
+    await fill(db.shard("same"), tagged, () => true);
+    await home.call("CONFIG", "RESETSTAT");
+    const calls = [() => db.sinterstore(tagged.none, tagged.s1, tagged.s2), () => db.rename(tagged.none, tagged.s3),
+      () => db.rpoplpush(tagged.l1, tagged.l2), () => db.msetnx(tagged.t1, 1, tagged.t2, 2),
+      () => db.mget(tagged.t1, tagged.t2),
+      () => db.smove(tagged.s1, tagged.s2, "a"), () => db.pfmerge(tagged.p1, tagged.p2),
+      () => db.del(tagged.t1, tagged.t2)];
+    for (const call of calls) await call();
+    const stats: string = await home.call("INFO", "commandstats");
+    const counts = [...stats.matchAll(/^cmdstat_(\w+):calls=(\d+)/gm)].map(([, name, count]) => [name, Number(count)]);
+    assert.deepEqual(counts.filter(([name]) => name !== "config" && name !== "info").sort(),
+      ["del", "mget", "msetnx", "pfmerge", "rename", "rpoplpush", "sinterstore", "smove"].map((name) => [name, 1]));
+  }));
+
+  test("of one key go to its server and to no other", () => withShards({}, async (db) => {
+    const processed = async (): Promise<number[]> => (await onEach("INFO", "stats"))
+      .map((text) => Number(/total_commands_processed:(\d+)/.exec(text)![1]));
+    for (const [i, node] of nodeNames(db).entries()) {
+      const [text, list, set, zset, hash, stream, channel] = ["text", "list", "set", "zset", "hash", "stream", "channel"]
+        .map((name) => keyOn(db, node, name)) as [string, string, string, string, string, string, string];
+      const calls: (() => Promise<unknown>)[] = [
+        () => db.set(text, "1", { EX: 100 }), () => db.get(Buffer.from(text)), () => db.incr(text), () => db.ttl(text),
+        () => db.rpush(list, "a", "b"), () => db.lpop(list), () => db.blpop(list, 1), () => db.sadd(set, "m"),
+        () => db.scard(set),
+        () => db.zadd(zset, [1, "m"]), () => db.zrange(zset, 0, -1), () => db.hset(hash, { f: "v" }),
+        () => db.hgetall(hash),
+        () => db.xadd(stream, "*", { f: "v" }), () => db.xread({ STREAMS: [stream, "0"] }), () => db.objectEncoding(text),
+        () => db.call("APPEND", text, "0"), () => db.call({ name: "STRLEN", keys: [1, 1, 1], read: true }, text),
+        () => db.eval("return redis.call('GET', KEYS[1])", 1, text), () => db.mget(text),
+        () => db.publish(channel, "news"),
+        () => db.sort(set, { ALPHA: true }), () => db.memoryUsage(text), () => db.xinfoStream(stream),
+      ];
+      const before = await processed();
+      for (const call of calls) await call();
+      const after = await processed();
+      const grown = after.map((count, at) => count - before[at]! - 1); // that INFO itself
+      assert.ok(grown[i]! >= calls.length, String(grown));
+      assert.deepEqual(grown.filter((_, at) => at !== i), [0, 0, 0]);
+      assert.deepEqual([await db.get(text), await db.ttl(text) > 0, await db.zrange(zset, 0, -1)], ["20", true, ["m"]]);
+    }
+  }));
+
+  test("MSET, MGET, EXISTS, TOUCH, UNLINK and DEL take 10,000 keys, and answer in the order of the call", async () => {
+    const all: Sharding[] = [{}, { poolsize: 3 }, { placement: "txredisapi" }, { placement: "rediscluster" }];
+    for (const options of all) {
+      await withShards(options, async (db) => {
+        const keys = Array.from({ length: 10_000 }, (_, i) => `key:${i}`);
+        assert.equal(await db.mset(Object.fromEntries(keys.map((key, i) => [key, i]))), "OK");
+        const counts = await onEach("DBSIZE");
+        assert.ok(counts.every((count) => count > 1_000), String(counts));
+        assert.deepEqual(await db.mget(keys), keys.map((_, i) => String(i)));
+        assert.deepEqual(await db.mget(...keys.map((key) => Buffer.from(key)).reverse()),
+          keys.map((_, i) => String(9_999 - i)));
+        const twice = keys.flatMap((key) => [key, "missing", key]);
+        assert.deepEqual(await db.mget(twice), keys.flatMap((_, i) => [String(i), null, String(i)]));
+        assert.deepEqual([await db.exists(twice), await db.touch(...keys, "missing")], [20_000, 10_000]);
+        assert.equal(await db.unlink(keys.slice(0, 5_000), ["missing", ...keys.slice(0, 5_000)]), 5_000);
+        assert.equal(await db.del(...keys), 5_000);
+        assert.deepEqual(await onEach("DBSIZE"), [0, 0, 0, 0]);
+      });
+    }
+  });
+
+  test("split ones take their arguments in every form, and give bytes where the handler does",
+    () => withShards({}, async (db) => {
+    const [a, b, c, d] = keyOnEach(db) as [string, string, string, string];
+    const bytes = Buffer.from([0xff, 0, 0xfe, 0x0d, 0x0a]);
+    await db.mset(a, 1, { [b]: 2, [c]: bytes }, [[d, "first"], d, 4n]);
+    const raw = db.with({ charset: null });
+    const replies: (Buffer | null)[] = await raw.mget(d, [c, "missing", [b]] as any, Buffer.from(a));
+    assert.deepEqual(replies, [Buffer.from("4"), bytes, null, Buffer.from("2"), Buffer.from("1")]);
+    assert.equal(await db.mset({ [a]: undefined, [b]: 5 } as any), "OK");
+    assert.deepEqual(await db.mget(a, b), ["1", "5"]);
+    const big = Buffer.alloc(100_000, 7);
+    await db.mset(...[a, b, c, d].map((key) => [key, big]));
+    assert.deepEqual(await raw.mget(a, b, c, d), [big, big, big, big]);
+    assert.deepEqual(await db.call("MGET", a, "missing").then((reply: any) => reply[1]), null);
+    assert.equal(await db.call<number>("del", a, b, c, d, a), 4);
+  }));
+
+  test("without a key, or with what cannot be sent, reject and do nothing", () => withShards({}, async (db) => {
+    const [a, b] = keyOnEach(db) as [string, string];
+    const wrong: (() => Promise<unknown>)[] = [
+      () => db.mget(), () => db.mget([]), () => db.del(), () => db.mset(), () => db.mset({}), () => db.mset(a, 1, b),
+      () => db.mset(a),
+      () => db.msetnx(a, 1, b), () => db.mset(a, null as any, b, 1), () => db.mget(a, null as any),
+      () => db.del(a, undefined as any, b),
+      () => (db as any).rename(a), () => (db as any).sinterstore(a), () => (db as any).smove(a, b),
+      () => (db as any).rpoplpush(a),
+      () => db.rename(a, null as any), () => db.sunionstore(a, b, NaN as any), () => (db as any).zunionstore(a),
+      () => (db as any).bitop("AND"),
+      () => db.zunionstore(a, NaN as any, [b]), () => db.set(null as any, 1), () => db.zunion(0, [a, b]),
+      () => db.zunion(9, [a, b]),
+      () => db.zunionstore(a, -1, [b]), () => db.zunionstore(a, "x" as any, [b]), () => db.sintercard(1.5, [a, b]),
+    ];
+    for (const call of wrong) {
+      const error = await failure(soon(call(), String(call)));
+      assert.ok(["not-sent", "not-executed"].includes(error.outcome), `${call}: ${inspect(error)}`);
+    }
+    assert.deepEqual(await onEach("DBSIZE"), [0, 0, 0, 0]);
+  }));
+
+  test("keep a time to live to the millisecond when they carry a key to another server",
+    () => withShards({}, async (db) => {
+    const [from, to] = keyOnEach(db) as [string, string];
+    const copies = isOld() ? [] : [() => db.copy(from, to)];
+    for (const carry of [() => db.rename(from, to), () => db.renamenx(from, to), ...copies]) {
+      for (const ttl of [999_500, 12_345_678_901]) {
+        await db.del(from, to);
+        const start = performance.now();
+        await db.set(from, "value", { PX: ttl });
+        await carry();
+        const left = await db.pttl(to);
+        const passed = performance.now() - start;
+        assert.ok(left <= ttl && left >= ttl - passed - 50, `${left} of ${ttl} are left after ${passed} ms`);
+        await db.set(from, "value");
+        await db.del(to);
+        await carry();
+        assert.equal(await db.pttl(to), -1);
+      }
+    }
+  }));
+
+  test("carry big values of every type, and what they had stays what it was", () => withShards({}, async (db) => {
+    const [from, to] = keyOnEach(db) as [string, string];
+    const many = Array.from({ length: 20_000 }, (_, i) => `member:${i}`);
+    const big = "x".repeat(5_000_000);
+    const values: [put: () => Promise<unknown>, get: (key: string) => Promise<unknown>][] = [
+      [() => db.set(from, big), (key) => db.get(key)],
+      [() => db.rpush(from, many), (key) => db.lrange(key, 0, -1)],
+      [() => db.sadd(from, many), (key) => sorted(db.smembers(key))],
+      [() => db.zadd(from, ...many.map((member, i): [number, string] => [i + 0.5, member])),
+        (key) => db.zrange(key, 0, -1, { WITHSCORES: true })],
+      [() => db.hset(from, many.flatMap((field) => [field, field])), (key) => db.hgetall(key)],
+    ];
+    for (const [put, get] of values) {
+      await put();
+      const before = await get(from);
+      assert.equal(await db.rename(from, to), "OK");
+      assert.deepEqual([await get(to), await db.exists(from)], [before, 0]);
+      assert.equal(await db.renamenx(to, from), 1);
+      assert.deepEqual(await get(from), before);
+      await db.del(from);
+    }
+    await db.xgroupCreate(from, "group", "0", { MKSTREAM: true });
+    await db.xadd(from, "1-1", { f: "v" });
+    await db.xreadgroup({ GROUP: ["group", "consumer"], STREAMS: [from, ">"] });
+    await db.rename(from, to);
+    assert.deepEqual((await db.xpending(to, "group"))[0], 1, "a stream keeps its groups and what they have pending");
+  }));
+
+  test("sets and sorted sets of many members meet", () => withShards({}, async (db) => {
+    const [first, second, third] = keyOnEach(db) as [string, string, string];
+    const members = Array.from({ length: 25_000 }, (_, i) => `member:${i}`);
+    await db.sadd(first, members);
+    await db.zadd(second, ...members.map((member, i): [number, string] => [i / 2, member]));
+    assert.equal(await db.sunionstore(third, first), 25_000);
+    assert.equal((await db.sinter(third, first)).length, 25_000);
+    assert.equal(await db.zunionstore(third, 2, [second, first], { WEIGHTS: [2, 0] }), 25_000);
+    assert.deepEqual(await db.zrange(third, 0, -1, { WITHSCORES: true }), members.map((member, i) => [member, i]));
+    assert.deepEqual((await db.keys("*")).sort(), [first, second, third].sort());
+  }));
+
+  test("RENAME needs no more than one connection to a server, also when keys go both ways", () =>
+    withShards({ replyTimeout: 2_000 }, async (db) => {
+      const [a, b] = nodeNames(db) as [string, string];
+      const [here, there] = [keysOn(db, a, "here", 40), keysOn(db, b, "there", 40)];
+      await db.mset(...[...here.slice(0, 20), ...there.slice(0, 20)].map((key) => [key, key]));
+      const swap = (key: string, i: number) => [db.rename(key, there[20 + i]!), db.rename(there[i]!, here[20 + i]!)];
+      await Promise.all(here.slice(0, 20).flatMap(swap));
+      assert.deepEqual(await db.mget(there.slice(20)), here.slice(0, 20));
+      assert.deepEqual(await db.mget(here.slice(20)), there.slice(0, 20));
+      assert.equal(await db.dbsize(), 40);
+    }));
+
+  test("BRPOPLPUSH and BLMOVE wait for an element, and hold up nobody", () => withShards({ poolsize: 2 }, async (db) => {
+    const [from, to] = keyOnEach(db) as [string, string];
+    const waits: [wait: () => Promise<string | null>, lists: () => Promise<unknown>][] = [
+      [() => db.brpoplpush(from, to, 0), () => db.lrange(to, 0, -1)],
+      ...isOld() ? [] : [[() => db.blmove(from, to, "LEFT", "RIGHT", 5), () => db.lrange(to, 0, -1)] as any],
+    ];
+    for (const [wait, list] of waits) {
+      const waiting = wait();
+      await until(async () => /blocked_clients:1\r/.test(await serverOf(db.nodeFor(from)).call("INFO", "clients")),
+        "it to wait");
+      assert.deepEqual(await Promise.all([db.get("other"), db.llen(to)]), [null, 0]);
+      await db.rpush(from, "element");
+      assert.equal(await waiting, "element");
+      assert.deepEqual([await list(), await db.exists(from)], [["element"], 0]);
+      await db.del(to);
+    }
+  }));
+
+  test("RPOPLPUSH by many at once loses and doubles nothing", () => withShards({ poolsize: 3 }, async (db) => {
+    const [from, to] = keyOnEach(db) as [string, string];
+    const elements = Array.from({ length: 1_000 }, (_, i) => `element:${i}`);
+    await db.rpush(from, elements);
+    const moves = await Promise.all(Array.from({ length: 1_100 },
+      (_, i) => i % 2 ? db.rpoplpush(from, to) : db.lmove(from, to, "LEFT", "LEFT")));
+    assert.deepEqual(moves.filter((element) => element !== null).sort(), elements.toSorted());
+    assert.deepEqual([await sorted(db.lrange(to, 0, -1)), await db.exists(from)], [elements.toSorted(), 0]);
+  }));
+
+  test("RENAME of a key that others write to at the same time loses none of their writes",
+    () => withShards({ poolsize: 3 }, async (db) => {
+    const [from, to] = keyOnEach(db) as [string, string];
+    let acknowledged = 0;
+    let over = false;
+    const writers = Promise.all(Array.from({ length: 4 }, async () => {
+      for (let i = 0; !over; i++) {
+        await db.incr(from);
+        acknowledged++;
+        for (let other = 0; other < 5 + i % 7; other++) await db.get(`other:${other}`); // or it is changed all the time
+      }
+    }));
+    let total = 0;
+    let renamed = 0;
+    for (let i = 0; i < 50; i++) {
+      try {
+        await db.rename(from, to);
+      } catch (error) {
+        // Not there yet, or changed again and again.
+        assert.equal((error as RedisError).outcome, "not-executed", inspect(error));
+        continue;
+      }
+      renamed++;
+      total += Number(await db.getdel(to));
+    }
+    over = true;
+    await writers;
+    assert.equal(total + Number(await db.get(from)), acknowledged);
+    assert.ok(renamed > 0);
+  }));
+
+  test("MSETNX sets all or none, also when many try at once", () => withShards({}, async (db) => {
+    const keys = keyOnEach(db);
+    assert.equal(await db.msetnx(...keys.flatMap((key) => [key, "first"])), 1);
+    assert.equal(await db.msetnx(...keys.flatMap((key) => [key, "second"]), "another", "second"), 0);
+    assert.deepEqual(await db.mget(...keys, "another"), ["first", "first", "first", "first", null]);
+    await db.del(keys[2]!);
+    assert.equal(await db.msetnx(Object.fromEntries(keys.map((key) => [key, "third"]))), 0);
+    assert.deepEqual(await db.mget(keys), ["first", "first", null, "first"]);
+  }));
+
+  test("of every server: KEYS, DBSIZE, FLUSHDB, FLUSHALL and RANDOMKEY tell of all as of one",
+    () => withShards({}, async (db) => {
+    assert.deepEqual([await db.keys("*"), await db.dbsize(), await db.randomkey()], [[], 0, null]);
+    for (const key of keyOnEach(db)) {
+      await db.set(key, 1);
+      for (let i = 0; i < 10; i++) assert.equal(await db.randomkey(), key, "while there is one, it is found");
+      await db.del(key);
+    }
+    const keys = Array.from({ length: 1_000 }, (_, i) => `key:${i}`);
+    await db.mset(keys.flatMap((key) => [key, 1]));
+    const [random, found] = [await db.randomkey(), await db.keys("*")];
+    assert.ok(keys.includes(random!));
+    assert.deepEqual([found.sort(), await db.dbsize()], [keys.toSorted(), 1_000]);
+    assert.deepEqual((await db.keys("key:99*")).sort(), keys.filter((key) => key.startsWith("key:99")).sort());
+    assert.deepEqual(await db.with({ charset: null }).keys("key:7"), [Buffer.from("key:7")]);
+    assert.equal(await db.flushdb(), "OK");
+    assert.deepEqual(await onEach("DBSIZE"), [0, 0, 0, 0]);
+    await db.mset(keys.flatMap((key) => [key, 1]));
+    assert.equal(await db.flushall({ ASYNC: true }), "OK");
+    assert.equal(await db.dbsize(), 0);
+  }));
+
+  test("of every server: scripts are loaded, known and flushed on all of them", () => withShards({}, async (db) => {
+    const sha1 = await db.scriptLoad("return KEYS[1]");
+    assert.match(sha1, /^[0-9a-f]{40}$/);
+    for (const key of keyOnEach(db)) assert.equal(await db.evalsha(sha1, 1, key), key);
+    const onOne = await shards[2]!.call("SCRIPT", "LOAD", "return 2");
+    assert.deepEqual(await db.scriptExists(sha1, onOne, "0".repeat(40)), [1, 0, 0]);
+    assert.equal(await db.scriptFlush(), "OK");
+    assert.deepEqual(await db.scriptExists(sha1, onOne), [0, 0]);
+    if (isOld()) return;
+    const code = "#!lua name=lib\nredis.register_function('own', function(keys) return keys[1] end)";
+    assert.equal(await db.functionLoad({ REPLACE: true }, code), "lib");
+    for (const key of keyOnEach(db)) assert.equal(await db.fcall("own", 1, key), key);
+    assert.equal(await db.functionFlush(), "OK");
+  }));
+
+  test("of every server: what each of them says of itself comes by its name",
+    () => withShards({ name: "asked" }, async (db) => {
+    const each = <T>(reply: T): [string, T][] => Object.entries(reply as object) as [string, any][];
+    const ports = shards.map(({ port }) => port);
+    const replies = await Promise.all([db.info("server"), db.ping(), db.configGet("port"), db.time(), db.clientList(),
+      db.lastsave()] as
+      Promise<unknown>[]) as [any, any, any, any, any, any];
+    for (const reply of replies) {
+      assert.equal(Object.getPrototypeOf(reply), null);
+      assert.deepEqual(Object.keys(reply), addresses());
+    }
+    const [info, ping, config, time, clients, saved] = replies.map(each) as [any, any, any, any, any, any];
+    assert.deepEqual(info.map(([, text]: [string, string]) => Number(/tcp_port:(\d+)/.exec(text)![1])), ports);
+    assert.deepEqual(ping, addresses().map((node) => [node, "PONG"]));
+    assert.deepEqual(config.map(([, { port }]: [string, any]) => Number(port)), ports);
+    for (const [, [seconds, microseconds]] of time) assert.ok(seconds > 1.7e9 && microseconds < 1e6, inspect(time));
+    for (const [, list] of clients) assert.match(list, / name=asked /);
+    for (const [, seconds] of saved) assert.ok(seconds > 1.7e9);
+    const key = keyOn(db, addresses()[0]!);
+    assert.equal(await db.configSet({ "slowlog-max-len": 77 } as any), "OK");
+    assert.deepEqual((await onEach("CONFIG", "GET", "slowlog-max-len")).map(([, length]) => length),
+      ["77", "77", "77", "77"]);
+    assert.equal((await failure(db.configSet({ "no-such-setting": 1 } as any))).code, "ERR");
+    assert.equal(await db.get(key), null);
+  }));
+
+  test("of every server: one that refuses is named in the error, beside what the others answered",
+    () => withShards({}, async (db) => {
+    await shards[1]!.call("ACL", "SETUSER", "default", "-dbsize", "-info");
+    try {
+      for (const call of [() => db.dbsize(), () => db.info("server")]) {
+        const error = await failure(call());
+        assert.ok(error instanceof ShardError, inspect(error));
+        assert.deepEqual([error.code, error.failures.map(({ node }) => node)], ["NOPERM", [addresses()[1]]]);
+        assert.ok(error.failures[0]!.error instanceof ReplyError);
+        assert.deepEqual(error.done.map(({ node }) => node).sort(), addresses().filter((_, i) => i !== 1).sort());
+        assert.equal(error.outcome, error.command === "DBSIZE" ? "not-executed" : "unknown", "a read changes nothing");
+      }
+    } finally {
+      await shards[1]!.call("ACL", "SETUSER", "default", "+@all");
+    }
+  }));
+});
+
+/** How many commands each server has been given until now, this question not counted. */
+const commandsGiven = async (): Promise<number[]> => (await onEach("INFO", "stats"))
+  .map((text) => Number(/total_commands_processed:(\d+)/.exec(text)![1]));
+/** Runs `use`, and tells how many commands it cost each server. */
+async function costOf(use: () => Promise<unknown>): Promise<number[]> {
+  const before = await commandsGiven();
+  await use();
+  return (await commandsGiven()).map((count, i) => count - before[i]! - 1); // the question itself
+}
+
+describe("what cannot be sharded", () => {
+  const refusal = async (call: () => unknown, command: string): Promise<NotSupportedError> => {
+    const made = (async () => call())();
+    assert.ok(await settledAtOnce(made), `${command} is not answered at once`);
+    const error = await failure(made);
+    assert.ok(error instanceof NotSupportedError, `${command}: ${inspect(error)}`);
+    assert.deepEqual([error.code, error.outcome, error.command], ["NOT_SUPPORTED", "not-sent", command]);
+    assert.ok(error.message.startsWith(`${command}: `), error.message);
+    return error;
+  };
+
+  test("is every command that shardedMethods does not name: it rejects at once, is named, and nothing is sent", () =>
+    withShards({}, async (db) => {
+      const methods = new Set(db.shardedMethods);
+      const refused = rows.filter(([method]) => !methods.has(method));
+      assert.ok(refused.length > 50 && refused.length < 250, String(refused.length));
+      const cost = await costOf(async () => {
+        for (const [method, row] of refused) {
+          const [args] = samples[method]!;
+          const [name, ...words] = row.name.text.split(" ") as [string, ...string[]];
+          await refusal(() => db.call(name, ...words, ...args), row.name.text);
+          if (!/^[ps]?subscribe$/.test(method)) await refusal(() => (db as any)[method](...args), row.name.text);
+        }
+      });
+      assert.deepEqual(cost, [0, 0, 0, 0]);
+    }));
+
+  test("shardedMethods has each command once, none that changes a connection, and all that have one key", () =>
+    withShards({}, async (db) => {
+      const methods = db.shardedMethods;
+      assert.equal(new Set(methods).size, methods.length);
+      const byName = new Map(rows);
+      for (const method of methods) assert.notEqual(byName.get(method)!.kind, "session", method);
+      for (const [method, row] of rows) {
+        if (row.kind !== "session" && String(row.keys) === "1,1,1") assert.ok(methods.includes(method), method);
+      }
+      const named = ["mget", "mset", "del", "unlink", "exists", "touch", "sinter", "sunionstore", "zunion", "pfmerge",
+        "bitop", "rename", "copy", "smove", "msetnx", "lmove", "brpoplpush", "keys", "dbsize", "flushall", "scriptLoad",
+        "randomkey", "info", "ping", "configGet", "time", "clientList", "publish", "eval", "blpop", "xread"];
+      for (const method of named) assert.ok(methods.includes(method), method);
+      for (const method of ["scan", "multi", "exec", "watch", "select", "subscribe", "wait", "monitor"]) {
+        assert.ok(!methods.includes(method), method);
+      }
+      assert.deepEqual(placing(["127.0.0.1:1"], { placement: "rediscluster" }, (other) => other.shardedMethods), methods);
+    }));
+
+  test("transactions and monitor() are the shards' own", () => withShards({}, async (db) => {
+    const any = db as any;
+    const cost = await costOf(async () => {
+      await refusal(() => any.multi(), "MULTI");
+      await refusal(() => any.multi("a"), "MULTI");
+      await refusal(() => any.watch("a"), "WATCH");
+      await refusal(() => any.exec(), "EXEC");
+      await refusal(() => any.monitor(), "MONITOR");
+      await refusal(() => any.scan(0), "SCAN");
+      await refusal(() => any.select(1), "SELECT");
+      for (const name of ["MULTI", "EXEC", "WATCH", "UNWATCH", "DISCARD", "SUBSCRIBE", "MONITOR", "SCAN"]) {
+        await refusal(() => db.call(name, "0"), name);
+      }
+      assert.match((await refusal(() => any.watch("a"), "WATCH")).message, /shard/, "it says what does it");
+    });
+    assert.deepEqual(cost, [0, 0, 0, 0]);
+    assert.ok(await failure((async () => any.transaction(["a"], () => {}))()) instanceof NotSupportedError);
+    const key = keyOn(db, addresses()[3]!);
+    const t = await db.shard(key).multi();
+    await t.set(key, 1);
+    assert.deepEqual(await t.commit(), ["OK"]);
+  }));
+
+  test("is a command whose keys are on different servers, unless there is a way; on one server it works", () =>
+    withShards({}, async (db) => {
+      const [a, b] = keyOnEach(db) as [string, string];
+      const [c, d] = keysOn(db, nodeNames(db)[2]!, "c", 2) as [string, string];
+      const calls: [name: string, call: (first: string, second: string) => unknown, reply: unknown][] = [
+        ["BLPOP", (k, l) => db.blpop(k, l, 0.01), null],
+        ["BRPOP", (k, l) => db.brpop([k, l], 0.01), null],
+        ["BZPOPMIN", (k, l) => db.bzpopmin(k, l, 0.01), null],
+        ["XREAD", (k, l) => db.xread({ STREAMS: [[k, l], ["0", "0"]] }), null],
+        ["XREAD", (k, l) => db.xread({ BLOCK: 1, STREAMS: [[k, l], ["$", "$"]] }), null],
+        ["EVAL", (k, l) => db.eval("return #KEYS", 2, k, l), 2],
+        ["SORT", (k, l) => db.sort(k, { STORE: l }), 0],
+        ["GEORADIUS", (k, l) => db.georadius(k, 15, 37, 1, "km", { STORE: l }), 0],
+        ["MYCOMMAND", (k, l) => db.call({ name: "MYCOMMAND", keys: [1, 2, 1] }, k, l), undefined],
+        ...isOld() ? [] : [
+          ["LMPOP", (k, l) => db.lmpop(2, k, l, "LEFT"), null],
+          ["ZMPOP", (k, l) => db.call("ZMPOP", 2, k, l, "MIN"), null],
+          ["BLMPOP", (k, l) => db.call("BLMPOP", 0.01, 2, k, l, "LEFT"), null],
+          ["EVAL_RO", (k, l) => db.eval_ro("return #KEYS", 2, k, l), 2],
+        ] satisfies [string, (k: string, l: string) => unknown, unknown][],
+      ];
+      const cost = await costOf(async () => {
+        for (const [name, call] of calls) await refusal(() => call(a, b), name);
+        await refusal(() => db.eval("return 1", 0), "EVAL");
+        await refusal(() => db.evalsha("0".repeat(40), 0), "EVALSHA");
+      });
+      assert.deepEqual(cost, [0, 0, 0, 0]);
+      for (const [name, call, reply] of calls) {
+        if (reply === undefined) assert.match((await failure(call(c, d) as Promise<unknown>)).message, /unknown command/);
+        else assert.deepEqual(await call(c, d), reply, name);
+      }
+    }));
+
+  test("a script runs where its keys are, is loaded where it is not known, and cannot be without a key", () =>
+    withShards({}, async (db) => {
+      const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 });
+      const sum = script<number>("return redis.call('GET', KEYS[1]) + redis.call('GET', KEYS[2])",
+        { keys: 2, readonly: !isOld() });
+      for (const node of nodeNames(db)) {
+        const [key, other] = keysOn(db, node, "counter", 2) as [string, string];
+        assert.deepEqual([await add(db, key, 5), await add(db, other, 2), await sum(db, key, other)], [5, 2, 7]);
+        assert.deepEqual(await add(db.pipeline().get(key), key, 1).execPipeline(), ["5", 6]);
+      }
+      const [a, b] = keyOnEach(db) as [string, string];
+      await refusal(() => script("return 1")(db), "EVALSHA");
+      const command = isOld() ? "EVALSHA" : "EVALSHA_RO";
+      await refusal(() => sum(db, a, b), command);
+    }));
+
+  test("what a pipeline cannot hold throws at once, and what was gathered stays", () => withShards({}, async (db) => {
+    const [a, b] = keyOnEach(db) as [string, string];
+    const p = db.pipeline().set(a, 1) as any;
+    const wrong: [command: string, call: () => unknown][] = [
+      ["SINTER", () => p.sinter(a, b)], ["RENAME", () => p.rename(a, b)], ["SMOVE", () => p.smove(a, b, "m")],
+      ["MSETNX", () => p.msetnx(a, 1, b, 2)], ["RPOPLPUSH", () => p.rpoplpush(a, b)], ["COPY", () => p.copy(a, b)],
+      ["PFCOUNT", () => p.pfcount(a, b)], ["EVAL", () => p.eval("return 1", 2, a, b)],
+      ["XREAD", () => p.xread({ STREAMS: [a, b, "0", "0"] })],
+      ["KEYS", () => p.keys("*")], ["DBSIZE", () => p.dbsize()], ["FLUSHALL", () => p.flushall()],
+      ["INFO", () => p.info()],
+      ["PING", () => p.ping()], ["SCAN", () => p.scan(0)], ["RANDOMKEY", () => p.randomkey()], ["MULTI", () => p.multi()],
+      ["WATCH", () => p.watch(a)], ["BLPOP", () => p.blpop(a, 0)], ["SELECT", () => p.select(1)],
+      ["EVAL", () => p.call("EVAL", "return 1", 0)],
+    ];
+    for (const [command, call] of wrong) {
+      assert.throws(call, (error: any) => error instanceof NotSupportedError && error.outcome === "not-sent"
+        && error.command === command,
+        command);
+    }
+    assert.throws(() => p.set(b, null), TypeError);
+    assert.throws(() => p.mget(a, [b, undefined]), TypeError);
+    assert.equal(p.length, 1);
+    assert.deepEqual(await p.get(a).execPipeline(), ["OK", "1"]);
+  }));
+});
+
+/** Runs `use` while it is counted how often the sockets to each port write. */
+async function countingWrites(use: (writes: Map<number, number>) => Promise<void>): Promise<void> {
+  const { connect } = world;
+  const writes = new Map<number, number>();
+  world.connect = (config) => {
+    const socket = connect(config) as any;
+    for (const name of ["_write", "_writev"]) {
+      const written = socket[name];
+      socket[name] = (...args: any[]) => {
+        writes.set(config.port, (writes.get(config.port) ?? 0) + 1);
+        written.apply(socket, args);
+      };
+    }
+    return socket;
+  };
+  try {
+    await use(writes);
+  } finally {
+    world.connect = connect;
+  }
+}
+
+describe("pipelines over shards", () => {
+  test("give the replies of 10,000 mixed commands in the order of the calls, as on one server", async () => {
+    const run = async (db: Handler): Promise<unknown[]> => {
+      const random = reference.random(5);
+      const below = (bound: number): number => Math.floor(random() * bound);
+      const p = db.pipeline() as any;
+      for (let i = 0; i < 10_000; i++) {
+        const key = `${below(300)}`;
+        const calls: (() => void)[] = [
+          () => p.set(`text:${key}`, i), () => p.get(`text:${key}`), () => p.incr(`n:${key}`),
+          () => p.rpush(`list:${key}`, i),
+          () => p.lpop(`list:${key}`), () => p.mget(`text:${key}`, `n:${key}`, "text:1", "missing"),
+          () => p.hset(`hash:${key}`, { [i]: i }),
+          () => p.hlen(`hash:${key}`), () => p.mset(`text:${key}`, i, "text:2", i),
+          () => p.exists(`n:${key}`, `list:${key}`, "text:2"),
+          () => p.zadd(`zset:${key}`, [i, i]), () => p.zrange(`zset:${key}`, -1, -1, { WITHSCORES: true }),
+          () => p.del(`n:${key}`, "text:3"),
+        ];
+        calls[below(calls.length)]!();
+      }
+      assert.equal(p.length, 10_000);
+      const results = await p.execPipeline();
+      assert.equal(p.length, 0);
+      return results;
+    };
+    const one = await withDb({ dbid: 12 }, async (db) => {
+      await db.flushdb();
+      const results = await run(db);
+      await db.flushdb();
+      return results;
+    });
+    for (const options of [{}, { poolsize: 3, protocol: 2 }, { placement: "rediscluster" }] as Sharding[]) {
+      assert.deepEqual(await withShards(options, (db) => run(db as unknown as Handler)), one);
+    }
+  });
+
+  test("cost one write a server, and none a server that has nothing to do",
+    () => countingWrites((writes) => withShards({}, async (db) => {
+    const keys = keyOnEach(db);
+    for (const used of [keys, keys.slice(0, 2), keys.slice(3)]) {
+      const p = db.pipeline() as any;
+      for (let i = 0; i < 1_000; i++) p.incr(used[i % used.length]);
+      p.mget(used);
+      writes.clear();
+      await nextTick();
+      assert.equal(writes.size, 0, "nothing is sent before it is executed");
+      assert.equal((await p.execPipeline()).length, 1_001);
+      const expected = used.map((key) => [serverOf(db.nodeFor(key)).port, 1]);
+      assert.deepEqual([...writes].sort(), expected.sort());
+    }
+    writes.clear();
+    assert.deepEqual(await db.pipeline().execPipeline(), []);
+    assert.equal(writes.size, 0, "an empty one is no reason to ask anybody");
+  })));
+
+  test("are typed and shaped as on one server, and take the view's options", () => withShards({}, async (db) => {
+    const [a, b, c, d] = keyOnEach(db) as [string, string, string, string];
+    type Results = [number, Record<string, string>, "OK" | null, (string | null)[], [string, number][]];
+    const results: Results = await db.pipeline()
+      .hset(a, { f: "v" }).hgetall(a).set(b, 5).mget(b, d, b).zrange(c, 0, -1, { WITHSCORES: true }).execPipeline();
+    assert.deepEqual(results, [1, { __proto__: null, f: "v" }, "OK", ["5", null, "5"], []]);
+    const bytes = await db.with({ charset: null }).pipeline().mget(d, b).get(b).execPipeline();
+    assert.deepEqual(bytes, [[null, Buffer.from("5")], Buffer.from("5")]);
+    assert.deepEqual(await db.with({ convertNumbers: true }).pipeline().get(b).call("GET", b).execPipeline(), [5, 5]);
+  }));
+
+  test("whose commands fail reject with all results in place, or give them", () => withShards({}, async (db) => {
+    const [a, b, c] = keyOnEach(db) as [string, string, string];
+    const wrong = () => db.pipeline().set(a, "x").set(b, "y").incr(b).incr(a).get(a).mget(a, b, c).call("NOSUCH", c);
+    const error = await failure(wrong().execPipeline());
+    assert.ok(error instanceof PipelineError, inspect(error));
+    assert.deepEqual([error.code, error.command], ["ERR", "INCR"]);
+    assert.match(error.message, /3 of 7 commands failed, first INCR: /);
+    for (const results of [error.results, await wrong().execPipeline({ errors: "return" })] as any[]) {
+      assert.deepEqual([results.slice(0, 2), results[4], results[5]], [["OK", "OK"], "x", ["x", "y", null]]);
+      for (const at of [2, 3, 6]) assert.ok(results[at] instanceof ReplyError, inspect(results[at]));
+      assert.deepEqual([results[2].command, results[6].command, results[2].outcome], ["INCR", "NOSUCH", "not-executed"]);
+    }
+    assert.equal(error.cause, error.results[2]);
+    const option = await failure(db.pipeline().get(a).execPipeline({ errors: "throw" as "reject" }));
+    assert.ok(option instanceof TypeError && /errors/.test(option.message), String(option));
+  }));
+
+  test("cannot be committed: a transaction is of one server", () => withShards({}, async (db) => {
+    const p = db.pipeline().set("a", 1).set("b", 2);
+    const error = await failure(p.commit());
+    assert.ok(error instanceof NotSupportedError, inspect(error));
+    assert.deepEqual([error.code, error.outcome], ["NOT_SUPPORTED", "not-sent"]);
+    assert.match(error.message, /shard/);
+    assert.deepEqual([await db.dbsize(), p.length], [0, 2]);
+    assert.deepEqual(await p.execPipeline(), ["OK", "OK"]);
+    assert.ok(await failure(db.pipeline().commit()) instanceof NotSupportedError);
+    assert.deepEqual(await db.shard("a").pipeline().get("a").commit(), ["1"]);
+  }));
+});
+
+describe("scans over shards", () => {
+  const names = (count: number) => Array.from({ length: count }, (_, i) => `it:${i}`);
+
+  test("find every key of every server once", async () => {
+    for (const placement of ["rendezvous", "rediscluster"] as const) {
+      await withShards({ placement }, async (db) => {
+        assert.deepEqual(await all(db.scanIterator()), []);
+        await db.mset(...names(2_000).map((name) => [name, 1]));
+        await db.sadd("it:set", 1);
+        await db.set("other", 1);
+        assert.deepEqual((await all(db.scanIterator())).sort(), [...names(2_000), "it:set", "other"].sort());
+        const matching = names(2_000).filter((name) => name.startsWith("it:99"));
+        assert.deepEqual((await all(db.scanIterator({ MATCH: "it:99*", COUNT: 7 }))).sort(), matching.sort());
+        assert.deepEqual(await all(db.scanIterator({ TYPE: "set" })), ["it:set"]);
+        assert.deepEqual(await all(db.with({ charset: null }).scanIterator({ MATCH: "other" })), [Buffer.from("other")]);
+        for await (const key of db.scanIterator()) {
+          assert.ok(key);
+          break;
+        }
+      });
+    }
+  });
+
+  test("of one key's fields, members and scores go to its server", async () => {
+    for (const [placement, tag] of [["rendezvous", ""], ["rediscluster", "{tag}"]] as const) {
+      await withShards({ placement }, async (db) => {
+        await db.hset(`hash${tag}`, names(1_000).flatMap((name) => [name, `v${name}`]));
+        await db.sadd(`set${tag}`, names(1_000));
+        await db.zadd(`zset${tag}`, ...names(1_000).map((name, i): [number, string] => [i + 0.5, name]));
+        const fields = new Map(await all(db.hscanIterator(`hash${tag}`, { COUNT: 10 })));
+        assert.deepEqual([...fields].sort(), names(1_000).map((name) => [name, `v${name}`]).sort());
+        assert.deepEqual([...new Set(await all(db.sscanIterator(`set${tag}`, { COUNT: 10 })))].sort(),
+          names(1_000).sort());
+        const scores = new Map(await all(db.zscanIterator(`zset${tag}`, { MATCH: "it:5*" })));
+        assert.deepEqual([...scores.keys()].sort(), names(1_000).filter((name) => name.startsWith("it:5")).sort());
+        for (const [member, score] of scores) assert.equal(score, Number(member.slice(3)) + 0.5);
+        const paged = await db.hscan(`hash${tag}`, 0, { COUNT: 10 });
+        assert.ok(Object.keys(paged[1]).length > 0);
+        assert.deepEqual(await all(db.sscanIterator("nothing")), []);
+        assert.equal((await failure(db.sscanIterator(`hash${tag}`).next())).code, "WRONGTYPE");
+      });
+    }
+  });
+
+  test("misplaced() tells which keys lie on another server than they should, now or after a change of hosts", () =>
+    withShards({}, async (db) => {
+      await db.mset(...names(1_000).map((name) => [name, 1]));
+      assert.deepEqual(await all(db.misplaced()), []);
+      const [first, second] = addresses() as [string, string];
+      const stray = [keyOn(db, first, "stray"), keyOn(db, second, "astray")] as const;
+      await shards[3]!.call("MSET", stray[0], "1", stray[1], "1");
+      const from = addresses()[3]!;
+      const byKey = <T extends { key: string }>(items: T[]) => items.sort((a, b) => a.key < b.key ? -1 : 1);
+      const strayed = [{ key: stray[0], from, to: first }, { key: stray[1], from, to: second }];
+      assert.deepEqual(byKey(await all(db.misplaced())), byKey(strayed));
+      assert.equal((await all(db.with({ charset: null }).misplaced())).every(({ key }) => Buffer.isBuffer(key)), true);
+      await db.shards().get(from)!.del(...stray);
+      // Without the last server: all that it has, and nothing else, would move.
+      const three = addresses().slice(0, 3);
+      const leaving = await all(db.misplaced(three));
+      assert.deepEqual(leaving.map(({ key }) => key).sort(), (await shards[3]!.call("KEYS", "*")).sort());
+      const placed = placing(three, {}, (other) => leaving.map(({ key }) => other.nodeFor(key)));
+      assert.deepEqual(leaving.map(({ to }) => to), placed);
+      assert.ok(leaving.every((item) => item.from === from));
+      // With one more: some of each would move, to that one.
+      const coming = await all(db.misplaced([...addresses(), "127.0.0.1:1"]));
+      assert.ok(coming.length > 100 && coming.length < 300 && coming.every(({ to }) => to === "127.0.0.1:1"),
+        String(coming.length));
+      assert.ok(await failure(db.misplaced(["nonsense"]).next()) instanceof TypeError);
+    }));
+});
+
+describe("a node that is down", () => {
+  const last = (): string => addresses()[3]!;
+  /** Runs `use` while the last of the four servers is gone, and the handler knows it. */
+  const withOneDown = (options: Sharding, use: (db: ShardedHandler) => Promise<void>): Promise<void> =>
+    withShards(options, async (db) => {
+    const key = keyOn(db, last());
+    await shards[3]!.kill();
+    try {
+      await until(async () => (await db.get(key).catch((error) => error)).code === "NOT_CONNECTED",
+        "the loss to be noticed");
+      await use(db);
+    } finally {
+      await shards[3]!.restart();
+    }
+    await until(() => db.get(key).then(() => true, () => false), "it to come back by itself");
+  });
+
+  test("fails its own keys, whose errors name it; those of the others never notice, and it comes back by itself", () =>
+    withShards({}, async (db) => {
+      const keys = keyOnEach(db);
+      const own = keys.pop()!;
+      const failed: unknown[] = [];
+      let calls = 0;
+      let over = false;
+      const callers = Promise.all(keys.map(async (key) => {
+        let value = 0;
+        while (!over) {
+          value++;
+          calls++;
+          try {
+            assert.deepEqual(await Promise.all([db.incr(key), db.get(key), db.mget(key), db.shard(key).ping()]),
+              [value, String(value), [String(value)], "PONG"]);
+          } catch (error) {
+            failed.push(error);
+            return;
+          }
+        }
+      }));
+      await db.set(own, 1);
+      await shards[3]!.kill();
+      const error = await until(async () => {
+        const got = await db.get(own).catch((reason) => reason);
+        return got instanceof RedisError && got.code === "NOT_CONNECTED" ? got : undefined;
+      }, "its keys to fail");
+      assert.ok(error instanceof ConnectionError);
+      assert.deepEqual([error.outcome, error.command], ["not-sent", "GET"]);
+      assert.ok(error.message.includes(last()), error.message);
+      const before = calls;
+      await until(() => calls > before + 300, "the others to go on");
+      await shards[3]!.restart();
+      await until(() => db.set(own, 2).then(() => true, () => false), "it to come back");
+      assert.equal(await db.get(own), "2");
+      over = true;
+      await callers;
+      assert.deepEqual(failed, []);
+    }));
+
+  test("makes MGET and the like reject, with what failed and what the others answered",
+    () => withOneDown({}, async (db) => {
+    const keys = [...keyOnEach(db, "a"), ...keyOnEach(db, "b"), keyOn(db, last(), "c")];
+    const alive = keys.filter((key) => db.nodeFor(key) !== last());
+    const dead = keys.filter((key) => db.nodeFor(key) === last());
+    await db.mset(...alive.map((key) => [key, `of ${key}`]));
+    const bytes = keys.map((key) => Buffer.from(key));
+    for (const given of [keys, bytes]) {
+      const error = await failure(db.mget(given));
+      assert.ok(error instanceof ShardError && error instanceof RedisError, inspect(error));
+      assert.deepEqual([error.code, error.outcome, error.command], ["NOT_CONNECTED", "not-sent", "MGET"]);
+      assert.ok(error.message.includes(last()), error.message);
+      const [failed, ...more] = error.failures;
+      const lost = given === keys ? dead : dead.map((key) => Buffer.from(key));
+      assert.deepEqual([failed!.node, failed!.keys, more], [last(), lost, []]);
+      assert.ok(failed!.error instanceof ConnectionError && failed!.error === error.cause);
+      assert.deepEqual([failed!.error.code, failed!.error.outcome], ["NOT_CONNECTED", "not-sent"]);
+      const found = error.done.flatMap(({ keys, reply }: any) => keys.map((key: Key, i: number) => [String(key), reply[i]]));
+      assert.deepEqual(found.sort(), alive.map((key) => [key, `of ${key}`]).sort());
+      assert.deepEqual(error.done.map(({ node }) => node).sort(), addresses().slice(0, 3).sort());
+    }
+    const only = await failure(db.mget(dead));
+    assert.deepEqual([only instanceof ConnectionError, only.code, only.outcome], [true, "NOT_CONNECTED", "not-sent"]);
+    const halves = await failure(db.mset(...keys.map((key) => [key, "again"])));
+    assert.deepEqual([halves.failures[0].keys, halves.done.map(({ reply }: any) => reply)], [dead, ["OK", "OK", "OK"]]);
+    assert.deepEqual(await db.mget(alive), alive.map(() => "again"));
+    const removed = await failure(db.del(...keys, alive[0]!));
+    assert.ok(removed instanceof ShardError);
+    assert.equal(removed.done.reduce((sum, { reply }) => sum + Number(reply), 0), alive.length);
+    assert.equal(await db.exists(alive), 0);
+  }));
+
+  test("that has nobody left beside it makes them not-sent", async () => {
+    const gone = [await freePort(), await freePort()].map((port) => `127.0.0.1:${port}`);
+    const db = lazyShardedConnection(gone) as unknown as ShardedHandler;
+    try {
+      await failure(db.ready());
+      const keys = keyOnEach(db);
+      await until(async () => (await db.mget(keys).catch((error) => error)).code === "NOT_CONNECTED",
+        "both to be given up");
+      const error = await failure(db.mget(keys));
+      assert.ok(error instanceof ShardError, inspect(error));
+      assert.deepEqual([error.outcome, error.done, error.failures.length], ["not-sent", [], 2]);
+      for (const node of gone) assert.ok(error.message.includes(node), error.message);
+    } finally {
+      db.destroy();
+    }
+  });
+
+  test("makes what every server is asked reject, and tells what the others said", () => withOneDown({}, async (db) => {
+    const alive = keyOnEach(db).slice(0, 3);
+    await db.mset(...alive.map((key) => [key, 1]));
+    const calls = [() => db.keys("*"), () => db.dbsize(), () => db.ping(), () => db.info(), () => db.scriptLoad("return 1")];
+    for (const call of calls) {
+      const error = await failure(call());
+      assert.ok(error instanceof ShardError, inspect(error));
+      assert.deepEqual(error.failures.map(({ node, keys }) => [node, keys]), [[last(), []]]);
+      assert.deepEqual(error.done.map(({ node }) => node), addresses().slice(0, 3));
+    }
+    assert.deepEqual((await failure(db.dbsize())).done.map(({ reply }: any) => reply), [1, 1, 1]);
+    const scan = db.scanIterator();
+    const error = await failure(all(scan));
+    assert.ok(error instanceof ConnectionError && error.message.includes(last()), inspect(error));
+  }));
+
+  test("fails its part of a pipeline only", () => withOneDown({}, async (db) => {
+    const keys = keyOnEach(db);
+    const sets = () => keys.reduce<any>((p, key) => p.set(key, "value").get(key), db.pipeline());
+    const p = () => sets().mget(keys).mget(keys.slice(0, 3));
+    const error = await failure(p().execPipeline());
+    assert.ok(error instanceof PipelineError, inspect(error));
+    for (const results of [error.results, await p().execPipeline({ errors: "return" })] as any[]) {
+      assert.deepEqual(results.slice(0, 6), ["OK", "value", "OK", "value", "OK", "value"]);
+      for (const result of results.slice(6, 8)) {
+        assert.ok(result instanceof ConnectionError && result.message.includes(last()), inspect(result));
+        assert.equal(result.outcome, "not-sent");
+      }
+      const [split, whole] = results.slice(8);
+      assert.ok(split instanceof ShardError, inspect(split));
+      assert.deepEqual([split.failures.map(({ keys: lost }) => lost), split.done.length], [[[keys[3]]], 3]);
+      assert.deepEqual(whole, ["value", "value", "value"]);
+    }
+  }));
+
+  test("costs nobody an element or a key that was to be carried to it or from it",
+    () => withOneDown({ replyTimeout: 1_000 }, async (db) => {
+    const [here, , , gone] = keyOnEach(db) as [string, string, string, string];
+    const other = keyOn(db, addresses()[1]!, "other");
+    const before = async () => [await db.type(here), await shards[0]!.call("DBSIZE"), await shards[1]!.call("DBSIZE")];
+    const attempts: [fill: () => Promise<unknown>, calls: (() => Promise<unknown>)[], value: () => Promise<unknown>][] = [
+      [() => db.rpush(here, "a", "b", "c"), [
+        () => db.rpoplpush(here, gone), () => db.lmove(here, gone, "LEFT", "LEFT"), () => db.brpoplpush(here, gone, 1),
+        () => db.rpoplpush(gone, here), () => db.blmove(gone, here, "LEFT", "LEFT", 1),
+      ], () => db.lrange(here, 0, -1)],
+      [() => db.sadd(here, "a", "b", "c"), [
+        () => db.smove(here, gone, "a"), () => db.smove(gone, here, "a"), () => db.sunionstore(here, gone, here),
+        () => db.sinterstore(gone, here),
+        () => db.sunionstore(other, here, gone), () => db.rename(here, gone), () => db.rename(gone, here),
+        () => db.renamenx(here, gone),
+        ...isOld() ? [] : [() => db.copy(here, gone), () => db.copy(gone, here, { REPLACE: true })],
+        () => db.sunion(here, gone),
+      ], () => sorted(db.smembers(here))],
+      [() => db.set(here, "text"), [
+        () => db.msetnx(other, 1, gone, 1), () => db.bitop("OR", here, gone, here), () => db.rename(here, gone),
+      ], () => db.get(here)],
+    ];
+    for (const [put, calls, value] of attempts) {
+      await put();
+      const was = [await value(), await before()];
+      for (const call of calls) {
+        const error = await failure(soon(call(), String(call)));
+        assert.ok(error instanceof RedisError, inspect(error));
+        assert.equal(error.code, "NOT_CONNECTED", `${call}: ${inspect(error)}`);
+        assert.notEqual(error.outcome, "unknown", `${call}: nothing has changed`);
+        assert.ok(error.message.includes(last()), `${call}: ${error.message}`);
+        assert.deepEqual([await value(), await before()], was, String(call));
+      }
+      await db.del(here);
+    }
+  }));
+});
+
+const hostOf = ({ host, port }: RedisServer): string => `${host}:${port}`;
+
+/** Gives a handler of shards to `use` and closes it, whatever happens. */
+async function withFour<T>(
+  servers: readonly RedisServer[], options: Options, use: (db: ShardedHandler) => Promise<T>,
+): Promise<T> {
+  const db = await shardedConnectionPool(servers.map(hostOf), { poolsize: 2, ...options }) as ShardedHandler;
+  try {
+    return await use(db);
+  } finally {
+    db.destroy();
+  }
+}
+
+/** Keys by the name of the node that holds them. */
+function byNode(db: ShardedHandler, keys: readonly string[]): Map<string, string[]> {
+  const nodes = new Map<string, string[]>([...db.shards().keys()].map((name) => [name, []]));
+  for (const key of keys) nodes.get(db.nodeFor(key))!.push(key);
+  return nodes;
+}
+
+for (const protocol of [3, 2] as const) {
+  describe(`publish and subscribe over shards, in RESP${protocol}`, () => {
+    const servers = startServers(4);
+    const channels = Array.from({ length: 40 }, (_, i) => `channel:${i}`);
+    const list = async (one: RedisServer, what = "CHANNELS"): Promise<string[]> => (await one.call("PUBSUB", what)).sort();
+    const messages = (items: readonly (Message | { gap?: number })[]): Message[] =>
+      items.filter((item): item is Message => item.gap === undefined);
+
+    /** Says something on each channel through the handler, and waits until all of it was heard, once. */
+    async function isHeard(db: ShardedHandler, items: any[], said: string, on = channels): Promise<void> {
+      assert.deepEqual(await Promise.all(on.map((channel) => db.publish(channel, said))), on.map(() => 1));
+      const heard = (): string[] => messages(items).filter(({ message }) => message === said).map(({ channel }) => channel);
+      await until(() => heard().length >= on.length, `all of ${said}`);
+      assert.deepEqual(heard().sort(), [...on].sort());
+    }
+
+    test("each message comes once, and in the order of its channel", () => withFour(servers, { protocol }, async (db) => {
+      const items = collect(await db.subscribe(channels));
+      const said = Array.from({ length: 25 }, (_, i) => String(i));
+      await Promise.all(channels.map(async (channel) => {
+        for (const message of said) assert.equal(await db.publish(channel, message), 1);
+      }));
+      await until(() => items.length >= channels.length * said.length, "all messages");
+      const heard = messages(items);
+      for (const channel of channels) {
+        const expected = said.map((message) => ({ channel, message, pattern: undefined }));
+        assert.deepEqual(heard.filter((item) => item.channel === channel), expected);
+      }
+    }));
+
+    test("a channel is listened to on its own node, and nowhere else", () => withFour(servers, { protocol }, async (db) => {
+      const s = await db.subscribe(channels.slice(0, 30));
+      assert.equal(await s.subscribe(channels.slice(30)), s);
+      assert.deepEqual([...s.channels].sort(), [...channels].sort());
+      const nodes = byNode(db, channels);
+      for (const one of servers) assert.deepEqual(await list(one), nodes.get(hostOf(one))!.sort());
+      assert.ok([...nodes.values()].every((held) => held.length > 0));
+      await s.unsubscribe(channels.slice(5));
+      const rest = byNode(db, channels.slice(0, 5));
+      for (const one of servers) {
+        await until(async () => (await list(one)).join() === rest.get(hostOf(one))!.sort().join(), "the others to be left");
+      }
+      await db.publish(channels[39]!, "unheard");
+      await isHeard(db, collect(s), "heard", channels.slice(0, 5));
+      await s.unsubscribe();
+      assert.deepEqual(await all(s), []);
+      assert.deepEqual(s.channels, []);
+      for (const one of servers) await until(async () => (await list(one)).length === 0, "nobody to listen");
+      for (const channel of channels) assert.equal((await failure(s.subscribe(channel))).code, "CLOSED");
+      for (const one of servers) assert.deepEqual(await list(one), []);
+    }));
+
+    test("what is closed while it is told what to listen to leaves nothing behind", async () => {
+      for (const end of ["its close()", "unsubscribe()", "destroy()", "disconnect()"]) {
+        await withFour(servers, { protocol, name: "hasty" }, async (db) => {
+          const first = db.nodeFor(channels[0]!);
+          const s = await db.subscribe(channels.filter((channel) => db.nodeFor(channel) === first));
+          const more = s.subscribe(channels).catch((error: unknown) => error);
+          const other = db.subscribe(channels).catch((error: unknown) => error);
+          if (end === "its close()") s.close();
+          if (end === "unsubscribe()") await s.unsubscribe();
+          if (end === "destroy()") db.destroy();
+          if (end === "disconnect()") await db.disconnect();
+          await soon(more, `subscribe() to settle after ${end}`);
+          const opened: any = await soon(other, "the other to settle");
+          if (end.startsWith("d")) assert.equal(opened.code, "CLOSED");
+          else opened.close();
+          for (const one of servers) await until(async () => (await list(one)).length === 0, `nobody to listen after ${end}`);
+        });
+      }
+    });
+
+    test("a listener hears it, too, and leaving the loop or closing ends it on every node",
+      () => withFour(servers, { protocol, name: "listening" }, async (db) => {
+      const heard: any[] = [];
+      const l = await db.subscribe(channels, (item) => heard.push(item));
+      await isHeard(db, heard, "to the listener");
+      l.close();
+      const s = await db.subscribe(channels);
+      await db.publish(channels[0]!, "left");
+      for await (const { message } of s) {
+        assert.equal(message, "left");
+        break;
+      }
+      for (const one of servers) await until(async () => (await list(one)).length === 0, "nobody to listen");
+      const waiting = all(await db.subscribe(channels));
+      await db.disconnect();
+      assert.deepEqual(await waiting, []);
+      await nobodyOn(servers, "listening");
+      assert.equal((await failure(db.subscribe(channels))).code, "CLOSED");
+    }));
+
+    test("patterns listen on all nodes, and hear each message once", () => withFour(servers, { protocol }, async (db) => {
+      const s = await db.psubscribe(["channel:?", "channel:1?"]);
+      for (const one of servers) assert.equal(await one.call("PUBSUB", "NUMPAT"), 2);
+      const items = collect(s);
+      await isHeard(db, items, "to patterns", channels.slice(0, 20));
+      const patterns = messages(items).map(({ channel, pattern }) => `${channel} ${pattern}`).sort();
+      const expected = channels.slice(0, 20).map((channel, i) => `${channel} ${i < 10 ? "channel:?" : "channel:1?"}`);
+      assert.deepEqual(patterns, expected.sort());
+      await s.unsubscribe("channel:?");
+      for (const one of servers) await until(async () => await one.call("PUBSUB", "NUMPAT") === 1, "one pattern to be left");
+      await s.unsubscribe();
+      for (const one of servers) await until(async () => await one.call("PUBSUB", "NUMPAT") === 0, "none to be left");
+    }));
+
+    test("shard channels are on their nodes as well", async (t) => {
+      if (isOld()) return skip(t, "shard channels came with Redis 7");
+      await withFour(servers, { protocol }, async (db) => {
+        const s = await db.ssubscribe(channels);
+        const nodes = byNode(db, channels);
+        for (const one of servers) assert.deepEqual(await list(one, "SHARDCHANNELS"), nodes.get(hostOf(one))!.sort());
+        assert.deepEqual(await Promise.all(channels.map((channel) => db.spublish(channel, channel))), channels.map(() => 1));
+        const items = await take(channels.length, s);
+        assert.deepEqual(texts(items).sort(), [...channels].sort());
+        s.close();
+      });
+    });
+
+    test("with charset null gives bytes", () => withFour(servers, { protocol }, async (db) => {
+      const names = [Buffer.from([0xff]), Buffer.from([0xfe]), Buffer.from([0xfd]), Buffer.from("text")];
+      const s = await db.with({ charset: null }).subscribe(names);
+      for (const name of names) assert.equal(await db.publish(name, name), 1);
+      const items = await take(names.length, s);
+      for (const name of names) assert.ok(items.some((item) => name.equals(item.channel!) && name.equals(item.message!)));
+    }));
+
+    test("a node that is restarted leaves a gap, and is heard again; the others are heard all along", async () => {
+      const mortal = await RedisServer.start();
+      const all = [...servers.slice(0, 3), mortal];
+      try {
+        await withFour(all, { protocol }, async (db) => {
+          const items = collect(await db.subscribe(channels));
+          const patterns = collect(await db.psubscribe("channel:*"));
+          const lost = byNode(db, channels).get(hostOf(mortal))!;
+          const others = channels.filter((channel) => !lost.includes(channel));
+          assert.ok(lost.length > 0);
+          const say = async (said: string, on: string[]) => {
+            assert.deepEqual(await Promise.all(on.map((channel) => db.publish(channel, said))), on.map(() => 2));
+            for (const heard of [items, patterns]) {
+              await until(() => texts(heard).filter((message) => message === said).length === on.length, `all of ${said}`);
+            }
+          };
+          await say("before", channels);
+          await mortal.kill();
+          await say("meanwhile", others);
+          assert.deepEqual([items.some(isGap), patterns.some(isGap)], [false, false], "a gap is told when it is over");
+          const error = await failure(db.publish(lost[0]!, "unheard"));
+          assert.ok(error instanceof ConnectionError, String(error));
+          await mortal.restart();
+          await until(() => items.some(isGap) && patterns.some(isGap), "the gaps");
+          await until(() => db.ready().then(() => true, () => false), "the node to be found again");
+          await say("after", channels);
+          assert.deepEqual([items.filter(isGap).length, patterns.filter(isGap).length], [1, 1]);
+        });
+      } finally {
+        await mortal.stop();
+      }
+    });
+
+    test("channels are followed to where they are moved by setHosts, and nothing is left on nodes that go", () =>
+      withFour(servers.slice(0, 3), { protocol, name: "following" }, async (db) => {
+      const s = await db.subscribe(channels);
+      const items = collect(s);
+      const patterns = collect(await db.psubscribe("pattern:*"));
+      const isFollowed = async (now: RedisServer[], said: string) => {
+        await db.setHosts(now.map(hostOf));
+        await isHeard(db, items, said);
+        await isHeard(db, patterns, said, channels.map((channel) => `pattern:${channel}`));
+        const nodes = byNode(db, channels);
+        for (const one of now) {
+          const expected = nodes.get(hostOf(one))!.sort().join();
+          await until(async () => (await list(one)).join() === expected, "each channel to be on its node, and only there");
+        }
+        await nobodyOn(servers.filter((one) => !now.includes(one)), "following");
+      };
+      await isHeard(db, items, "at first");
+      await isFollowed(servers, "with a new node");
+      await isFollowed(servers.slice(1), "without an old one");
+      await isFollowed([servers[0]!, servers[3]!], "with others");
+      await s.subscribe("later");
+      await isHeard(db, items, "later", [...channels, "later"]);
+    }));
+
+    test("channels are followed also when the hosts are changed again meanwhile, or others are added and left", () =>
+      withFour(servers.slice(0, 2), { protocol, name: "hurried" }, async (db) => {
+      const s = await db.subscribe(channels.slice(0, 20));
+      const items = collect(s);
+      for (let round = 0; round < 5; round++) {
+        await Promise.all([
+          db.setHosts(servers.map(hostOf)), s.subscribe(channels.slice(20)), db.setHosts(servers.slice(2).map(hostOf)),
+          s.unsubscribe(channels.slice(0, 10)), db.setHosts(servers.slice(0, 3).map(hostOf)), s.subscribe(channels.slice(0, 10)),
+        ]);
+        await isHeard(db, items, `in round ${round}`);
+        const nodes = byNode(db, channels);
+        for (const one of servers.slice(0, 3)) {
+          const expected = nodes.get(hostOf(one))!.sort().join();
+          await until(async () => (await list(one)).join() === expected, "each channel to be on its node, and only there");
+        }
+        await nobodyOn(servers.slice(3), "hurried");
+        await s.unsubscribe(channels.slice(20));
+      }
+    }));
+
+    test("a new node that is down keeps none of the others from being heard or let go, and is heard when it comes", async () => {
+      const later = await RedisServer.start();
+      await later.kill();
+      try {
+        await withFour(servers.slice(0, 3), { protocol, name: "patient" }, async (db) => {
+          const items = collect(await db.subscribe(channels));
+          await db.setHosts([...servers.slice(0, 2), later].map(hostOf));
+          const nodes = byNode(db, channels);
+          await isHeard(db, items, "meanwhile", servers.slice(0, 2).flatMap((one) => nodes.get(hostOf(one))!));
+          await nobodyOn(servers.slice(2), "patient");
+          assert.ok(await failure(db.subscribe(channels)) instanceof ConnectionError);
+          await later.restart();
+          await until(() => db.ready().then(() => true, () => false), "the node to be found");
+          await until(async () => (await list(later)).length === nodes.get(hostOf(later))!.length, "its channels");
+          await isHeard(db, items, "at last");
+          for (const one of servers.slice(0, 2)) {
+            assert.equal((await clientsOf(one, "patient")).length, 3, "two of the pool and one that listens");
+          }
+        });
+      } finally {
+        await later.stop();
+      }
+    });
+
+    test("what was said when the hosts were changed comes once and in order, and what is missing lies at a gap", () =>
+      withFour(servers.slice(0, 2), { protocol }, async (db) => {
+      const items = collect(await db.subscribe(channels));
+      let said = 0;
+      for (const now of [servers, servers.slice(2), servers.slice(0, 2)]) {
+        for (let i = 0; i < 3; i++) {
+          said++;
+          await Promise.all(channels.map((channel) => db.publish(channel, said)));
+        }
+        await db.setHosts(now.map(hostOf));
+      }
+      await isHeard(db, items, "the last");
+      for (const channel of channels) {
+        const numbers = texts(items.filter((item) => item.channel === channel)).map(Number).slice(0, -1);
+        assert.deepEqual(numbers, [...new Set(numbers)].sort((x, y) => x - y));
+        assert.ok(numbers.length === said || items.some(isGap), `${numbers} of ${said}`);
+      }
+    }));
+  });
+}
+
+describe("changing the hosts while running", () => {
+  const servers = startServers(4);
+  const keys = Array.from({ length: 300 }, (_, i) => `key:${i}`);
+  beforeEach(() => Promise.all(servers.map((one) => one.call("FLUSHALL"))));
+
+  const nodesFor = (db: ShardedHandler): string[] => keys.map((key) => db.nodeFor(key));
+  const idsOf = async (those: RedisServer[], name: string): Promise<string[]> =>
+    (await Promise.all(those.map((one) => clientsOf(one, name)))).flat().map((line) => line.split(" ")[0]!).sort();
+  const heldBy = async (one: RedisServer, pattern = "*"): Promise<string[]> => (await one.call("KEYS", pattern)).sort();
+  /** Where the keys are, by asking the servers themselves, must be where the handler says. */
+  async function areWhereTheyBelong(db: ShardedHandler): Promise<void> {
+    await Promise.all(servers.map((one) => one.call("FLUSHALL")));
+    await Promise.all(keys.map((key) => db.set(key, key)));
+    const nodes = byNode(db, keys);
+    for (const one of servers) assert.deepEqual(await heldBy(one), (nodes.get(hostOf(one)) ?? []).sort());
+  }
+
+  test("adds, removes and reweights nodes under load without one failure",
+    () => withFour(servers.slice(0, 2), { name: "moving" }, async (db) => {
+    const [a, b, c, d] = servers.map(hostOf) as [string, string, string, string];
+    const weighted = (weight: number) => ({ host: servers[0]!.host, port: servers[0]!.port, weight });
+    let changes = 0;
+    const work = async (caller: number, turn: number): Promise<void> => {
+      const key = `work:${caller}:${turn % 50}`;
+      const before = changes;
+      await db.set(key, turn);
+      const [value, several] = await Promise.all([db.get(key), db.mget(keys.slice(0, 20))]);
+      assert.equal(several.length, 20);
+      // Keys are not moved with the nodes, so after a change it may be somewhere else.
+      if (changes === before) assert.equal(value, String(turn));
+    };
+    const errors = await underLoad(16, work, async ({ more }) => {
+      for (const hosts of [
+        [a, b, c], [b, c], [b, c, d], [a, b, c, d], [weighted(3), b, c, d], [weighted(0), b, c, d], [d, b], [a], [c, d, a, b],
+      ]) {
+        await more(100);
+        const expected = hosts.map((host) => typeof host === "string" ? host : a).sort();
+        changes++;
+        const changed = db.setHosts(hosts);
+        assert.deepEqual([...db.shards().keys()].sort(), expected, "new commands follow at once");
+        const places = new Set(nodesFor(db));
+        await Promise.all([changed, more(50)]);
+        const gone = servers.filter((one) => !expected.includes(hostOf(one)));
+        await nobodyOn(gone, "moving");
+        assert.deepEqual(new Set(nodesFor(db)), places);
+        const isWeightless = hosts.some((host) => typeof host === "object" && host.weight === 0);
+        assert.equal(places.has(a), expected.includes(a) && !isWeightless);
+      }
+    });
+    assert.deepEqual(errors.map(String), []);
+    await areWhereTheyBelong(db);
+  }));
+
+  test("new commands follow the new placement from the very call on, also through views",
+    () => withFour(servers.slice(0, 2), {}, async (db) => {
+    const view = db.with({ replyTimeout: 4_000 });
+    const changing = db.setHosts(servers.map(hostOf));
+    const nodes = byNode(db, keys);
+    const replies = await Promise.all(keys.map((key, i) => (i % 2 ? db : view).set(key, key)));
+    assert.deepEqual(new Set(replies), new Set(["OK"]));
+    for (const one of servers) assert.deepEqual(await heldBy(one), nodes.get(hostOf(one))!.sort());
+    assert.deepEqual(nodesFor(view as ShardedHandler), nodesFor(db));
+    assert.ok(nodes.get(hostOf(servers[3]!))!.length > 0);
+    assert.deepEqual(await db.mget(keys), keys);
+    await changing;
+  }));
+
+  test("what is in flight on a node that goes finishes there, and then its connections are closed",
+    () => withFour(servers, { name: "draining" }, async (db) => {
+    const leaving = servers[3]!;
+    const key = keys.find((each) => db.nodeFor(each) === hostOf(leaving))!;
+    const popped = db.blpop(key, 5);
+    await until(async () => (await leaving.call("INFO", "clients")).includes("blocked_clients:1"), "it to block");
+    const written = Array.from({ length: 1_000 }, () => db.incr(`{${key}}:n`));
+    let resolved = false;
+    const changed = db.setHosts(servers.slice(0, 3).map(hostOf)).then(() => { resolved = true; });
+    assert.notEqual(db.nodeFor(key), hostOf(leaving));
+    assert.equal((await Promise.all(written)).at(-1), 1_000);
+    assert.equal(await leaving.call("GET", `{${key}}:n`), "1000");
+    assert.equal(resolved, false, "it waits for the one that blocks");
+    await leaving.call("RPUSH", key, "element");
+    assert.deepEqual(await popped, [key, "element"]);
+    await changed;
+    await nobodyOn([leaving], "draining");
+  }));
+
+  test("a node that goes and does not answer is given up in time",
+    () => withFour(servers, { replyTimeout: 200 }, async (db) => {
+    const frozen = servers[2]!;
+    const key = keys.find((each) => db.nodeFor(each) === hostOf(frozen))!;
+    frozen.freeze();
+    try {
+      const late = failure(db.incr(key));
+      await soon(db.setHosts([servers[0]!, servers[1]!].map(hostOf)), "setHosts");
+      assert.ok(await late instanceof ConnectionError);
+      assert.equal(await db.incr(key), 1);
+    } finally {
+      frozen.thaw();
+    }
+  }));
+
+  test("nodes that stay keep their connections", () => withFour(servers.slice(0, 3), { name: "staying" }, async (db) => {
+    const ids = (): Promise<string[]> => idsOf(servers.slice(0, 2), "staying");
+    const before = await ids();
+    assert.equal(before.length, 4);
+    const [a, b, , d] = servers as [RedisServer, RedisServer, RedisServer, RedisServer];
+    await db.setHosts([hostOf(b), { host: a.host, port: a.port, weight: 2 }, `redis://${hostOf(d)}`]);
+    await areWhereTheyBelong(db);
+    assert.deepEqual(await ids(), before);
+  }));
+
+  test("a new node may be down: its keys fail, the others' do not, and it is found when it comes", async () => {
+    const later = await RedisServer.start();
+    await later.kill();
+    try {
+      await withFour(servers.slice(0, 2), {}, async (db) => {
+        await db.setHosts([...servers.slice(0, 2), later].map(hostOf));
+        const results = await Promise.allSettled(keys.map((key) => db.set(key, 1)));
+        for (const [i, result] of results.entries()) {
+          const isDown = db.nodeFor(keys[i]!) === hostOf(later);
+          assert.equal(result.status, isDown ? "rejected" : "fulfilled");
+          if (result.status === "rejected") assert.ok(result.reason instanceof ConnectionError, String(result.reason));
+        }
+        await later.restart();
+        const key = keys.find((each) => db.nodeFor(each) === hostOf(later))!;
+        await until(() => db.set(key, 1).then(() => true, () => false), "the node to be found");
+      });
+    } finally {
+      await later.stop();
+    }
+  });
+
+  test("misplaced() finds exactly the keys that move, before and after", () => withFour(servers.slice(0, 3), {}, async (db) => {
+    const byKey = (moves: { key: string; from: string; to: string }[]) => moves.sort((a, b) => (a.key < b.key ? -1 : 1));
+    await Promise.all(keys.map((key) => db.set(key, key)));
+    assert.deepEqual(await all(db.misplaced()), []);
+    const before = nodesFor(db);
+    const planned = byKey(await all(db.misplaced(servers.map(hostOf))));
+    assert.deepEqual(nodesFor(db), before, "asking changes nothing");
+    await db.setHosts(servers.map(hostOf));
+    const after = nodesFor(db);
+    const moved = keys.map((key, i) => ({ key, from: before[i]!, to: after[i]! })).filter(({ from, to }) => from !== to);
+    assert.deepEqual(planned, byKey(moved));
+    assert.ok(moved.length > 0 && moved.every(({ to }) => to === hostOf(servers[3]!)));
+    const misplaced = byKey(await all(db.misplaced()));
+    assert.deepEqual(misplaced, planned);
+    // As the README shows it: each key is copied, then deleted where it was.
+    for (const { key, from, to } of misplaced) {
+      const [source, target] = [db.shards().get(from)!, db.shards().get(to)!];
+      await target.restore(key, 0, (await source.with({ charset: null }).dump(key))!);
+      await source.del(key);
+    }
+    assert.deepEqual(await all(db.misplaced()), []);
+    assert.deepEqual(await db.mget(keys), keys);
+    const leaving = await all(db.misplaced(servers.slice(1).map(hostOf)));
+    assert.deepEqual(leaving.map(({ key }) => key).sort(), await heldBy(servers[0]!));
+  }));
+
+  test("a bad list is a TypeError that names what is wrong, and changes nothing",
+    () => withFour(servers, { name: "unchanged" }, async (db) => {
+    const [a, b] = servers.map(hostOf) as [string, string];
+    const before = await idsOf(servers, "unchanged");
+    const places = nodesFor(db);
+    const wrong: [hosts: unknown, says: RegExp][] = [
+      [[], /hosts/], ["127.0.0.1:6379", /hosts/], [null, /hosts/], [[a, b, a], new RegExp(`hosts\\[2\\]: ${a} `)],
+      [[a, "localhost"], /hosts\[1\]/], [[a, "localhost:99999"], /hosts\[1\].*port/],
+      [[a, null], /hosts\[1\]/], [[6379], /hosts\[0\]/],
+      [[a, { host: "localhost", port: 1, weight: -1 }], /hosts\[1\].*weight/],
+      [[{ host: "localhost", port: 1, weight: 0 }], /hosts.*weight/],
+      [[a, "redis://:hunter2@localhost:99999"], /hosts\[1\].*URL/], [[a, { host: "localhost", prot: 1 }], /hosts\[1\].*"prot"/],
+    ];
+    for (const [hosts, says] of wrong) {
+      for (const ask of [() => db.setHosts(hosts as string[]), () => all(db.misplaced(hosts as string[]))]) {
+        const error = await failure((async () => ask())());
+        assert.ok(error instanceof TypeError, String(error));
+        assert.match(error.message, says);
+        assert.equal((error as any).code, "INVALID_ARGUMENT");
+        assert.doesNotMatch(inspect(error, { showHidden: true, depth: 9 }), /hunter2/);
+      }
+      assert.deepEqual(nodesFor(db), places);
+    }
+    await areWhereTheyBelong(db);
+    assert.deepEqual(await idsOf(servers, "unchanged"), before);
+  }));
+
+  test("while it is being changed it may be changed again: the last list holds",
+    () => withFour(servers, { name: "again" }, async (db) => {
+    const lists = [[0, 1], [2, 3], [0, 1, 2, 3], [3], [1, 2], [0, 1, 3]].map((which) => which.map((at) => servers[at]!));
+    const errors = await underLoad(8, (caller, turn) => db.set(`again:${caller}:${turn % 20}`, turn), async ({ more }) => {
+      await more(50);
+      for (let round = 0; round < 5; round++) {
+        await Promise.all(lists.map((list) => db.setHosts(list.map(hostOf))));
+        assert.deepEqual([...db.shards().keys()].sort(), lists.at(-1)!.map(hostOf).sort());
+        await nobodyOn([servers[2]!], "again");
+        await more(20);
+      }
+    });
+    assert.deepEqual(errors.map(String), []);
+    await areWhereTheyBelong(db);
+  }));
+
+  test("a pipeline that was begun before finds its nodes", () => withFour(servers, {}, async (db) => {
+    const some = keys.slice(0, 60);
+    let pipeline: any = db.pipeline();
+    for (const key of some) pipeline = pipeline.set(key, key);
+    await db.setHosts(servers.slice(0, 2).map(hostOf));
+    for (const key of some) pipeline = pipeline.get(key);
+    const replies: unknown[] = await pipeline.execPipeline({ errors: "return" });
+    assert.deepEqual(new Set(replies.filter((reply) => reply instanceof Error).map(String)), new Set());
+    assert.deepEqual(replies, [...some.map(() => "OK"), ...some]);
+  }));
+
+  test("a handler of one shard that is let go says that it is closed", () => withFour(servers, {}, async (db) => {
+    const key = keys.find((each) => db.nodeFor(each) === hostOf(servers[3]!))!;
+    const shard = db.shard(key);
+    assert.equal(await shard.set(key, "there"), "OK");
+    await db.setHosts(servers.slice(0, 3).map(hostOf));
+    assert.deepEqual([(await failure(shard.get(key))).code, (await failure(shard.ready())).code], ["CLOSED", "CLOSED"]);
+    assert.equal(await db.shard(key).get(key), null);
+  }));
+
+  test("when the handler is closed it says so, and ends what is under way", async () => {
+    for (const close of ["disconnect", "destroy"] as const) {
+      await withFour(servers, { name: "closing", replyTimeout: 60_000 }, async (db) => {
+        const s = await db.subscribe(keys);
+        const key = keys.find((each) => db.nodeFor(each) === hostOf(servers[3]!))!;
+        const popped = failure(db.blpop(key, 0));
+        await until(async () => (await servers[3]!.call("INFO", "clients")).includes("blocked_clients:1"), "it to block");
+        const changing = db.setHosts(servers.slice(0, 2).map(hostOf)).catch((error: unknown) => error);
+        if (close === "destroy") db.destroy();
+        else await db.disconnect({ timeout: 50 });
+        assert.deepEqual([(await soon(popped, "blpop")).code, await all(s)], ["CLOSED", []]);
+        await soon(changing, "setHosts to settle");
+        const error = await failure((async () => db.setHosts(servers.map(hostOf)))());
+        assert.deepEqual([error.code, error.outcome], ["CLOSED", "not-sent"]);
+        await nobodyOn(servers, "closing");
+      });
+    }
+  });
+});
+
+describe("the others go on when one of four is killed", () => {
+  const servers = startServers(4);
+
+  test("of 100 callers' calls none fails that is for another node, and its own fail until it is back", () =>
+    withFour(servers, {}, async (db) => {
+    const mortal = servers[1]!;
+    const failed = new Map<string, number>();
+    const done = new Map<string, number>(servers.map((one) => [hostOf(one), 0]));
+    const call = async (caller: number, turn: number): Promise<void> => {
+      const key = `caller:${caller}:${turn % 16}`;
+      const node = db.nodeFor(key);
+      try {
+        await db.set(key, turn);
+        const value = await db.get(key);
+        // Without a file of its own, the one that is restarted has forgotten.
+        assert.ok(value === String(turn) || node === hostOf(mortal), `${value} instead of ${turn}`);
+        done.set(node, done.get(node)! + 1);
+      } catch (error: any) {
+        if (!(error instanceof ConnectionError)) throw error;
+        failed.set(node, (failed.get(node) ?? 0) + 1);
+        if (error.code === "NOT_CONNECTED") assert.ok(error.message.includes(hostOf(mortal)), error.message);
+      }
+    };
+    const progress = async (ofWhom: RedisServer[]): Promise<void> => {
+      const before = new Map(done);
+      for (const name of ofWhom.map(hostOf)) await until(() => done.get(name)! >= before.get(name)! + 300, `calls of ${name}`);
+    };
+    const errors = await underLoad(100, call, async () => {
+      await progress(servers);
+      for (let kill = 1; kill <= 3; kill++) {
+        await mortal.kill();
+        const before = failed.get(hostOf(mortal)) ?? 0;
+        await until(() => (failed.get(hostOf(mortal)) ?? 0) > before, "its own to fail");
+        await progress(servers.filter((one) => one !== mortal));
+        await mortal.restart();
+        await progress(servers);
+      }
+    });
+    assert.deepEqual(errors.map(String), []);
+    assert.deepEqual([...failed.keys()], [hostOf(mortal)], `failures: ${inspect(failed)}, successes: ${inspect(done)}`);
+  }));
+
+  test("what is spread over the nodes fails with the keys of that one, and tells what the others said", () =>
+    withFour(servers, {}, async (db) => {
+    const keys = Array.from({ length: 40 }, (_, i) => `spread:${i}`);
+    await db.mset(Object.fromEntries(keys.map((key) => [key, key])));
+    const mortal = servers[3]!;
+    const lost = keys.filter((key) => db.nodeFor(key) === hostOf(mortal));
+    await mortal.kill();
+    await until(() => db.shard(lost[0]!).ping().then(() => false, () => true), "it to be missed");
+    const error = await failure(db.mget(keys));
+    assert.deepEqual(error.failures.map(({ node, keys: affected }: any) => [node, affected]), [[hostOf(mortal), lost]]);
+    assert.ok(error.failures[0].error instanceof ConnectionError);
+    const answered = error.done.flatMap(({ keys: those, reply }: any) => those.map((key: string, i: number) => [key, reply[i]]));
+    const others = keys.filter((key) => !lost.includes(key));
+    assert.deepEqual(answered.sort(), others.map((key) => [key, key]).sort());
+    assert.deepEqual(await db.mget(others), others);
+    await mortal.restart();
+    await until(() => db.mget(keys).then(() => true, () => false), "it to be found again");
+  }));
+});
+
+// ==== 14. The door ====
 
 describe("a handler", () => {
   test("eager: is ready, or the promise is rejected; lazy: is there at once", async () => {
@@ -4477,5 +7477,139 @@ describe("a handler", () => {
     process.off("unhandledRejection", note);
     assert.deepEqual(unhandled, []);
     await mortal.stop();
+  });
+});
+
+// ==== The examples ====
+
+describe("a web server over shards", () => {
+  const servers = startServers(4, { aof: true });
+  const names = Array.from({ length: 40 }, (_, i) => `page-${i}`);
+  let web: Awaited<ReturnType<typeof startWeb>>;
+  let placement: ShardedHandler;
+
+  async function startWeb(hosts: string[]) {
+    const port = await freePort();
+    const child = spawn(process.execPath, [fileURLToPath(new URL("./examples/web.js", import.meta.url))], {
+      env: { ...process.env, REDIS_HOSTS: hosts.join(), PORT: String(port) }, stdio: ["ignore", "pipe", "pipe"],
+    });
+    let said = "";
+    for (const output of [child.stdout, child.stderr]) output.on("data", (chunk) => { said += chunk; });
+    const exited = once(child, "exit");
+    await until(() => said.includes("listening") || child.exitCode !== null, "the web server to listen");
+    assert.equal(child.exitCode, null, said);
+    const ask = (method: string, name: string, init: RequestInit = {}): Promise<Response> =>
+      fetch(`http://127.0.0.1:${port}/${name}`, { method, ...init });
+    const status = async (method: string, name: string, init?: RequestInit): Promise<number> => {
+      const response = await ask(method, name, init);
+      await response.arrayBuffer();
+      return response.status;
+    };
+    const stop = async (): Promise<[code: number | null, signal: string | null]> => {
+      child.kill("SIGTERM");
+      return soon(exited, "the web server to end") as Promise<[number | null, string | null]>;
+    };
+    return { ask, status, stop, child, port };
+  }
+
+  before(async () => {
+    web = await startWeb(servers.map(hostOf));
+    placement = lazyShardedConnection(servers.map(hostOf)) as ShardedHandler;
+  });
+  after(async () => {
+    placement.destroy();
+    web.child.kill("SIGKILL");
+  });
+
+  test("sets, gets and deletes, and what is missing is not found", async () => {
+    assert.equal(await web.status("GET", "foo"), 404);
+    for (const method of ["PUT", "POST"]) {
+      assert.equal(await web.status(method, "foo", { body: `bar by ${method}` }), 200);
+      const response = await web.ask("GET", "foo");
+      assert.deepEqual([response.status, await response.text()], [200, `bar by ${method}`]);
+      assert.equal(await placement.get("foo"), `bar by ${method}`);
+    }
+    assert.equal(await web.status("DELETE", "foo"), 200);
+    assert.equal(await web.status("GET", "foo"), 404);
+    assert.equal(await web.status("DELETE", "foo"), 404);
+  });
+
+  test("values are bytes, of any length, and a name is any text", async () => {
+    const every = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+    for (const body of [Buffer.alloc(0), every, Buffer.alloc(1_000_000, every)]) {
+      for (const name of ["bytes", "a/b?c=d", "ünïcode €", "%", "__proto__", ""]) {
+        const path = encodeURIComponent(name);
+        assert.equal(await web.status("PUT", path, { body }), 200);
+        const response = await web.ask("GET", path);
+        assert.equal(response.status, 200);
+        assert.ok(body.equals(Buffer.from(await response.arrayBuffer())), `${body.length} bytes`);
+        assert.equal(await placement.strlen(name), body.length);
+      }
+    }
+  });
+
+  test("nonsense is refused, and nothing comes of it", async () => {
+    assert.equal(await web.status("GET", "%zz"), 400);
+    assert.equal(await web.status("PATCH", "foo", { body: "x" }), 405);
+    assert.equal(await web.status("PUT", "huge", { body: Buffer.alloc(17 * 2 ** 20) }), 413);
+    assert.equal(await web.status("GET", "huge"), 404);
+  });
+
+  test("answers 503 for the keys of a server that is down, 200 for all others, and 200 for all when it is back", async () => {
+    const mortal = servers[2]!;
+    const isLost = (name: string): boolean => placement.nodeFor(name) === hostOf(mortal);
+    const lost = names.filter(isLost);
+    assert.ok(lost.length > 0 && lost.length < names.length);
+    assert.deepEqual(new Set(await Promise.all(names.map((name) => web.status("PUT", name, { body: name })))), new Set([200]));
+    await mortal.kill();
+    await until(async () => await web.status("GET", lost[0]!) === 503, "the first 503");
+    for (const [method, body] of [["GET"], ["PUT", "new"], ["GET"]] as const) {
+      await Promise.all(names.map(async (name) => {
+        const response = await web.ask(method, name, body === undefined ? {} : { body });
+        assert.equal(response.status, isLost(name) ? 503 : 200, `${method} ${name}`);
+        assert.equal(response.headers.get("retry-after"), isLost(name) ? "1" : null);
+        await response.arrayBuffer();
+      }));
+    }
+    await mortal.restart();
+    await until(async () => await web.status("GET", lost[0]!) === 200, "its keys to be back");
+    await Promise.all(names.map(async (name) => {
+      const response = await web.ask("GET", name);
+      assert.deepEqual([response.status, await response.text()], [200, isLost(name) ? name : "new"]);
+    }));
+  });
+
+  test("starts without Redis, and finds it when it comes", async () => {
+    const later = await RedisServer.start();
+    await later.kill();
+    const early = await startWeb([hostOf(later)]);
+    try {
+      assert.equal(await early.status("GET", "foo"), 503);
+      await later.restart();
+      await until(async () => await early.status("PUT", "foo", { body: "bar" }) === 200, "Redis to be found");
+      assert.deepEqual(await early.stop(), [0, null]);
+    } finally {
+      early.child.kill("SIGKILL");
+      await later.stop();
+    }
+  });
+
+  test("SIGTERM ends it when what was asked has been answered, and leaves no connection", async () => {
+    const chunks = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = chunks.writable.getWriter();
+    const request = web.status("PUT", "late", { body: chunks.readable, duplex: "half" } as RequestInit);
+    await writer.write(Buffer.from("half and "));
+    await until(async () => await web.status("GET", "late") === 404, "it to be under way");
+    const ended = web.stop();
+    await until(() => fetch(`http://127.0.0.1:${web.port}/x`).then(() => false, () => true), "it to take no more requests");
+    await writer.write(Buffer.from("half"));
+    await writer.close();
+    assert.equal(await request, 200);
+    assert.deepEqual(await ended, [0, null]);
+    assert.equal(await placement.get("late"), "half and half");
+    placement.destroy();
+    const others = async (): Promise<number> => sum(await Promise.all(servers.map(async (one) =>
+      (await one.call("CLIENT", "LIST")).trim().split("\n").length - 1))); // without the one that asks
+    await until(async () => await others() === 0, "all connections to be closed");
   });
 });

@@ -193,9 +193,10 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
   if (config.username !== undefined && config.password === undefined) {
     throw new ArgumentError("option username needs a password; redis://:secret@host has one without a username");
   }
-  if (config.replicas === undefined) return config as Config;
-  const replicas = readHosts("replicas", config.replicas, (host) => replicaOf(config as Config, readHost(host)));
-  return { ...config as Config, replicas };
+  const { replicas } = config;
+  if (replicas === undefined || (Array.isArray(replicas) && replicas.length === 0)) return config as Config;
+  const read = (host: unknown): Config => replicaOf(config as Config, readHost(host));
+  return { ...config as Config, replicas: readHosts("replicas", replicas, read) };
 }
 
 /** The options of a replica: those of its primary, but for where it is. */
@@ -265,7 +266,7 @@ function decode(part: string): string {
 
 /** Each entry of a list of hosts by `read`; an error says which entry it is about. */
 function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: number) => T): T[] {
-  if (!Array.isArray(hosts)) {
+  if (!Array.isArray(hosts) || hosts.length === 0) {
     throw new ArgumentError(`${name} must be a list of hosts, such as ["10.0.0.1:6379"]`);
   }
   return hosts.map((host, at) => {
@@ -316,10 +317,13 @@ export class RedisError extends Error {
   readonly code: string;
   readonly outcome: Outcome;
   readonly command: string | undefined;
+  /** The message without the command. */
+  readonly #what: string;
 
   constructor(code: string, outcome: Outcome, message: string, about: About = {}) {
     const { command, cause } = about;
     super(command === undefined ? message : `${command}: ${message}`, cause === undefined ? undefined : { cause });
+    this.#what = message;
     this.code = code;
     this.outcome = outcome;
     this.command = command;
@@ -328,7 +332,7 @@ export class RedisError extends Error {
   /** The same failure, told of one command, or of none. */
   of(command: string | undefined, outcome: Outcome): RedisError {
     const Kind = this.constructor as typeof RedisError;
-    return new Kind(this.code, outcome, this.message, { command, cause: this.cause });
+    return new Kind(this.code, outcome, this.#what, { command, cause: this.cause });
   }
 
   static {
@@ -1107,7 +1111,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
     if (typeof keys === "function") return keys(words).filter((at) => at < words.length);
     const [first, last, step] = keys;
     if (first === 0) return [];
-    const end = last < 0 ? words.length + last + 1 : last;
+    const end = last < 0 ? words.length + last + 1 : Math.min(last, words.length);
     return range(0, Math.ceil((end - first + 1) / step)).map((i) => first - 1 + i * step);
   }
 }
@@ -2668,7 +2672,8 @@ class Command {
 
   /** The same once more, in the time that is left. */
   again(replyTimeout: Milliseconds): Command {
-    return new Command(this.row, this.args, this.view.with({ replyTimeout }), { wire: this.wire });
+    this.special.batch?.rewind();
+    return new Command(this.row, this.args, this.view.with({ replyTimeout }), { ...this.special, wire: this.wire });
   }
 
   /** Rejects it with this failure, told of this command and of where it is. */
@@ -2779,6 +2784,11 @@ class Batch {
   #addPart(part: string | Buffer): void {
     this.#parts.push(part);
     this.#begun.push(this.#rows.length);
+  }
+
+  /** As if nothing had been written, nor answered. */
+  rewind(): void {
+    this.#written = this.replies.length = 0;
   }
 
   /** So many parts have been handed to the socket. */
@@ -3846,6 +3856,10 @@ export class PipelineError extends RedisError {
     this.results = results;
   }
 
+  override of(): this {
+    return this;
+  }
+
   static {
     this.prototype.name = "PipelineError";
   }
@@ -4569,9 +4583,17 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   /** Listens to more; resolved when the server has confirmed all of them. */
   async subscribe(...channels: Many<Key>): Promise<this> {
     const added = new Map((channels.flat() as Key[]).map((channel) => [channelName(channel), channel]));
+    const before = new Set(this.#channels.keys());
     for (const [name, channel] of added) this.#channels.set(name, channel);
-    await this.#arrange(added.keys());
-    return this;
+    try {
+      await this.#arrange(added.keys());
+      return this;
+    } catch (error) {
+      const undone = [...added.keys()].filter((name) => !before.has(name));
+      for (const name of undone) this.#channels.delete(name);
+      await this.#arrange(undone).catch(ignore);
+      throw error;
+    }
   }
 
   /** Listens to these no more; without arguments to none. When none is left, the subscription is over. */
@@ -4752,6 +4774,8 @@ type Replica = {
   fit: boolean;
   /** When it had all that its primary had. */
   current: number;
+  /** How far it was when it was last asked. */
+  offset: number;
 };
 /** How many bytes a primary had written for its replicas, and when. */
 type Progress = { readonly at: number; readonly offset: number };
@@ -4771,14 +4795,14 @@ class Server {
   /** Of replicas that are none any more. */
   readonly #leaving = new Set<Pool>();
   /** Settled when the replicas have been looked at for the first time. */
-  readonly #looked: Promise<void> | undefined;
+  #looked: Promise<void> | undefined;
   readonly #view: View;
   #timer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
   /** How far the primary was when it was last asked. */
   #primary: Progress = { at: -Infinity, offset: Infinity };
   /** Who answers what this tick reads. */
-  #reader: Pool | undefined;
+  #readers: { replica?: Pool; any?: Pool } | undefined;
   #turn = 0;
 
   constructor(config: Config) {
@@ -4786,19 +4810,20 @@ class Server {
     const replyTimeout = Math.min(config.replyTimeout, LOOK); // who takes longer is not fit
     this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false, readFrom: "primary" });
     this.primary = new Pool(config);
-    if (config.readFrom === "primary") return;
-    for (const replica of config.replicas ?? []) this.#add(replica);
-    this.#looked = this.#look();
+    if (config.readFrom !== "primary") this.#looked = this.#begin();
   }
 
   dispatch(command: Command): Promise<unknown> {
-    if (command.view.readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
-    if (this.#reader === undefined) world.endOfTick(endReading, this);
-    return this.#read(this.#reader ??= this.#choose(command.view.readFrom), command);
+    const { readFrom } = command.view;
+    if (readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
+    this.#looked ??= this.#begin();
+    if (this.#readers === undefined) world.endOfTick(endReading, this);
+    const readers = this.#readers ??= {};
+    return this.#read(readers[readFrom] ??= this.#choose(readFrom), command);
   }
 
   endReading(): void {
-    this.#reader = undefined;
+    this.#readers = undefined;
   }
 
   /** One tick reads from one copy, so that one write carries all of it. */
@@ -4817,18 +4842,22 @@ class Server {
       const left = command.deadline - world.now();
       const other = from === this.primary ? this.#choose("replica") : this.primary;
       const mayElsewhere = error instanceof RedisError && ELSEWHERE.includes(error.code) && other !== from;
-      if (!mayElsewhere || left <= 0 || command.special.batch !== undefined) throw error;
+      if (!mayElsewhere || left <= 0) throw error;
       return other.dispatch(command.again(left));
     }
   }
 
   // ---- Replicas ----
 
-  #add(config: Config): void {
-    this.#replicas.set(addressOf(config), { pool: new Pool(config), fit: false, current: -Infinity });
+  #begin(): Promise<void> {
+    for (const replica of this.config.replicas ?? []) this.#add(replica);
+    return this.#look();
   }
 
-  /** While the primary cannot be asked, its replicas are taken for what they were. */
+  #add(config: Config): void {
+    this.#replicas.set(addressOf(config), { pool: new Pool(config), fit: false, current: -Infinity, offset: 0 });
+  }
+
   async #look(): Promise<void> {
     const now = world.now();
     const said = await this.#ask(this.primary);
@@ -4855,16 +4884,20 @@ class Server {
     for (const [address, config] of configs) if (!this.#replicas.has(address)) this.#add(config);
   }
 
-  /** Fit is who has all data, and had lately what the primary had: now, or `then`, when it was last asked. */
+  /**
+   * Fit is who has all data, and had lately what the primary had: now, or `then`, when it was last asked. While there
+   * is no primary to be compared with, it stays what it was, unless it has lost something.
+   */
   async #judge(replica: Replica, then: Progress, isPrimaryThere: boolean): Promise<void> {
     const said = await this.#ask(replica.pool);
-    // Servers before 2.8 tell no offset.
-    const has = said?.get("master_link_status") === "up" ? Number(said.get("slave_repl_offset") ?? Infinity) : -1;
-    if (has >= then.offset) replica.current = then.at;
-    if (has >= this.#primary.offset) replica.current = this.#primary.at;
-    const lag = isPrimaryThere ? this.#primary.at - replica.current : 0;
+    const offset = Number(said?.get("slave_repl_offset") ?? Infinity); // servers before 2.8 do not tell
+    const isLinked = said?.get("master_link_status") === "up";
+    if (isLinked && offset >= then.offset) replica.current = then.at;
+    if (isLinked && offset >= this.#primary.offset) replica.current = this.#primary.at;
     const isWhole = said?.get("role") === "slave" && said.get("master_sync_in_progress") === "0";
-    replica.fit = isWhole && lag <= this.config.maxLag;
+    const isNear = isPrimaryThere ? this.#primary.at - replica.current <= this.config.maxLag : replica.fit;
+    replica.fit = isWhole && isNear && (isPrimaryThere || offset >= replica.offset);
+    replica.offset = offset;
   }
 
   /** INFO replication, by its names; undefined when there is no answer. */
@@ -5264,16 +5297,20 @@ export class ShardError extends RedisError {
   /** What the others have done, and answered. */
   readonly done: { node: string; keys: Key[]; reply: unknown }[];
 
-  constructor(command: string, failures: ShardError["failures"], done: ShardError["done"]) {
-    const { code, message } = failures[0]!.error;
-    const why = message.replace(`${command}: `, "");
+  constructor({ name, kind }: Row, failures: ShardError["failures"], done: ShardError["done"]) {
+    const { error: cause } = failures[0]!;
     const outcomes = failures.map(({ error }) => error.outcome);
-    const outcome = done.length > 0 || outcomes.includes("unknown") ? "unknown"
-      : outcomes.includes("not-executed") ? "not-executed" : "not-sent";
+    const isPartly = outcomes.includes("unknown") || (done.length > 0 && kind !== "read");
+    const outcome = isPartly ? "unknown" : outcomes.includes("not-executed") ? "not-executed" : "not-sent";
     const nodes = failures.map(({ node, keys }) => keys.length === 0 ? node : `${node} (${keys.length} keys)`);
-    super(code, outcome, `failed on ${nodes.join(", ")}: ${why}`, { command, cause: failures[0]!.error });
+    const why = cause.of(undefined, cause.outcome).message;
+    super(cause.code, outcome, `failed on ${nodes.join(", ")}: ${why}`, { command: name.text, cause });
     this.failures = failures;
     this.done = done;
+  }
+
+  override of(): this {
+    return this;
   }
 
   static {
@@ -5281,7 +5318,7 @@ export class ShardError extends RedisError {
   }
 }
 
-type Node = ShardNode & { readonly server: Server };
+type Node = ShardNode & { readonly config: Config; readonly server: Server };
 /** A part of a command: what one node is told, and which of the command's keys that is about, by number. */
 type Part = { readonly node: Node; readonly args: readonly unknown[]; readonly keys: readonly number[] };
 /** A command on several nodes; without parts, its keys are on several and it cannot be divided. */
@@ -5294,6 +5331,9 @@ type Plan = {
   readonly parts: readonly Part[];
 };
 
+/** Options of a call, and not of a node. */
+const OF_ALL = ["charset", "convertNumbers", "replyTimeout", "readFrom"] as const;
+
 /** The nodes and who holds what: what all views of a handler share. */
 class Shards {
   readonly company = new Company<Subscription<any>>();
@@ -5304,6 +5344,7 @@ class Shards {
   #find: (tag: string) => number = () => 0;
   /** Of an earlier list, and not yet drained. */
   readonly #leaving = new Set<Server>();
+  readonly #steps = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
   constructor(hosts: unknown, options: Unchecked & { placement?: unknown }, readHost: (host: unknown) => Unchecked) {
@@ -5336,11 +5377,11 @@ class Shards {
     return nodes.map(({ server }) => server.config);
   }
 
-  /** Where keys would be if these were the hosts. */
-  locator(hosts: unknown): (key: Word) => string {
-    const nodes = this.#read(hosts);
-    const find = this.#rule.over(nodes);
-    return (key) => nodes[find(this.#rule.tag(byteText(key)))]!.name;
+  /** Where keys are, or would be if these were the hosts. */
+  locator(hosts: unknown): (key: Word) => { readonly name: string; readonly config: Config } {
+    const nodes = hosts === undefined ? this.#nodes : this.#read(hosts);
+    const find = this.#over(nodes);
+    return (key) => nodes[find(this.#rule.tag(byteText(key)))]!;
   }
 
   /** Most commands have one key, and it is the first argument: then its node. */
@@ -5357,12 +5398,15 @@ class Shards {
     const keys = row.positions(words, row.placing);
     if (keys.length === 0) throw unsharded(row, "this call has no key");
     const nodes = keys.map((at) => this.locate(words[at]!));
-    const told = words.map((word, at) => keys.includes(at) ? this.stored(word) : word);
+    const told = [...words];
+    if (!CHANNELS.includes(row)) for (const at of keys) told[at] = this.stored(words[at]!);
     if (nodes.every((node) => node === nodes[0])) {
       const same = told.every((word, at) => word === words[at]);
       return { words, told, keys, parts: [{ node: nodes[0]!, args: same ? args : told, keys: [...keys.keys()] }] };
     }
-    return { words, told, keys, parts: row.spread === "split" ? divide(nodes, told, keys) : [] };
+    if (row.spread !== "split") return { words, told, keys, parts: [] };
+    if (row.placing === pairs && words.length % 2 !== 0) throw new ArgumentError("a key has no value", row.name.text);
+    return { words, told, keys, parts: divide(nodes, told, keys) };
   }
 
   /** The commands in flight finish where they are, the next go where the new list says. */
@@ -5381,8 +5425,27 @@ class Shards {
 
   async #drain(server: Server, timeout: Milliseconds): Promise<void> {
     this.#leaving.add(server);
+    await this.#stepsDone(timeout);
     await server.disconnect(timeout);
     this.#leaving.delete(server);
+  }
+
+  /** A command of several steps, which are not to be cut off from each other. */
+  during<T>(doing: Promise<T>): Promise<T> {
+    this.#steps.add(doing);
+    const over = () => void this.#steps.delete(doing);
+    doing.then(over, over);
+    return doing;
+  }
+
+  async #stepsDone(timeout: Milliseconds): Promise<void> {
+    if (this.#steps.size === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = world.after(timeout, resolve);
+    });
+    await Promise.race([Promise.allSettled(this.#steps), late]);
+    world.cancel(timer);
   }
 
   async ready(): Promise<void> {
@@ -5390,12 +5453,18 @@ class Shards {
   }
 
   disconnect(timeout: Milliseconds): Promise<void> {
-    return this.#closing ??= this.#end((server) => server.disconnect(timeout), timeout);
+    return this.#closing ??= this.#stepsDone(timeout).then(() =>
+      this.#end((server) => server.disconnect(timeout), timeout));
   }
 
   destroy(): void {
     this.#closing ??= Promise.resolve();
     void this.#end((server) => server.destroy(), 0);
+  }
+
+  /** Throws when no new command may be given. */
+  mustBeOpen(row: Row): void {
+    if (this.#closing !== undefined) throw CLOSED.of(row.name.text, "not-sent");
   }
 
   /** What is leaving already goes on, but no longer than the rest. */
@@ -5414,13 +5483,20 @@ class Shards {
 
   #place(nodes: readonly Node[]): void {
     this.#nodes = nodes;
-    this.#find = this.#rule.over(nodes);
+    this.#find = this.#over(nodes);
+  }
+
+  /** A function of the user's sees no more of a node than its name and weight. */
+  #over(nodes: readonly ShardNode[]): (tag: string) => number {
+    return this.#rule.over(nodes.map(({ name, weight }) => ({ name, weight })));
   }
 
   #read(hosts: unknown): (ShardNode & { readonly config: Config })[] {
     const seen = new Set<string>();
     const nodes = readHosts("hosts", hosts, (host, at) => {
       const { weight = 1, ...own } = this.#readHost(host) as Unchecked & { weight?: unknown };
+      const common = OF_ALL.find((name) => own[name] !== undefined);
+      if (common !== undefined) throw new ArgumentError(`option ${common} is one for all nodes`);
       checked("weight", weight, must("a number from 0", (value) => Number.isFinite(value) && value >= 0));
       if (this.#rule.equal && weight !== 1) throw new ArgumentError("this placement knows no weights");
       const config = readOptions({ ...this.#options, ...own });
@@ -5437,11 +5513,18 @@ class Shards {
 /** Each node's keys, each with what stands behind it up to the next one. */
 function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly number[]): Part[] {
   const step = keys[1]! - keys[0]!;
-  return [...new Set(nodes)].map((node) => {
-    const own = [...keys.keys()].filter((i) => nodes[i] === node);
-    return { node, keys: own, args: own.flatMap((i) => words.slice(keys[i]!, keys[i]! + step)) };
-  });
+  const parts = new Map<Node, { node: Node; args: Word[]; keys: number[] }>();
+  for (const [i, node] of nodes.entries()) {
+    const part = parts.get(node) ?? { node, args: [], keys: [] };
+    parts.set(node, part);
+    part.keys.push(i);
+    for (let at = keys[i]!; at < keys[i]! + step; at++) part.args.push(words[at]!);
+  }
+  return [...parts.values()];
 }
+
+/** Of these, the name is no key, and goes out as it is. */
+const CHANNELS: readonly Row[] = [commands.publish, commands.spublish];
 
 const isForAll = ({ spread }: Row): boolean => spread === "everywhere" || spread === "each";
 
@@ -5464,33 +5547,48 @@ function conclude(row: Row, { words, keys, parts }: Plan, replies: readonly unkn
   }));
   const failures = told.flatMap(({ reply: error, ...of }) => error instanceof RedisError ? { ...of, error } : []);
   const done = told.filter(({ reply }) => !(reply instanceof RedisError));
-  if (failures.length > 0) return new ShardError(row.name.text, failures, done);
+  const aborted = failures.find(({ error }) => error instanceof AbortError);
+  if (failures.length > 0) return aborted?.error ?? new ShardError(row, failures, done);
   if (row.spread !== "each") return row.merge(replies, parts.map((part) => part.keys));
   return toMap(told.flatMap(({ node, reply }) => [node, reply]), false);
 }
 
 // ---- What servers cannot do together, and a client can ----
 
-/** A key and handlers of its node, in bytes: `on` may be aborted, `sure` not. */
+/** A key and handlers of its node, in bytes: `on` has the call's deadline, `sure` is for what must be done after all. */
 type Spot = { readonly key: Word; readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
 /** `words` are those of the command, with the keys as they are stored. */
-type Apart = (spots: readonly Spot[], words: readonly Word[], name: string) => Promise<unknown>;
+type Apart = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
 
-/** An error of this step, with what it means for the whole. */
-async function step<T>(outcome: Outcome, doing: Promise<T>): Promise<T> {
+/** A step before anything is changed. */
+async function before<T>(doing: Promise<T>): Promise<T> {
   try {
     return await doing;
   } catch (error) {
-    throw error instanceof RedisError && error.outcome !== "unknown" ? reason(error).of(undefined, outcome) : error;
+    if (!(error instanceof RedisError) || error instanceof ReplyError) throw error;
+    throw reason(error).of(undefined, "not-sent");
   }
 }
 
-/** Of errors that tell of several, the one that tells why. */
-const reason = (error: RedisError): RedisError => error instanceof PipelineError ? error.cause as RedisError : error;
+/** A step after something was. */
+async function after<T>(doing: Promise<T>): Promise<T> {
+  try {
+    return await doing;
+  } catch (error) {
+    throw error instanceof RedisError ? reason(error).of(undefined, "unknown") : error;
+  }
+}
+
+/** Of an error that tells of several, the one that tells why. */
+function reason(error: RedisError): RedisError {
+  if (!(error instanceof PipelineError)) return error;
+  const refused = error.results.find((result) => result instanceof ReplyError);
+  return refused as RedisError | undefined ?? error.cause as RedisError;
+}
 
 /** Copies a value with its time to live, and gives it: undefined when there is none, null when one is in its way. */
 async function copyTo(from: Spot, to: Spot, REPLACE: boolean): Promise<Buffer | null | undefined> {
-  const [left, dump] = await step("not-sent", from.on.pipeline().pttl(from.key).dump(from.key).commit());
+  const [left, dump] = await before(from.on.pipeline().pttl(from.key).dump(from.key).commit());
   if (dump === null) return undefined;
   try {
     await to.on.restore(to.key, left < 0 ? 0 : Math.max(1, left), dump, { REPLACE });
@@ -5503,94 +5601,121 @@ async function copyTo(from: Spot, to: Spot, REPLACE: boolean): Promise<Buffer | 
 
 const MOST_RENAMES = 100;
 
-/** The source goes only while it is what was copied; otherwise all of it again, over the copy that is ours. */
+/** The source goes only while it is what was copied; else the copy goes, if it is still ours, and all begins again. */
 async function rename(from: Spot, to: Spot, replace: boolean): Promise<boolean> {
   for (let attempt = 1; attempt <= MOST_RENAMES; attempt++) {
-    const copy = await copyTo(from, to, replace || attempt > 1);
+    const copy = await copyTo(from, to, replace);
     if (copy === null) return false;
-    if (copy === undefined && attempt > 1) await to.sure.del(to.key); // somebody has removed what we copied
+    if (copy === undefined && attempt > 1) return true; // it was removed, let us say after it had been renamed
     if (copy === undefined) throw new ReplyError("ERR", "not-executed", "ERR no such key");
-    if (await step("unknown", removeIf(from, copy))) return true;
+    if (await after(removeIf(from, copy))) return true;
+    if (!replace) await after(removeIf(to, copy));
   }
   throw new WatchError("WATCH", "unknown", "the key was changed each time it had been copied");
 }
 
 /** No connection is held while one of another node is waited for: two renames that cross would wait for each other. */
-async function removeIf({ sure, key }: Spot, value: Buffer): Promise<boolean> {
+async function removeIf({ sure, key }: Spot, dump: Buffer): Promise<boolean> {
   const removed = await sure.transaction([key], async (t) => {
-    if (value.equals(await t.dump(key) ?? EMPTY)) void (await t.multi()).del(key);
+    if (dump.equals(await t.dump(key) ?? EMPTY)) void (await t.multi()).del(key);
   });
   return removed.length > 0;
 }
 
-/** Moves an element from one list to another. It is not lost: it is put back, or the error has it. */
-async function pass(
-  [from, to]: readonly Spot[], [out, into]: readonly End[], name: string,
-  pop: (from: Spot, end: End) => Promise<Buffer | null>,
-): Promise<Buffer | null> {
-  const push = ({ sure, key }: Spot, end: End) => sure[end === "LEFT" ? "lpush" : "rpush"](key, value!);
-  const value = await pop(from!, out!);
-  if (value === null) return null;
+/** A name that nobody else uses. */
+const ownName = (): string => `redis.ts:${randomUUID()}`;
+
+/**
+ * Moves an element from one list to another. Until it has arrived, a list beside the first one holds it, so that it is
+ * never only here. It is put back when it could not be given; an error whose outcome is open says where it may be.
+ */
+async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Row): Promise<Buffer | null> {
+  const [out = "RIGHT", into = "LEFT"] = row.name.text.includes("LMOVE") ? words.slice(2).map(endOf) : [];
+  const beside = ownName();
+  const left = from!.on.pttl(from!.key).catch(() => -1);
+  let value: Buffer | undefined;
   try {
-    await push(to!, into!);
-    return value;
-  } catch (cause) {
-    const error = cause as RedisError;
-    const isBack = error.outcome !== "unknown" && await push(from!, out!).then(() => true, () => false);
-    if (isBack) throw error.of(name, "not-executed");
-    throw new ShardError(name, [{ ...about(to!), error }], [{ ...about(from!), reply: value }]);
+    value = await from!.on.call<Buffer | null>(row.name.text, from!.key, beside, ...words.slice(2)) ?? undefined;
+    if (value === undefined) return null;
+    await to!.sure[into === "LEFT" ? "lpush" : "rpush"](to!.key, value);
+  } catch (error) {
+    if (!(error instanceof RedisError) || (error.outcome !== "unknown" && value === undefined)) throw error;
+    const isOpen = value !== undefined && error.outcome === "unknown"; // perhaps it has arrived, and must not come back
+    if (!isOpen && await putBack(from!, beside, out, value, await left)) throw error;
+    const failures = [{ node: to!.node.name, keys: [to!.key], error }];
+    throw new ShardError(row, failures, [{ node: from!.node.name, keys: [beside], reply: value ?? null }]);
+  }
+  await from!.sure.del(beside).catch(ignore);
+  return value;
+}
+
+const endOf = (word: Word): End | undefined => END_NAMES.find((end) => end === String(word).toUpperCase());
+const END_NAMES = ["LEFT", "RIGHT"] as const;
+
+/** True when nothing is beside any more. An element that we have not seen is moved by the server. */
+async function putBack(
+  { sure, key }: Spot, beside: Key, end: End, value: Buffer | undefined, left: number,
+): Promise<boolean> {
+  try {
+    if (value === undefined) await sure.lmove(beside, key, "LEFT", end);
+    else await sure.pipeline()[end === "LEFT" ? "lpush" : "rpush"](key, value).del(beside).commit();
+    if (left > 0 && await sure.llen(key) === 1) await sure.pexpire(key, left); // it had ended with its last element
+    return true;
+  } catch {
+    return false;
   }
 }
 
-const about = ({ node, key }: Spot): { node: string; keys: Key[] } => ({ node: node.name, keys: [key] });
-
-/** LEFT and RIGHT of LMOVE, checked before anything is taken. */
-function endsOf(words: readonly Word[]): readonly End[] {
-  const ends = words.slice(2, 4).map((word) => String(word).toUpperCase());
-  if (ends.every((end) => end === "LEFT" || end === "RIGHT")) return ends as End[];
-  throw new ReplyError("ERR", "not-executed", "ERR syntax error");
-}
-
-const pop = ({ on, key }: Spot, end: End) => end === "LEFT" ? on.lpop(key) : on.rpop(key);
-const popWithin = (seconds: Word) => async ({ on, key }: Spot, end: End): Promise<Buffer | null> =>
-  (await on[end === "LEFT" ? "blpop" : "brpop"](key, Number(String(seconds))))?.[1] ?? null;
-
 /** Sets what none of has a value; what was set is taken away when another node had something after all. */
 async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<number> {
-  const existing = await step("not-sent", Promise.all(spots.map(({ on, key }) => on.exists(key))));
+  const existing = await before(Promise.all(spots.map(({ on, key }) => on.exists(key))));
   if (existing.includes(1)) return 0;
-  const nodes = [...new Set(spots.map(({ sure }) => sure))];
-  const own = (sure: Handler<Buffer>) =>
-    spots.flatMap((spot, i) => spot.sure === sure ? [[spot.key, words[2 * i + 1]!] as const] : []);
-  const set = await Promise.allSettled(nodes.map((sure) => sure.msetnx(...own(sure).flat())));
-  if (set.every((result) => result.status === "fulfilled" && result.value === 1)) return 1;
-  const undone = nodes.filter((_, i) => (set[i] as { value?: unknown }).value === 1);
-  await step("unknown", Promise.all(undone.map((sure) => sure.del(own(sure).map(([key]) => key)))));
-  const failed = set.find((result) => result.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
+  const nodes = [...new Set(spots.map(({ node }) => node))].map((node) => ({
+    sure: spots.find((spot) => spot.node === node)!.sure,
+    own: spots.flatMap((spot, i) => spot.node === node ? [[spot.key, words[2 * i + 1]!] as const] : []),
+  }));
+  const set = await Promise.allSettled(nodes.map(({ sure, own }) => sure.msetnx(...own.flat())));
+  const failures = set.flatMap((result) => result.status === "rejected" ? [result.reason as RedisError] : []);
+  const isSet = set.map((result) => result.status === "fulfilled" && result.value === 1);
+  if (!isSet.includes(false)) return 1;
+  const undone = nodes.filter((_, i) => isSet[i]);
+  await after(Promise.all(undone.flatMap(({ sure, own }) => own.map(([key, value]) => takeBack(sure, key, value)))));
+  if (failures.length > 0) throw failures.find(({ outcome }) => outcome === "unknown") ?? failures[0];
   return 0;
 }
 
+/** Removes a string that is still ours. */
+const takeBack = (sure: Handler<Buffer>, key: Word, value: Word): Promise<unknown> =>
+  sure.transaction([key], async (t) => {
+    const found = await t.call<Buffer | null>("GET", key);
+    if (found?.equals(Buffer.from(value as string))) void (await t.multi()).del(key);
+  });
+
+/** With another number of words it is for the first key's server to refuse. */
+const exactly = (count: number, apart: Apart): Apart => (spots, words, row) =>
+  words.length === count ? apart(spots, words, row) : spots[0]!.on.call(row.name.text, ...words);
+
 const APART = new Map<Row, Apart>([
-  [commands.rename, async ([from, to]) => (await rename(from!, to!, true)) && "OK"],
-  [commands.renamenx, async ([from, to]) => Number(await rename(from!, to!, false))],
+  [commands.rename, exactly(2, async ([from, to]) => (await rename(from!, to!, true)) && "OK")],
+  [commands.renamenx, exactly(2, async ([from, to]) => Number(await rename(from!, to!, false)))],
   [commands.copy, async ([from, to], [, , ...options]) => {
     const words = options.map((word) => String(word).toUpperCase());
     if (words.some((word) => word !== "REPLACE")) throw unsharded(commands.copy, "over nodes it knows only REPLACE");
     return Number(Buffer.isBuffer(await copyTo(from!, to!, words.length > 0)));
   }],
-  [commands.smove, async ([from, to], [, , member]) => {
-    if (await step("not-sent", from!.on.sismember(from!.key, member!)) === 0) return 0;
-    const added = await to!.on.sadd(to!.key, member!);
-    const removed = await step("unknown", from!.sure.srem(from!.key, member!));
-    if (removed === 0 && added === 1) await step("unknown", to!.sure.srem(to!.key, member!)); // somebody was quicker
-    return removed;
-  }],
-  [commands.msetnx, setAll],
-  [commands.rpoplpush, (spots, _, name) => pass(spots, ["RIGHT", "LEFT"], name, pop)],
-  [commands.lmove, async (spots, words, name) => pass(spots, endsOf(words), name, pop)],
-  [commands.brpoplpush, (spots, words, name) => pass(spots, ["RIGHT", "LEFT"], name, popWithin(words[2]!))],
-  [commands.blmove, async (spots, words, name) => pass(spots, endsOf(words), name, popWithin(words[4]!))],
+  [commands.smove, exactly(3, async ([from, to], [, , member]) => {
+    const looks = [from!.on.exists(from!.key), from!.on.sismember(from!.key, member!)];
+    const [exists, holds] = await before(Promise.all(looks));
+    if (exists === 1 && holds === 0) await before(to!.on.scard(to!.key)); // an error when that is no set
+    if (holds === 0) return 0;
+    await to!.on.sadd(to!.key, member!);
+    return after(from!.sure.srem(from!.key, member!)); // one that is in both is better than one that is in none
+  })],
+  [commands.msetnx, (spots, words, row) => exactly(words.length + words.length % 2, setAll)(spots, words, row)],
+  [commands.rpoplpush, pass],
+  [commands.lmove, pass],
+  [commands.brpoplpush, pass],
+  [commands.blmove, pass],
 ]);
 
 /** So many members are written with one command. */
@@ -5621,12 +5746,14 @@ const inChunks = (row: Row, members: readonly unknown[]): [row: Row, args: unkno
 /** Runs the command on the node of its first key. Copies of the others come and go in the same transaction. */
 async function together(row: Row, { told, keys }: Plan, spots: readonly Spot[], view: View): Promise<unknown> {
   const home = spots[0]!;
-  const copies = await step("not-sent", Promise.all(spots.map(async (spot) =>
+  const copies = await before(Promise.all(spots.map(async (spot) =>
     spot.node === home.node ? [] : carry(row.spread as Carriage, spot))));
-  const names = spots.map(({ node, key }) => node === home.node ? key : `redis.ts:${randomUUID()}`);
+  const names = spots.map(({ node, key }) => node === home.node ? key : ownName());
   const gathered = new Gathering(home.node.server, view);
   for (const [i, copy] of copies.entries()) for (const [row, args] of copy) gathered.give(row, [names[i], ...args]);
-  gathered.give(row, told.map((word, at) => keys.includes(at) ? names[keys.indexOf(at)] : word));
+  const words = [...told];
+  for (const [i, at] of keys.entries()) words[at] = names[i]!;
+  gathered.give(row, words);
   gathered.give(commands.del, names.filter((_, i) => spots[i]!.node !== home.node));
   const reply = (await gathered.commit()).at(-2);
   if (reply instanceof RedisError) throw reply;
@@ -5641,12 +5768,17 @@ function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
 
 // ---- The handler ----
 
+/** A call of a pipeline: on one lane, or, as planned, on several; and where in it. */
+type Gathered =
+  | { readonly row: Row; readonly args: readonly unknown[]; readonly lane: Gathering; readonly place: number }
+  | { readonly row: Row; readonly args: readonly unknown[]; readonly plan: Plan; readonly places: readonly number[] };
+
 /** A pipeline to each node, and their replies in the order of the calls. */
 class ShardedGathering extends Commander {
   readonly #shards: Shards;
   #nodes: readonly Node[];
   #lanes = new Map<Node, Gathering>();
-  #calls: { row: Row; plan: Plan; places: readonly number[] }[] = [];
+  #calls: Gathered[] = [];
 
   constructor(shards: Shards, view: View) {
     super(view);
@@ -5664,10 +5796,20 @@ class ShardedGathering extends Commander {
   }
 
   give(row: Row, args: readonly unknown[]): this {
+    const home = this.#shards.home(row, args);
+    if (home !== undefined) return this.#add(row, args, home, args);
     const plan = this.#shards.plan(row, args);
-    if (plan.parts.length === 0) throw unsharded(row, "its keys are on several nodes");
+    const [part, ...others] = plan.parts;
+    if (part === undefined) throw unsharded(row, "its keys are on several nodes");
+    if (others.length === 0) return this.#add(row, plan.words, part.node, part.args);
     const places = plan.parts.map((part) => this.#lane(part.node).give(row, part.args).length - 1);
-    this.#calls.push({ row, plan, places });
+    this.#calls.push({ row, args: plan.words, plan, places });
+    return this;
+  }
+
+  #add(row: Row, args: readonly unknown[], node: Node, told: readonly unknown[]): this {
+    const lane = this.#lane(node).give(row, told);
+    this.#calls.push({ row, args, lane, place: lane.length - 1 });
     return this;
   }
 
@@ -5683,13 +5825,14 @@ class ShardedGathering extends Commander {
 
   async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
     checked("errors", errors, oneOf("reject", "return"));
-    if (this.#nodes !== this.#shards.nodes) for (const { row, plan } of this.#empty().calls) this.give(row, plan.words);
+    if (this.#nodes !== this.#shards.nodes) for (const { row, args } of this.#empty().calls) this.give(row, args);
     const { calls, lanes } = this.#empty();
-    const results = new Map(await Promise.all([...lanes].map(async ([node, lane]) =>
-      [node, await lane.execPipeline({ errors: "return" })] as const)));
-    return inPlace(calls.map(({ row, plan, places }) => {
-      const replies = plan.parts.map(({ node }, i) => results.get(node)![places[i]!]);
-      return replies.length === 1 ? replies[0] : conclude(row, plan, replies);
+    const results = new Map(await Promise.all([...lanes.values()].map(async (lane) =>
+      [lane, await lane.execPipeline({ errors: "return" })] as const)));
+    return inPlace(calls.map((call) => {
+      if ("lane" in call) return results.get(call.lane)![call.place];
+      const { row, plan, places } = call;
+      return conclude(row, plan, plan.parts.map(({ node }, i) => results.get(lanes.get(node)!)![places[i]!]));
     }), errors);
   }
 
@@ -5726,13 +5869,14 @@ export class ShardedHandler<Text = string> extends Client<Text> {
 
   protected override check(row: Row): void {
     checkSharded(row);
+    this.#shards.mustBeOpen(row);
   }
 
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
     const home = this.#shards.home(row, args);
     if (home !== undefined) return home.server.dispatch(new Command(row, args, this.view));
     const plan = this.#shards.plan(row, args);
-    if (plan.parts.length === 0) return this.#apart(row, plan);
+    if (plan.parts.length === 0) return this.#shards.during(this.#apart(row, plan));
     if (plan.parts.length > 1 || row.spread === "each") return this.#gather(row, plan);
     const [{ node, args: told }] = plan.parts as [Part];
     return node.server.dispatch(new Command(row, told, this.view));
@@ -5742,26 +5886,38 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     const parts = plan.parts.map(({ node, args }) => ({ node, command: new Command(row, args, this.view) }));
     const replies = parts.map(({ node, command }) => node.server.dispatch(command).catch((error: unknown) => error));
     const reply = conclude(row, plan, await Promise.all(replies));
-    if (reply instanceof ShardError) throw reply;
+    if (reply instanceof RedisError) throw reply;
     return reply;
   }
 
   async #apart(row: Row, plan: Plan): Promise<unknown> {
     const apart = APART.get(row);
     if (apart === undefined && row.spread === undefined) throw unsharded(row, "its keys are on several nodes");
-    const { sure } = this.view;
-    const on = sure.with({ signal: this.view.signal });
-    const handlers = new Map(this.#shards.nodes.map((node) =>
-      [node, { node, on: new Handler<Buffer>(node.server, on), sure: new Handler<Buffer>(node.server, sure) }]));
-    const spots = plan.keys.map((at) =>
-      ({ key: plan.told[at]!, ...handlers.get(this.#shards.locate(plan.words[at]!))! }));
+    const spots = this.#spots(plan);
     try {
       if (apart === undefined) return await together(row, plan, spots, this.view);
-      return worded(await apart(spots, plan.told, row.name.text), this.view);
+      return worded(await apart(spots, plan.told, row), this.view);
     } catch (error) {
-      if (!(error instanceof RedisError) || error instanceof ShardError) throw error;
-      throw error.command === row.name.text ? error : reason(error).of(row.name.text, error.outcome);
+      if (!(error instanceof RedisError)) throw error;
+      throw reason(error).of(row.name.text, reason(error).outcome);
     }
+  }
+
+  /** All steps have one deadline, but for those that must be done because others have been. */
+  #spots({ words, told, keys }: Plan): Spot[] {
+    const { sure, signal, replyTimeout } = this.view;
+    const end = world.now() + replyTimeout;
+    return keys.map((at) => {
+      const node = this.#shards.locate(words[at]!);
+      return {
+        key: told[at]!,
+        node,
+        get on() {
+          return new Handler<Buffer>(node.server, sure.with({ signal, replyTimeout: Math.max(1, end - world.now()) }));
+        },
+        sure: new Handler<Buffer>(node.server, sure),
+      };
+    });
   }
 
   /** Names of the commands that work here. */
@@ -5796,11 +5952,12 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   async *misplaced(
     hosts?: readonly ShardHost[],
   ): AsyncGenerator<{ key: Text; from: string; to: string }, void, undefined> {
-    const locate = hosts === undefined ? (key: Word) => this.#shards.locate(key).name : this.#shards.locator(hosts);
-    for (const { name, server } of this.#shards.nodes) {
+    const locate = this.#shards.locator(hosts);
+    for (const { name, config, server } of this.#shards.nodes) {
       for await (const key of new Handler<Buffer>(server, this.view.sure).scanIterator()) {
         const to = locate(key);
-        if (to !== name) yield { key: worded(key, this.view) as Text, from: name, to };
+        if (placeOf(to.config) === placeOf(config)) continue;
+        yield { key: worded(key, this.view) as Text, from: name, to: to.name };
       }
     }
   }
@@ -5815,6 +5972,11 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   /** Commands to be sent as one to each node. */
   pipeline(): Pipeline<[], Text> {
     return new ShardedGathering(this.#shards, this.view) as unknown as Pipeline<[], Text>;
+  }
+
+  /** Is not to be had over several nodes: see shard(). */
+  async transaction(): Promise<never> {
+    throw unsharded(commands.multi, "a transaction is of one server");
   }
 
   /** All keys of all nodes, by SCAN. */
