@@ -4561,8 +4561,8 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   }
 
   /** Resolved when all servers have confirmed all channels. */
-  ready(): Promise<void> {
-    return this.#arrange(this.#channels.keys());
+  async ready(): Promise<void> {
+    throwFirst(await this.#arrange(this.#channels.keys()));
   }
 
   /** Told when it has ended. */
@@ -4585,22 +4585,19 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     const added = new Map((channels.flat() as Key[]).map((channel) => [channelName(channel), channel]));
     const before = new Set(this.#channels.keys());
     for (const [name, channel] of added) this.#channels.set(name, channel);
-    try {
-      await this.#arrange(added.keys());
-      return this;
-    } catch (error) {
-      const undone = [...added.keys()].filter((name) => !before.has(name));
-      for (const name of undone) this.#channels.delete(name);
-      await this.#arrange(undone).catch(ignore);
-      throw error;
-    }
+    const refused = await this.#arrange(added.keys());
+    const undone = [...refused.keys()].filter((name) => !before.has(name));
+    for (const name of undone) this.#channels.delete(name);
+    await this.#arrange(undone);
+    throwFirst(refused);
+    return this;
   }
 
   /** Listens to these no more; without arguments to none. When none is left, the subscription is over. */
   async unsubscribe(...channels: Many<Key>): Promise<void> {
     const removed = (channels.length === 0 ? this.channels : channels.flat() as Key[]).map(channelName);
     for (const name of removed) this.#channels.delete(name);
-    if (this.#channels.size > 0) await this.#arrange(removed);
+    if (this.#channels.size > 0) throwFirst(await this.#arrange(removed));
     else this.close();
   }
 
@@ -4625,15 +4622,17 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return this.#feed;
   }
 
-  /** Brings what servers were told in line with what is wanted of these channels; one such thing at a time. */
-  async #arrange(names: Iterable<string>): Promise<void> {
+  /**
+   * Brings what servers were told in line with what is wanted of these channels, one such thing at a time; gives those
+   * that were refused, and why.
+   */
+  async #arrange(names: Iterable<string>): Promise<Map<string, unknown>> {
     const own = [...names];
     for (const name of own) this.#changed.add(name);
     const turn = this.#next ??= this.#running.then(() => this.#tell());
     this.#running = turn.catch(ignore);
     const refused = await turn;
-    const failure = own.find((name) => refused.has(name));
-    if (failure !== undefined) throw refused.get(failure);
+    return new Map(own.filter((name) => refused.has(name)).map((name) => [name, refused.get(name)]));
   }
 
   /** Tells all servers at once, each in one write; gives the channels that one of them did not confirm, and why. */
@@ -4645,10 +4644,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     if (this.#feed.ended) return new Map(names.map((name) => [name, CLOSED.of(undefined, "not-sent")]));
     const wanted = new Map(names.map((name) => [name, this.#serversOf(name)]));
     const begun = [...wanted].flatMap(([name, servers]) => servers.map((server) => this.#begin(server, name)
-      .catch((error) => {
-        refused.set(name, error);
-        if (error instanceof ReplyError) this.#forget(server, name); // or it would keep the others from the next start
-      })));
+      .catch((error: unknown) => refused.set(name, error))));
     await Promise.all(begun);
     await Promise.all([...wanted].flatMap(([name, servers]) => this.#end(name, servers)));
     return refused;
@@ -4689,20 +4685,15 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
         const channel = channels.get(name)!;
         channels.delete(name);
         const unsubscribe = new Command(commands[ENDING[this.#kind]], [channel], this.#view);
-        if (channels.size > 0) await line.dispatch(unsubscribe).catch(ignore); // a new start does not know it any more
-        else this.#shut(server, line);
+        if (channels.size > 0) return line.dispatch(unsubscribe).catch(ignore); // a new start does not know it any more
+        this.#told.delete(server);
+        this.#feed.shut(line);
       });
   }
+}
 
-  #shut(server: Config, line: Ear): void {
-    this.#told.delete(server);
-    this.#feed.shut(line);
-  }
-
-  #forget(server: Config, name: string): void {
-    this.#channels.delete(name);
-    this.#told.get(server)?.channels.delete(name);
-  }
+function throwFirst(refused: Map<string, unknown>): void {
+  for (const error of refused.values()) throw error;
 }
 
 /** Its bytes as text: two names that are no UTF-8 would be the same in it. */
