@@ -4684,10 +4684,12 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
       .map(async ([server, { channels, line }]) => {
         const channel = channels.get(name)!;
         channels.delete(name);
+        if (channels.size === 0) {
+          this.#told.delete(server);
+          return this.#feed.shut(line);
+        }
         const unsubscribe = new Command(commands[ENDING[this.#kind]], [channel], this.#view);
-        if (channels.size > 0) return line.dispatch(unsubscribe).catch(ignore); // a new start does not know it any more
-        this.#told.delete(server);
-        this.#feed.shut(line);
+        await line.dispatch(unsubscribe).catch(ignore); // a new start does not know it any more
       });
   }
 }
