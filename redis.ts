@@ -4583,10 +4583,10 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   /** Listens to more; resolved when the server has confirmed all of them. */
   async subscribe(...channels: Many<Key>): Promise<this> {
     const added = new Map((channels.flat() as Key[]).map((channel) => [channelName(channel), channel]));
-    const before = new Set(this.#channels.keys());
+    const fresh = new Set([...added.keys()].filter((name) => !this.#channels.has(name)));
     for (const [name, channel] of added) this.#channels.set(name, channel);
     const refused = await this.#arrange(added.keys());
-    const undone = [...refused.keys()].filter((name) => !before.has(name));
+    const undone = [...refused.keys()].filter((name) => fresh.has(name));
     for (const name of undone) this.#channels.delete(name);
     await this.#arrange(undone);
     throwFirst(refused);
@@ -4642,7 +4642,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     this.#changed.clear();
     this.#next = undefined;
     if (this.#feed.ended) return new Map(names.map((name) => [name, CLOSED.of(undefined, "not-sent")]));
-    const wanted = new Map(names.map((name) => [name, this.#serversOf(name)]));
+    const wanted = new Map(names.map((name) => [name, this.#serversOf(name, refused)]));
     const begun = [...wanted].flatMap(([name, servers]) => servers.map((server) => this.#begin(server, name)
       .catch((error: unknown) => refused.set(name, error))));
     await Promise.all(begun);
@@ -4650,9 +4650,15 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return refused;
   }
 
-  #serversOf(name: string): readonly Config[] {
+  /** A placement function may throw. */
+  #serversOf(name: string, refused: Map<string, unknown>): readonly Config[] {
     const channel = this.#channels.get(name);
-    return channel === undefined ? [] : this.#where(channel);
+    try {
+      return channel === undefined ? [] : this.#where(channel);
+    } catch (error) {
+      refused.set(name, error);
+      return [];
+    }
   }
 
   /** The server confirms each channel by itself, so each is a command. */
@@ -4832,7 +4838,7 @@ class Server {
     try {
       return await from.dispatch(command);
     } catch (error) {
-      const left = command.deadline - world.now();
+      const left = Math.ceil(command.deadline - world.now());
       const other = from === this.primary ? this.#choose("replica") : this.primary;
       const mayElsewhere = error instanceof RedisError && ELSEWHERE.includes(error.code) && other !== from;
       if (!mayElsewhere || left <= 0) throw error;
@@ -5548,7 +5554,7 @@ function conclude(row: Row, { words, keys, parts }: Plan, replies: readonly unkn
 
 // ---- What servers cannot do together, and a client can ----
 
-/** A key and handlers of its node, in bytes: `on` has the call's deadline, `sure` is for what must be done after all. */
+/** A key and handlers of its node, in bytes: `on` has the call's deadline, `sure` is for what must be done anyway. */
 type Spot = { readonly key: Word; readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
 /** `words` are those of the command, with the keys as they are stored. */
 type Apart = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
@@ -5906,7 +5912,8 @@ export class ShardedHandler<Text = string> extends Client<Text> {
         key: told[at]!,
         node,
         get on() {
-          return new Handler<Buffer>(node.server, sure.with({ signal, replyTimeout: Math.max(1, end - world.now()) }));
+          const left = Math.max(1, Math.ceil(end - world.now()));
+          return new Handler<Buffer>(node.server, sure.with({ signal, replyTimeout: left }));
         },
         sure: new Handler<Buffer>(node.server, sure),
       };
