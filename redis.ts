@@ -311,6 +311,8 @@ const isVisible = (value: string): boolean =>
 export type Outcome = "not-sent" | "not-executed" | "unknown";
 
 type About = { command?: string | undefined; cause?: unknown };
+/** A lost connection as its server knows it, on which something may still be on its way; `done` when it is not. */
+type Fence = { id: string; address: string; done: boolean };
 
 /** What every rejection is. `code` says why and is listed in the README; `command` is the command's name. */
 export class RedisError extends Error {
@@ -319,6 +321,7 @@ export class RedisError extends Error {
   readonly command: string | undefined;
   /** The message without the command. */
   readonly #what: string;
+  #fence: Fence | undefined;
 
   constructor(code: string, outcome: Outcome, message: string, about: About = {}) {
     const { command, cause } = about;
@@ -327,6 +330,20 @@ export class RedisError extends Error {
     this.code = code;
     this.outcome = outcome;
     this.command = command;
+  }
+
+  /**
+   * Of a command with outcome `unknown`: whether its connection is known to have ended on the server. Then nothing that
+   * is given from now on can be overtaken by it.
+   */
+  get fenced(): boolean {
+    return this.#fence?.done === true;
+  }
+
+  /** This error, of a command behind that fence. */
+  behind(fence: Fence): this {
+    this.#fence = fence;
+    return this;
   }
 
   /** The same failure, told of one command, or of none. */
@@ -363,10 +380,39 @@ export class ProtocolError extends ConnectionError {
 
 /** The server answered with an error; `code` is its first word: ERR, WRONGTYPE, NOPERM. */
 export class ReplyError extends RedisError {
+  readonly #raw: string;
+
+  constructor(code: string, outcome: Outcome, message: string, about: About = {}) {
+    super(code, outcome, readable(message), about);
+    this.#raw = message;
+  }
+
+  /** What the server said, as it came: of any length, with any characters. */
+  get raw(): string {
+    return this.#raw;
+  }
+
+  override of(command: string | undefined, outcome: Outcome): ReplyError {
+    return new ReplyError(this.code, outcome, this.#raw, { command, cause: this.cause });
+  }
+
   static {
     this.prototype.name = "ReplyError";
   }
 }
+
+const MOST_SHOWN = 1_000;
+
+/** Without what moves a cursor or turns the direction of writing, and not too long for a log. */
+function readable(text: string): string {
+  const chars = Array.from(text.slice(0, MOST_SHOWN), (char) => isShown(char.codePointAt(0)!) ? char : "\ufffd");
+  const shown = chars.join("");
+  return text.length > MOST_SHOWN ? `${shown}…` : shown;
+}
+
+const isShown = (code: number): boolean =>
+  code >= 0x20 && (code < 0x7f || code > 0x9f) && code !== 0x61c && (code < 0x200e || code > 0x200f) &&
+  (code < 0x2028 || code > 0x202e) && (code < 0x2066 || code > 0x2069);
 
 /** The AbortSignal of a view fired; `cause` is its reason. */
 export class AbortError extends RedisError {
@@ -930,7 +976,7 @@ const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : un
 function toError(line: Buffer): ReplyError {
   const [message = ""] = line.toString().split(", with args beginning with:");
   const [code = ""] = message.split(" ", 1);
-  return new ReplyError(code, "not-executed", message);
+  return new ReplyError(readable(code), "not-executed", message);
 }
 
 function toBoolean(line: Buffer): boolean | undefined {
@@ -1187,7 +1233,7 @@ const random: Merge = (replies) => {
 // ---- How long a call may block ----
 
 /** Nonsense is for the server to refuse. */
-const toBlock = (time: number): Milliseconds => time === 0 ? Infinity : Number.isNaN(time) ? 0 : time;
+const toBlock = (time: number): Milliseconds => time === 0 ? Infinity : time > 0 ? time : 0;
 const numberAt = (words: readonly Word[], at: number): number => Number(String(words.at(at < 0 ? at : at - 1)));
 
 /** The argument at that place, -1 for the last, in seconds. */
@@ -2607,6 +2653,10 @@ class Command {
   deadline = Infinity;
   /** It was lost with its connection once and issued again. */
   reissued = false;
+  /** Why the server could not do it yet. */
+  refusal: ReplyError | undefined = undefined;
+  /** Of the connection that it was written to. */
+  fence: Fence | undefined = undefined;
   #resolve: (reply: unknown) => void;
   #reject: (error: unknown) => void;
 
@@ -2645,7 +2695,7 @@ class Command {
   }
 
   get outcome(): Outcome {
-    return this.place === "waiting" ? "not-sent" : "unknown";
+    return this.place === "waiting" && !this.reissued ? "not-sent" : "unknown";
   }
 
   /** Takes a reply; true if it was its last. */
@@ -2680,8 +2730,17 @@ class Command {
   fail(error: RedisError): void {
     if (this.place === "settled") return;
     const told = error.of(this.name, this.outcome);
+    if (this.fence !== undefined) told.behind(this.fence);
     this.#settle();
     this.#reject(told);
+  }
+
+  /** Its time is up: with what the server said last, if it was refused and waited, else with this failure. */
+  expire(error: RedisError): void {
+    if (this.place !== "waiting" || this.refusal === undefined) return this.fail(error);
+    const { refusal } = this;
+    this.#settle();
+    this.#reject(refusal.of(this.name, "not-executed"));
   }
 
   #settle(): void {
@@ -2706,7 +2765,8 @@ function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): 
 /** What the server quotes of these may be a password. */
 function withoutSecrets(row: Row, error: ReplyError): ReplyError {
   if (!SECRET.includes(row)) return error;
-  return new ReplyError(error.code, error.outcome, `${error.message.split(/['"`]/, 1)[0]}…`);
+  const quotes = ["'", '"', "`"].map((quote) => error.raw.indexOf(quote)).filter((at) => at >= 0);
+  return new ReplyError(error.code, error.outcome, `${error.raw.slice(0, Math.min(...quotes, error.raw.length))}…`);
 }
 
 const SECRET: readonly Row[] =
@@ -3019,13 +3079,25 @@ const world = {
     if (tls === false) return socket;
     const identity = isIP(host) === 0 ? { host, servername: host } : { host };
     try {
-      return connectTls({ ...identity, ...(tls === true ? {} : tls), socket });
+      const secured = connectTls({ ...identity, ...(tls === true ? {} : tls), socket });
+      BENEATH.set(secured, socket);
+      return secured;
     } catch (error) {
       socket.on("error", ignore).destroy();
       throw error;
     }
   },
 };
+
+/** The socket under a TLS socket. */
+const BENEATH = new WeakMap<Socket, Socket>();
+
+/** Ends it so that what the system has not sent yet never is. Not every runtime can, and no Unix socket. */
+function reset(socket: Socket): void {
+  const tcp = BENEATH.get(socket) ?? socket;
+  if (tcp.remotePort !== undefined) tcp.resetAndDestroy?.();
+  socket.destroy();
+}
 
 /** A ring longer than this is given back when it is empty. */
 const ROOMY = 65_536;
@@ -3111,6 +3183,8 @@ class Connection {
   #handed = 0;
   /** When it last heard from the server. */
   heard = 0;
+  /** How the server knows it, when it has said so. */
+  readonly fence: Fence = { id: "", address: "", done: false };
 
   constructor(config: Config, owner: Owner) {
     this.#config = config;
@@ -3129,6 +3203,9 @@ class Connection {
     this.gone = new Promise((resolve) => this.#socket.once("close", () => resolve()));
     this.#listen();
   }
+
+  /** Whether something was written that has not been answered, and would do harm if it came late. */
+  mayLinger = false;
 
   /** How many commands it has to see to. */
   get load(): number {
@@ -3175,8 +3252,10 @@ class Connection {
     this.#phase = "closed";
     this.#ended = error;
     world.cancel(this.#timer);
-    this.#socket.destroy();
     const orphans = this.pending;
+    this.mayLinger = [...this.#inFlight].some(({ row }) => row.kind !== "read" && !OUR_OWN.includes(row));
+    if (this.mayLinger) reset(this.#socket);
+    else this.#socket.destroy();
     this.#output.drain();
     this.#inFlight.drain();
     if (wasOpen) return this.#owner.closed(error, orphans);
@@ -3192,7 +3271,7 @@ class Connection {
       if (command.deadline > now) next = Math.min(next, command.deadline);
       else {
         silent ||= command.place === "written" && this.#isSilent(command, now);
-        command.fail(overdue(command));
+        command.expire(overdue(command));
       }
     }
     if (silent && !this.#paused) this.close(SILENT);
@@ -3263,6 +3342,7 @@ class Connection {
       if (typeof command.wire !== "string" && sizeOf(command.wire) !== command.size) command.fail(CHANGED);
       if (command.place === "settled") continue;
       command.place = "written";
+      command.fence = this.fence;
       this.#inFlight.push(command);
       if (typeof command.wire === "string") text += command.wire;
       else {
@@ -3353,6 +3433,7 @@ class Connection {
     const { name, dbid } = this.#config;
     const login = password === undefined ? undefined : [username, password];
     const hello = this.ask(commands.hello, 3, { AUTH: login, SETNAME: name });
+    const identity = this.ask(commands.clientInfo).then((line) => this.#identify(String(line)), ignore);
     const select = dbid === 0 ? undefined : this.ask(commands.select, dbid);
     select?.catch(ignore); // its own await comes after that of HELLO
     try {
@@ -3362,7 +3443,16 @@ class Connection {
       throw error;
     }
     await select;
+    await identity;
     return true;
+  }
+
+  /** `id=7 addr=127.0.0.1:50000 …`, of which the rest is not for us. */
+  #identify(line: string): void {
+    for (const word of line.split(" ", 2)) {
+      if (word.startsWith("id=")) this.fence.id = word.slice(3);
+      if (word.startsWith("addr=")) this.fence.address = word.slice(5);
+    }
   }
 
   /** PING tells what none of the others would on a server that wants a password and was given none. */
@@ -3384,6 +3474,7 @@ class Connection {
   }
 }
 
+const OUR_OWN: readonly Row[] = [commands.ping, commands.clientInfo, commands.clientKill];
 const MESSAGES: readonly string[] = ["MESSAGE", "PMESSAGE", "SMESSAGE"];
 const UNASKED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
@@ -3495,6 +3586,8 @@ class Pool {
   readonly #hooks: Hooks;
   readonly #seats: Seat[];
   readonly #waiting = new Queue();
+  /** Connections that the server must end before anything new is sent. */
+  readonly #fences = new Set<Fence>();
   #whenReady: Waiter[] = [];
   /** The time of this tick and the connection that takes its commands; no tick has begun while it is 0. */
   #now = 0;
@@ -3609,6 +3702,7 @@ class Pool {
   giveBack(seat: Seat, connection: Connection, clean: boolean): void {
     if (clean) {
       seat.place = "open";
+      void this.#fenceOff(connection, this.#fences);
       return this.#serve();
     }
     const others = connection.pending.filter(({ special, exclusive }) => !special.bound && !exclusive);
@@ -3638,7 +3732,11 @@ class Pool {
     seat.place = "opening";
     try {
       const closed: Owner["closed"] = (error, orphans) => this.#lost(seat, error, orphans);
-      const connection = new Connection(this.config, { ...this.#hooks, closed });
+      const prepare: Owner["prepare"] = async (connection) => {
+        await this.#fenceOff(connection, this.#fences);
+        await this.#hooks.prepare?.(connection);
+      };
+      const connection = new Connection(this.config, { ...this.#hooks, prepare, closed });
       seat.connection = connection;
       connection.opened.then(() => this.#opened(seat, connection), (error: RedisError) => this.#failed(seat, error));
     } catch (cause) {
@@ -3671,6 +3769,7 @@ class Pool {
     const connection = seat.connection!;
     if (this.#current === connection) this.#current = undefined;
     seat.connection = seat.lease = undefined;
+    if (connection.mayLinger && connection.fence.id !== "") this.#fence(connection.fence);
     this.#hooks.lost?.(error);
     seat.until = world.now();
     const lasted = seat.until - seat.since >= STABLE;
@@ -3684,6 +3783,28 @@ class Pool {
     }
     this.#rest(seat, lasted || error === ABANDONED ? 0 : restOf(seat.doublings));
     this.#serve();
+  }
+
+  /**
+   * What was written to it may still be on its way: all others first tell the server to end it; one that is lent, when
+   * it comes back, because there it might become a part of a transaction.
+   */
+  #fence(fence: Fence): void {
+    this.#fences.add(fence);
+    for (const { place, connection } of this.#seats) if (place === "open") void this.#fenceOff(connection!, [fence]);
+  }
+
+  /** The answer is 1, or 0 when it was gone already. Who may not do it goes without. */
+  async #fenceOff(connection: Connection, fences: Iterable<Fence>): Promise<void> {
+    await Promise.all([...fences].map(async (fence) => {
+      try {
+        await connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address });
+        fence.done = true;
+        this.#fences.delete(fence);
+      } catch (error) {
+        if (error instanceof ReplyError) this.#fences.delete(fence);
+      }
+    }));
   }
 
   #rest(seat: Seat, delay: Milliseconds): void {
@@ -3716,7 +3837,7 @@ class Pool {
       next = Math.min(next, seat.connection?.expire(now) ?? Infinity, this.#expireLease(seat, now));
     }
     for (const command of this.#waiting.drain()) {
-      if (command.deadline <= now) command.fail(overdue(command));
+      if (command.deadline <= now) command.expire(overdue(command));
       if (command.place === "settled") continue;
       this.#waiting.push(command);
       next = Math.min(next, command.deadline);

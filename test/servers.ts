@@ -381,6 +381,8 @@ export class Peer {
   /** 1 for the first connection. */
   readonly id: number;
   readonly closed: Promise<void>;
+  /** How it was asked to end other connections. */
+  readonly fenced: string[] = [];
   #wire: Wire;
 
   constructor(socket: Socket, id: number) {
@@ -397,17 +399,26 @@ export class Peer {
     return (await this.readRaw()).map(String);
   }
 
+  /** What the driver asks for itself, who it is and to end a lost connection, is answered here and kept from scripts. */
   async readRaw(): Promise<Buffer[]> {
-    const args = await this.#wire.read();
-    if (Array.isArray(args) && args.length > 0 && args.every((arg) => Buffer.isBuffer(arg))) return args as Buffer[];
-    throw new Error(`not a command: ${JSON.stringify(plain(args))}`);
+    for (;;) {
+      const args = await this.#wire.read();
+      const isCommand = Array.isArray(args) && args.length > 0 && args.every((arg) => Buffer.isBuffer(arg));
+      if (!isCommand) throw new Error(`not a command: ${JSON.stringify(plain(args))}`);
+      const text = args.map(String).join(" ");
+      if (text === "CLIENT INFO") this.#tellWho(args);
+      else if (text.startsWith("CLIENT KILL ID ")) {
+        this.fenced.push(text);
+        this.write(":1\r\n");
+      } else return args as Buffer[];
+    }
   }
 
   write(data: string | Uint8Array) {
     this.socket.write(data);
   }
 
-  /** Reads HELLO, answers as a server does, and returns the command. */
+  /** Reads HELLO and what follows it, answers as a server does, and returns the former. */
   async hello(): Promise<string[]> {
     const args = await this.read();
     if (args[0]?.toUpperCase() !== "HELLO") throw new Error(`expected HELLO, got ${args.join(" ")}`);
@@ -432,7 +443,15 @@ export class Peer {
           "*0\r\n",
         ].join(""),
     );
+    if (args[1] === "3") this.#tellWho(await this.#wire.read());
     return args;
+  }
+
+  /** Answers CLIENT INFO, which follows HELLO 3. */
+  #tellWho(asked: Value) {
+    if (String(asked) !== "CLIENT,INFO") throw new Error(`expected CLIENT INFO, got ${asked}`);
+    const line = `id=${this.id} addr=127.0.0.1:${this.socket.remotePort} name=\n`;
+    this.write(`$${line.length}\r\n${line}\r\n`);
   }
 
   /** Closes after what was written. */
