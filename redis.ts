@@ -3155,6 +3155,8 @@ type Owner = {
   readonly closed: (error: RedisError, orphans: Command[]) => void;
   /** After the login and before anything else. */
   readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
+  /** Takes back a command that the server was not ready for; false when that is to be told. */
+  readonly refused?: ((command: Command, error: ReplyError) => boolean) | undefined;
   /** What the server says unasked; without it such things are dropped. */
   readonly pushed?: ((push: readonly unknown[]) => void) | undefined;
 };
@@ -3398,8 +3400,17 @@ class Connection {
       if (unasked) return this.close(reply instanceof ReplyError ? refusal(reply) : UNASKED);
       if (reply === MORE) return;
       if (this.#isUnasked(reply, command)) this.#owner.pushed?.([reply].flat());
+      else if (reply instanceof ReplyError && this.#takenBack(command!, reply)) this.#inFlight.shift();
       else if (command!.answer(reply)) this.#inFlight.shift();
     }
+  }
+
+  /** A command by itself that was certainly not executed may wait until the server is ready. */
+  #takenBack(command: Command, error: ReplyError): boolean {
+    const { special, exclusive, place, row } = command;
+    const isAlone = special.batch === undefined && !special.bound && !exclusive && place === "written";
+    const isRefused = NOT_READY.includes(error.code) && !PARTLY.includes(row) && this.#phase === "open";
+    return isAlone && isRefused && this.#owner.refused?.(command, error) === true;
   }
 
   /** RESP3 marks pushes, and confirms subscriptions by one. On a connection of RESP2 that listens, messages are. */
@@ -3497,12 +3508,14 @@ const lacksHello = (error: unknown): boolean => error instanceof ReplyError &&
   (["NOPROTO", "NOPERM", "NOAUTH"].includes(error.code) || error.message.includes("unknown command"));
 
 const PASSING: readonly string[] = ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"];
+/** In a BUSY server only SCRIPT KILL helps, which must not wait. READONLY: it was demoted; its name may lead elsewhere. */
+const NOT_READY: readonly string[] = ["LOADING", "MASTERDOWN", "TRYAGAIN", "READONLY"];
 
 /** Why a handshake failed: the server said no, or the credentials function did, or the connection died meanwhile. */
 function refusal(cause: unknown): RedisError {
   if (cause instanceof ConnectionError) return cause;
   if (cause instanceof ReplyError && PASSING.includes(cause.code)) {
-    return new ConnectionError("CONNECT_FAILED", "not-sent", `the server is not ready: ${cause.message}`, { cause });
+    return new ConnectionError("NOT_READY", "not-sent", `the server is not ready: ${cause.message}`, { cause });
   }
   if (!(cause instanceof ReplyError)) {
     return new ConnectionError("NO_CREDENTIALS", "not-sent", "the credentials function failed", { cause });
@@ -3542,11 +3555,17 @@ const LONGEST_REST: Milliseconds = 10_000;
 const STABLE: Milliseconds = 5_000;
 /** Commands wait for an attempt that begins so soon after the connection was lost: a restart goes unnoticed. */
 const PATIENCE: Milliseconds = 250;
+/** A server that is there and not ready is asked again this much later, by one command, and the others wait for it. */
+const PAUSE: Milliseconds = 50;
 /** A server that refuses the login is asked again this much later: more often would look like an attack. */
 const REFUSED_REST: Milliseconds = 1_000;
 
 /** What else is done with the connections of a pool that is not there for commands. */
-type Hooks = Pick<Owner, "prepare" | "pushed"> & { readonly lost?: (error: RedisError) => void };
+type Hooks = Pick<Owner, "prepare" | "pushed"> & {
+  readonly lost?: (error: RedisError) => void;
+  /** What the server is not ready for is told at once. */
+  readonly impatient?: boolean;
+};
 type Waiter = { resolve: () => void; reject: (error: RedisError) => void };
 
 /** A connection lent to one user. Its commands run on it or not at all. */
@@ -3588,6 +3607,11 @@ class Pool {
   readonly #waiting = new Queue();
   /** Connections that the server must end before anything new is sent. */
   readonly #fences = new Set<Fence>();
+  /** Commands that the server was not ready for; the one that tries whether it is; connections to one that was demoted. */
+  #refused: Command[] = [];
+  #trying: Command | undefined;
+  #demoted: Connection[] = [];
+  #pause: NodeJS.Timeout | undefined;
   #whenReady: Waiter[] = [];
   /** The time of this tick and the connection that takes its commands; no tick has begun while it is 0. */
   #now = 0;
@@ -3656,7 +3680,7 @@ class Pool {
   }
 
   #send(command: Command): void {
-    const connection = this.#current ??= this.#freest()?.connection;
+    const connection = this.#isHeld ? undefined : this.#current ??= this.#freest()?.connection;
     if (connection === undefined) this.#wait(command);
     else if (connection.full) command.fail(OVERLOADED);
     else connection.push(command);
@@ -3673,6 +3697,7 @@ class Pool {
 
   /** Gives those who wait what there is, in order; nobody waits for a server that is down. */
   #serve(): void {
+    if (this.#isHeld) return;
     for (let command = this.#waiting.peek(); command !== undefined; command = this.#waiting.peek()) {
       const seat = this.#freest();
       if (seat === undefined && !this.#down) return;
@@ -3680,6 +3705,53 @@ class Pool {
       if (seat === undefined) command.fail(this.#notConnected());
       else if (command.place !== "settled") this.#seatCommand(seat, command);
     }
+  }
+
+  // ---- A server that is there, and not ready ----
+
+  get #isHeld(): boolean {
+    return this.#trying !== undefined || this.#pause !== undefined;
+  }
+
+  /** All wait while one of them tries, every PAUSE, as long as their deadlines allow. */
+  #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
+    if (this.#hooks.impatient || this.#closing !== undefined) return false;
+    command.place = "waiting";
+    command.refusal = error;
+    this.#refused.push(command);
+    if (command === this.#trying) this.#trying = undefined;
+    // What else is on it is answered in the meantime; then the name is looked up again.
+    if (error.code === "READONLY" && seat.place === "open") this.#retire(seat);
+    this.#pause ??= world.after(PAUSE, () => this.#try());
+    return true;
+  }
+
+  #retire(seat: Seat): void {
+    if (this.#current === seat.connection) this.#current = undefined;
+    seat.place = "lent";
+    this.#demoted.push(seat.connection!);
+  }
+
+  #try(): void {
+    this.#pause = undefined;
+    for (const connection of this.#demoted) connection.close(DEMOTED);
+    const refused = this.#refused.filter(({ place }) => place !== "settled");
+    const seat = this.#freest();
+    const first = seat === undefined ? undefined : refused.shift();
+    const later = this.#waiting.drain();
+    for (const command of [...refused, ...later]) this.#waiting.push(command);
+    this.#demoted = this.#refused = [];
+    if (first === undefined) return this.#serve();
+    this.#trying = first;
+    const over = (): void => this.#tried(first);
+    first.promise.then(over, over);
+    seat!.connection!.push(first);
+  }
+
+  #tried(command: Command): void {
+    if (this.#trying !== command) return;
+    this.#trying = undefined;
+    this.#serve();
   }
 
   #seatCommand(seat: Seat, command: Command): void {
@@ -3732,11 +3804,12 @@ class Pool {
     seat.place = "opening";
     try {
       const closed: Owner["closed"] = (error, orphans) => this.#lost(seat, error, orphans);
+      const refused: Owner["refused"] = (command, error) => this.#takeBack(seat, command, error);
       const prepare: Owner["prepare"] = async (connection) => {
         await this.#fenceOff(connection, this.#fences);
         await this.#hooks.prepare?.(connection);
       };
-      const connection = new Connection(this.config, { ...this.#hooks, prepare, closed });
+      const connection = new Connection(this.config, { ...this.#hooks, prepare, closed, refused });
       seat.connection = connection;
       connection.opened.then(() => this.#opened(seat, connection), (error: RedisError) => this.#failed(seat, error));
     } catch (cause) {
@@ -3759,6 +3832,7 @@ class Pool {
     this.#settleReady(({ reject }) => reject(error));
     this.#hooks.lost?.(error);
     if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()));
+    else if (error.code === "NOT_READY") this.#rest(seat, PAUSE * (1 + world.random()), false);
     else this.#rest(seat, restOf(seat.doublings++));
     this.#serve();
   }
@@ -3776,12 +3850,13 @@ class Pool {
     if (lasted) seat.doublings = 0;
     else if (connection.heard > seat.since) seat.doublings = Math.min(seat.doublings, 1);
     else seat.doublings++; // it was good for nothing
+    if (this.#trying !== undefined && orphans.includes(this.#trying)) this.#trying = undefined;
     const later = this.#waiting.drain();
     for (const command of [...orphans, ...later]) {
       if (this.#closing === undefined && mayRunAgain(command)) this.#waiting.push(command);
       else command.fail(error);
     }
-    this.#rest(seat, lasted || error === ABANDONED ? 0 : restOf(seat.doublings));
+    this.#rest(seat, lasted || error === ABANDONED || error === DEMOTED ? 0 : restOf(seat.doublings));
     this.#serve();
   }
 
@@ -3807,9 +3882,9 @@ class Pool {
     }));
   }
 
-  #rest(seat: Seat, delay: Milliseconds): void {
+  #rest(seat: Seat, delay: Milliseconds, isHopeless = world.now() + delay - seat.until > PATIENCE): void {
     seat.place = "resting";
-    seat.hopeless = !this.config.reconnect || world.now() + delay - seat.until > PATIENCE;
+    seat.hopeless = !this.config.reconnect || isHopeless;
     if (this.#closing !== undefined || !this.config.reconnect) return;
     if (delay === 0) this.#open(seat);
     else seat.timer = world.after(delay, () => this.#open(seat));
@@ -3841,6 +3916,10 @@ class Pool {
       if (command.place === "settled") continue;
       this.#waiting.push(command);
       next = Math.min(next, command.deadline);
+    }
+    for (const command of this.#refused) {
+      if (command.deadline <= now) command.expire(overdue(command));
+      else next = Math.min(next, command.deadline);
     }
     if (next < this.#due) this.#wakeAt(Math.max(next, now + COARSE), now);
   }
@@ -3900,7 +3979,7 @@ class Pool {
     const connections = this.#seats.flatMap(({ connection }) => connection ?? []);
     for (const seat of this.#seats) world.cancel(seat.timer);
     if (connections.length === 0) for (const command of this.#waiting.drain()) command.fail(CLOSED);
-    const pending = [...this.#waiting, ...connections.flatMap((connection) => connection.pending)];
+    const pending = [...this.#waiting, ...this.#refused, ...connections.flatMap((connection) => connection.pending)];
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
       Promise.allSettled(pending.map((command) => command.promise)),
@@ -3916,7 +3995,8 @@ class Pool {
   #end(): void {
     world.cancel(this.#deadlines);
     world.cancel(this.#heartbeat);
-    for (const command of this.#waiting.drain()) command.fail(CLOSED);
+    world.cancel(this.#pause);
+    for (const command of [...this.#refused, ...this.#waiting.drain()]) command.fail(CLOSED);
     for (const seat of this.#seats) {
       world.cancel(seat.timer);
       seat.connection?.close(CLOSED);
@@ -3943,6 +4023,7 @@ const COARSE: Milliseconds = 10;
 const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
 const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a transaction was left alone for leaseTimeout");
+const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
 const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a blocking command was given up");
 
 /** Full jitter: clients that lost the same server do not come back in step. */
@@ -4975,7 +5056,8 @@ class Server {
   }
 
   #add(config: Config): void {
-    this.#replicas.set(addressOf(config), { pool: new Pool(config), fit: false, current: -Infinity, offset: 0 });
+    const pool = new Pool(config, { impatient: true });
+    this.#replicas.set(addressOf(config), { pool, fit: false, current: -Infinity, offset: 0 });
   }
 
   async #look(): Promise<void> {
