@@ -4867,6 +4867,96 @@ describe("reading from replicas", () => {
     }
   });
 
+  test("a replica that lagged when the primary went is not read from until it is known to have all", async () => {
+    const part: Part = { name: "the primary", replication: PRIMARY };
+    const [late, quick]: Part[] = ["the late one", "the quick one"].map((name) => ({ name, replication: atOffset(1000) })) as any;
+    const [primary, ...others] = await Promise.all([part, late!, quick!].map(play));
+    const replicas = others.map(({ host, port }) => `${host}:${port}`);
+    const db = await connectionPool({ port: primary!.port, poolsize: 2, readFrom: "replica", maxLag: 50, replicas });
+    try {
+      part.replication = PRIMARY.replace("1000", "2000");
+      quick!.replication = atOffset(2000);
+      await untilReads(db, "the quick one");
+      await primary!.stop();
+      await looks(3);
+      assert.equal(await whoReads(db), "the quick one", "what was fit when the primary was last asked stays so");
+      quick!.replication = atOffset(1).replace("link_status:up", "link_status:down"); // it was restarted, and has lost all
+      await until(async () => (await db.get("k").catch((error) => error)).code === "NOT_CONNECTED", "nobody to be read from");
+      await looks(3);
+      assert.equal((await failure(db.get("k"))).code, "NOT_CONNECTED");
+    } finally {
+      db.destroy();
+      for (const one of [primary!, ...others]) await one.stop();
+    }
+  });
+
+  test("a replica that was restarted without its data while the primary is down is not read from",
+    () => withFamily(1, { name: "family" }, async (db, primary, replica) => {
+    const { random } = world;
+    world.random = () => 0.01; // it is soon looked for again
+    try {
+      await db.set("k", "value");
+      await isCopied(primary, 1);
+      await isRead(db, replica!);
+      await primary.kill();
+      await until(async () => (await failure(db.set("k", "other"))).code === "NOT_CONNECTED", "the loss to be noticed");
+      assert.equal(await db.get("k"), "value");
+      await replica!.kill();
+      await replica!.restart();
+      assert.equal(await replica!.call("DBSIZE"), 0);
+      await until(async () => (await clientsOf(replica!, "family")).length > 0, "it to be found again");
+      await looks(3);
+      assert.equal((await failure(db.get("k"))).code, "NOT_CONNECTED");
+    } finally {
+      world.random = random;
+    }
+  }));
+
+  test("where a tick reads from does not depend on what else it reads", () => withReader({ readFrom: "replica" }, async (db) => {
+    const anywhere = db.with({ readFrom: "any" });
+    for (let i = 0; i < 30; i++) await Promise.all([anywhere.exists("k"), db.get("k"), anywhere.exists("k"), db.get("k")]);
+    const [[primary, ...replicas], [other]] = await Promise.all([counts(family, "get"), counts(family, "exists")]);
+    assert.deepEqual([primary, sum(replicas)], [0, 60]);
+    assert.ok(other! > 0, "the others are read everywhere");
+  }));
+
+  test("a view reads from replicas, too, also of a handler that reads from the primary", () => withReader({}, async (db) => {
+    const view = db.with({ readFrom: "replica" });
+    await Promise.all(family.slice(1).map((one) => isRead(view, one)));
+    await forget(family);
+    for (let i = 0; i < 4; i++) assert.deepEqual(await Promise.all([view.get("k"), db.get("k")]), ["value", "value"]);
+    const [primary, ...replicas] = await counts(family, "get");
+    assert.deepEqual([primary, sum(replicas)], [4, 4]);
+  }));
+
+  test("a pipeline of reads is answered by the primary when the replica that was to answer it dies", async () => {
+    let given = 0;
+    const dying = await ScriptedServer.start(async (peer) => {
+      await peer.hello();
+      for (;;) {
+        const [name] = await peer.read();
+        if (name === "INFO") peer.write(`$${atOffset(1000).length}\r\n${atOffset(1000)}\r\n`);
+        else if (++given % 2) return peer.reset();
+        else {
+          peer.write("$4\r\nhalf\r\n"); // the first reply of several
+          return peer.end();
+        }
+      }
+    });
+    try {
+      const replicas = [`127.0.0.1:${dying.port}`];
+      await withParts([{ name: "the primary", replication: PRIMARY }], { replicas }, async (db) => {
+        while (given < 4) {
+          const answers = await db.pipeline().get("k").get("other").get("k").execPipeline();
+          assert.deepEqual(answers, Array(3).fill("the primary"));
+        }
+      });
+      assert.ok(given > 1, `it was asked ${given} times`);
+    } finally {
+      await dying.stop();
+    }
+  });
+
   test("disconnect() and destroy() leave nothing behind: no client on any server, no timer, no socket", async () => {
     const driver = JSON.stringify(new URL("./redis.js", import.meta.url).href);
     const program = `
@@ -5187,6 +5277,27 @@ describe("placement", () => {
       assert.equal(await db.del("a{foo}", "b{foo}", "c{bar}", "d", "a{bar}", "e{foo}"), 6);
       assert.equal(await db.dbsize(), 0);
     }));
+
+    test("misplaced() finds all keys when two nodes take each other's place", () => withShards({ placement }, async (db) => {
+      const keys = Array.from({ length: 200 }, (_, i) => `key:${i}`);
+      await db.mset(keys.flatMap((key) => [key, 1]));
+      assert.deepEqual(await all(db.misplaced()), []);
+      const [first, second, ...others] = addresses() as [string, string, string, string];
+      const moved = keys.filter((key) => /_[12]$/.test(db.nodeFor(key))).sort();
+      const swapped = [second, first, ...others];
+      assert.deepEqual((await all(db.misplaced(swapped))).map(({ key }) => key).sort(), moved);
+      await db.setHosts(swapped);
+      assert.deepEqual((await all(db.misplaced())).map(({ key }) => key).sort(), moved);
+    }));
+
+    test("what is published on a channel with a tag is heard on it", () => withShards({ placement }, async (db) => {
+      const names = ["news{a}", "news{b}", "{a}", "news", "news{}"];
+      const s = await db.subscribe(names);
+      for (const name of names) assert.equal(await db.publish(name, `of ${name}`), 1, name);
+      const heard = await take(names.length, s) as Message[];
+      const told = heard.map(({ channel, message }) => `${channel}: ${message}`).sort();
+      assert.deepEqual(told, names.map((name) => `${name}: of ${name}`).sort());
+    }));
   });
 
   describe("by a function", () => {
@@ -5210,6 +5321,44 @@ describe("placement", () => {
         await db.mset(...Array.from({ length: 8 }, (_, i) => [String(i), i]));
         const found = (await onEach("KEYS", "*")).map((keys) => keys.sort());
         assert.deepEqual(found, [["0", "4"], ["1", "5"], ["2", "6"], ["3", "7"]]);
+      });
+    });
+
+    test("sees of a node its name and its weight, and no password", () => {
+      const seen: unknown[] = [];
+      const hosts = ["redis://user:hunter2@127.0.0.1:1", { host: "127.0.0.1", port: 2, password: "hunter2", weight: 2 }];
+      const placement = (_: string, nodes: readonly { name: string; weight: number }[]): string => {
+        seen.push(...nodes);
+        return nodes[0]!.name;
+      };
+      placing(hosts, { placement, password: "hunter2", username: "user" }, (db) => db.nodeFor("a"));
+      assert.deepEqual(seen, [{ name: "127.0.0.1:1", weight: 1 }, { name: "127.0.0.1:2", weight: 2 }]);
+      for (const node of seen) assert.deepEqual(Reflect.ownKeys(node as object), ["name", "weight"]);
+      assert.doesNotMatch(inspect(seen, { showHidden: true, depth: 9 }) + JSON.stringify(seen), /hunter2/);
+    });
+
+    test("that throws for one channel harms no other one of its subscription, and no change of hosts", async () => {
+      let isAngry = false;
+      const placement = (tag: string, nodes: readonly { name: string }[]): string => {
+        if (tag === "boom" || (isAngry && tag === "later")) throw new Error("not this one");
+        return tag === "nowhere" ? tag : nodes.at(-1)!.name;
+      };
+      await withShards({ placement }, async (db) => {
+        const s = await db.subscribe(["a", "later"]);
+        for (const [channels, says] of [[["boom"], /not this one/], [["b", "nowhere"], /placement/]] as const) {
+          assert.match((await failure(db.subscribe([...channels]))).message, says);
+          assert.match((await failure(soon(s.subscribe(...channels), "its refusal"))).message, says);
+        }
+        await s.subscribe("c");
+        assert.deepEqual([...s.channels].sort(), ["a", "b", "c", "later"]);
+        const items = collect(s);
+        for (const channel of ["a", "b", "c", "later"]) assert.equal(await db.publish(channel, "before"), 1, channel);
+        isAngry = true;
+        await soon(db.setHosts(addresses().slice(0, 2)), "setHosts()");
+        for (const channel of ["a", "b", "c"]) assert.equal(await db.publish(channel, "after"), 1, channel);
+        const heard = (): unknown[] => texts(items.filter((item) => !isGap(item))).sort();
+        await until(() => heard().length >= 7, "all messages");
+        assert.deepEqual(heard(), [...Array(3).fill("after"), ...Array(4).fill("before")]);
       });
     });
 
@@ -5460,6 +5609,20 @@ describe("a list of hosts", () => {
         (error) => error instanceof TypeError && says.test(error.message));
       await assert.rejects(shardedConnection(hosts, options),
         (error) => error instanceof TypeError && says.test(error.message));
+    }
+  });
+
+  test("what is for all nodes is refused in an entry, which the error names", async () => {
+    const common = { charset: null, convertNumbers: true, replyTimeout: 100, readFrom: "any" } as const;
+    for (const [name, value] of Object.entries(common)) {
+      for (const list of [["a:1", { host: "b", port: 2, [name]: value }], [{ host: "b", port: 2, [name]: value }]] as any[]) {
+        const says = new RegExp(`^hosts\\[${list.length - 1}\\].*\\b${name}\\b`);
+        assert.throws(() => lazyShardedConnection(list), (error: any) =>
+          error instanceof TypeError && (error as any).code === "INVALID_ARGUMENT" && says.test(error.message), name);
+        const error = await placing(["a:1"], {}, (db) => failure((async () => db.setHosts(list))()));
+        assert.ok(error instanceof TypeError && says.test(error.message), String(error));
+      }
+      placing(["a:1", "b:2"], { [name]: value }, () => {});
     }
   });
 
@@ -7319,6 +7482,449 @@ describe("the others go on when one of four is killed", () => {
     await mortal.restart();
     await until(() => db.mget(keys).then(() => true, () => false), "it to be found again");
   }));
+});
+
+describe("steps over nodes", () => {
+  const pools = { poolsize: 3 };
+  const turns = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) await new Promise(setImmediate);
+  };
+  /** The server has been given this command, and has it wait until it is unpaused. */
+  const isHeld = (one: RedisServer, name: string): Promise<boolean> => until(async () =>
+    new RegExp(` flags=\\w*b.* cmd=${name} `).test(await one.call("CLIENT", "LIST")), `${name} to wait`);
+  /** While it runs, the server keeps all writes waiting until it is told to go on. */
+  async function holding<T>(one: RedisServer, use: (goOn: () => Promise<unknown>) => Promise<T>): Promise<T> {
+    await one.call("CLIENT", "PAUSE", "60000", "WRITE");
+    try {
+      return await use(() => one.call("CLIENT", "UNPAUSE"));
+    } finally {
+      await one.call("CLIENT", "UNPAUSE");
+    }
+  }
+
+  type Scripted = (peer: Peer, command: string[]) => unknown;
+  /** Gives a handler of these servers, and their names, to `use`. A scripted one answers :1 unless it is told otherwise. */
+  async function withPlayed(
+    parts: (RedisServer | Scripted)[], options: Sharding, use: (db: ShardedHandler, ...names: string[]) => Promise<void>,
+  ): Promise<void> {
+    const start = (script: Scripted): Promise<ScriptedServer> => ScriptedServer.start(async (peer) => {
+      await peer.hello();
+      for (;;) {
+        const command = await peer.read();
+        if (await script(peer, command) === undefined) peer.write(":1\r\n");
+      }
+    });
+    const played = await Promise.all(parts.map((part) => part instanceof RedisServer ? part : start(part)));
+    const names = played.map(({ host, port }) => `${host}:${port}`);
+    const db = await shardedConnection(names, options) as unknown as ShardedHandler;
+    try {
+      await use(db, ...names);
+    } finally {
+      db.destroy();
+      for (const one of played) if (one instanceof ScriptedServer) await one.stop();
+    }
+  }
+
+  test("SMOVE of one member by two at once leaves it in one of the sets or in both, and never in none", () =>
+    withShards({}, (db) => withFour(shards, { poolsize: 1 }, async (other) => {
+    const [from, to] = keyOnEach(db) as [string, string];
+    const rounds = async (member: string): Promise<void> => {
+      for (let round = 0; round < 30; round++) {
+        await Promise.all([db.srem(to, member), db.sadd(from, member)]);
+        await Promise.all([db.smove(from, to, member), turns(round % 4).then(() => other.smove(from, to, member))]);
+        const held = await Promise.all([db.sismember(from, member), db.sismember(to, member)]);
+        assert.ok(sum(held) > 0, `it is in none after round ${round}`);
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, (_, i) => rounds(`member:${i}`)));
+  })));
+
+  // ---- Elements on their way ----
+
+  type Move = [name: string, move: (db: ShardedHandler, from: string, to: string) => Promise<string | null>];
+  const moves = (): Move[] => [
+    ["RPOPLPUSH", (db, from, to) => db.rpoplpush(from, to)], ["BRPOPLPUSH", (db, from, to) => db.brpoplpush(from, to, 5)],
+    ...(isOld() ? [] : [
+      ["LMOVE", (db, from, to) => db.lmove(from, to, "LEFT", "RIGHT")],
+      ["BLMOVE", (db, from, to) => db.blmove(from, to, "LEFT", "RIGHT", 5)],
+    ] satisfies Move[]),
+  ];
+
+  /** The element is on the first server, on the second or where the error says, and nothing else is left of the call. */
+  async function isSomewhere(from: string, to: string, element: string, moved: any, about: string): Promise<void> {
+    const listed = async (at: number, key: string): Promise<string[]> => shards[at]!.call("LRANGE", key, "0", "-1");
+    const [source, target] = await Promise.all([listed(0, from), listed(1, to)]);
+    const named: string[] = (moved?.done ?? []).flatMap(({ keys }: { keys: Key[] }) => keys.map(String));
+    const aside = (await Promise.all(named.map((key) => listed(0, key)))).flat();
+    const told = `${about}: ${inspect({ moved, source, target, aside })}`;
+    assert.ok([source, target, aside].flat().includes(element), `it is nowhere ${told}`);
+    if (moved === element) assert.deepEqual([source, target], [[], [element]], told);
+    assert.ok([source, target].flat().length <= 1, `it is there twice ${told}`);
+    const left = (await onEach("KEYS", "redis.ts:*")).flat().filter((key) => !named.includes(key));
+    assert.deepEqual(left, [], `something is left ${told}`);
+    if (named.length > 0) await shards[0]!.call("DEL", ...named);
+  }
+
+  for (const pushed of ["before it", "before the end", "after the end"] as const) {
+    test(`an element pushed ${pushed} is in a list when the call that moves it is aborted at any moment`, () =>
+      withShards(pools, async (db) => {
+      const [from, to] = keyOnEach(db) as [string, string];
+      const push = (element: string): Promise<unknown> => shards[0]!.call("RPUSH", from, element);
+      for (const [name, move] of moves()) {
+        for (let round = 0; round < 36; round++) {
+          const [abort, element, moment] = [new AbortController(), `element:${round}`, round % 12];
+          const about = `${name} aborted after ${moment} turns in round ${round}`;
+          if (pushed === "before it") await push(element);
+          const moving = move(db.with({ signal: abort.signal }), from, to).catch((error: unknown) => error);
+          if (pushed === "before the end") await turns(round % 5);
+          const before = pushed === "before the end" && push(element);
+          await turns(moment);
+          abort.abort();
+          await Promise.all([before, pushed === "after the end" && push(element)]);
+          const moved = await soon(moving, about);
+          await isSomewhere(from, to, element, moved, about);
+          await Promise.all([db.del(from), db.del(to)]);
+        }
+      }
+    }));
+  }
+
+  test("a list whose last element is put back when the call is aborted keeps its time to live", () =>
+    withShards(pools, async (db) => {
+    const [from, to] = keyOnEach(db) as [string, string];
+    for (const [name, move] of moves()) {
+      for (let moment = 0; moment < 12; moment++) {
+        const abort = new AbortController();
+        await db.rpush(from, "only");
+        await db.pexpire(from, 1_000_000);
+        const moving = move(db.with({ signal: abort.signal }), from, to).catch((error: unknown) => error);
+        await turns(moment);
+        abort.abort();
+        await moving;
+        const left = await db.pttl(from);
+        if (left !== -2) assert.ok(left > 0, `${name} aborted after ${moment} turns: it has lost its time to live`);
+        await Promise.all([db.del(from), db.del(to)]);
+      }
+    }
+  }));
+
+  for (const end of ["disconnect", "setHosts", "destroy"] as const) {
+    test(`an element on its way ${end === "destroy" ? "is in a list after" : "arrives in spite of"} ${end}()`, async () => {
+      for (const [name, move] of moves()) {
+        for (const moment of [0, 1, 2, 3, 5]) {
+          await withShards({ name: "moving" }, async (db) => {
+            const [from, to] = keyOnEach(db) as [string, string];
+            await db.rpush(from, "precious");
+            const moving = move(db, from, to).catch((error: unknown) => error);
+            await turns(moment);
+            if (end === "setHosts") await db.setHosts([addresses()[1]!]);
+            else await db[end]();
+            const moved = await soon(moving, "it to settle");
+            if (end === "destroy") await nobodyOn(shards, "moving"); // then all it wrote has been read
+            else assert.equal(moved, "precious");
+            await isSomewhere(from, to, "precious", moved, `${name} after ${moment} turns`);
+          });
+        }
+      }
+    });
+  }
+
+  test("an element whose destination holds no list is put back where it was, and its list keeps its time to live", () =>
+    withShards(pools, async (db) => {
+    const [from, to, other] = keyOnEach(db) as [string, string, string];
+    await db.set(to, "text");
+    for (const [name, move] of moves()) {
+      for (let round = 0; round < 24; round++) {
+        const elements = round % 2 ? ["only"] : ["first", "second", "third"];
+        const ttl = round % 3 ? 1_000_000 : -1;
+        await db.rpush(from, elements);
+        if (ttl > 0) await db.pexpire(from, ttl);
+        const error = await failure(move(db, from, to));
+        assert.deepEqual([error.code, error.outcome, error.command], ["WRONGTYPE", "not-executed", name]);
+        assert.deepEqual([await db.lrange(from, 0, -1), await db.get(to), await db.dbsize()], [elements, "text", 2], name);
+        const left = await db.pttl(from);
+        assert.ok(ttl < 0 ? left === ttl : left > 0, `${name}: of ${ttl} ms are left ${left} for ${elements}`);
+        await db.del(from);
+      }
+      await db.set(from, "text");
+      assert.equal((await failure(move(db, from, other))).code, "WRONGTYPE");
+      assert.deepEqual([await db.get(from), await db.dbsize()], ["text", 2]);
+      await db.del(from);
+    }
+  }));
+
+  for (const [at, which] of ["source", "destination"].entries()) {
+    test(`an element whose ${which} is frozen is where the error says`, () =>
+      withShards({ poolsize: 5, replyTimeout: 100, name: "frozen" }, async (db) => {
+      const all = moves().map(([name, move], i) => {
+        const [from, to] = nodeNames(db).map((node) => keysOn(db, node, "list", 4)[i]!) as [string, string];
+        return { name, move, from, to };
+      });
+      for (const { from, name } of all) await db.rpush(from, name);
+      shards[at]!.freeze();
+      const errors = await Promise.all(all.map(async ({ name, move, from, to }) => {
+        const abort = new AbortController();
+        const moving = failure(move(db.with({ signal: abort.signal }), from, to));
+        await turns(5);
+        if (which === "source" && name.startsWith("B")) abort.abort(); // it may wait for as long as it may block
+        return soon(moving, name);
+      })).finally(() => shards[at]!.thaw());
+      db.destroy();
+      await nobodyOn(shards, "frozen");
+      const named: string[] = [];
+      for (const [i, { name, from, to }] of all.entries()) {
+        const error = errors[i];
+        assert.ok(error instanceof ShardError, `${name}: ${inspect(error)}`);
+        assert.deepEqual([error.outcome, error.command], ["unknown", name]);
+        const [{ node, keys: [key], reply }] = error.done as [ShardError["done"][number]];
+        assert.deepEqual([node, reply && String(reply)], [addresses()[0], which === "source" ? null : name]);
+        const calls = [[0, from], [1, to], [0, String(key)]] as const;
+        const lists = await Promise.all(calls.map(([one, list]) => shards[one]!.call("LRANGE", list, "0", "-1")));
+        assert.ok(lists.flat().includes(name), `${name}: ${inspect(lists)}`);
+        named.push(String(key));
+      }
+      assert.deepEqual((await onEach("KEYS", "redis.ts:*")).flat().filter((key) => !named.includes(key)), []);
+    }));
+  }
+
+  // ---- Keys on their way ----
+
+  test("RENAMENX leaves alone what somebody else has put where the copy was", () => withShards(pools, async (db) => {
+    const [from, to] = keyOnEach(db) as [string, string];
+    await db.set(from, "first");
+    const [renamed, theirs] = await holding(shards[1]!, async (goOn) => {
+      const renaming = db.renamenx(from, to);
+      await isHeld(shards[1]!, "restore");
+      await shards[0]!.call("SET", from, "second"); // what was copied is not what it is
+      const setting = withDb({ port: shards[1]!.port }, (other) => other.set(to, "theirs"));
+      await isHeld(shards[1]!, "set");
+      await goOn();
+      return Promise.all([renaming, setting]);
+    });
+    assert.deepEqual([renamed, theirs, await db.mget(from, to)], [0, "OK", ["second", "theirs"]]);
+    await db.del(to);
+    const again = await holding(shards[1]!, async (goOn) => {
+      const renaming = db.renamenx(from, to);
+      await isHeld(shards[1]!, "restore");
+      await shards[0]!.call("SET", from, "third");
+      await goOn();
+      return renaming;
+    });
+    assert.deepEqual([again, await db.mget(from, to)], [1, [null, "third"]], "its own copy it replaces");
+  }));
+
+  for (const method of ["rename", "renamenx"] as const) {
+    for (const old of method === "rename" ? ["old", null] : [null]) {
+      test(`${method}() over ${old} of a key that somebody deletes half-way has renamed it or changed nothing, as it says`, () =>
+        withShards(pools, async (db) => {
+        const [from, to] = keyOnEach(db) as [string, string];
+        await db.set(from, "source");
+        if (old !== null) await db.set(to, old);
+        const became: any = await holding(shards[1]!, async (goOn) => {
+          const renaming = fate(db[method](from, to));
+          await isHeld(shards[1]!, "restore");
+          await shards[0]!.call("DEL", from);
+          await goOn();
+          return renaming;
+        });
+        const isRenamed = became.reply === (method === "rename" ? "OK" : 1);
+        if (isRenamed) assert.deepEqual(await db.mget(from, to), [null, "source"], inspect(became));
+        else assert.deepEqual([became.code, became.changed, await db.mget(from, to)], ["ERR", false, [null, old]]);
+      }));
+    }
+  }
+
+  type Ask = (key: string) => Promise<unknown>;
+  const replacements: [by: string, replace: Ask, is: Ask, now: unknown][] = [
+    ["another text", (key) => shards[0]!.call("SET", key, "theirs"), (key) => shards[0]!.call("GET", key), "theirs"],
+    ["more of it", (key) => shards[0]!.call("APPEND", key, " theirs"), (key) => shards[0]!.call("GET", key), "mine theirs"],
+    ["nothing", (key) => shards[0]!.call("DEL", key), (key) => shards[0]!.call("GET", key), null],
+    ["a list", (key) => shards[0]!.call("DEL", key).then(() => shards[0]!.call("RPUSH", key, "theirs")),
+      (key) => shards[0]!.call("LRANGE", key, "0", "-1"), ["theirs"]],
+  ];
+  for (const [by, replace, is, now] of replacements) {
+    test(`MSETNX takes back what is still its own, and not what somebody has replaced by ${by}`, async () => {
+      let goOn = (): void => {};
+      const late: Scripted = async (peer, [name]) => {
+        if (name === "MSETNX") await new Promise<void>((resolve) => { goOn = resolve; });
+        peer.write(":0\r\n");
+        return true;
+      };
+      await shards[0]!.call("FLUSHALL");
+      await withPlayed([shards[0]!, late], {}, async (db, here, there) => {
+        const [first, changed, last] = keysOn(db, here!, "key", 3) as [string, string, string];
+        const setting = db.msetnx([first, changed, last, keyOn(db, there!)].flatMap((key) => [key, "mine"]));
+        await until(async () => await shards[0]!.call("EXISTS", first) === 1, "its own node to have set them");
+        await replace(changed);
+        goOn();
+        assert.equal(await setting, 0);
+        assert.deepEqual([await shards[0]!.call("EXISTS", first, last), await is(changed)], [0, now]);
+      });
+    });
+  }
+
+  test("MSETNX says that the outcome is unknown when that of one node is, whatever the others say", async () => {
+    let left: Peer | undefined;
+    const leaving: Scripted = (peer, [name]) => {
+      if (name !== "EXISTS") return;
+      peer.write(":0\r\n");
+      peer.end();
+      left = peer;
+      return true;
+    };
+    const silent: Scripted = async (peer, [name]) => {
+      if (name === "MSETNX") return peer.reset() ?? true;
+      await (await until(() => left, "the other to leave"))!.closed;
+      peer.write(":0\r\n");
+      return true;
+    };
+    await withPlayed([leaving, silent], { reconnect: false, replyTimeout: 2_000 }, async (db, gone, lost) => {
+      const error = await failure(db.msetnx(keyOn(db, gone!), 1, keyOn(db, lost!), 1));
+      assert.deepEqual([error.outcome, error.command, error instanceof ConnectionError], ["unknown", "MSETNX", true]);
+    });
+  });
+
+  type Slow = [name: string, last: string, call: (db: ShardedHandler, a: string, b: string) => Promise<unknown>];
+  const slow: [what: string, steps: Slow[]][] = [
+    ["what goes step by step", [
+      ["SMOVE", "SADD", (db, a, b) => db.smove(a, b, "m")], ["RENAME", "RESTORE", (db, a, b) => db.rename(a, b)],
+      ["RENAMENX", "RESTORE", (db, a, b) => db.renamenx(a, b)], ["COPY", "RESTORE", (db, a, b) => db.copy(a, b)],
+    ]],
+    ["what is brought together", [
+      ["SINTER", "MULTI", (db, a, b) => db.sinter(b, a)], ["PFCOUNT", "MULTI", (db, a, b) => db.pfcount(b, a)],
+    ]],
+  ];
+  for (const [what, steps] of slow) test(`all steps of ${what} have one deadline`, async () => {
+    const replies: Record<string, string> = {
+      MULTI: "+OK\r\n", PTTL: "+QUEUED\r\n", DUMP: "+QUEUED\r\n", EXEC: "*2\r\n:-1\r\n$1\r\nx\r\n", SMEMBERS: "*1\r\n$1\r\nm\r\n",
+      GET: "$1\r\nx\r\n",
+    };
+    await Promise.all(steps.map(async ([name, last, call]) => {
+      let goOn = (): void => {};
+      const gate = new Promise<void>((resolve) => { goOn = resolve; });
+      let isLast = false;
+      const first: Scripted = (peer, [command]) => gate.then(() => {
+        peer.write(replies[command!] ?? ":1\r\n");
+        return true;
+      });
+      const second: Scripted = (_, [command]) => {
+        isLast ||= command === last;
+        return true; // which is no answer
+      };
+      await withPlayed([first, second, second], { replyTimeout: 240 }, async (db, one, other, third) => {
+        const order: string[] = [];
+        const told = (what: string) => (error: any): void => {
+          assert.deepEqual([error.code, error instanceof TimeoutError], ["REPLY_TIMEOUT", true], `${name}: ${inspect(error)}`);
+          order.push(what);
+        };
+        const several = failure(call(db, keyOn(db, one!), keyOn(db, other!))).then(told("all steps"));
+        await sleep(60);
+        const single = failure(db.get(keyOn(db, third!))).then(told("a single step"));
+        await sleep(60);
+        goOn(); // half of their time is over, and a quarter of that of the single step
+        await Promise.all([several, single]);
+        assert.deepEqual([order, isLast], [["all steps", "a single step"], true], name);
+      });
+    }));
+  });
+
+  // ---- What is refused ----
+
+  test("wrong numbers of arguments are refused as one server refuses them, and nothing is done", () =>
+    withShards({}, async (db) => {
+    const [a, b] = keyOnEach(db) as [string, string];
+    const [near, nearer] = keysOn(db, nodeNames(db)[0]!, "near", 2) as [string, string];
+    const any = db as any;
+    const calls: ((from: string, to: string) => Promise<unknown>)[] = [
+      (from, to) => db.call("RPOPLPUSH", from, to, "x"), (from, to) => db.call("SMOVE", from, to, "m", "x"),
+      (from, to) => any.smove(from, to), (from, to) => db.call("RENAME", from, to, "x"),
+      (from, to) => db.call("RENAMENX", from, to, "x"), (from, to) => db.call("BRPOPLPUSH", from, to),
+      (from, to) => db.call("BRPOPLPUSH", from, to, 1, 1), (from, to) => db.call("MSETNX", from, 1, to),
+      ...isOld() ? [] : [
+        ["LMOVE"], ["LMOVE", "LEFT"], ["LMOVE", "LEFT", "RIGHT", "x"], ["LMOVE", "LEFT", "ASIDE"], ["BLMOVE", "LEFT", "RIGHT"],
+        ["BLMOVE", "LEFT", "RIGHT", "soon"],
+      ].map(([name, ...words]) => (from: string, to: string) => db.call(name!, from, to, ...words)),
+    ];
+    for (const call of calls) {
+      for (const key of [a, near]) await db.rpush(key, "1", "2");
+      const [one, several] = await Promise.all([fate(call(near, nearer)), fate(soon(call(a, b), String(call)))]);
+      assert.deepEqual(several, one, String(call));
+      assert.ok((several as any).code === "ERR", inspect(several));
+      assert.deepEqual([await db.lrange(a, 0, -1), await db.lrange(near, 0, -1), await db.dbsize()], [["1", "2"], ["1", "2"], 2]);
+      await db.flushall();
+    }
+    for (const call of [() => any.get(), () => any.set(), () => any.lpush(), () => db.call("GET"), () => any.rename()]) {
+      const error = await failure(soon(call(), String(call)));
+      assert.ok(["not-sent", "not-executed"].includes(error.outcome), inspect(error));
+      assert.match(error.message, /wrong number of arguments|no key/);
+    }
+    for (const call of [() => db.mset(a, 1, b), () => db.call("MSET", a, 1, b, 2, near), () => any.mset(a, 1, b, 2, near)]) {
+      assert.ok(["not-sent", "not-executed"].includes((await failure(call())).outcome));
+      assert.deepEqual(await onEach("DBSIZE"), [0, 0, 0, 0], "MSET with a key that has no value writes nothing");
+    }
+  }));
+
+  test("a user who may not write the copies that are needed is told NOPERM", async () => {
+    await onEach("ACL", "SETUSER", "narrow", "on", ">hunter2", "~app:*", "+@all");
+    try {
+      await withShards({ username: "narrow", password: "hunter2" }, async (db) => {
+        const [a, b, c] = keyOnEach(db, "app:") as [string, string, string];
+        await Promise.all([a, b].map((key) => db.sadd(key, "member")));
+        const calls: [name: string, call: () => Promise<unknown>][] = [
+          ["SINTER", () => db.sinter(a, b)], ["SUNIONSTORE", () => db.sunionstore(c, a, b)],
+        ];
+        for (const [name, call] of calls) {
+          const error = await failure(call());
+          assert.ok(error instanceof ReplyError, inspect(error));
+          assert.deepEqual([error.code, error.outcome, error.command], ["NOPERM", "not-executed", name]);
+        }
+        await db.rpush(keyOn(db, addresses()[0]!, "app:list"), "element");
+        const error = await failure(db.rpoplpush(keyOn(db, addresses()[0]!, "app:list"), keyOn(db, addresses()[1]!, "app:list")));
+        assert.deepEqual([error.code, error.outcome, error.command], ["NOPERM", "not-executed", "RPOPLPUSH"]);
+        assert.deepEqual((await onEach("DBSIZE")), [2, 1, 0, 0]);
+      });
+    } finally {
+      await onEach("ACL", "DELUSER", "narrow");
+    }
+  });
+
+  // ---- What it costs ----
+
+  /** The time that the processor was busy with it, in ms. */
+  async function effort(use: () => Promise<unknown>): Promise<number> {
+    const before = process.cpuUsage();
+    await use();
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1_000;
+  }
+
+  test("the last of 3,000 channels costs not much more than the first", () => withShards({}, async (db) => {
+    const s = await db.subscribe("first", () => {});
+    const thirds: number[] = [];
+    for (let third = 0; third < 3; third++) {
+      thirds.push(await effort(async () => {
+        for (let i = 0; i < 1_000; i++) await s.subscribe(`channel:${third}:${i}`);
+      }));
+    }
+    assert.ok(thirds[2]! < 4 * thirds[0]!, `${thirds.map(Math.round).join(", ")} ms`);
+    assert.equal(s.channels.length, 3_001);
+  }));
+
+  test("MSET, MGET and DEL of 40,000 keys cost on four nodes not much more than on one", () => withShards({}, (db) =>
+    withDb({ port: shards[0]!.port }, async (one) => {
+    const keys = Array.from({ length: 40_000 }, (_, i) => `key:${i}`);
+    const pairs = keys.flatMap((key) => [key, "value"]);
+    const calls: ((to: Handler) => Promise<unknown>)[] = [(to) => to.mset(pairs), (to) => to.mget(keys), (to) => to.del(keys)];
+    const least = async (to: Handler): Promise<number> => {
+      const costs = calls.map(() => Infinity);
+      for (let round = 0; round < 3; round++) {
+        for (const [i, call] of calls.entries()) costs[i] = Math.min(costs[i]!, await effort(() => call(to)));
+      }
+      return sum(costs);
+    };
+    const [single, several] = [await least(one), await least(db as unknown as Handler)];
+    assert.ok(several <= 6 * single, `${several} ms on four, ${single} ms on one`);
+  })));
 });
 
 // ==== 14. The door ====

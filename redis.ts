@@ -2651,6 +2651,8 @@ class Command {
   place: Place = "waiting";
   /** When it fails if it has not been answered; set by whoever dispatches it. */
   deadline = Infinity;
+  /** How long whoever has it may try, when there is another. */
+  within: Milliseconds = Infinity;
   /** It was lost with its connection once and issued again. */
   reissued = false;
   /** Why the server could not do it yet. */
@@ -2681,7 +2683,7 @@ class Command {
   /** How long it may take, from the call to the answer. */
   get timeout(): Milliseconds {
     const { blocks } = this;
-    return blocks === undefined ? this.view.replyTimeout : blocks + Math.max(this.view.replyTimeout, GRACE);
+    return blocks === undefined ? Math.min(this.view.replyTimeout, this.within) : blocks + Math.max(this.view.replyTimeout, GRACE);
   }
 
   /** Whether it needs a connection to itself. */
@@ -2695,7 +2697,8 @@ class Command {
   }
 
   get outcome(): Outcome {
-    return this.place === "waiting" && !this.reissued ? "not-sent" : "unknown";
+    if (this.place !== "waiting" || this.reissued) return "unknown";
+    return this.refusal === undefined ? "not-sent" : "not-executed";
   }
 
   /** Takes a reply; true if it was its last. */
@@ -2800,6 +2803,12 @@ class Batch {
   #text = "";
   #written = 0;
   #atomic = false;
+  #ended = false;
+
+  /** What has not been written never will be. */
+  end(): void {
+    this.#ended = true;
+  }
 
   get length(): number {
     return this.#rows.length;
@@ -2849,6 +2858,7 @@ class Batch {
   /** As if nothing had been written, nor answered. */
   rewind(): void {
     this.#written = this.replies.length = 0;
+    this.#ended = false;
   }
 
   /** So many parts have been handed to the socket. */
@@ -2874,8 +2884,9 @@ class Batch {
 
   /** The replies that have come, and for each command without one this failure. */
   told(error: RedisError): unknown[] {
+    const written = this.#ended || error.outcome === "not-sent" ? this.#written : Infinity;
     const rest = this.#rows.slice(this.replies.length).map((row, i) =>
-      error.of(row.name.text, this.replies.length + i < this.#written ? "unknown" : "not-sent"));
+      error.of(row.name.text, this.replies.length + i < written ? "unknown" : "not-sent"));
     return [...this.replies, ...rest];
   }
 }
@@ -3255,6 +3266,7 @@ class Connection {
     this.#ended = error;
     world.cancel(this.#timer);
     const orphans = this.pending;
+    for (const { special } of this.#inFlight) special.batch?.end();
     this.mayLinger = [...this.#inFlight].some(({ row }) => row.kind !== "read" && !OUR_OWN.includes(row));
     if (this.mayLinger) reset(this.#socket);
     else this.#socket.destroy();
@@ -3288,7 +3300,9 @@ class Connection {
 
   /** Asks a connection that has been silent for so long whether it lives; gives the time by which it must answer. */
   probe(now: number, silence: Milliseconds): number {
-    if (now - this.heard < silence || this.load > 0 || this.#paused) return Infinity;
+    // What was given up does not count, nor what is ours: nobody would find out that the link is dead.
+    const isWatched = this.load > 0 && this.pending.some(({ deadline }) => deadline < Infinity);
+    if (now - this.heard < silence || isWatched || this.#paused) return Infinity;
     const ping = new Command(commands.ping, [], this.#view);
     ping.deadline = now + ping.timeout;
     ping.promise.catch(ignore);
@@ -3473,6 +3487,7 @@ class Connection {
       password === undefined ? undefined : this.ask(commands.auth, username === undefined ? [] : username, password),
       name === undefined ? undefined : this.ask(commands.clientSetname, name),
       dbid === 0 ? undefined : this.ask(commands.select, dbid),
+      this.ask(commands.clientInfo).then((line) => this.#identify(String(line)), ignore),
       this.ask(commands.ping),
     ]);
   }
@@ -3508,7 +3523,7 @@ const lacksHello = (error: unknown): boolean => error instanceof ReplyError &&
   (["NOPROTO", "NOPERM", "NOAUTH"].includes(error.code) || error.message.includes("unknown command"));
 
 const PASSING: readonly string[] = ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"];
-/** In a BUSY server only SCRIPT KILL helps, which must not wait. READONLY: it was demoted; its name may lead elsewhere. */
+/** In a BUSY server only SCRIPT KILL helps, which must not wait. READONLY: it was demoted; its name may lead away. */
 const NOT_READY: readonly string[] = ["LOADING", "MASTERDOWN", "TRYAGAIN", "READONLY"];
 
 /** Why a handshake failed: the server said no, or the credentials function did, or the connection died meanwhile. */
@@ -3607,7 +3622,7 @@ class Pool {
   readonly #waiting = new Queue();
   /** Connections that the server must end before anything new is sent. */
   readonly #fences = new Set<Fence>();
-  /** Commands that the server was not ready for; the one that tries whether it is; connections to one that was demoted. */
+  /** Commands that the server was not ready for; the one that tries whether it is; connections that were demoted. */
   #refused: Command[] = [];
   #trying: Command | undefined;
   #demoted: Connection[] = [];
@@ -3622,6 +3637,7 @@ class Pool {
   #heartbeat: NodeJS.Timeout | undefined;
   #lastError: RedisError | undefined;
   #closing: Promise<void> | undefined;
+  #ended = false;
 
   constructor(config: Config, hooks: Hooks = {}) {
     this.config = config;
@@ -3740,7 +3756,8 @@ class Pool {
     const first = seat === undefined ? undefined : refused.shift();
     const later = this.#waiting.drain();
     for (const command of [...refused, ...later]) this.#waiting.push(command);
-    this.#demoted = this.#refused = [];
+    this.#demoted = [];
+    this.#refused = [];
     if (first === undefined) return this.#serve();
     this.#trying = first;
     const over = (): void => this.#tried(first);
@@ -3777,7 +3794,8 @@ class Pool {
       void this.#fenceOff(connection, this.#fences);
       return this.#serve();
     }
-    const others = connection.pending.filter(({ special, exclusive }) => !special.bound && !exclusive);
+    const others = connection.pending.filter(({ special, exclusive, deadline }) =>
+      !special.bound && !exclusive && deadline < Infinity);
     if (others.length === 0) return connection.close(ABANDONED);
     void Promise.allSettled(others.map(({ promise }) => promise)).then(() => connection.close(ABANDONED));
   }
@@ -3821,6 +3839,7 @@ class Pool {
   #opened(seat: Seat, connection: Connection): void {
     if (seat.connection !== connection) return;
     seat.place = "open";
+    void this.#fenceOff(connection, this.#fences);
     seat.since = world.now();
     if (this.#isReady) this.#settleReady(({ resolve }) => resolve());
     this.#serve();
@@ -3873,8 +3892,8 @@ class Pool {
   async #fenceOff(connection: Connection, fences: Iterable<Fence>): Promise<void> {
     await Promise.all([...fences].map(async (fence) => {
       try {
-        await connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address });
-        fence.done = true;
+        const ended = await connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address });
+        fence.done ||= typeof ended === "number";
         this.#fences.delete(fence);
       } catch (error) {
         if (error instanceof ReplyError) this.#fences.delete(fence);
@@ -3898,6 +3917,7 @@ class Pool {
   // ---- Time ----
 
   #wakeAt(time: number, now: number): void {
+    if (this.#ended) return;
     world.cancel(this.#deadlines);
     this.#due = time;
     this.#deadlines = world.after(time - now, () => world.afterInput(() => this.#expire())).unref();
@@ -3993,6 +4013,7 @@ class Pool {
   }
 
   #end(): void {
+    this.#ended = true;
     world.cancel(this.#deadlines);
     world.cancel(this.#heartbeat);
     world.cancel(this.#pause);
@@ -4032,7 +4053,7 @@ const restOf = (doublings: number): Milliseconds =>
 
 /** Whether a command that was on a lost connection may go to another; that it did is noted on it. */
 function mayRunAgain(command: Command): boolean {
-  if (command.special.bound) return false;
+  if (command.special.bound || command.place === "settled") return false;
   if (command.place === "waiting") return true;
   if (command.row.kind !== "read" || command.reissued || command.blocks !== undefined) return false;
   command.reissued = true;
@@ -4199,7 +4220,11 @@ export class Watch<Text = string> extends Commander {
 
   /** Whatever is no reply leaves open what the server does next: then it is over, and the connection goes with it. */
   #dispatch(command: Command): Promise<unknown> {
-    if (this.#over) throw OVER.of(command.name, "not-sent");
+    if (this.#over) {
+      command.promise.catch(ignore);
+      command.fail(OVER);
+      throw OVER.of(command.name, "not-sent");
+    }
     this.#queued?.push(command);
     this.#lease.dispatch(command).catch((error) => {
       if (!(error instanceof ReplyError)) this.#end(false);
@@ -4986,7 +5011,8 @@ const LOOK: Milliseconds = 1_000;
 /** No server makes us open more pools than so many. */
 const MOST_REPLICAS = 64;
 /** Errors of a copy that cannot answer now; the primary may. */
-const ELSEWHERE: readonly string[] = ["NOT_CONNECTED", "CONNECTION_LOST", "CLOSED", "LOADING", "MASTERDOWN"];
+const ELSEWHERE: readonly string[] =
+  ["NOT_CONNECTED", "CONNECTION_LOST", "CLOSED", "REPLY_TIMEOUT", "LOADING", "MASTERDOWN"];
 
 class Server {
   readonly config: Config;
@@ -5037,10 +5063,12 @@ class Server {
 
   /** What one copy could not answer, another may. */
   async #read(from: Pool, command: Command): Promise<unknown> {
+    const end = world.now() + command.timeout;
+    if (from !== this.primary) command.within = Math.min(LOOK, command.timeout / 2);
     try {
       return await from.dispatch(command);
     } catch (error) {
-      const left = Math.ceil(command.deadline - world.now());
+      const left = Math.ceil(end - world.now());
       const other = from === this.primary ? this.#choose("replica") : this.primary;
       const mayElsewhere = error instanceof RedisError && ELSEWHERE.includes(error.code) && other !== from;
       if (!mayElsewhere || left <= 0) throw error;
@@ -5097,7 +5125,8 @@ class Server {
     if (isLinked && offset >= then.offset) replica.current = then.at;
     if (isLinked && offset >= this.#primary.offset) replica.current = this.#primary.at;
     const isWhole = said?.get("role") === "slave" && said.get("master_sync_in_progress") === "0";
-    const isNear = isPrimaryThere ? this.#primary.at - replica.current <= this.config.maxLag : replica.fit;
+    const isFirst = this.#primary.offset === Infinity; // there has never been a primary: then any copy is welcome
+    const isNear = isPrimaryThere ? this.#primary.at - replica.current <= this.config.maxLag : replica.fit || isFirst;
     replica.fit = isWhole && isNear && (isPrimaryThere || offset >= replica.offset);
     replica.offset = offset;
   }
@@ -5598,7 +5627,9 @@ class Shards {
     }
     const words = flatten(row.name, args);
     const keys = row.positions(words, row.placing);
+    if (words.length === 0) throw new ArgumentError("no key is given", row.name.text);
     if (keys.length === 0) throw unsharded(row, "this call has no key");
+    if (SORTS.includes(row) && behind(words, 1, ["BY", "GET"]) > 0) throw unsharded(row, "its patterns are other keys");
     const nodes = keys.map((at) => this.locate(words[at]!));
     const told = [...words];
     if (!CHANNELS.includes(row)) for (const at of keys) told[at] = this.stored(words[at]!);
@@ -5690,7 +5721,7 @@ class Shards {
 
   /** A function of the user's sees no more of a node than its name and weight. */
   #over(nodes: readonly ShardNode[]): (tag: string) => number {
-    return this.#rule.over(nodes.map(({ name, weight }) => ({ name, weight })));
+    return this.#rule.over(Object.freeze(nodes.map(({ name, weight }) => Object.freeze({ name, weight }))));
   }
 
   #read(hosts: unknown): (ShardNode & { readonly config: Config })[] {
@@ -5725,13 +5756,16 @@ function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly n
   return [...parts.values()];
 }
 
+/** BY and GET look at keys that nobody knows before. */
+const SORTS: readonly Row[] = [commands.sort, commands.sort_ro];
+
 /** Of these, the name is no key, and goes out as it is. */
 const CHANNELS: readonly Row[] = [commands.publish, commands.spublish];
 
 const isForAll = ({ spread }: Row): boolean => spread === "everywhere" || spread === "each";
 
 function unsharded({ name }: Row, why: string): NotSupportedError {
-  const message = `${why}; use shard(key), or shards() for each node`;
+  const message = `${why}; give keys of one command one hash tag, or use shard(key), or shards() for each node`;
   return new NotSupportedError("NOT_SUPPORTED", "not-sent", `cannot be sharded: ${message}`, { command: name.text });
 }
 
@@ -5808,7 +5842,7 @@ async function rename(from: Spot, to: Spot, replace: boolean): Promise<boolean> 
   for (let attempt = 1; attempt <= MOST_RENAMES; attempt++) {
     const copy = await copyTo(from, to, replace);
     if (copy === null) return false;
-    if (copy === undefined && attempt > 1) return true; // it was removed, let us say after it had been renamed
+    if (copy === undefined && replace && attempt > 1) return true; // it was removed, let us say after it was renamed
     if (copy === undefined) throw new ReplyError("ERR", "not-executed", "ERR no such key");
     if (await after(removeIf(from, copy))) return true;
     if (!replace) await after(removeIf(to, copy));
@@ -5834,7 +5868,7 @@ const ownName = (): string => `redis.ts:${randomUUID()}`;
 async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Row): Promise<Buffer | null> {
   const [out = "RIGHT", into = "LEFT"] = row.name.text.includes("LMOVE") ? words.slice(2).map(endOf) : [];
   const beside = ownName();
-  const left = from!.on.pttl(from!.key).catch(() => -1);
+  const left = from!.sure.pttl(from!.key).catch(() => -1);
   let value: Buffer | undefined;
   try {
     value = await from!.on.call<Buffer | null>(row.name.text, from!.key, beside, ...words.slice(2)) ?? undefined;
@@ -5889,6 +5923,7 @@ async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<n
 /** Removes a string that is still ours. */
 const takeBack = (sure: Handler<Buffer>, key: Word, value: Word): Promise<unknown> =>
   sure.transaction([key], async (t) => {
+    if (await t.type(key) !== "string") return;
     const found = await t.call<Buffer | null>("GET", key);
     if (found?.equals(Buffer.from(value as string))) void (await t.multi()).del(key);
   });
@@ -5948,10 +5983,12 @@ const inChunks = (row: Row, members: readonly unknown[]): [row: Row, args: unkno
 /** Runs the command on the node of its first key. Copies of the others come and go in the same transaction. */
 async function together(row: Row, { told, keys }: Plan, spots: readonly Spot[], view: View): Promise<unknown> {
   const home = spots[0]!;
+  const end = world.now() + view.replyTimeout;
   const copies = await before(Promise.all(spots.map(async (spot) =>
     spot.node === home.node ? [] : carry(row.spread as Carriage, spot))));
   const names = spots.map(({ node, key }) => node === home.node ? key : ownName());
-  const gathered = new Gathering(home.node.server, view);
+  const left = Math.max(1, Math.ceil(end - world.now()));
+  const gathered = new Gathering(home.node.server, view.with({ replyTimeout: left }));
   for (const [i, copy] of copies.entries()) for (const [row, args] of copy) gathered.give(row, [names[i], ...args]);
   const words = [...told];
   for (const [i, at] of keys.entries()) words[at] = names[i]!;
