@@ -1,0 +1,178 @@
+// Does the simulator see? Bugs, each planted by itself into the compiled driver, and for each the first seed at which an
+// invariant breaks. A patch must fit in exactly one place; one that does not is as bad as a bug that is not found.
+//
+//     npm run mutants                 all of them: the bug, the seed, the invariant
+//     npm run mutants -- fence 20000  those with this word in their name, with so many seeds
+
+import { fork } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import process, { argv, exit } from "node:process";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { search } from "./sim.ts";
+import type { Breach, Driver } from "./sim.ts";
+
+/** What the bug is, what stands in the driver, and what stands there instead. */
+type Mutant = readonly [bug: string, find: string, put: string];
+
+export const mutants: readonly Mutant[] = [
+  // What may be issued again, and what must not
+  ["a write is issued again after a loss", 'command.row.kind !== "read" || ', ""],
+  ["a read is issued again and again", "command.reissued = true;", ""],
+  ["WATCH and MULTI are forgotten across a reconnect", "if (command.special.bound", "if (false && command.special.bound"],
+  ["what was lost is issued again behind what came later", "[...orphans, ...later]", "[...later, ...orphans]"],
+  ["a script that says LOADING is run again", " && !PARTLY.includes(row) && ", " && "],
+  ["a refused command of a pipeline is taken for all of it", "special.batch === undefined && !special.bound", "!special.bound"],
+  ["a refused command of a transaction goes elsewhere", "special.batch === undefined && !special.bound &&",
+    "special.batch === undefined &&"],
+  ["a refused command keeps its slot", "this.#takenBack(command, reply))\n                this.#inFlight.shift();",
+    "this.#takenBack(command, reply))\n                continue;"],
+  // Replies and their callers
+  ["a cancelled slot is removed from the ring",
+    "peek() {", 'peek() {\n while (this.#ring[this.#head]?.place === "settled") this.shift();'],
+  ["a cancelled slot keeps its place for ever", 'if (this.place === "settled")\n            return true;',
+    'if (this.place === "settled")\n            return false;'],
+  ["a push is taken for a reply", "if (this.#isUnasked(reply, command))", "if (command === undefined)"],
+  ["a batch is answered one reply early", "return this.replies.length === this.#rows.length;",
+    "return this.replies.length >= Math.max(1, this.#rows.length - 1);"],
+  ["the end of a string is not looked at", "if (bytes[end] !== CR || bytes[end + 1] !== LF)", "if (false)"],
+  ["what EXEC did not do is told as done",
+    "if (replies === null)", 'if (replies === null)\n return queued.map(() => "OK");\n if (false)'],
+  // Outcomes
+  ["not-sent is claimed for what was written", 'command.place = "written";', ""],
+  ["what was aborted is written in spite of it",
+    'if (command.place === "settled")\n                continue;\n            command.place = "written";',
+    'command.place = "written";'],
+  ["what a script did before it failed is told as not executed", 'PARTLY.includes(row) ? "unknown"', 'false ? "unknown"'],
+  ["the parts of a pipeline that were written are counted off by one", "this.#written = this.#begun[parts - 1]",
+    "this.#written = -1 + this.#begun[parts - 1]"],
+  ["MULTI is not counted among the parts", "count + 1)", "count)"],
+  ["what is lost is told as not executed", 'const told = error.of(this.name, this.outcome);',
+    'const told = error.of(this.name, this.outcome === "unknown" ? "not-executed" : this.outcome);'],
+  // Fences
+  ["the fence is left out", "this.#fences.add(fence);", "return;"],
+  ["the fence is left out of the handshake", "await this.#fenceOff(connection, this.#fences);", ""],
+  ["open connections are not told of a fence", "void this.#fenceOff(connection, [fence]);", "void 0;"],
+  ["a connection that comes back is not told of a fence", "void this.#fenceOff(connection, this.#fences);", ""],
+  ["a fence is called done before it is",
+    "await connection.ask(commands.clientKill", "fence.done = true; await connection.ask(commands.clientKill"],
+  ["the wrong connection is fenced off", "ID: fence.id", 'ID: "9" + fence.id'],
+  ["servers without HELLO are not asked who we are",
+    "this.ask(commands.clientInfo).then((line) => this.#identify(String(line)), ignore),",
+    ""],
+  // Time
+  ["the deadline is not armed", "if (command.deadline < this.#due)", "if (false)"],
+  ["only the first deadline is seen to",
+    "if (next < this.#due)\n            this.#wakeAt(Math.max(", "if (false)\n            this.#wakeAt(Math.max("],
+  ["a deadline comes early", "if (command.deadline > now)", "if (command.deadline - 20 > now)"],
+  ["disconnect() has no limit",
+    "timer = world.after(timeout, resolve);\n            }),\n        ]);\n        world.cancel(timer);\n        this.#end();",
+    "}),\n ]);\n this.#end();"],
+  // Leases
+  ["a lease is not given back after a failure",
+    "command.promise.then(giveBack, giveBack);", "command.promise.then(giveBack, ignore);"],
+  ["a connection is given back inside of MULTI", "this.#pool.giveBack(this.#seat, this.#connection, clean);",
+    "this.#pool.giveBack(this.#seat, this.#connection, true);"],
+  ["a lent connection is used by others", 'seat.place = "lent";\n        seat.lease', "seat.lease"],
+  ["a forgotten lease is never taken away", "connection?.close(FORGOTTEN);", ";"],
+  ["a transaction that failed keeps its connection", "this.#lease.release(clean);", "if (clean) this.#lease.release(clean);"],
+  // Session state
+  ["the database is not selected", "const select = dbid === 0 ?", "const select = true ?"],
+  ["the name is forgotten", "SETNAME: name", "SETNAME: undefined"],
+  ["users do not wait for the handshake", "this.#greet().then(() => this.#open(),",
+    "void this.#greet().catch(ignore);\n Promise.resolve().then(() => this.#open(),"],
+  // Recovery
+  ["a lost connection is not opened again", "seat.timer = world.after(delay, () => this.#open(seat));", ";"],
+  ["a silent connection is kept", "this.close(SILENT);", ";"],
+  ["nobody asks an idle connection whether it lives",
+    "this.#heartbeat = world.after(pingInterval, () => this.#beat()).unref();", ""],
+  ["what was lost is not settled", "else\n                command.fail(error);", ""],
+  ["a command in parts is begun in the middle",
+    "this.#unfinished = undefined;\n            this.#handed = 0;", "this.#unfinished = undefined;"],
+  // The end
+  ["the heartbeat goes on", "world.cancel(this.#heartbeat);", ""],
+  ["a socket is left open", "else\n            this.#socket.destroy();", ""],
+  ["a signal keeps its listener", "this.view.leave(this);", ";"],
+  ["a closed handler still takes commands", "if (this.#closing !== undefined)\n            command.fail(CLOSED);",
+    "if (false)\n            command.fail(CLOSED);"],
+  ["what waits is forgotten when the handler is closed",
+    "command.fail(CLOSED);\n        for (const seat", ";\n        for (const seat"],
+];
+
+/** The driver with this bug. */
+export async function plant([bug, find, put]: Mutant): Promise<Driver> {
+  const source = readFileSync(new URL("../redis.js", import.meta.url), "utf8");
+  const [head, tail, ...more] = source.split(find);
+  if (tail === undefined || more.length > 0) {
+    throw new Error(`"${bug}" fits in ${tail === undefined ? 0 : more.length + 1} places`);
+  }
+  const folder = new URL("../mutants/", import.meta.url);
+  mkdirSync(folder, { recursive: true });
+  const file = new URL(`${bug.replaceAll(" ", "-")}.js`, folder);
+  writeFileSync(file, `${head}${put}${tail}`);
+  return await import(file.href) as Driver;
+}
+
+/** The first seed that shows it. */
+export async function hunt(mutant: Mutant, seeds: number): Promise<Breach | undefined> {
+  return search(await plant(mutant), 0, seeds);
+}
+
+type Caught = { seed: number; invariant: string; what: string };
+
+/** Each in a process of its own: a bug may be one that never ends. */
+function inProcess(mutant: Mutant, seeds: number): Promise<Caught | undefined> {
+  return new Promise((resolve) => {
+    let caught: Caught | undefined;
+    const child = fork(fileURLToPath(import.meta.url), ["--one", String(mutants.indexOf(mutant)), String(seeds)]);
+    const watchdog = setTimeout(() => {
+      caught = { seed: NaN, invariant: "I2", what: "it never ends" };
+      child.kill("SIGKILL");
+    }, 120_000);
+    child.on("message", (message) => {
+      caught = message as Caught;
+    });
+    child.on("exit", () => {
+      clearTimeout(watchdog);
+      resolve(caught);
+    });
+  });
+}
+
+async function main(word = "", seeds = "20000"): Promise<void> {
+  const wanted = mutants.filter(([bug]) => bug.includes(word));
+  const results = new Map<Mutant, Caught | undefined>();
+  const queue = [...wanted];
+  const work = async (): Promise<void> => {
+    for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+      results.set(mutant, await inProcess(mutant, Number(seeds)));
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  for (const mutant of wanted) {
+    const caught = results.get(mutant);
+    const verdict = caught === undefined ? "SURVIVES"
+      : `${caught.invariant} at seed ${caught.seed}: ${caught.what.split("\n")[0]}`;
+    console.log(`${mutant[0].padEnd(68)} ${verdict.slice(0, 110)}`);
+  }
+  const survivors = wanted.filter((mutant) => results.get(mutant) === undefined).length;
+  console.log(`${wanted.length - survivors} of ${wanted.length} are caught`);
+  exit(survivors === 0 ? 0 : 1);
+}
+
+async function one(index: number, seeds: number): Promise<void> {
+  let caught: Caught | undefined;
+  try {
+    caught = await hunt(mutants[index]!, seeds);
+  } catch (error) {
+    console.error((error as Error).message);
+  }
+  if (caught === undefined) exit(1);
+  const { seed, invariant, what } = caught;
+  process.send!({ seed, invariant, what }, () => exit(0));
+}
+
+if (argv[1] !== undefined && import.meta.url === pathToFileURL(argv[1]).href) {
+  if (argv[2] === "--one") await one(Number(argv[3]), Number(argv[4]));
+  else await main(argv[2], argv[3]);
+}
