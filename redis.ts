@@ -252,7 +252,7 @@ function parseUrl(given: string): URL {
   if (!SCHEMES.includes(url.protocol)) throw new ArgumentError(`a URL's scheme must be one of ${SCHEMES.join(" ")}`);
   if (given.split("@").length > 2) throw new ArgumentError("a URL has one @ at the most; write %40 inside a password");
   if (url.protocol === "unix:" && url.hostname !== "") throw new ArgumentError("a Unix socket's URL has three slashes");
-  if (url.hash !== "") throw new ArgumentError("a URL of a server has no #; write %23 inside a password");
+  if (given.includes("#")) throw new ArgumentError("a URL of a server has no #; write %23 inside a password");
   return url;
 }
 
@@ -314,6 +314,11 @@ type About = { command?: string | undefined; cause?: unknown };
 /** A lost connection as its server knows it, on which something may still be on its way; `done` when it is not. */
 type Fence = { id: string; address: string; done: boolean };
 
+/** Defined, not assigned: where primordials are frozen, what a prototype inherits cannot be assigned to. */
+function named(kind: { readonly prototype: Error }, value: string): void {
+  Object.defineProperty(kind.prototype, "name", { value, configurable: true, writable: true });
+}
+
 /** What every rejection is. `code` says why and is listed in the README; `command` is the command's name. */
 export class RedisError extends Error {
   readonly code: string;
@@ -353,28 +358,28 @@ export class RedisError extends Error {
   }
 
   static {
-    this.prototype.name = "RedisError";
+    named(this, "RedisError");
   }
 }
 
 /** No connection, or it was lost, or it did not answer in time: what a web server answers with 503. */
 export class ConnectionError extends RedisError {
   static {
-    this.prototype.name = "ConnectionError";
+    named(this, "ConnectionError");
   }
 }
 
 /** A deadline has passed: replyTimeout, connectTimeout, or the block time of a blocking command and its grace. */
 export class TimeoutError extends ConnectionError {
   static {
-    this.prototype.name = "TimeoutError";
+    named(this, "TimeoutError");
   }
 }
 
 /** The server sent what the protocol does not allow. The connection is dead and nothing on it was answered wrongly. */
 export class ProtocolError extends ConnectionError {
   static {
-    this.prototype.name = "ProtocolError";
+    named(this, "ProtocolError");
   }
 }
 
@@ -397,7 +402,7 @@ export class ReplyError extends RedisError {
   }
 
   static {
-    this.prototype.name = "ReplyError";
+    named(this, "ReplyError");
   }
 }
 
@@ -417,14 +422,14 @@ const isShown = (code: number): boolean =>
 /** The AbortSignal of a view fired; `cause` is its reason. */
 export class AbortError extends RedisError {
   static {
-    this.prototype.name = "AbortError";
+    named(this, "AbortError");
   }
 }
 
 /** The command does not work on this kind of handler; the message says what does. */
 export class NotSupportedError extends RedisError {
   static {
-    this.prototype.name = "NotSupportedError";
+    named(this, "NotSupportedError");
   }
 }
 
@@ -440,7 +445,7 @@ export class ArgumentError extends TypeError {
   }
 
   static {
-    this.prototype.name = "TypeError";
+    named(this, "TypeError");
   }
 }
 
@@ -757,7 +762,10 @@ class Decoder {
 
   /** Puts a value into the aggregate on top; gives the aggregate itself when that was its last. */
   #place(frame: Frame, value: unknown): unknown {
-    if (frame.items.length === this.#limits.maxElements * 2) throw this.#dead("an aggregate is too long");
+    // Counted ones have been checked by their count.
+    const most = this.#limits.maxElements * (frame.type === 0x25 ? 2 : 1);
+    const isFull = frame.left === Infinity && frame.items.length === most;
+    if (isFull) throw this.#dead("an aggregate is too long");
     frame.items.push(value);
     return --frame.left === 0 ? this.#close(frame) : NOTHING;
   }
@@ -784,6 +792,7 @@ class Decoder {
     if (count === CUT) return MORE;
     if (count === NULL) return null;
     if (count > this.#limits.maxElements) throw this.#dead(`an aggregate of ${count} elements`);
+    if (this.#stack.length >= this.#limits.maxDepth) throw this.#dead(`nested deeper than ${this.#limits.maxDepth}`);
     if (type === 0x3e) this.#charset = this.#pushCharset;
     const perElement = type === 0x25 || type === 0x7c ? 2 : 1;
     const frame = this.#push(type, count === STREAMED ? Infinity : count * perElement);
@@ -791,7 +800,6 @@ class Decoder {
   }
 
   #push(type: number, left: number): Frame {
-    if (this.#stack.length === this.#limits.maxDepth) throw this.#dead(`nested deeper than ${this.#limits.maxDepth}`);
     this.#top = { type, left, items: [], size: 0, owed: -1 };
     this.#stack.push(this.#top);
     return this.#top;
@@ -994,7 +1002,7 @@ function toBigInt(line: Buffer): bigint | undefined {
 
 /** A number where that is exact, else a bigint. */
 function toInteger(line: Buffer): number | bigint | undefined {
-  const value = line.length > 20 ? undefined : toBigInt(line);
+  const value = toBigInt(line);
   if (value === undefined || value >= INT64 || value < -INT64) return undefined;
   return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
@@ -2683,7 +2691,8 @@ class Command {
   /** How long it may take, from the call to the answer. */
   get timeout(): Milliseconds {
     const { blocks } = this;
-    return blocks === undefined ? Math.min(this.view.replyTimeout, this.within) : blocks + Math.max(this.view.replyTimeout, GRACE);
+    const { replyTimeout } = this.view;
+    return blocks === undefined ? Math.min(replyTimeout, this.within) : blocks + Math.max(replyTimeout, GRACE);
   }
 
   /** Whether it needs a connection to itself. */
@@ -2767,7 +2776,8 @@ function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): 
 
 /** What the server quotes of these may be a password. */
 function withoutSecrets(row: Row, error: ReplyError): ReplyError {
-  if (!SECRET.includes(row)) return error;
+  const isQuoting = error.raw.slice(0, 22).toLowerCase() === "err unknown subcommand";
+  if (!SECRET.includes(row) && !isQuoting) return error;
   const quotes = ["'", '"', "`"].map((quote) => error.raw.indexOf(quote)).filter((at) => at >= 0);
   return new ReplyError(error.code, error.outcome, `${error.raw.slice(0, Math.min(...quotes, error.raw.length))}…`);
 }
@@ -4070,13 +4080,18 @@ function mayRunAgain(command: Command): boolean {
 
 /** Some commands of a pipeline failed, or all did: `results` has every reply and every error in place. */
 export class PipelineError extends RedisError {
-  readonly results: unknown[];
+  readonly #results: unknown[];
 
   constructor(results: unknown[], first: RedisError) {
     const failed = results.filter((result) => result instanceof RedisError).length;
     const message = `${failed} of ${results.length} commands failed, first ${first.message}`;
     super(first.code, first.outcome, message, { command: first.command, cause: first });
-    this.results = results;
+    this.#results = results;
+  }
+
+  /** What each command gave, errors in place. A getter, so that a log of the error does not show them. */
+  get results(): unknown[] {
+    return this.#results;
   }
 
   override of(): this {
@@ -4084,14 +4099,14 @@ export class PipelineError extends RedisError {
   }
 
   static {
-    this.prototype.name = "PipelineError";
+    named(this, "PipelineError");
   }
 }
 
 /** A watched key was changed: EXEC did nothing. */
 export class WatchError extends RedisError {
   static {
-    this.prototype.name = "WatchError";
+    named(this, "WatchError");
   }
 }
 
@@ -5523,10 +5538,8 @@ export type ShardOptions = Options & { placement?: "rendezvous" | "txredisapi" |
 
 /** Some servers failed of those that a command went to; code and cause are those of the first. */
 export class ShardError extends RedisError {
-  /** The nodes that failed, and the command's keys on them. */
-  readonly failures: { node: string; keys: Key[]; error: RedisError }[];
-  /** What the others have done, and answered. */
-  readonly done: { node: string; keys: Key[]; reply: unknown }[];
+  readonly #failures: { node: string; keys: Key[]; error: RedisError }[];
+  readonly #done: { node: string; keys: Key[]; reply: unknown }[];
 
   constructor({ name, kind }: Row, failures: ShardError["failures"], done: ShardError["done"]) {
     const { error: cause } = failures[0]!;
@@ -5536,8 +5549,18 @@ export class ShardError extends RedisError {
     const nodes = failures.map(({ node, keys }) => keys.length === 0 ? node : `${node} (${keys.length} keys)`);
     const why = cause.of(undefined, cause.outcome).message;
     super(cause.code, outcome, `failed on ${nodes.join(", ")}: ${why}`, { command: name.text, cause });
-    this.failures = failures;
-    this.done = done;
+    this.#failures = failures;
+    this.#done = done;
+  }
+
+  /** The nodes that failed, and the command's keys on them. A getter, so that a log of the error does not show keys. */
+  get failures(): { node: string; keys: Key[]; error: RedisError }[] {
+    return this.#failures;
+  }
+
+  /** What the others have done, and answered. */
+  get done(): { node: string; keys: Key[]; reply: unknown }[] {
+    return this.#done;
   }
 
   override of(): this {
@@ -5545,7 +5568,7 @@ export class ShardError extends RedisError {
   }
 
   static {
-    this.prototype.name = "ShardError";
+    named(this, "ShardError");
   }
 }
 

@@ -1,0 +1,1534 @@
+// The fault scenarios: each does one kind of harm to a client at work, and counts what became of its commands.
+//
+//     npm run faults                               all rows
+//     npm run faults -- R02 R05 --scale 0.1        some, at a tenth of their size
+//     npm run faults -- R02 --client ioredis       another client (bench/adapters.mjs), where a row is not redis.ts's own
+//
+// To add a row, add an entry to `rows`: `what` is a sentence, `run` does the harm and tells its Scene what it saw.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+import { WatchError, lazyConnection, lazyConnectionPool, script } from "../redis.ts";
+import type { Handler, Options } from "../redis.ts";
+import { Log, nothing, outcomeOf } from "./oracle.ts";
+import type { Adapter, CallOptions, Counts, LogOptions, Opening, Outcome } from "./oracle.ts";
+import { Proxy } from "./proxy.ts";
+import type { Cut, Fate, Link } from "./proxy.ts";
+import { RedisServer, ScriptedServer, freePort, until } from "./servers.ts";
+import type { ServerOptions } from "./servers.ts";
+
+// ==== The client ====
+
+export const redisTs: Adapter = {
+  name: "redis.ts",
+  open({ port, ca, db = 0, user, timeout, connectTimeout, pool }) {
+    const open = pool === undefined ? lazyConnection : lazyConnectionPool;
+    return open({
+      host: "127.0.0.1", port, dbid: db, username: user?.name, password: user?.password, tls: ca ? { ca } : false,
+      replyTimeout: timeout, connectTimeout, poolsize: pool,
+    });
+  },
+  call(client, [name, ...args], options) {
+    const view = options ? client.with({ replyTimeout: options.timeout, signal: options.signal }) : client;
+    return view.call(name, ...args);
+  },
+  close: (client) => client.destroy(),
+  multi(client, commands) {
+    const pipeline = client.pipeline();
+    for (const [name, ...args] of commands) pipeline.call(name, ...args);
+    return pipeline.commit();
+  },
+  outcome: (error) => error.outcome,
+  fenced: (error) => error.fenced === true,
+  aborts: true,
+};
+
+// ==== The scene ====
+
+export type Result = Counts & { breaches: string[] };
+
+type Settled = { state: "acked" | "hung" | Outcome; value?: any; error?: any };
+
+/** Where a row happens: makes servers, proxies and clients, ends them, and keeps the count. */
+export class Scene {
+  readonly counts = nothing();
+  readonly breaches: string[] = [];
+  readonly scale: number;
+  readonly adapter: Adapter;
+  #endings: (() => unknown)[] = [];
+
+  constructor(scale: number, adapter: Adapter) {
+    this.scale = scale;
+    this.adapter = adapter;
+  }
+
+  /** So many of `full` as the scale says, and at least `least`. */
+  times(full: number, least = 1): number {
+    return Math.max(least, Math.round(full * this.scale));
+  }
+
+  async server(options: ServerOptions = {}): Promise<RedisServer> {
+    const server = await RedisServer.start({ unix: false, ...options });
+    this.atEnd(() => server.stop());
+    return server;
+  }
+
+  /** A server whose data outlives a kill: what it has answered is written, if not yet on the disk. */
+  durable(...args: string[]): Promise<RedisServer> {
+    return this.server({ aof: true, args: ["--appendfsync", "no", ...args] });
+  }
+
+  async proxy(port: number): Promise<Proxy> {
+    const proxy = await Proxy.start({ host: "127.0.0.1", port });
+    this.atEnd(() => {
+      this.counts.faults += proxy.faults;
+      return proxy.stop();
+    });
+    return proxy;
+  }
+
+  async scripted(script: Parameters<typeof ScriptedServer.start>[0]): Promise<ScriptedServer> {
+    const scripted = await ScriptedServer.start(script);
+    this.atEnd(() => scripted.stop());
+    return scripted;
+  }
+
+  async open(options: Opening): Promise<any> {
+    const client = await this.adapter.open(options);
+    this.atEnd(() => this.adapter.close(client));
+    return client;
+  }
+
+  /** A handler of redis.ts, for rows that are about what only it has. */
+  db(options: Options): Handler {
+    const db = lazyConnectionPool({ host: "127.0.0.1", poolsize: 1, ...options }) as Handler;
+    this.atEnd(() => db.destroy());
+    return db;
+  }
+
+  log(client: any, options?: LogOptions): Log {
+    return new Log(this.adapter, client, options);
+  }
+
+  call(client: any, args: string[], options?: CallOptions): Promise<any> {
+    this.counts.operations++;
+    return this.adapter.call(client, args, options);
+  }
+
+  /** What became of a command; "hung" if nothing did within so many milliseconds. */
+  async settled(promise: Promise<unknown>, within: number): Promise<Settled> {
+    const late = new AbortController();
+    const hung = sleep(within, { state: "hung" as const }, { signal: late.signal }).catch(() => ({ state: "hung" as const }));
+    const settled = promise.then(
+      (value) => ({ state: "acked" as const, value }),
+      (error) => ({ state: outcomeOf(this.adapter, error), error }),
+    );
+    const what = await Promise.race([settled, hung]);
+    late.abort();
+    this.count(what.state);
+    return what;
+  }
+
+  count(state: "acked" | "hung" | Outcome) {
+    const { counts } = this;
+    if (state === "acked") counts.acked++;
+    else if (state === "hung") counts.hung++;
+    else if (state === "unknown") counts.unknown++;
+    else if (state === "not-sent") counts.notSent++;
+    else counts.refused++;
+  }
+
+  /** Calls until it succeeds; fails with the last error. */
+  async eventually(client: any, args: string[], within = 10_000): Promise<any> {
+    const end = performance.now() + within;
+    for (;;) {
+      const { state, value, error } = await this.settled(this.call(client, args), end - performance.now());
+      if (state === "acked") return value;
+      if (performance.now() > end || state === "hung") throw error ?? new Error(`${args[0]} hangs`);
+      await sleep(5);
+    }
+  }
+
+  add(counts: Counts) {
+    for (const name of Object.keys(counts) as (keyof Counts)[]) {
+      if (name === "recovery") this.recovered(counts.recovery);
+      else this.counts[name] += counts[name];
+    }
+  }
+
+  recovered(time: number) {
+    this.counts.recovery = Math.max(this.counts.recovery, time);
+  }
+
+  /** A criterion that was not met. */
+  breach(isBreach: boolean, what: string) {
+    if (isBreach && !this.breaches.includes(what)) this.breaches.push(what);
+  }
+
+  /** Runs `work` for each item, `lanes` of them at a time. */
+  async lanes<T>(lanes: number, items: readonly T[], work: (item: T, lane: number) => Promise<void>) {
+    const queue = items.values();
+    await Promise.all(Array.from({ length: lanes }, async (_, lane) => {
+      for (const item of queue) await work(item, lane);
+    }));
+  }
+
+  atEnd(ending: () => unknown) {
+    this.#endings.push(ending);
+  }
+
+  async end() {
+    for (const ending of this.#endings.reverse()) {
+      try {
+        await ending();
+      } catch (error) {
+        this.breach(true, `at the end: ${error}`);
+      }
+    }
+  }
+}
+
+/** What is a breach wherever it happens. */
+const crimes = ["lost", "doubled", "wrong", "lied", "reordered", "zombie", "hung"] as const;
+
+export async function run(row: Row, scale: number, adapter: Adapter): Promise<Result> {
+  const scene = new Scene(scale, adapter);
+  try {
+    await row.run(scene);
+  } catch (error: any) {
+    scene.breach(true, String(error?.stack ?? error).split("\n").slice(0, 3).join(" "));
+  } finally {
+    await scene.end();
+  }
+  for (const crime of crimes) scene.breach(scene.counts[crime] > 0, `${scene.counts[crime]} ${crime}`);
+  return { ...scene.counts, breaches: scene.breaches };
+}
+
+export type Row = {
+  id: string;
+  what: string;
+  run(scene: Scene): Promise<void>;
+  /** It uses what only redis.ts has; it needs signals. */
+  needs?: "redis.ts" | "signals";
+  /** It keeps a core busy, so no other such row runs beside it; or it must have the process to itself. */
+  load?: "busy" | "alone";
+};
+
+const random = (most: number) => Math.random() * most;
+const range = (length: number) => Array.from({ length }, (_, i) => i);
+
+/** How long "soon" may take on a machine that others use, too. */
+const SOON = 2000;
+
+// ==== A. Delivery ====
+
+const R01: Row = {
+  id: "R01",
+  what: "a server that is killed and restarted loses nothing that was acknowledged, and no caller sees that it was away",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.durable();
+    const log = scene.log(await scene.open({ port: server.port, timeout: 5000 })).start();
+    await log.recovered();
+    const kills = scene.times(200, 3);
+    for (let kill = 0; kill < kills; kill++) {
+      await sleep(20 + random(60));
+      await server.kill();
+      await server.restart();
+      scene.recovered(await log.recovered());
+    }
+    await log.stop();
+    scene.counts.faults += kills;
+    scene.add(await log.judge(server));
+    const { unknown, notSent, refused, recovery } = scene.counts;
+    scene.breach(unknown > 64 * kills, `${unknown} unknown in ${kills} kills`);
+    scene.breach(notSent + refused > 0, `callers saw ${[...log.refusals]}`);
+    scene.breach(recovery > SOON, "no success soon after the server was back");
+  },
+};
+
+const R02: Row = {
+  id: "R02",
+  what: "connections that the server kills under 64 callers apply nothing twice, and leave nobody hanging",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.server();
+    const log = scene.log(await scene.open({ port: server.port, timeout: 5000 })).start();
+    await log.recovered();
+    for (let kill = scene.times(1000, 10); kill > 0; kill--) {
+      scene.counts.faults += await server.call("CLIENT", "KILL", "TYPE", "normal");
+      const time = await log.recovered(6000);
+      scene.recovered(time);
+      if (time === 6000) break; // whoever has lost its connection for ever is found hanging
+      await sleep(random(5));
+    }
+    await log.stop();
+    scene.add(await log.judge(server));
+  },
+};
+
+const R03: Row = {
+  id: "R03",
+  what: "a pipeline cut after any byte of its requests or its replies is told truly, and MULTI is all or nothing",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.server();
+    const step = Math.max(1, Math.round(1 / scene.scale));
+    const size = { up: 0, down: 0 };
+    const pipeline = async (name: string, proxy: Proxy, harm: (link: Link) => void) => {
+      const client = await scene.adapter.open({ port: proxy.port, timeout: 5000 });
+      try {
+        await scene.eventually(client, ["PING"]);
+        const link = proxy.open.at(-1)!;
+        const before = { up: link.up.passed, down: link.down.passed };
+        harm(link);
+        const log = scene.log(client, { lists: 1, prefix: `${name}:` });
+        const head = range(8).map((k) => log.append(0, k));
+        const multi = scene.settled(
+          scene.adapter.multi(client, range(5).map((k) => ["RPUSH", `${name}:multi`, `${k}`])), 7000);
+        const tail = range(7).map((k) => log.append(0, 8 + k));
+        await Promise.race([Promise.all([...head, ...tail]), sleep(7000)]);
+        const { state } = await multi;
+        size.up = Math.max(size.up, link.up.passed - before.up);
+        size.down = Math.max(size.down, link.down.passed - before.down);
+        scene.add(await log.judge(server));
+        const there = await server.call("LLEN", `${name}:multi`);
+        scene.breach(there !== 0 && there !== 5, `${there} of 5 commands of a MULTI were done`);
+        scene.breach(there === 0 && state === "acked", "a MULTI that was acknowledged was not done");
+        scene.breach(there > 0 && state !== "acked" && state !== "unknown", `a MULTI said to be ${state} was done`);
+      } finally {
+        await scene.adapter.close(client);
+      }
+    };
+    const proxies = await Promise.all(range(6).map(() => scene.proxy(server.port)));
+    await pipeline("whole", proxies[0]!, () => {});
+    const cuts = (["up", "down"] as const).flatMap((direction) => (["fin", "rst"] as const).flatMap((cut) =>
+      range(Math.ceil(size[direction] / step)).map((n) => ({ direction, cut, byte: n * step + Math.floor(random(step)) }))));
+    await scene.lanes(proxies.length, cuts, async ({ direction, cut, byte }, lane) => {
+      await pipeline(`${direction}-${cut}-${byte}`, proxies[lane]!, (link) => link[direction].cutAfter(byte, cut));
+    });
+  },
+};
+
+/** A write times out, a later one is acknowledged, and then the bytes of the first arrive. */
+async function zombie(scene: Scene, times: number, { tls = false, pool = 1, freeze = false }) {
+  const server = await scene.server({ tls });
+  const proxy = await scene.proxy(tls ? server.tlsPort : server.port);
+  const { ca } = server.certs ?? {};
+  const client = await scene.open({ port: proxy.port, timeout: 300, connectTimeout: 500, pool, ...(ca ? { ca: ca.cert } : {}) });
+  for (let time = 0; time < times; time++) {
+    const key = `k:${time}`;
+    await scene.eventually(client, ["PING"]);
+    if (freeze) server.freeze();
+    else proxy.hold();
+    const held = proxy.open;
+    const old = await scene.settled(scene.call(client, ["SET", key, "old"]), 3000);
+    if (freeze) server.thaw();
+    else proxy.heal();
+    await scene.eventually(client, ["SET", key, "new"]);
+    const { error } = old;
+    if (scene.adapter.fenced && error) scene.breach(!scene.adapter.fenced(error), "not said to be fenced");
+    scene.breach(old.state !== "unknown" && old.state !== "hung", `a write that timed out is ${old.state}`);
+    proxy.release();
+    // Until the server has read what was held, and its end; a client that never closed leaves it open.
+    await until(() => held.every((link) => link.gone), "", 500).catch(() => {});
+    scene.breach((await server.call("GET", key)) !== "new", "the old value came back");
+    if (freeze) scene.counts.faults++;
+  }
+}
+
+const R04: Row = {
+  id: "R04",
+  what: "a write that timed out never comes back over one that was acknowledged later",
+  async run(scene) {
+    const times = scene.times(30);
+    await Promise.all([
+      zombie(scene, times, {}), zombie(scene, times, { pool: 3 }), zombie(scene, times, { tls: true }),
+      zombie(scene, times, { freeze: true }), zombie(scene, times, { freeze: true, tls: true }),
+    ]);
+  },
+};
+
+const R05: Row = {
+  id: "R05",
+  what: "a command whose reply is lost one to five times is repeated if it reads, and done once if it writes",
+  async run(scene) {
+    const server = await scene.server();
+    const lane = async (mode: Cut | "swallow", numbers: number[]) => {
+      const proxy = await scene.proxy(server.port);
+      const left = new Map<string, number>();
+      proxy.onReply = ({ words: [, key = ""] }): Fate => {
+        const losses = left.get(key) ?? 0;
+        left.set(key, losses - 1);
+        return losses > 0 ? mode : "pass";
+      };
+      const client = await scene.open({ port: proxy.port, timeout: mode === "swallow" ? 150 : 5000 });
+      for (const number of numbers) {
+        const [read, write] = [`r:${mode}:${number}`, `w:${mode}:${number}`];
+        await server.call("SET", read, read);
+        await scene.eventually(client, ["PING"]);
+        for (const key of [read, write]) left.set(key, 1 + (number % 5));
+        const got = await scene.settled(scene.call(client, ["GET", read]), 7000);
+        if (got.state === "acked" && got.value !== read) scene.counts.wrong++;
+        // A reply that never comes, on a connection that lives, leaves no time to ask again.
+        const lost = `${1 + (number % 5)} times`;
+        scene.breach(mode !== "swallow" && got.state !== "acked", `a read was ${got.state}, its reply lost ${lost}`);
+        await scene.eventually(client, ["PING"]);
+        const { state } = await scene.settled(scene.call(client, ["INCR", write]), 7000);
+        const done = Number(await server.call("GET", write));
+        if (done > 1) scene.counts.doubled++;
+        scene.breach(state !== "unknown" && state !== "hung", `a write whose reply was lost is ${state}`);
+      }
+    };
+    const each = scene.times(20, 3);
+    await Promise.all((["rst", "fin", "swallow"] as const).flatMap((mode) =>
+      range(4).map((n) => lane(mode, range(mode === "swallow" ? Math.min(5, each) : each).map((i) => i * 4 + n)))));
+  },
+};
+
+const R06: Row = {
+  id: "R06",
+  what: "commands that nobody awaited stand in the order of the program, with holes only where they were rejected",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.server();
+    const client = await scene.open({ port: server.port, timeout: 10_000 });
+    const log = scene.log(client, { lists: 1, deadline: 10_000 });
+    const kills = scene.times(100, 4);
+    let k = 0;
+    const issue = (count: number) => {
+      for (const end = k + count; k < end; k++) void log.append(0, k);
+    };
+    const kill = async () => {
+      const killed = await server.call("CLIENT", "KILL", "TYPE", "normal");
+      scene.counts.faults += killed;
+    };
+    for (let round = 0; round < kills; round++) {
+      const fatal = Math.floor(random(5));
+      for (let burst = 0; burst < 5; burst++) {
+        // What is issued now is written at the end of this tick, beside the order to kill.
+        if (burst === fatal) void kill();
+        issue(200);
+        await turn();
+      }
+      let back = false;
+      const recovered = log.recovered(12_000).then(() => (back = true));
+      for (; !back; await sleep(1)) issue(1);
+      await recovered;
+    }
+    await log.stop();
+    scene.add(await log.judge(server));
+  },
+};
+
+const R07: Row = {
+  id: "R07",
+  what: "commands that wait for a server that does not answer keep their order, their deadlines and their bound",
+  needs: "redis.ts",
+  async run(scene) {
+    const server = await scene.server();
+    const proxy = await scene.proxy(server.port);
+    const hole = scene.times(3000, 1500);
+    proxy.hold(); // an attempt is under way all the time, so nobody is told that the server is down
+    const db = scene.db({ port: proxy.port, maxPending: 4000, replyTimeout: 10_000, connectTimeout: 20_000 });
+    const hasty = db.with({ replyTimeout: 1000 });
+    for (const round of [1, 2]) {
+      const key = `list:${round}`;
+      const begun = performance.now();
+      const ends: number[] = [];
+      const calls = range(5000).map((i) => {
+        const call = (i % 4 === 3 ? hasty : db).call("RPUSH", key, `${i}`);
+        const end = () => void (ends[i] = performance.now() - begun);
+        call.then(end, end);
+        return scene.settled(call, 12_000);
+      });
+      await turn();
+      scene.breach(!(ends[4000]! < 500), "the command over the bound was not rejected at once");
+      await sleep(hole);
+      proxy.release();
+      const settled = await Promise.all(calls);
+      scene.counts.operations += calls.length;
+      const kept = settled.flatMap(({ state }, i) => (state === "acked" ? [`${i}`] : []));
+      scene.breach(String(await server.call("LRANGE", key, "0", "-1")) !== String(kept), "the list has another order");
+      for (const [i, { state }] of settled.entries()) {
+        const expected = i >= 4000 || i % 4 === 3 ? "not-sent" : "acked";
+        scene.breach(state !== expected, `one that should be ${expected} is ${state}`);
+        const due = i < 4000 && i % 4 === 3 ? 1000 : 0;
+        if (state === "not-sent") scene.breach(ends[i]! < due - 20 || ends[i]! > due + 1000, "rejected at a wrong time");
+      }
+      if (round === 2) break;
+      proxy.hold();
+      proxy.cut("rst");
+      await until(() => proxy.connections === 2, "the next attempt");
+    }
+  },
+};
+
+// ==== B. Timeouts, cancelling, half-open connections ====
+
+const R08: Row = {
+  id: "R08",
+  what: "everything a frozen server was asked settles in time, and no reply is wrong once it goes on",
+  async run(scene) {
+    const server = await scene.server();
+    const client = await scene.open({ port: server.port, timeout: 500 });
+    await scene.eventually(client, ["PING"]);
+    const log = scene.log(client, { deadline: 500 });
+    const calls = range(64).map((worker) => log.append(worker, 0));
+    server.freeze();
+    scene.counts.faults++;
+    await turn();
+    for (let i = 0; i < 1000; i++) calls.push(log.append(i % 64, 1 + Math.floor(i / 64)));
+    await sleep(scene.times(10_000, 2500));
+    scene.breach(log.pending > 0, `${log.pending} pending long after their deadline`);
+    server.thaw();
+    const since = performance.now();
+    await scene.eventually(client, ["PING"]).catch(() => {});
+    scene.recovered(performance.now() - since);
+    for (let k = 100; k < 110; k++) {
+      await Promise.race([Promise.all(range(64).map((worker) => log.append(worker, k))), sleep(3000)]);
+    }
+    await log.stop();
+    scene.add(await log.judge(server));
+  },
+};
+
+const R09: Row = {
+  id: "R09",
+  what: "a call that is cancelled at any moment takes nobody's reply, and costs no connection",
+  needs: "signals",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.server();
+    const proxy = await scene.proxy(server.port);
+    proxy.delay = () => random(5);
+    const client = await scene.open({ port: proxy.port, timeout: 10_000 });
+    await scene.eventually(client, ["PING"]);
+    let cancels = scene.times(100_000, 2000);
+    await Promise.all(range(64).map(async (worker) => {
+      for (let k = 0; cancels > 0; k++) {
+        const nonce = `${worker}:${k}`;
+        const controller = new AbortController();
+        let settled = false;
+        const call = scene.settled(scene.call(client, ["ECHO", nonce], { signal: controller.signal }), 12_000);
+        void call.then(() => void (settled = true));
+        if (k % 2) {
+          const moment = Math.floor(random(4));
+          if (moment === 1) await turn();
+          else if (moment > 1) await sleep(random(10));
+          if (!settled) {
+            scene.counts.faults++;
+            cancels--;
+            controller.abort();
+            await turn();
+            scene.breach(!settled, "a cancelled call was not rejected at once");
+          }
+        }
+        const { state, value } = await call;
+        if (state === "acked" && value !== nonce) scene.counts.wrong++;
+      }
+    }));
+    scene.breach(proxy.connections > 1, `${proxy.connections} connections`);
+  },
+};
+
+const R10: Row = {
+  id: "R10",
+  what: "commands at a server that sleeps or pauses time out when they should, and their late replies reach nobody",
+  async run(scene) {
+    const pause = scene.times(2000, 700);
+    await Promise.all((["SLEEP", "ALL", "WRITE"] as const).map(async (kind) => {
+      const server = await scene.server();
+      const client = await scene.open({ port: server.port, timeout: 200, connectTimeout: 1000 });
+      const reader = await scene.open({ port: server.port, timeout: 2000 });
+      const log = scene.log(client, { deadline: 200, workers: 16 });
+      for (let round = 0; round < scene.times(50, 1); round++) {
+        for (const each of [client, reader]) await scene.eventually(each, ["PING"]);
+        const over = sleep(pause);
+        const command = kind === "SLEEP" ? ["DEBUG", "SLEEP", `${pause / 1000}`] : ["CLIENT", "PAUSE", `${pause}`, kind];
+        const paused = server.call(...command);
+        if (kind !== "SLEEP") await paused;
+        scene.counts.faults++;
+        const calls = range(16).map((worker) => log.append(worker, round * 100));
+        if (kind === "WRITE") {
+          const { state } = await scene.settled(scene.call(reader, ["GET", "k"]), pause / 2);
+          scene.breach(state !== "acked", `a read while writes were paused is ${state}`);
+        }
+        await Promise.race([Promise.all(calls), over]);
+        scene.breach(log.pending > 0, `${log.pending} pending long after their deadline`);
+        await Promise.all([over, paused]);
+        const since = performance.now();
+        await scene.eventually(client, ["PING"]).catch(() => {});
+        scene.recovered(performance.now() - since);
+        await Promise.all(range(16).map((worker) => log.append(worker, round * 100 + 1)));
+      }
+      await log.stop();
+      scene.add(await log.judge(server));
+    }));
+  },
+};
+
+const R11: Row = {
+  id: "R11",
+  what: "a connection into a black hole is noticed soon, whether it is used or idle, and left",
+  needs: "redis.ts",
+  async run(scene) {
+    const server = await scene.server();
+    await Promise.all([false, true].map(async (active) => {
+      const proxy = await scene.proxy(server.port);
+      const db = scene.db({ port: proxy.port, pingInterval: 500, replyTimeout: 500, connectTimeout: 500 });
+      for (let round = scene.times(20, 1); round > 0; round--) {
+        await scene.eventually(db, ["PING"]);
+        const link = proxy.open.at(-1)!;
+        proxy.hold();
+        const since = performance.now();
+        if (active) void scene.settled(scene.call(db, ["INCR", "k"]), 3000);
+        const left = await Promise.race([link.left.then(() => true), sleep(4000, false)]);
+        const took = Math.round(performance.now() - since);
+        scene.breach(!left || took > 1200 + 1000, `an ${active ? "active" : "idle"} connection was left after ${took} ms`);
+        proxy.heal();
+        const healed = performance.now();
+        await scene.eventually(db, ["PING"]);
+        scene.recovered(performance.now() - healed);
+        proxy.release();
+      }
+    }));
+    scene.breach(scene.counts.recovery > SOON, "no success soon after the hole was gone");
+  },
+};
+
+const R12: Row = {
+  id: "R12",
+  what: "a connection on which any step of the handshake stalls, is late, refused or cut is thrown away, and the next one serves",
+  async run(scene) {
+    const server = await scene.server({ tls: true });
+    await server.call("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all");
+    const opening = { db: 5, user: { name: "app", password: "secret" }, timeout: 4000, connectTimeout: 300 };
+    const serve = async (what: string, harm: (proxy: Proxy) => void, { late = false, tls = false } = {}): Promise<number> => {
+      const proxy = await scene.proxy(tls ? server.tlsPort : server.port);
+      let steps = 0;
+      if (!tls) proxy.onReply = ({ words, nth }) => {
+        if (words[0] === "ECHO") steps ||= nth - 1;
+        return "pass";
+      };
+      harm(proxy);
+      const client = await scene.open({ ...opening, port: proxy.port, ...(tls ? { ca: server.certs!.ca.cert } : {}) });
+      const since = performance.now();
+      const replies = Promise.allSettled(range(10).map((i) => scene.eventually(client, ["ECHO", `${what} ${i}`])));
+      // What was late arrives after its time.
+      if (late) {
+        await until(() => proxy.links.length > 1, "", 3000).catch(() => {});
+        proxy.release();
+      }
+      for (const [i, reply] of (await replies).entries()) {
+        if (reply.status === "rejected") scene.breach(true, `${what}: not served: ${reply.reason}`);
+        else if (reply.value !== `${what} ${i}`) scene.counts.wrong++;
+      }
+      scene.recovered(performance.now() - since);
+      const info = String(await scene.eventually(client, ["CLIENT", "INFO"]));
+      scene.breach(!/ db=5 /.test(info) || !/ user=app /.test(info), `${what}: user or database was lost`);
+      return steps;
+    };
+    const steps = await serve("whole", () => {});
+    scene.breach(steps === 0, "no handshake was seen");
+    const first = (nth: number, fate: Fate) => (proxy: Proxy) => {
+      const pass = proxy.onReply!;
+      proxy.onReply = (asked) => (asked.link.id === 1 && asked.nth === nth ? fate : pass(asked));
+    };
+    await Promise.all([
+      ...[false, true].map((tls) => serve(tls ? "silent below TLS" : "silent", (proxy) => {
+        proxy.hold();
+        setTimeout(() => proxy.heal(), 100);
+      }, { tls })),
+      serve("closed", (proxy) => {
+        proxy.refuse = true;
+        setTimeout(() => void (proxy.refuse = false), 100);
+      }),
+      ...range(steps).flatMap((step) => [
+        serve(`step ${step} stalled`, first(step + 1, "hold")),
+        serve(`step ${step} late`, first(step + 1, "hold"), { late: true }),
+        serve(`step ${step} refused`, first(step + 1, { instead: "-ERR not now\r\n" })),
+        serve(`step ${step} reset`, first(step + 1, "rst")),
+        serve(`step ${step} closed`, first(step + 1, "fin")),
+      ]),
+    ]);
+  },
+};
+
+const R13: Row = {
+  id: "R13",
+  what: "consumers that block are given each element once, and go on when their connections are lost",
+  needs: "redis.ts",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.server();
+    const db = scene.db({ port: server.port, poolsize: 24 });
+    await db.ready();
+    const { counts } = scene;
+    const popped = new Map<string, number>();
+    let running = true;
+    const consume = async (work: () => Promise<void>) => {
+      while (running) await work().catch(async (error) => {
+        if (running) scene.count(error.outcome);
+        await sleep(5);
+      });
+    };
+    const pop = async () => {
+      const got = await db.blpop("queue", 0);
+      if (got) popped.set(got[1], (popped.get(got[1]) ?? 0) + 1);
+    };
+    const readers = range(5).map(() => ({ last: "0", seen: [] as string[] }));
+    const consumers = [
+      ...range(10).map(() => consume(pop)),
+      ...range(5).map(() => consume(async () => void (await db.blmove("moving", "moved", "LEFT", "RIGHT", 0)))),
+      ...readers.map((reader) => consume(async () => {
+        const streams = (await db.call("XREAD", "BLOCK", 0, "STREAMS", "stream", reader.last)) as Record<string, any>;
+        for (const [id, fields] of streams?.["stream"] ?? []) {
+          reader.last = id;
+          reader.seen.push(fields.n);
+        }
+      })),
+    ];
+    let number = 0;
+    for (let kill = scene.times(100, 5); kill > 0; kill--) {
+      for (let i = 0; i < 20; i++, number++) {
+        const given = [["RPUSH", "queue"], ["RPUSH", "moving"], ["XADD", "stream", "*", "n"]];
+        await Promise.all(given.map((words) => server.call(...words, `${number}`)));
+      }
+      if (kill % 5 === 0) {
+        const [id] = /(?<=^id=)\d+(?=.* cmd=blpop)/m.exec(await server.call("CLIENT", "LIST")) ?? [];
+        if (id) await server.call("CLIENT", "UNBLOCK", id, kill % 2 ? "ERROR" : "TIMEOUT");
+      }
+      const before = performance.now();
+      await db.get("k");
+      scene.breach(performance.now() - before > 1000, "others were kept waiting by those that block");
+      counts.faults += await server.call("CLIENT", "KILL", "TYPE", "normal");
+      const since = performance.now();
+      await until(async () => /blocked_clients:20\b/.test(await server.call("INFO", "clients")), "the consumers");
+      scene.recovered(performance.now() - since);
+    }
+    await until(async () => (await server.call("LLEN", "queue")) + (await server.call("LLEN", "moving")) === 0, "the rest");
+    await until(() => readers.every(({ seen }) => seen.length >= number), "the readers", 3000).catch(() => {});
+    running = false;
+    db.destroy();
+    await Promise.all(consumers);
+    counts.operations = number * 3;
+    counts.acked += popped.size;
+    for (const times of popped.values()) if (times > 1) counts.doubled++;
+    const all = String(range(number));
+    if (String((await server.call("LRANGE", "moved", "0", "-1")).map(Number).sort((a: number, b: number) => a - b)) !== all) {
+      counts.lost++;
+    }
+    for (const { seen } of readers) if (String(seen) !== all) counts.wrong++;
+  },
+};
+
+// ==== C. States of a server ====
+
+const R14: Row = {
+  id: "R14",
+  what: "while a server loads its data commands wait, within their deadline, and ask it seldom",
+  load: "busy",
+  async run(scene) {
+    const loading = scene.times(3000, 900);
+    const slow = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024", "--rdbcompression", "no"];
+    const server = await scene.server({ args: slow });
+    for (let i = 0; i < loading / 10; i++) await server.call("SET", `filler:${i}`, `${i}`.padEnd(2048));
+    const proxy = await scene.proxy(server.port);
+    let asked = 0;
+    proxy.onReply = ({ words }) => {
+      if (words[0] === "RPUSH") asked++;
+      return "pass";
+    };
+    const client = await scene.open({ port: proxy.port, timeout: 10_000 });
+    const log = scene.log(client, { deadline: 10_000 }).start();
+    await log.recovered();
+    const isLoading = () => server.call("PING").then(() => false, (error) => /^LOADING/.test(error.message));
+    for (let round = scene.times(10, 1); round > 0; round--) {
+      await server.call("SHUTDOWN", "SAVE").catch(() => {}); // nothing is lost, and nothing needs to be replayed
+      const back = server.restart();
+      await until(isLoading, "LOADING");
+      const since = performance.now();
+      asked = 0;
+      const hasty = await scene.settled(scene.call(client, ["RPUSH", "hasty", "x"], { timeout: loading / 3 }), 12_000);
+      const honest = hasty.state === "not-executed" || hasty.state === "not-sent";
+      if (scene.adapter.outcome) scene.breach(!honest, `one whose deadline was shorter is ${hasty.state}`);
+      await back;
+      // Each of the 64 callers is refused once, perhaps twice; from then on it is 20 a second, or 40 to be generous.
+      const most = 2 * 64 + (40 * (performance.now() - since)) / 1000;
+      scene.breach(asked > most, `${asked} commands while it was loading, ${Math.round(most)} would do`);
+      scene.recovered(await log.recovered());
+      scene.counts.faults++;
+    }
+    await log.stop();
+    const counts = await log.judge(server);
+    scene.breach(counts.refused > 0, `callers saw ${[...log.refusals]}`);
+    scene.breach(scene.counts.recovery > SOON, "no success soon after the server was ready");
+    scene.add(counts);
+  },
+};
+
+/** What servers say, and whether it can come from inside of a script. */
+const refusals: [text: string, inScripts?: boolean][] = [
+  ["LOADING Redis is loading the dataset in memory"],
+  ["READONLY You can't write against a read only replica.", true],
+  ["MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."],
+  ["BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."],
+  ["OOM command not allowed when used memory > 'maxmemory'.", true],
+  ["MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", true],
+  ["NOREPLICAS Not enough good replicas to write.", true],
+  ["NOAUTH Authentication required."],
+  ["WRONGPASS invalid username-password pair or user is disabled."],
+  ["NOPERM this user has no permissions to run the 'get' command", true],
+  ["CROSSSLOT Keys in request don't hash to the same slot"],
+  ["EXECABORT Transaction discarded because of previous errors."],
+  ["NOSCRIPT No matching script. Please use EVAL."],
+  ["WRONGTYPE Operation against a key holding the wrong kind of value", true],
+  ["UNBLOCKED client unblocked via CLIENT UNBLOCK"],
+  ["TRYAGAIN Multiple keys request during rehashing of slot"],
+  ["ERR max number of clients reached"],
+  ["DENIED Redis is running in protected mode"],
+];
+
+const R15: Row = {
+  id: "R15",
+  what: "each error of a server has its code and its outcome wherever it comes, and its neighbours have their replies",
+  needs: "redis.ts",
+  async run(scene) {
+    const check = (where: string, code: string, error: any, outcomes: Outcome[]) => {
+      scene.counts.operations++;
+      scene.counts.refused++;
+      scene.breach(error?.code !== code, `${code} ${where}: the code is ${error?.code}`);
+      scene.breach(!outcomes.includes(error?.outcome), `${code} ${where}: the outcome is ${error?.outcome}`);
+    };
+    await Promise.all(refusals.map(async ([text, inScripts]) => {
+      const code = text.slice(0, text.indexOf(" "));
+      const scripted = await scene.scripted(async (peer) => {
+        await peer.hello();
+        for (let queued: string[] | undefined; ; ) {
+          const [name = "", key] = await peer.read();
+          const reply = key === "bad" || name === "EVAL" ? `-${text}\r\n` : `+${key}\r\n`;
+          if (reply[0] === "-") scene.counts.faults++;
+          if (name === "CLIENT") peer.write("-ERR unknown\r\n");
+          else if (name === "MULTI") peer.write("+OK\r\n"), (queued = []);
+          else if (name === "EXEC") peer.write(`*${queued!.length}\r\n${queued!.join("")}`), (queued = undefined);
+          else if (queued) peer.write("+QUEUED\r\n"), queued.push(reply);
+          else peer.write(reply);
+        }
+      });
+      const db = scene.db({ port: scripted.port, replyTimeout: 400 });
+      await db.ready();
+      const gathered = () => db.pipeline().call("GET", "a").call("GET", "bad").call("GET", "b");
+      for (const [where, replies] of [
+        ["in a pipeline", await gathered().execPipeline({ errors: "return" })],
+        ["in MULTI", await gathered().commit()],
+      ] as [string, any[]][]) {
+        check(where, code, replies[1], ["not-executed"]);
+        if (replies[0] !== "a" || replies[2] !== "b") scene.counts.wrong++;
+      }
+      const script = await db.call("EVAL", "return 1", 0).then(() => undefined, (error) => error);
+      check("from a script", code, script, inScripts ? ["unknown"] : ["unknown", "not-executed"]);
+      const [before, single, after] = await Promise.allSettled(["a", "bad", "b"].map((key) => db.call("GET", key)));
+      check("alone", code, (single as PromiseRejectedResult).reason, ["not-executed"]);
+      if ((before as any).value !== "a" || (after as any).value !== "b") scene.counts.wrong++;
+      const mayClose = code === "READONLY" || code === "NOAUTH";
+      scene.breach(!mayClose && scripted.connections > 1, `${code}: the connection was given up`);
+    }));
+
+    const server = await scene.server();
+    const db = scene.db({ port: server.port });
+    const fail = (call: Promise<unknown>) => call.then(() => undefined, (error) => error);
+    await db.set("text", "x");
+    check("really", "WRONGTYPE", await fail(db.lpush("text", "y")), ["not-executed"]);
+    const half = "redis.call('INCR', KEYS[1]) return redis.call('LPUSH', KEYS[1], 1)";
+    check("really, from a script", "WRONGTYPE", await fail(db.eval(half, 1, "half")), ["unknown"]);
+    scene.breach((await db.get("half")) !== "1", "the script did nothing");
+    check("really", "NOSCRIPT", await fail(db.evalsha("0".repeat(40), 0)), ["not-executed"]);
+    check("really", "ERR", await fail(db.call("NOSUCHCOMMAND", "x")), ["not-executed"]);
+    await server.call("CONFIG", "SET", "maxmemory", "1");
+    check("really", "OOM", await fail(db.set("more", "x")), ["not-executed"]);
+    await server.call("CONFIG", "SET", "maxmemory", "0");
+    await server.call("CONFIG", "SET", "min-replicas-to-write", "1");
+    check("really", "NOREPLICAS", await fail(db.set("more", "x")), ["not-executed"]);
+    await server.call("CONFIG", "SET", "min-replicas-to-write", "0");
+    await server.call("ACL", "SETUSER", "default", "-flushall");
+    check("really", "NOPERM", await fail(db.flushall()), ["not-executed"]);
+    await server.call("REPLICAOF", "127.0.0.1", "1");
+    check("really", "READONLY", await fail(db.with({ replyTimeout: 300 }).set("more", "x")), ["not-executed"]);
+  },
+};
+
+const R16: Row = {
+  id: "R16",
+  what: "when the master becomes a replica and its name leads to the new one, commands follow, and land once",
+  load: "busy",
+  async run(scene) {
+    const diskless = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+    let [master, replica] = [await scene.server({ args: diskless }), await scene.server({ args: diskless })];
+    await replica.call("REPLICAOF", master.host, `${master.port}`);
+    const proxy = await scene.proxy(master.port);
+    const log = scene.log(await scene.open({ port: proxy.port, timeout: 5000 }), { workers: 16 }).start();
+    for (let flip = scene.times(20, 2); flip > 0; flip--) {
+      await until(async () => /state=online/.test(await master.call("INFO", "replication")), "the replica");
+      await log.recovered();
+      await master.call("FAILOVER", "TO", replica.host, `${replica.port}`, "TIMEOUT", "5000");
+      await until(async () => (await replica.call("ROLE"))[0] === "master", "the failover");
+      proxy.target = { host: replica.host, port: replica.port }; // as a name does that is resolved anew
+      [master, replica] = [replica, master];
+      const time = await log.recovered(6000);
+      scene.recovered(time);
+      scene.counts.faults++;
+      if (time === 6000) break;
+    }
+    await log.stop();
+    const counts = await log.judge(master);
+    scene.breach(counts.notSent + counts.refused > 0, `callers saw ${[...log.refusals]}`);
+    scene.breach(scene.counts.recovery > SOON, "commands did not follow soon");
+    scene.add(counts);
+  },
+};
+
+const R17: Row = {
+  id: "R17",
+  what: "a login that is refused is tried seldom, says why, and recovers once it is mended",
+  needs: "redis.ts",
+  async run(scene) {
+    const server = await scene.server();
+    await server.call("ACL", "SETUSER", "app", "on", ">first", "~*", "+@all");
+    const mended = async (db: Handler) => {
+      const since = performance.now();
+      await scene.eventually(db, ["GET", "k"], 6000);
+      scene.recovered(performance.now() - since);
+      scene.breach(performance.now() - since > 2000 + 1500, "a mended login was not noticed");
+    };
+    const wrong = async () => {
+      const proxy = await scene.proxy(server.port);
+      let password = "wrong";
+      const db = scene.db({ port: proxy.port, credentials: () => Promise.resolve({ username: "app", password }) });
+      const { state, error } = await scene.settled(scene.call(db, ["GET", "k"]), 7000);
+      scene.breach(state !== "not-sent", `a command of one who cannot log in is ${state}`);
+      const why = [error?.message, error?.cause?.message, error?.cause?.cause?.message].join();
+      scene.breach(!/WRONGPASS/.test(why), `the error does not say why: ${why}`);
+      await sleep(scene.times(10_000, 3000));
+      const since = performance.now();
+      const before = proxy.times.length;
+      await sleep(3000);
+      const attempts = proxy.times.length - before;
+      scene.counts.faults += proxy.times.length;
+      scene.breach(attempts > 4, `${attempts} attempts in ${Math.round(performance.now() - since)} ms`);
+      password = "first";
+      await mended(db);
+    };
+    const rotated = async () => {
+      await server.call("ACL", "SETUSER", "other", "on", ">first", "~*", "+@all");
+      let [password, asked] = ["first", 0];
+      const db = scene.db({
+        port: server.port,
+        credentials: () => {
+          asked++;
+          return Promise.resolve({ username: "other", password });
+        },
+      });
+      await scene.eventually(db, ["GET", "k"]);
+      await server.call("ACL", "SETUSER", "other", "resetpass", ">second");
+      await server.call("CLIENT", "KILL", "USER", "other");
+      scene.counts.faults++;
+      await sleep(300);
+      password = "second";
+      await mended(db);
+      scene.breach(asked < 2, "the credentials were not asked for again");
+    };
+    const full = async () => {
+      const small = await scene.server();
+      await small.call("CONFIG", "SET", "maxclients", "1");
+      const db = scene.db({ port: small.port });
+      const { state } = await scene.settled(scene.call(db, ["GET", "k"]), 7000);
+      scene.breach(state !== "not-sent", `a command at a full server is ${state}`);
+      scene.counts.faults++;
+      await small.call("CONFIG", "SET", "maxclients", "100");
+      await mended(db);
+    };
+    await Promise.all([wrong(), rotated(), full()]);
+  },
+};
+
+// ==== D. State of a session, transactions ====
+
+const R18: Row = {
+  id: "R18",
+  what: "user, database, name, protocol and every subscription are as they were before anything else is done",
+  needs: "redis.ts",
+  async run(scene) {
+    const server = await scene.server();
+    await server.call("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all");
+    const options = { port: server.port, username: "app", password: "secret", dbid: 5, name: "worker" };
+    const db = scene.db(options);
+    const channels = range(scene.times(1000, 100)).map((i) => `channel:${i}`);
+    const some = range(scene.times(100, 20));
+    await db.subscribe(channels, () => {});
+    await db.psubscribe(some.map((i) => `pattern:${i}:*`), () => {});
+    await db.ssubscribe(some.map((i) => `shard:${i}`), () => {});
+    const subscribed = async () => {
+      const counts = (await server.call("PUBSUB", "NUMSUB", ...channels)).filter((count: unknown) => count === 1).length;
+      const shards = (await server.call("PUBSUB", "SHARDNUMSUB", ...some.map((i) => `shard:${i}`)));
+      return counts === channels.length && (await server.call("PUBSUB", "NUMPAT")) === some.length &&
+        shards.filter((count: unknown) => count === 1).length === some.length;
+    };
+    await until(subscribed, "the subscriptions");
+    for (let kill = scene.times(100, 5); kill > 0; kill--) {
+      scene.counts.faults += await server.call("CLIENT", "KILL", "USER", "app");
+      const since = performance.now();
+      const info = String(await scene.eventually(db, ["CLIENT", "INFO"]));
+      for (const field of ["user=app", "db=5", "name=worker", "resp=3"])
+        scene.breach(!info.trim().split(" ").includes(field), `${field} was lost: ${info}`);
+      await until(subscribed, "the subscriptions").catch(() => scene.breach(true, "subscriptions were lost"));
+      scene.recovered(performance.now() - since);
+    }
+    scene.breach(scene.counts.recovery > SOON, "the session was not restored soon");
+  },
+};
+
+const R19: Row = {
+  id: "R19",
+  what: "no write ever gets into another database, however often connections are lost",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.server();
+    const written = range(16).map(() => new Set<string>());
+    const each = Math.ceil(scene.times(100_000, 3200) / 32);
+    let running = 32;
+    const workers = range(16).map(async (db) => {
+      const client = await scene.open({ port: server.port, db, timeout: 5000 });
+      await Promise.all([0, 1].map(async (worker) => {
+        for (let k = 0; k < each; k++) {
+          const key = `${db}:${worker}:${k}`;
+          const { state } = await scene.settled(scene.call(client, ["SET", key, "x"]), 7000);
+          if (state === "acked") written[db]!.add(key);
+          else if (state === "hung") break;
+        }
+        running--;
+      }));
+    });
+    let kills = scene.times(100, 10);
+    while (running > 0) {
+      await sleep(10 + random(20));
+      if (kills-- > 0) scene.counts.faults += await server.call("CLIENT", "KILL", "TYPE", "normal");
+    }
+    await Promise.all(workers);
+    for (const [db, acked] of written.entries()) {
+      await server.call("SELECT", `${db}`);
+      const there = new Set<string>(await server.call("KEYS", "*"));
+      for (const key of there) if (!key.startsWith(`${db}:`)) scene.counts.wrong++;
+      for (const key of acked) if (!there.has(key)) scene.counts.lost++;
+    }
+  },
+};
+
+const R20: Row = {
+  id: "R20",
+  what: "a counter under WATCH has exactly the increments that were acknowledged, through any number of lost connections",
+  needs: "redis.ts",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.server();
+    const db = scene.db({ port: server.port, poolsize: 16 });
+    await db.set("counter", 0);
+    const { counts } = scene;
+    let [running, acks] = [16, 0];
+    const increment = async () => {
+      let committing = false;
+      counts.operations++;
+      try {
+        const look = await db.watch("counter");
+        const value = Number(await look.get("counter"));
+        const change = await look.multi();
+        change.set("counter", value + 1).catch(() => {});
+        committing = true;
+        await change.commit();
+        acks++;
+        scene.count("acked");
+      } catch (error: any) {
+        if (error instanceof WatchError) return scene.count("not-executed");
+        // Whatever failed before EXEC was given cannot have done anything.
+        scene.count(committing ? error.outcome : "not-executed");
+        await sleep(1);
+      }
+    };
+    const each = scene.times(1000, 30);
+    const workers = range(16).map(async () => {
+      for (const goal = each; acks < goal * 16; ) await increment();
+      running--;
+    });
+    const kills = scene.times(500, 20);
+    for (let next = 0; running > 0; await sleep(random(2))) {
+      if (acks < next) continue;
+      next = acks + random((2 * 16 * each) / kills);
+      counts.faults += await server.call("CLIENT", "KILL", "TYPE", "normal");
+    }
+    await Promise.all(workers);
+    const final = Number(await server.call("GET", "counter"));
+    if (final < acks) counts.lost += acks - final;
+    scene.breach(final > acks + counts.unknown, `${final} increments, ${acks} acknowledged, ${counts.unknown} unknown`);
+  },
+};
+
+const R21: Row = {
+  id: "R21",
+  what: "a transaction cut after any byte is done whole or not at all, and no other caller's command gets into it",
+  needs: "redis.ts",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.server();
+    const feed = await scene.db({ port: server.port }).monitor({ buffer: 1_000_000 });
+    const inside = new Set<string>();
+    const watching = (async () => {
+      for await (const item of feed) {
+        if (item.gap !== undefined) continue;
+        const { address, words: [name = "", key = ""] } = item;
+        if (key === "done") return;
+        if (name.toUpperCase() === "MULTI") inside.add(address);
+        else if (name.toUpperCase() === "EXEC") inside.delete(address);
+        else if (inside.has(address)) scene.breach(!key.startsWith("multi:"), `${name} ${key} ran between MULTI and EXEC`);
+      }
+    })();
+    const step = Math.max(1, Math.round(1 / scene.scale));
+    const cuts = (["fin", "rst"] as const).flatMap((cut) => range(Math.ceil(900 / step)).map((n) =>
+      ({ cut, byte: n * step + Math.floor(random(step)), leased: n % 2 === 1 })));
+    await scene.lanes(4, cuts, async ({ cut, byte, leased }) => {
+      const proxy = await scene.proxy(server.port);
+      const db = scene.db({ port: proxy.port, poolsize: leased ? 2 : 1 });
+      await db.ready();
+      const key = `multi:${cut}:${byte}`;
+      const other = (i: number) => scene.settled(scene.call(db, ["INCR", `${cut}:${byte}:${i}`]), 7000);
+      for (const link of proxy.open) link.up.cutAfter(byte, cut);
+      const before = range(8).map(other); // with the transaction they are some 900 bytes
+      const done = (async () => {
+        if (!leased) {
+          const pipeline = db.pipeline();
+          for (let i = 0; i < 10; i++) pipeline.rpush(key, i);
+          return pipeline.commit();
+        }
+        const multi = await db.multi();
+        for (let i = 0; i < 10; i++) multi.rpush(key, i).catch(() => {});
+        return multi.commit();
+      })();
+      const after = range(56).map((i) => other(i + 8));
+      const { state } = await scene.settled(done, 7000);
+      scene.counts.operations++;
+      const settled = await Promise.all([...before, ...after]);
+      const there = await server.call("LLEN", key);
+      scene.breach(there % 10 !== 0, `${there} of 10 commands were done`);
+      if (there > 10) scene.counts.doubled++;
+      if (there === 0 && state === "acked") scene.counts.lost++;
+      if (there === 10 && (state === "not-sent" || state === "not-executed")) scene.counts.lied++;
+      for (const [i, { state, value }] of settled.entries()) {
+        const count = Number((await server.call("GET", `${cut}:${byte}:${i}`)) ?? 0);
+        if (count > 1) scene.counts.doubled++;
+        if (state === "acked" && (count === 0 || value !== 1)) scene.counts.wrong++;
+        if (count > 0 && (state === "not-sent" || state === "not-executed")) scene.counts.lied++;
+      }
+    });
+    await server.call("ECHO", "done");
+    await watching;
+  },
+};
+
+const R22: Row = {
+  id: "R22",
+  what: "a transaction whose reply is lost is unknown and done once; a script that the server forgot runs once",
+  needs: "redis.ts",
+  async run(scene) {
+    const server = await scene.server({ args: ["--client-output-buffer-limit", "normal 100000 0 0"] });
+    const db = scene.db({ port: server.port });
+    await server.call("SET", "big", "x".repeat(60_000));
+    const times = scene.times(100, 10);
+    for (let time = 0; time < times; time++) {
+      await scene.eventually(db, ["PING"]);
+      const pipeline = db.pipeline().incr(`counter:${time}`);
+      for (let i = 0; i < 400; i++) pipeline.get("big");
+      const { state } = await scene.settled(pipeline.commit(), 7000);
+      const done = Number(await server.call("GET", `counter:${time}`));
+      scene.counts.operations++;
+      scene.counts.faults++;
+      if (done > 1) scene.counts.doubled++;
+      scene.breach(state !== "unknown", `a transaction whose reply was lost is ${state}`);
+      scene.breach(done !== 1, `it was done ${done} times`);
+    }
+    const append = script<number>("return redis.call('RPUSH', KEYS[1], ARGV[1])", { keys: 1 });
+    let n = 0;
+    await scene.eventually(db, ["PING"]);
+    for (let time = 0; time < times; time++) {
+      await server.call("SCRIPT", "FLUSH");
+      scene.counts.faults++;
+      const singles = [append(db, "list", n++), append(db, "list", n++)];
+      await Promise.all(singles);
+      await server.call("SCRIPT", "FLUSH");
+      await append(db.pipeline(), "list", n++).execPipeline();
+      await server.call("SCRIPT", "FLUSH");
+      const multi = await db.multi();
+      void append(multi, "list", n++);
+      await multi.commit();
+      scene.counts.operations += 4;
+      scene.counts.acked += 4;
+    }
+    if (String(await server.call("LRANGE", "list", "0", "-1")) !== String(range(n))) scene.counts.wrong++;
+  },
+};
+
+// ==== E. Publish and subscribe ====
+
+const R23: Row = {
+  id: "R23",
+  what: "no message comes twice or out of order, and every gap is announced where it is",
+  needs: "redis.ts",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.server();
+    const db = scene.db({ port: server.port });
+    const news = await db.subscribe(["news"]);
+    let [last, gaps, unannounced] = [-1, 0, 0];
+    const reading = (async () => {
+      let mayMiss = false;
+      for await (const { message, gap } of news) {
+        if (gap !== undefined) {
+          mayMiss = true;
+          gaps++;
+          continue;
+        }
+        scene.counts.acked++;
+        const number = Number(message);
+        if (number <= last) scene.counts[number === last ? "doubled" : "reordered"]++;
+        else if (number > last + 1 && !mayMiss) unannounced++;
+        last = number;
+        mayMiss = false;
+      }
+    })();
+    let publishing = true;
+    let number = 0;
+    const publisher = (async () => {
+      while (publishing) {
+        const burst = range(75).map(() => db.publish("news", number++));
+        await Promise.all(burst);
+        await sleep(4);
+      }
+    })();
+    for (let kill = scene.times(100, 5); kill > 0; kill--) {
+      const before = gaps;
+      await sleep(20 + random(30));
+      scene.counts.faults += await server.call("CLIENT", "KILL", "TYPE", "pubsub");
+      const since = performance.now();
+      await until(() => gaps > before, "the gap to be announced");
+      scene.recovered(performance.now() - since);
+    }
+    publishing = false;
+    await publisher;
+    await until(async () => {
+      const all = last === number - 1;
+      if (!all) await db.publish("news", number++);
+      return all;
+    }, "the last message");
+    news.close();
+    await reading;
+    scene.counts.operations = number;
+    scene.breach(unannounced > 0, `${unannounced} gaps were not announced`);
+  },
+};
+
+const R24: Row = {
+  id: "R24",
+  what: "a subscriber slower than its messages keeps its memory bounded, and what it misses is announced or counted",
+  needs: "redis.ts",
+  load: "alone",
+  async run(scene) {
+    const server = await scene.server();
+    await server.call("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 10");
+    const [publisher, other] = [scene.db({ port: server.port }), scene.db({ port: server.port })];
+    for (const overflow of ["pause", "drop"] as const) {
+      const news = await scene.db({ port: server.port }).subscribe([overflow], { overflow });
+      let [last, number, running, unannounced, gaps] = [-1, 0, true, 0, 0];
+      const reading = (async () => {
+        let mayMiss = overflow === "drop";
+        for await (const { message, gap } of news) {
+          if (gap !== undefined) gaps++;
+          mayMiss ||= gap !== undefined;
+          if (message === undefined) continue;
+          const next = parseInt(message);
+          if (next <= last) scene.counts.reordered++;
+          if (next > last + 1 && !mayMiss) unannounced++;
+          mayMiss = overflow === "drop";
+          last = next;
+          scene.counts.acked++;
+          if (running) await sleep(1);
+        }
+      })();
+      const before = process.memoryUsage().rss;
+      let [most, slowest] = [before, 0];
+      const end = performance.now() + scene.times(30_000, 1500);
+      while (performance.now() < end) {
+        const burst = range(400).map(() => publisher.publish(overflow, `${number++}`.padEnd(1024)));
+        const since = performance.now();
+        await other.get("k");
+        slowest = Math.max(slowest, performance.now() - since);
+        await Promise.all(burst);
+        most = Math.max(most, process.memoryUsage().rss);
+        scene.counts.operations += burst.length;
+        await sleep(4);
+      }
+      running = false;
+      await until(() => last === number - 1 || gaps > 0, "the rest of the messages");
+      const grown = Math.round((most - before) / 2 ** 20);
+      scene.breach(grown > 64 + 32, `${overflow}: ${grown} MB more memory`); // 32 for the publisher and the collector
+      scene.breach(slowest > 1000, `${overflow}: another command took ${Math.round(slowest)} ms`);
+      scene.breach(unannounced > 0, `${unannounced} gaps were not announced`);
+      if (overflow === "drop") scene.breach(news.dropped === 0, "what was dropped was not counted");
+      scene.counts.faults += gaps;
+      news.close();
+      await reading;
+    }
+  },
+};
+
+const pushes = {
+  message: ">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n",
+  invalidate: ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n",
+  unheardOf: ">2\r\n$9\r\nunheardOf\r\n%1\r\n:1\r\n*2\r\n#t\r\n_\r\n",
+  sunsubscribe: ">3\r\n$12\r\nsunsubscribe\r\n$4\r\nnews\r\n:0\r\n",
+};
+
+const R25: Row = {
+  id: "R25",
+  what: "what a server says unasked, between any replies and cut at any byte, takes nobody's reply",
+  needs: "redis.ts",
+  async run(scene) {
+    const step = Math.max(1, Math.round(0.3 / scene.scale));
+    await Promise.all(Object.values(pushes).map(async (push) => {
+      let [place, byte] = [0, 0];
+      const scripted = await scene.scripted(async (peer) => {
+        await peer.hello();
+        for (let replies: string[] = []; ; ) {
+          const [name, text = ""] = await peer.read();
+          if (name === "ECHO") replies.push(`$${text.length}\r\n${text}\r\n`);
+          else peer.write("-ERR unknown\r\n");
+          if (replies.length < 4) continue;
+          replies.splice(place, 0, push);
+          const [bytes, at] = [replies.join(""), byte];
+          peer.write(bytes.slice(0, at));
+          await sleep(2); // else the two halves may arrive as one
+          peer.write(bytes.slice(at));
+          replies = [];
+        }
+      });
+      const db = scene.db({ port: scripted.port });
+      const length = 4 * "$1\r\n0\r\n".length + push.length;
+      for (place = 0; place <= 4; place++)
+        for (byte = Math.floor(random(step)); byte < length; byte += step) {
+          scene.counts.faults++;
+          const calls = range(4).map((i) => scene.settled(scene.call(db, ["ECHO", `${i}`]), 7000));
+          for (const [i, { state, value }] of (await Promise.all(calls)).entries()) {
+            if (state === "acked" && value !== `${i}`) scene.counts.wrong++;
+            scene.breach(state !== "acked", `a call was ${state}`);
+          }
+        }
+      scene.breach(scripted.connections > 1, "the connection was given up");
+    }));
+  },
+};
+
+// ==== I. Resources and lifetime ====
+
+const R37: Row = {
+  id: "R37",
+  what: "what a frozen server is offered is bounded, what is over is refused at once, and what was accepted is done",
+  load: "alone",
+  async run(scene) {
+    const server = await scene.server();
+    const client = await scene.open({ port: server.port });
+    await scene.eventually(client, ["PING"]);
+    const value = "x".repeat(1000);
+    const { counts } = scene;
+    counts.acked = 0;
+    const offered = scene.times(1_000_000, 100_000);
+    const before = process.memoryUsage().rss;
+    let [most, pending] = [before, 0];
+    server.freeze();
+    counts.faults++;
+    for (let i = 0; i < offered; i++) {
+      pending++;
+      counts.operations++;
+      scene.adapter.call(client, ["SET", `k:${i}`, value]).then(() => scene.count("acked"), (error) => {
+        scene.count(outcomeOf(scene.adapter, error));
+      }).finally(() => pending--);
+      if (i % 1000 === 999) {
+        await turn();
+        most = Math.max(most, process.memoryUsage().rss);
+      }
+    }
+    const accepted = pending;
+    server.thaw();
+    await until(() => pending === 0, "", 20_000).catch(() => {});
+    counts.hung += pending;
+    const grown = Math.round((most - before) / 2 ** 20);
+    const keys = await server.call("DBSIZE");
+    if (keys < counts.acked) counts.lost += counts.acked - keys;
+    scene.breach(grown > 150, `${grown} MB more memory`);
+    scene.breach(counts.notSent !== offered - accepted, `${counts.notSent} not sent, ${offered - accepted} refused at once`);
+    scene.breach(counts.acked !== accepted, `${accepted} accepted, ${counts.acked} done`);
+  },
+};
+
+const R38: Row = {
+  id: "R38",
+  what: "many clients of a server that is away come back spread out in time, and all of them soon",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.server();
+    const proxy = await scene.proxy(server.port);
+    const all = scene.times(500, 60);
+    const clients = await Promise.all(range(all).map(() => scene.open({ port: proxy.port, timeout: 2000 })));
+    await Promise.all(clients.map((client) => scene.eventually(client, ["PING"])));
+    for (let round = scene.times(10, 1); round > 0; round--) {
+      proxy.refuse = true;
+      proxy.cut("rst");
+      const since = performance.now();
+      await sleep(1500);
+      proxy.refuse = false;
+      const back = performance.now();
+      await Promise.all(clients.map((client) => scene.eventually(client, ["PING"])));
+      scene.recovered(performance.now() - back);
+      const late = proxy.times.filter((time) => time > since + 1000 && time < back);
+      const crowd = late.map((time) => late.filter((other) => other >= time && other < time + 100).length);
+      const most = Math.max(0, ...crowd);
+      scene.breach(most > all / 4, `${most} of ${all} clients tried within 100 ms`);
+    }
+    scene.breach(scene.counts.recovery > 3000 + SOON, "not all were back soon");
+  },
+};
+
+const R39: Row = {
+  id: "R39",
+  what: "a client that was closed, at whatever moment, leaves nothing behind, and has told truly what became of its commands",
+  needs: "redis.ts",
+  load: "alone",
+  async run(scene) {
+    const server = await scene.server();
+    const sockets = () => process.getActiveResourcesInfo().filter((name) => /TCP|TLS|Pipe/.test(name)).length;
+    const clients = async () => String(await server.call("CLIENT", "LIST")).trim().split("\n").length;
+    await server.call("PING");
+    await until(() => sockets() === sockets(), "");
+    const base = { sockets: sockets(), clients: await clients() };
+    const lives = scene.times(10_000, 200);
+    await scene.lanes(32, range(lives), async (life) => {
+      const db = lazyConnection({ host: "127.0.0.1", port: server.port });
+      scene.counts.faults++;
+      const call = scene.settled(scene.call(db, ["INCR", `life:${life}`]), 7000);
+      const way = life % 4;
+      if (way === 0) await call;
+      else if (way === 1) await sleep(random(3)); // in the middle of the handshake
+      if (way === 3) db.destroy();
+      else await Promise.all([db.disconnect(), db.disconnect()]);
+      const { state } = await call;
+      const done = Number((await server.call("GET", `life:${life}`)) ?? 0);
+      if (state === "acked" && done === 0) scene.counts.lost++;
+      if (state !== "acked" && state !== "unknown" && done > 0) scene.counts.lied++;
+      const after = await scene.settled(db.call("PING"), 1000);
+      scene.breach(after.state !== "not-sent", `a call after the end is ${after.state}`);
+    });
+    await until(() => sockets() <= base.sockets, "", 2000).catch(() => {});
+    scene.breach(sockets() > base.sockets, `${sockets() - base.sockets} sockets are left`);
+    await until(async () => (await clients()) <= base.clients, "", 2000).catch(() => {});
+    scene.breach((await clients()) > base.clients, "the server still has connections of ours");
+
+    const inFlight = scene.times(10_000, 2000);
+    const live = lazyConnection({ host: "127.0.0.1", port: server.port });
+    await live.ready();
+    const drained = range(inFlight).map(() => scene.settled(scene.call(live, ["INCR", "drained"]), 12_000));
+    await live.disconnect({ timeout: 10_000 });
+    await Promise.all(drained);
+    scene.counts.lost += inFlight - Number(await server.call("GET", "drained"));
+
+    const stuck = lazyConnection({ host: "127.0.0.1", port: server.port });
+    await stuck.ready();
+    server.freeze();
+    const given = range(inFlight).map(() => scene.settled(scene.call(stuck, ["INCR", "stuck"]), 7000));
+    const since = performance.now();
+    await stuck.disconnect({ timeout: 1000 });
+    const took = performance.now() - since;
+    scene.breach(took > 1100 + 900, `closing on a frozen server took ${Math.round(took)} ms`);
+    const states = new Set((await Promise.all(given)).map(({ state }) => state));
+    server.thaw();
+    scene.breach(states.has("acked") || states.has("not-executed"), `commands on a frozen server are ${[...states]}`);
+
+    const program = `
+      import { connection } from ${JSON.stringify(new URL("../redis.js", import.meta.url).href)};
+      const db = await connection({ host: "127.0.0.1", port: ${server.port} });
+      await db.set("k", 1);
+      await db.disconnect();
+      console.log("closed");`;
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", program], { stdio: ["ignore", "pipe", "inherit"] });
+    scene.atEnd(() => child.kill("SIGKILL"));
+    const exit = once(child, "exit");
+    const told = await Promise.race([once(child.stdout, "data"), exit]);
+    const closed = performance.now();
+    scene.breach(!String(told[0]).startsWith("closed"), "a program did not come to its end");
+    await exit;
+    scene.recovered(performance.now() - closed);
+    scene.breach(performance.now() - closed > SOON, "a program did not exit by itself");
+  },
+};
+
+export const rows: Row[] = [
+  R01, R02, R03, R04, R05, R06, R07, R08, R09, R10, R11, R12, R13, R14, R15, R16, R17, R18, R19, R20, R21, R22, R23, R24,
+  R25, R37, R38, R39,
+];
+
+// ==== The program ====
+
+/** Rows that keep a core busy one after the other, others beside them, those that must be alone at the end. */
+export async function runAll(
+  chosen: Row[], scaleOf: (row: Row) => number, adapter: Adapter, told: (row: Row, result: Result) => void,
+) {
+  const lane = async (queue: IterableIterator<Row>) => {
+    for (const row of queue) told(row, await run(row, scaleOf(row), adapter));
+  };
+  const quiet = chosen.filter(({ load }) => load === undefined).values();
+  await Promise.all([lane(chosen.filter(({ load }) => load === "busy").values()), ...range(3).map(() => lane(quiet))]);
+  await lane(chosen.filter(({ load }) => load === "alone").values());
+}
+
+const columns = ["faults", "operations", "acked", "unknown", "lost", "doubled", "wrong", "hung", "recovery"] as const;
+
+async function main(args: string[]) {
+  const option = (name: string) => {
+    const at = args.indexOf(`--${name}`);
+    return at < 0 ? undefined : args.splice(at, 2)[1];
+  };
+  const scale = Number(option("scale") ?? 1);
+  const client = option("client") ?? "redis.ts";
+  const others = client === "redis.ts" ? {} : (await import(new URL("../../bench/adapters.mjs", import.meta.url).href)).adapters;
+  const adapter: Adapter = client === "redis.ts" ? redisTs : others[client];
+  if (!adapter || !(scale > 0)) throw new Error("npm run faults -- [rows] [--scale x] [--client ioredis|node-redis]");
+  const unknown = args.filter((id) => !rows.some((row) => row.id === id));
+  if (unknown.length > 0) throw new Error(`no such row: ${unknown}; there are ${rows.map(({ id }) => id)}`);
+  const able = ({ needs }: Row) => needs === undefined || adapter === redisTs || (needs === "signals" && adapter.aborts === true);
+  const chosen = rows.filter((row) => (args.length === 0 || args.includes(row.id)) && able(row));
+
+  let breaches = 0;
+  for (const event of ["unhandledRejection", "uncaughtException"] as const)
+    process.on(event, (error: unknown) => {
+      breaches++;
+      console.log(`${event}: ${String((error as Error)?.stack ?? error)}`);
+    });
+  console.log(`${adapter.name}, scale ${scale}; recovery in ms\n`);
+  console.log(["row", ...columns, "verdict"].map((name) => name.padStart(11)).join(""));
+  await runAll(chosen, () => scale, adapter, (row, result) => {
+    if (result.breaches.length > 0) breaches++;
+    const figures = columns.map((name) => String(Math.round(result[name])).padStart(11)).join("");
+    console.log(`${row.id.padStart(11)}${figures}${(result.breaches.length > 0 ? "BREACH" : "ok").padStart(11)}`);
+    for (const breach of result.breaches) console.log(`${"".padEnd(15)}${breach}`);
+  });
+  process.exit(breaches > 0 ? 1 : 0); // whatever a client may have left open
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await main(process.argv.slice(2));

@@ -1,0 +1,1070 @@
+// What a hostile server, a hostile caller's data and a careless log must not be able to do. The README's chapter
+// "Security" promises it, each promise has its test here, and the frames and limits of the decoder have theirs beside
+// the others in redis.test.ts. Times and sizes are compared within one run only, never with a clock's figure.
+
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { inspect, promisify } from "node:util";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import {
+  PipelineError, ProtocolError, ReplyError, ShardError, connection, internals, lazyConnection, lazyConnectionPool,
+  lazyShardedConnection, lazyUnixConnection, libraryFunction, script,
+} from "../redis.ts";
+import type { Handler, Options } from "../redis.ts";
+import { random } from "./reference.ts";
+import { RedisServer, ScriptedServer, freePort, until } from "./servers.ts";
+import type { Peer } from "./servers.ts";
+
+const { Decoder, MORE } = internals;
+const built = dirname(fileURLToPath(import.meta.url)); // the tests run compiled, in dist/test
+const root = resolve(built, "../..");
+const source = readFileSync(join(root, "redis.ts"), "utf8");
+
+let server: RedisServer;
+let locked: RedisServer;
+
+// Each canary has the same song, so that one search finds any of them.
+const SONG = "cAnArY";
+const PASSWORD = `${SONG}-password`, USER = `${SONG}-user`, KEY = `${SONG}-key`, VALUE = `${SONG}-value`;
+
+before(async () => {
+  [server, locked] = await Promise.all([
+    RedisServer.start(),
+    RedisServer.start({ args: ["--requirepass", PASSWORD] }),
+  ]);
+  await server.call("ACL", "SETUSER", USER, "on", `>${PASSWORD}`, "~allowed:*", "+@all", "-flushall");
+});
+after(() => Promise.all([server.stop(), locked.stop()]));
+
+const failure = async (promise: unknown): Promise<any> => {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new assert.AssertionError({ message: "this should have failed" });
+};
+
+const failureOf = (run: () => unknown): Promise<any> => failure((async () => run())());
+
+async function withDb<T>(options: Options, use: (db: Handler) => Promise<T>): Promise<T> {
+  const db = lazyConnection({ port: server.port, ...options }) as Handler;
+  try {
+    return await use(db);
+  } finally {
+    db.destroy();
+  }
+}
+
+async function withScript<T>(script: (peer: Peer) => Promise<void>, use: (db: Handler) => Promise<T>, options: Options = {}) {
+  const scripted = await ScriptedServer.start(async (peer) => {
+    await peer.hello();
+    await script(peer);
+  });
+  try {
+    return await withDb({ port: scripted.port, ...options }, use);
+  } finally {
+    await scripted.stop();
+  }
+}
+
+/** Answers every command with these bytes. */
+const saying = (bytes: string | Buffer) => async (peer: Peer): Promise<void> => {
+  for (;;) {
+    await peer.read();
+    peer.write(bytes);
+  }
+};
+
+// ==== No secrets in what is logged ====
+
+/** All that a log could make of it: texts, own properties of any kind, causes, and what inspect and JSON show. */
+function everything(thing: unknown): string[] {
+  const seen = new Set<unknown>();
+  const texts: string[] = [];
+  const walk = (value: unknown): void => {
+    if (typeof value === "string" || typeof value === "symbol") texts.push(String(value));
+    if (typeof value !== "object" || value === null || seen.has(value)) return;
+    seen.add(value);
+    if (Buffer.isBuffer(value)) texts.push(value.toString());
+    for (const name of Reflect.ownKeys(value)) {
+      texts.push(String(name));
+      walk(Object.getOwnPropertyDescriptor(value, name)!.value);
+    }
+    if (value instanceof Error) texts.push(value.message, value.stack ?? "", String(value), value.name);
+  };
+  walk(thing);
+  texts.push(inspect(thing, { showHidden: true, depth: Infinity, maxStringLength: Infinity, maxArrayLength: Infinity }));
+  texts.push(inspect(thing), String(thing), JSON.stringify(thing) ?? "");
+  return texts;
+}
+
+function assertSilent(thing: unknown): void {
+  for (const text of everything(thing)) {
+    const at = text.indexOf(SONG);
+    assert.ok(at < 0, `a canary sings: ${text.slice(Math.max(0, at - 100), at + 40)}`);
+  }
+}
+
+const login = (): Options => ({ port: server.port, username: USER, password: PASSWORD, replyTimeout: 5_000 });
+
+type Path = [what: string, fail: () => Promise<unknown>];
+
+const asUser = (use: (db: Handler) => unknown) => () => withDb(login(), (db) => failureOf(() => use(db)));
+const asAnyone = (use: (db: Handler) => unknown, options: Options = {}) => () =>
+  withDb(options, (db) => failureOf(() => use(db)));
+const against = (bytes: string, use: (db: Handler) => unknown, options: Options = {}) => () =>
+  withScript(saying(bytes), (db) => failureOf(() => use(db)), options);
+/** A server that takes the command and never answers. */
+const mute = (use: (db: Handler) => unknown, options: Options = {}) => () => withScript(async (peer) => {
+  await peer.read();
+}, (db) => failureOf(() => use(db)), options);
+const cutting = (use: (db: Handler) => unknown) => () => withScript(async (peer) => {
+  await peer.read();
+  peer.reset();
+}, (db) => failureOf(() => use(db)), { reconnect: false });
+
+const paths: Path[] = [
+  // Options and URLs
+  ["a refused login", () => failure(connection({ port: server.port, username: USER, password: `${PASSWORD}!` }))],
+  ["a refused login in RESP2", () =>
+    failure(connection({ port: server.port, username: USER, password: `${PASSWORD}!`, protocol: 2 }))],
+  ["a refused login with a URL", () => failure(connection(`redis://${USER}:${PASSWORD}!@127.0.0.1:${server.port}`))],
+  ["a refused login with a function", () => failure(connection({
+    port: server.port, credentials: () => ({ username: USER, password: `${PASSWORD}!` }),
+  }))],
+  ["a refused login of a pool", async () => {
+    const db = lazyConnectionPool({ port: server.port, username: USER, password: `${PASSWORD}!`, poolsize: 2 });
+    const errors = [await failure(db.ready()), await failure(db.get(KEY)), inspect(db, { showHidden: true, depth: 9 })];
+    db.destroy();
+    return errors;
+  }],
+  ["no password where one is needed", () => failure(connection({ port: locked.port, name: SONG.slice(0, 3) }))],
+  ["nobody listening", async () => failure(connection({ port: await freePort(), username: USER, password: PASSWORD }))],
+  ["no such socket", async () => {
+    const db = lazyUnixConnection("/no/such.sock", { username: USER, password: PASSWORD });
+    const error = await failure(db.get(KEY));
+    db.destroy();
+    return error;
+  }],
+  ["a URL of another scheme", () => failureOf(() => lazyConnection(`http://${USER}:${PASSWORD}@host`))],
+  ["a URL that is none", () => failureOf(() => lazyConnection(`${USER}:${PASSWORD}@host`))],
+  ["a URL with a bad port", () => failureOf(() => lazyConnection(`redis://${USER}:${PASSWORD}@host:99999`))],
+  ["a URL with two @", () => failureOf(() => lazyConnection(`redis://${USER}:${PASSWORD}@a@host`))],
+  ["a URL with a bad escape", () => failureOf(() => lazyConnection(`redis://${USER}:${PASSWORD}%@host`))],
+  ["a URL with the password behind ?", () => failureOf(() => lazyConnection(`redis://host?${PASSWORD}=${VALUE}`))],
+  ["a URL with the password as its database", () => failureOf(() => lazyConnection(`redis://host/${PASSWORD}`))],
+  ["a host of a list with a password and no scheme", () =>
+    failureOf(() => lazyShardedConnection(["a:1", `${USER}:${PASSWORD}@host:1`]))],
+  ["a wrong option beside a password", () => failureOf(() => lazyConnection({ password: PASSWORD, port: VALUE } as object))],
+  ["a password that is none", () => failureOf(() => lazyConnection({ password: [PASSWORD] } as object))],
+  ["credentials that are none", () => failure(connection({
+    port: server.port, credentials: (() => ({ username: USER, password: [PASSWORD] })) as never,
+  }))],
+  ["a key for TLS that is none", () => failure(connection({
+    port: server.port, tls: { key: PASSWORD, cert: VALUE, passphrase: PASSWORD }, password: PASSWORD, connectTimeout: 5_000,
+  }))],
+  ["TLS where nobody speaks it", () => failure(connection({ port: server.port, tls: true, password: PASSWORD, connectTimeout: 200 }))],
+  // Commands that the server refuses
+  ["NOPERM for a key", asUser((db) => db.set(KEY, VALUE))],
+  ["NOPERM for a command", asUser((db) => db.call("FLUSHALL", VALUE))],
+  ["WRONGTYPE", asUser(async (db) => {
+    await db.rpush("allowed:list", "a");
+    await db.set("allowed:list", VALUE, { GET: true });
+  })],
+  ["an unknown command", asAnyone((db) => db.call("NOSUCH", KEY, VALUE))],
+  ["an unknown subcommand", asAnyone((db) => db.call("CONFIG", VALUE))],
+  ["an option that is none", asAnyone((db) => db.call("SET", KEY, VALUE, PASSWORD))],
+  ["ACL SETUSER", asAnyone((db) => db.aclSetuser(USER, PASSWORD))],
+  ["ACL SETUSER through call()", asAnyone((db) => db.call("ACL", "SETUSER", USER, PASSWORD))],
+  ["ACL DELUSER of nobody's name", asAnyone((db) => db.call("ACL", "DELUSER", VALUE, "default"))],
+  ["ACL GETUSER through call()", asAnyone((db) => db.call("ACL", "GETUSER"))],
+  ["CONFIG SET", asAnyone((db) => db.configSet({ maxmemory: PASSWORD }))],
+  ["CONFIG SET through call()", asAnyone((db) => db.call("CONFIG", "SET", PASSWORD, VALUE))],
+  ["MIGRATE", async () => asAnyone(async (db) => {
+    await db.set(KEY, VALUE);
+    await db.call("MIGRATE", "127.0.0.1", String(locked.port), KEY, 0, 1000, "AUTH2", USER, `${PASSWORD}!`);
+  })()],
+  ["HELLO through call()", asAnyone((db) => db.call("HELLO", "3", "AUTH", USER, PASSWORD))],
+  ["AUTH through call()", asAnyone((db) => db.call("AUTH", USER, PASSWORD))],
+  ["a command's name with a secret in it", asAnyone((db) => db.call(`AUTH ${PASSWORD}`))],
+  // Scripts
+  ["a script that fails", asAnyone((db) => script("return redis.call('INCR', KEYS[1], ARGV[1])", { keys: 1 })(db, KEY, VALUE))],
+  ["a script that does not compile", asAnyone((db) => script("this is no lua")(db, KEY, VALUE))],
+  ["a function that is not there", asAnyone((db) => libraryFunction("nosuch")(db, KEY, VALUE))],
+  // Lost and late
+  ["a command that times out", mute((db) => db.set(KEY, VALUE), { replyTimeout: 50 })],
+  ["a command whose connection is lost", cutting((db) => db.set(KEY, VALUE))],
+  ["a command that is aborted", mute(async (db) => {
+    const abort = new AbortController();
+    const pending = db.with({ signal: abort.signal }).set(KEY, VALUE);
+    setImmediate(() => abort.abort());
+    await pending;
+  })],
+  ["a command of a closed handler", asAnyone(async (db) => {
+    db.destroy();
+    await db.set(KEY, VALUE);
+  })],
+  ["a command too many", mute(async (db) => {
+    const first = db.set(KEY, VALUE);
+    first.catch(() => {});
+    await db.set(KEY, VALUE);
+  }, { maxPending: 1, replyTimeout: 1_000 })],
+  // What cannot be sent
+  ["an argument that is none", asAnyone((db) => db.set(KEY, { nested: { [VALUE]: VALUE } } as never))],
+  ["an argument of a class named so", asAnyone((db) => db.call("SET", KEY, new (class { secret = VALUE; })() as never))],
+  ["a symbol", asAnyone((db) => db.call("SET", KEY, Symbol(VALUE) as never))],
+  ["an option of a view", asAnyone(async (db) => db.with({ replyTimeout: VALUE } as never))],
+  // Breaches of the protocol, in whose bytes the value is
+  ["a bulk that goes on", against(`$3\r\n${VALUE}\r\n`, (db) => db.get(KEY))],
+  ["an unknown type", against(`${VALUE}\r\n`, (db) => db.get(KEY))],
+  ["a length that is none", against(`$${VALUE}\r\n`, (db) => db.get(KEY))],
+  ["a reply to nothing", against(`+OK\r\n+${VALUE}\r\n`, async (db) => {
+    await db.set(KEY, VALUE);
+    await db.set(KEY, VALUE);
+  }, { reconnect: false })],
+  ["a server that quotes the arguments of an unknown command", against(
+    `-ERR unknown command 'X', with args beginning with: '${VALUE}' '${KEY}' \r\n`, (db) => db.call("X", VALUE))],
+  // Many at once
+  ["a pipeline", asUser((db) => db.pipeline().set(KEY, VALUE).get("allowed:a").execPipeline())],
+  ["a pipeline whose other replies hold the value", asAnyone((db) =>
+    db.pipeline().set(KEY, VALUE).get(KEY).call("INCR", KEY).execPipeline())],
+  ["a pipeline of what cannot be sent", asAnyone((db) => db.pipeline().set(KEY, { a: { b: VALUE } } as never))],
+  ["a transaction", asUser(async (db) => {
+    const t = await db.multi();
+    void t.set(KEY, VALUE).catch(() => {});
+    await t.commit();
+  })],
+  ["a watch that fails", asAnyone(async (db) => {
+    const watch = await db.watch(KEY);
+    await server.call("SET", KEY, VALUE);
+    const t = await watch.multi();
+    void t.set(KEY, VALUE).catch(() => {});
+    await t.commit();
+  })],
+  // Shards and placements
+  ["shards with a node that is down", async () => {
+    const db = lazyShardedConnection([{ port: server.port }, { port: await freePort() }], { username: USER, password: PASSWORD });
+    const keys = Array.from({ length: 20 }, (_, i) => `allowed:${KEY}${i}`);
+    const errors = [
+      await failure(db.mget(keys)), await failure(db.mset(Object.fromEntries(keys.map((key) => [key, VALUE])))),
+      await failure(db.dbsize()), inspect(db, { showHidden: true, depth: Infinity }), JSON.stringify(db),
+    ];
+    assert.ok(errors[0] instanceof ShardError && errors[0].failures.length > 0);
+    db.destroy();
+    return errors;
+  }],
+  ["a key whose shards cannot meet", async () => {
+    const db = lazyShardedConnection([{ port: server.port }, { port: locked.port }]);
+    const error = await failure(db.call("EVAL", "return 1", 3, KEY, `${KEY}2`, `${KEY}3`));
+    db.destroy();
+    return error;
+  }],
+  ["a placement function that names no node", async () => {
+    const db = lazyShardedConnection([{ port: server.port, password: PASSWORD, username: USER }], { placement: () => VALUE });
+    const error = await failure(db.get(KEY));
+    db.destroy();
+    return error;
+  }],
+  ["a replica that refuses the login", async () => withDb({
+    ...login(), readFrom: "replica", replicas: [{ port: server.port, username: USER, password: `${PASSWORD}!` }],
+  }, async (db) => [await failure(db.get(KEY)), inspect(db, { showHidden: true, depth: Infinity })])],
+  ["replicas that are none", () => failureOf(() => lazyConnection({ replicas: [`redis://${USER}:${PASSWORD}@h:0x`] }))],
+  // Publish and subscribe, monitor
+  ["a channel that is not allowed", asUser(async (db) => {
+    await server.call("ACL", "SETUSER", USER, "resetchannels");
+    await db.subscribe(KEY);
+  })],
+  ["a channel that is none", asAnyone((db) => db.subscribe({ [KEY]: VALUE } as never))],
+  ["an option of a subscription", asAnyone((db) => db.subscribe(KEY, { buffer: VALUE } as never))],
+  ["monitor() without permission", async () => {
+    await server.call("ACL", "SETUSER", USER, "-monitor");
+    return withDb(login(), (db) => failureOf(async () => {
+      const feed = await db.monitor();
+      await feed.next();
+    }));
+  }],
+  // Handlers
+  ["inspect() of handlers, views and pipelines", () => withDb(login(), async (db) => {
+    await db.ready();
+    void db.set(`allowed:${KEY}`, VALUE).catch(() => {});
+    return [db, db.with({ replyTimeout: 5 }), db.pipeline().set(KEY, VALUE)]
+      .flatMap((handler) => [...everything(handler)].filter((text) => !text.includes("native code")));
+  })],
+];
+
+describe("a canary in password, user name, key and value is not heard from", () => {
+  for (const [what, fail] of paths) {
+    test(what, async () => {
+      const error = await fail();
+      for (const one of [error].flat()) {
+        if (typeof one === "object") assert.ok(one instanceof Error, inspect(one));
+        assertSilent(one);
+      }
+    });
+  }
+
+  test("warnings: a listener that throws is told of by its own words only", async () => {
+    const warnings: Error[] = [];
+    const listen = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", listen);
+    await withDb(login(), async (db) => {
+      await server.call("ACL", "SETUSER", USER, "allchannels");
+      await db.subscribe(`channel:${KEY}`, () => {
+        throw new Error("thrown by the listener");
+      });
+      await server.call("PUBLISH", `channel:${KEY}`, VALUE);
+      await until(() => warnings.length > 0, "a warning");
+    });
+    process.off("warning", listen);
+    for (const warning of warnings) assertSilent(warning);
+  });
+
+  test("what a caller asks for is there: the failures of shards and the results of pipelines can be read", () =>
+    withDb({}, async (db) => {
+      const error = await failure(db.pipeline().set(KEY, VALUE).get(KEY).call("INCR", KEY).execPipeline());
+      assert.ok(error instanceof PipelineError);
+      assert.deepEqual(error.results.slice(0, 2), ["OK", VALUE]);
+    }));
+});
+
+// ==== Names that JavaScript has ideas about ====
+
+const NAMES = ["__proto__", "constructor", "prototype", "toString", "valueOf", "hasOwnProperty", "length", "0", "then", "toJSON",
+  "__defineGetter__", "isPrototypeOf", "name", "message", "inspect"];
+
+const INTRINSICS = [Object.prototype, Array.prototype, Function.prototype, Map.prototype, Promise.prototype, Error.prototype,
+  String.prototype, Buffer.prototype];
+const shapeOf = (): unknown[] => INTRINSICS.map((intrinsic) => Reflect.ownKeys(intrinsic).map((name) =>
+  [name, Object.getOwnPropertyDescriptor(intrinsic, name)]));
+
+describe("names of prototypes are names like any others", () => {
+  const plain = (value: object): [string, unknown][] => Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  const sorted = [...NAMES].sort();
+  let pristine: unknown[];
+  before(() => {
+    pristine = shapeOf();
+  });
+  after(() => assert.deepEqual(shapeOf(), pristine));
+
+  for (const protocol of [2, 3] as const) {
+    test(`as fields of hashes, of streams and as members, in RESP${protocol}`, () => withDb({ protocol }, async (db) => {
+      await db.del("hash", "stream", "zset");
+      const fields = Object.fromEntries(NAMES.map((name) => [name, `value of ${name}`]));
+      Object.defineProperty(fields, "__proto__", { value: "value of __proto__", enumerable: true, writable: true });
+      await db.hset("hash", fields);
+      const hash = await db.hgetall("hash");
+      assert.equal(Object.getPrototypeOf(hash), null);
+      assert.deepEqual(plain(hash), sorted.map((name) => [name, `value of ${name}`]));
+      await db.xadd("stream", "*", fields);
+      const [[, entry] = []] = await db.xrange("stream", "-", "+") as [string, object][];
+      assert.equal(Object.getPrototypeOf(entry), null);
+      assert.deepEqual(plain(entry!), sorted.map((name) => [name, `value of ${name}`]));
+      await db.zadd("zset", ...NAMES.map((name, i): [number, string] => [i, name]));
+      assert.deepEqual(await db.zrange("zset", 0, -1), NAMES);
+    }));
+  }
+
+  test("as keys, channels, and words of the monitor", () => withDb({}, async (db) => {
+    for (const name of NAMES) {
+      await db.set(name, name);
+      assert.equal(await db.get(name), name);
+    }
+    assert.deepEqual(await db.mget(NAMES), NAMES);
+    const subscription = await db.subscribe(NAMES);
+    const feed = await db.monitor();
+    for (const name of NAMES) await db.publish(name, name);
+    for (const name of NAMES) {
+      const { value } = await subscription[Symbol.asyncIterator]().next();
+      assert.deepEqual([(value as any).channel, (value as any).message], [name, name]);
+      const line = await feed.next();
+      assert.deepEqual((line.value as any).words, ["PUBLISH", name, name]);
+    }
+  }));
+
+  test("as names of maps in maps, of configuration and of servers, from a server that says what it likes", async () => {
+    const bulk = (text: string): string => `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
+    const inner = `%${NAMES.length}\r\n${NAMES.map((name) => bulk(name) + bulk(`own ${name}`)).join("")}`;
+    const outer = `%${NAMES.length}\r\n${NAMES.map((name) => bulk(name) + inner).join("")}`;
+    const flat = `*${NAMES.length * 2}\r\n${NAMES.map((name) => bulk(name) + bulk(name)).join("")}`;
+    await withScript(saying(outer), async (db) => {
+      for (const reply of [await db.call("ANY"), await db.functionStats()] as any[]) {
+        assert.equal(Object.getPrototypeOf(reply), null);
+        assert.deepEqual(Object.keys(reply).sort(), sorted);
+        for (const name of NAMES) {
+          assert.equal(Object.getPrototypeOf(reply[name]), null);
+          assert.deepEqual(plain(reply[name]), sorted.map((other) => [other, `own ${other}`]));
+        }
+      }
+    });
+    await withScript(saying(flat), async (db) => {
+      for (const reply of [await db.configGet("*"), await db.hgetall("h"), await db.xinfoStream("s")] as any[]) {
+        assert.equal(Object.getPrototypeOf(reply), null);
+        assert.deepEqual(plain(reply), sorted.map((name) => [name, name]));
+      }
+    });
+    // In what nobody asked for, and in attributes, which nobody gets.
+    const push = `>${NAMES.length}\r\n${NAMES.map(bulk).join("")}|1\r\n${bulk("__proto__")}${inner}+OK\r\n`;
+    await withScript(saying(push), async (db) => assert.equal(await db.set("a", "b"), "OK"));
+  });
+
+  test("as words and codes of errors", async () => {
+    for (const name of NAMES) {
+      await withScript(saying(`-${name} is what went wrong\r\n`), async (db) => {
+        const error = await failure(db.set("k", "v"));
+        assert.ok(error instanceof ReplyError);
+        assert.equal(error.code, name);
+      });
+    }
+  });
+
+  test("as names of options, of hosts and of nodes", async () => {
+    for (const name of NAMES.filter((known) => known !== "name")) {
+      const options = JSON.parse(`{ ${JSON.stringify(name)}: 1 }`);
+      assert.throws(() => lazyConnection(options), TypeError, name);
+      assert.throws(() => lazyConnection(`redis://host?${name}=1`), TypeError, name);
+      assert.throws(() => lazyShardedConnection([options]), TypeError, name);
+      assert.throws(() => lazyShardedConnection(["a:1"], { placement: name as never }), TypeError, name);
+      assert.throws(() => lazyShardedConnection([name]), TypeError, name);
+      await withDb({}, async (db) => assert.throws(() => db.with(options), TypeError, name));
+    }
+    const nodes = [{ host: "127.0.0.1", port: server.port }];
+    for (const name of NAMES) {
+      const db = lazyShardedConnection(nodes, { placement: () => name });
+      assert.equal((await failure(db.get("k"))).code, "INVALID_ARGUMENT");
+      db.destroy();
+    }
+  });
+
+  test("as lines of INFO, by which replicas are looked for", async () => {
+    const info = ["role:master", ...NAMES.map((name) => `${name}:${name}`), "slave__proto__:ip=constructor,port=toString", ""];
+    const text = info.join("\r\n");
+    await withScript(async (peer) => {
+      for (;;) {
+        const [name] = await peer.read();
+        peer.write(name === "INFO" ? `$${text.length}\r\n${text}\r\n` : "+OK\r\n");
+      }
+    }, async (db) => assert.equal(await db.get("k"), "OK"), { readFrom: "any" });
+  });
+});
+
+// ==== Without any power but the network ====
+
+const smoke = `
+import assert from "node:assert/strict";
+if (process.env.FREEZE) {
+  const { Buffer } = await import("node:buffer");
+  await import("node:net"); await import("node:tls"); // Node's own modules may still be setting themselves up
+  const seen = new Set();
+  const freeze = (value) => {
+    if ((typeof value !== "object" && typeof value !== "function") || value === null || seen.has(value)) return;
+    seen.add(value);
+    Object.freeze(value);
+    freeze(Object.getPrototypeOf(value));
+    for (const { value: item, get, set } of Object.values(Object.getOwnPropertyDescriptors(value))) {
+      freeze(item); freeze(get); freeze(set);
+    }
+  };
+  const names = ["Object", "Function", "Array", "String", "Number", "Boolean", "Symbol", "BigInt", "Math", "JSON", "Reflect",
+    "Proxy", "Promise", "Map", "Set", "WeakMap", "WeakSet", "WeakRef", "Date", "RegExp", "Error", "TypeError", "RangeError",
+    "SyntaxError", "ReferenceError", "EvalError", "URIError", "AggregateError", "ArrayBuffer", "SharedArrayBuffer", "DataView",
+    "Uint8Array", "Int8Array", "Uint16Array", "Int32Array", "Uint32Array", "Float64Array", "BigInt64Array"];
+  // Node itself sets what an error's trace is like, so Error and its prototype keep what they are but stay open there.
+  for (const name of names) freeze(globalThis[name].prototype ?? globalThis[name]);
+  freeze(Object.getPrototypeOf(function* () {}));
+  freeze(Object.getPrototypeOf(async function () {}));
+  freeze(Object.getPrototypeOf(async function* () {}));
+  freeze([][Symbol.iterator]().__proto__);
+  assert.ok(Object.isFrozen(Object.prototype) && Object.isFrozen(Array.prototype) && Object.isFrozen(Promise.prototype));
+}
+const before = Object.keys(globalThis).join();
+const { lazyConnection, lazyConnectionPool, lazyShardedConnection, script } = await import(process.env.DRIVER);
+assert.equal(Object.keys(globalThis).join(), before);
+const port = Number(process.env.REDIS_PORT), host = "127.0.0.1";
+const db = lazyConnection({ host, port, convertNumbers: true });
+assert.equal(await db.set("smoke", "é\\u{1f600}"), "OK");
+assert.equal(await db.get("smoke"), "é\\u{1f600}");
+await db.hset("smoke:h", { a: 1, b: "x" });
+assert.deepEqual(Object.entries(await db.hgetall("smoke:h")), [["a", 1], ["b", "x"]]);
+await assert.rejects(db.incr("smoke:h"), { code: "WRONGTYPE" });
+await assert.rejects(async () => db.set("a", null), TypeError);
+assert.equal(await script("return ARGV[1]")(db, "four"), "four");
+const pool = lazyConnectionPool({ host, port, poolsize: 3 });
+assert.deepEqual(await pool.pipeline().set("smoke", 1).incr("smoke").execPipeline(), ["OK", 2]);
+assert.deepEqual(await pool.transaction(["smoke"], async (t) => {
+  const was = await t.get("smoke");
+  const multi = await t.multi();
+  void multi.set("smoke", was + "0");
+}), ["OK"]);
+const popped = pool.blpop("smoke:queue", 5);
+await pool.rpush("smoke:queue", "element");
+assert.deepEqual(await popped, ["smoke:queue", "element"]);
+const channel = await pool.subscribe("smoke:channel");
+await pool.publish("smoke:channel", "message");
+for await (const { message } of channel) { assert.equal(message, "message"); break; }
+for await (const _ of pool.scanIterator({ COUNT: 1000 })) break;
+const shards = lazyShardedConnection([{ host, port }, { host: "localhost", port }]);
+assert.equal(await shards.mset({ one: 1, two: 2, three: 3 }), "OK");
+assert.deepEqual(await shards.mget("one", "two", "three"), ["1", "2", "3"]);
+await Promise.all([db.disconnect(), pool.disconnect(), shards.disconnect()]);
+console.log("smoke passed");
+`;
+
+describe("the driver needs no power but the network's", () => {
+  let folder: string;
+  before(() => {
+    folder = realpathSync(mkdtempSync(join(tmpdir(), "redis.ts-")));
+    writeFileSync(join(folder, "smoke.mjs"), smoke);
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  const driver = join(root, "dist", "redis.js");
+  const run = async (flags: string[], env: Record<string, string> = {}): Promise<void> => {
+    const child = spawn(process.execPath, [...flags, join(folder, "smoke.mjs")], {
+      // No environment besides: the driver reads none.
+      env: { DRIVER: driver, REDIS_PORT: String(server.port), ...env }, stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    child.stdout.on("data", (chunk) => output += chunk);
+    child.stderr.on("data", (chunk) => output += chunk);
+    const code = await new Promise((done) => child.on("close", done));
+    assert.ok(code === 0 && output.includes("smoke passed"), output);
+  };
+
+  test("it works without eval, and without __proto__", () =>
+    run(["--disallow-code-generation-from-strings", "--disable-proto=throw"]));
+
+  test("it works with frozen primordials", () => run([], { FREEZE: "yes" }));
+
+  test("it works under Node's permission model, allowed to read its own file and nothing else", async (t) => {
+    const flag = ["--permission", "--experimental-permission"].find((one) => process.allowedNodeEnvironmentFlags.has(one));
+    if (flag === undefined) return t.skip("this runtime has no permission model");
+    const read = [folder, root].map((path) => `--allow-fs-read=${path}/*`);
+    const net = process.allowedNodeEnvironmentFlags.has("--allow-net") ? ["--allow-net"] : [];
+    await run([flag, ...read, ...net]);
+  });
+
+  test("importing it opens nothing, starts nothing and reads no environment", async () => {
+    const look = `
+      const { env } = process;
+      const read = [];
+      process.env = new Proxy(env, { get: (_, name) => void read.push(String(name)), has: (_, name) => read.push(String(name)) > 0 });
+      await import(${JSON.stringify(driver)});
+      process.env = env;
+      const own = (name) => name.startsWith("WATCH_") || name.startsWith("NODE_"); // Node's loader asks for these
+      if (!read.every(own)) throw new Error("it read " + read.join());
+      const active = process.getActiveResourcesInfo();
+      if (active.some((name) => /TCP|Timeout|Immediate|DNS/.test(name))) throw new Error("it has " + active.join());`;
+    await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", look]);
+  });
+});
+
+// ==== No regular expression over what a server sends ====
+
+/** Where a regular expression stands in the source. Strings, templates' text and comments are left out first. */
+function regularExpressions(text: string): string[] {
+  const found: string[] = [];
+  let last = "";
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at]!;
+    const end = (mark: string, from: number): number => {
+      let to = from;
+      while (to < text.length && text[to] !== mark) to += text[to] === "\\" ? 2 : 1;
+      return to;
+    };
+    const behind = (mark: string): number => text.includes(mark, at) ? text.indexOf(mark, at) : text.length;
+    if (text.startsWith("//", at)) at = behind("\n");
+    else if (text.startsWith("/*", at)) at = behind("*/") + 1;
+    else if (char === '"' || char === "'") {
+      at = end(char, at + 1);
+      last = '"';
+    } else if (char === "`") {
+      // A template: what stands in ${} is code, and is looked at by itself.
+      let to = at + 1;
+      for (; to < text.length && text[to] !== "`"; to++) {
+        if (text[to] === "\\") to++;
+        else if (text.startsWith("${", to)) {
+          const from = to + 2;
+          to++;
+          for (let depth = 1; depth > 0 && to < text.length;) {
+            to++;
+            if (text[to] === "`") to = end("`", to + 1);
+            else if (text[to] === '"') to = end('"', to + 1);
+            else depth += text[to] === "{" ? 1 : text[to] === "}" ? -1 : 0;
+          }
+          found.push(...regularExpressions(text.slice(from, to)));
+        }
+      }
+      at = to;
+      last = '"';
+    } else if (char === "/" && !/[\w$)\]"]/.test(last)) {
+      let to = at + 1;
+      for (let inClass = false; to < text.length && (text[to] !== "/" || inClass); to++) {
+        if (text[to] === "\\") to++;
+        else if (text[to] === "[") inClass = true;
+        else if (text[to] === "]") inClass = false;
+      }
+      found.push(text.slice(at, to + 1));
+      at = to;
+      last = '"';
+    } else if (char.trim() !== "") last = char;
+  }
+  return found;
+}
+
+/** User CPU in microseconds, the least of three tries: what else the machine does can only make it more. */
+function cost(run: () => void): number {
+  return Math.min(...[1, 2, 3].map(() => {
+    const begun = process.cpuUsage();
+    run();
+    return Math.max(1, process.cpuUsage(begun).user);
+  }));
+}
+
+/** Ten times as much may take ten times as long, and a good deal for memory that no cache holds; not a hundred. */
+const LINEAR = 35;
+const FLOOR = 3_000; // below it a process's clock tells nothing
+
+const MB = 1e6;
+
+describe("no regular expression sees what a server sends", () => {
+  test("the finder of regular expressions finds them", () => {
+    const sample = 'a / b / c; "/x/"; // /y/\nconst r = /a[/]b\\/c/; f(`/z/ ${g(/q/)}`); x.split(/,/)';
+    assert.deepEqual(regularExpressions(sample), ["/a[/]b\\/c/", "/q/", "/,/"]);
+  });
+
+  test("there is none in the file, nor a RegExp made of text", () => {
+    assert.deepEqual(regularExpressions(source), []);
+    const code = source.split("\n").filter((line) => !line.trimStart().startsWith("//") && !line.trimStart().startsWith("*"));
+    for (const made of ["RegExp", ".match(", ".matchAll(", ".search("]) {
+      assert.deepEqual(code.filter((line) => line.includes(made)), [], made);
+    }
+  });
+
+  /** The CPU of one call to a server that answers so. */
+  async function served(reply: (size: number) => Buffer, call: (db: Handler) => Promise<unknown>, options: Options = {}) {
+    const costs: number[] = [];
+    for (const size of [MB, 10 * MB]) {
+      const bytes = reply(size);
+      await withScript(saying(bytes), async (db) => {
+        await db.ping().catch(() => {});
+        const tries: number[] = [];
+        for (let i = 0; i < 3; i++) {
+          const begun = process.cpuUsage();
+          await call(db);
+          tries.push(process.cpuUsage(begun).user);
+        }
+        costs.push(Math.min(...tries));
+      }, { replyTimeout: 60_000, ...options });
+    }
+    assert.ok(costs[1]! < LINEAR * Math.max(FLOOR, costs[0]!), `1 MB: ${costs[0]} us, 10 MB: ${costs[1]} us`);
+  }
+
+  const bulkOf = (text: string): Buffer => Buffer.from(`$${Buffer.byteLength(text)}\r\n${text}\r\n`);
+  const upTo = (unit: string, size: number): string => unit.repeat(Math.ceil(size / unit.length)).slice(0, size);
+  const hostile: [what: string, unit: string][] = [
+    ["colons", ":"], ["line ends", "\r\n"], ["blanks", " "], ["slaves", "slave0:ip=1,port=2,state=online\r\n"],
+    ["quotes and backslashes", '"\\'], ["fields", "a=b "],
+  ];
+  for (const [what, unit] of hostile) {
+    test(`INFO and CLIENT LIST of ${what} cost what their bytes do`, () =>
+      served((size) => bulkOf(upTo(unit, size)), async (db) => {
+        await db.info();
+        await db.clientList();
+        await db.clusterNodes();
+      }));
+  }
+
+  test("INFO of a primary whose replicas are looked for costs what its bytes do", () =>
+    served((size) => bulkOf(`role:master\r\n${upTo("slave0:ip=,port=,=,\r\n", size)}`), (db) => db.get("k"), { readFrom: "any" }));
+
+  test("an error of any length costs what its bytes do", () =>
+    served((size) => Buffer.from(`!${size}\r\n${upTo("'\"` , with args ", size)}\r\n`), async (db) => {
+      assert.ok((await failure(db.call("CONFIG", "SET", "a", "b"))).message.length < 1100);
+      assert.ok((await failure(db.set("a", "b"))).message.length < 1100);
+    }));
+
+  for (const [what, unit] of [["words", '"a" '], ["backslashes", '\\\\"'], ["open quotes", '"\\x'], ["brackets", " ["]]) {
+    test(`a line of MONITOR of ${what} costs what its bytes do`, async () => {
+      const costs: number[] = [];
+      for (const size of [MB, 10 * MB]) {
+        const line = `+1700000000.123456 [0 127.0.0.1:50000] ${upTo(unit!, size)}\r\n`;
+        const end = '+1700000000.123456 [0 127.0.0.1:50000] "END"\r\n';
+        await withScript(async (peer) => {
+          await peer.read();
+          peer.write("+OK\r\n");
+          peer.write(line + end);
+          await peer.closed;
+        }, async (db) => {
+          const feed = await db.monitor();
+          const begun = process.cpuUsage();
+          for (;;) {
+            const { value } = await feed.next();
+            assert.ok(value !== undefined);
+            if ((value as any).words?.[0] === "END") break;
+          }
+          costs.push(process.cpuUsage(begun).user);
+        });
+      }
+      assert.ok(costs[1]! < LINEAR * Math.max(FLOOR, costs[0]!), `1 MB: ${costs[0]} us, 10 MB: ${costs[1]} us`);
+    });
+  }
+});
+
+// ==== Memory and time of hostile frames ====
+
+describe("hostile frames cost what their bytes do", () => {
+  const limits = { maxDepth: 128, maxBulk: 512 * 2 ** 20, maxElements: 2 ** 26 };
+  const frames: [what: string, head: string, unit: string, tail?: string][] = [
+    ["an array of empty arrays", "*?\r\n", "*0\r\n"], ["an array of empty maps", "*?\r\n", "%0\r\n"],
+    ["an array of empty strings", "*?\r\n", "$0\r\n\r\n"], ["an array of nulls", "*?\r\n", "_\r\n"],
+    ["attributes of nothing", "", "|0\r\n"], ["a map of one name", "%?\r\n", "+a\r\n:1\r\n"],
+    ["a map of aggregates as names", "%?\r\n", "*0\r\n:1\r\n"], ["integers of twenty digits", "*?\r\n", ":-9223372036854775807\r\n"],
+    ["doubles", "*?\r\n", ",1.7976931348623157e308\r\n"], ["parts of a streamed string", "$?\r\n", ";1\r\na\r\n"],
+    ["invalid UTF-8", "$10000000\r\n", "\xff"], ["long numbers", "*?\r\n", `(${"9".repeat(1000)}\r\n`],
+    ["errors", "*?\r\n", "-ERR a\r\n"], ["verbatim strings", "*?\r\n", "=4\r\ntxt:\r\n"], ["pushes", "", ">1\r\n+a\r\n"],
+  ];
+  const bytesOf = (head: string, unit: string, size: number): Buffer =>
+    Buffer.from(head + unit.repeat(Math.ceil(size / unit.length)), "latin1");
+
+  const drain = (bytes: Buffer, chunk: number): InstanceType<typeof Decoder> => {
+    const decoder = new Decoder(limits);
+    for (let at = 0; at < bytes.length; at += chunk) {
+      decoder.feed(bytes.subarray(at, at + chunk));
+      while (decoder.take("utf-8") !== MORE);
+    }
+    return decoder;
+  };
+
+  for (const [what, head, unit] of frames) {
+    test(`${what}: time is linear`, () => {
+      const [small, large] = [MB / 10, MB].map((size) => bytesOf(head, unit, size));
+      drain(small!, 65_536);
+      const one = cost(() => drain(small!, 65_536)), ten = cost(() => drain(large!, 65_536));
+      assert.ok(ten < LINEAR * Math.max(FLOOR, one), `100 KB: ${one} us, 1 MB: ${ten} us`);
+    });
+  }
+
+  test("memory is at most 64 times the bytes that came, and 1 MiB", () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const used = (): number => {
+      collect();
+      const { heapUsed, external } = process.memoryUsage();
+      return heapUsed + external;
+    };
+    for (const [what, head, unit] of frames) {
+      const bytes = bytesOf(head, unit, 3e5);
+      const before = used();
+      const decoder = drain(bytes, 65_536);
+      const held = used() - before;
+      assert.ok(held < 64 * bytes.length + 2 ** 20, `${what}: ${held} bytes for ${bytes.length}`);
+      assert.ok(decoder instanceof Decoder);
+    }
+  });
+
+  test("a reply byte by byte costs no more at depth 128 than at depth 1, per byte", () => {
+    const flat = Buffer.from(`*128\r\n${":1\r\n".repeat(128)}`.repeat(300));
+    const deep = Buffer.from(`${"*1\r\n".repeat(128)}:1\r\n`.repeat(300));
+    drain(flat, 1);
+    const flatCost = cost(() => drain(flat, 1)) / flat.length, deepCost = cost(() => drain(deep, 1)) / deep.length;
+    assert.ok(deepCost < 10 * flatCost, `${deepCost} us a byte, and ${flatCost} us`);
+  });
+
+  test("the limits are options: a reply beyond them ends the connection, and nothing else", async () => {
+    const bombs: [Options, string][] = [
+      [{ maxDepth: 4 }, "*1\r\n".repeat(5)], [{ maxElements: 10 }, "*11\r\n"], [{ maxElements: 10 }, "%11\r\n"],
+      [{ maxElements: 10 }, `*?\r\n${":1\r\n".repeat(11)}`], [{ maxElements: 10 }, `$?\r\n${";1\r\na\r\n".repeat(11)}`],
+      [{ maxBulk: 100 }, "$101\r\n"], [{ maxBulk: 100 }, "!101\r\n"], [{ maxBulk: 100 }, "=101\r\n"],
+      [{ maxBulk: 100 }, `$?\r\n${`;50\r\n${"a".repeat(50)}\r\n`.repeat(2)};1\r\n`],
+    ];
+    for (const [options, bomb] of bombs) {
+      await withScript(saying(bomb), async (db) => {
+        const error = await failure(db.set("k", "v"));
+        assert.ok(error instanceof ProtocolError, inspect(error));
+        assert.equal(error.outcome, "unknown");
+      }, { ...options, replyTimeout: 10_000 });
+    }
+  });
+});
+
+// ==== What is sent is what was there at the call ====
+
+describe("a call's bytes", () => {
+  test("are those of the moment of the call, whatever happens to the values before they are written", () => withDb({}, async (db) => {
+    const draw = random(7);
+    const calls: [Promise<unknown>, string][] = [];
+    for (let i = 0; i < 500; i++) {
+      const bytes = Buffer.alloc(1 + Math.floor(draw() * 4000), 97 + i % 26);
+      const fields: Record<string, unknown> = { a: bytes, b: ["x", bytes] };
+      calls.push([db.call("EVAL", "return table.concat(ARGV, ',')", 0, fields), `a,${bytes},b,x,${bytes}`]);
+      bytes.fill(0);
+      fields["a"] = "changed";
+      (fields["b"] as unknown[]).length = 0;
+    }
+    for (const [reply, expected] of calls) assert.equal(await reply, expected);
+  }));
+
+  test("of a big Buffer that is changed later are of its length, and shift nothing", () => withDb({}, async (db) => {
+    const big = Buffer.alloc(1_000_000, "a");
+    const done = [db.set("big", big), db.set("next", "value"), db.get("next")];
+    big.write("\r\n*1\r\n$8\r\nFLUSHALL\r\n", 500_000);
+    assert.deepEqual((await Promise.all(done)).slice(1), ["OK", "value"]);
+    assert.equal(await db.strlen("big"), 1_000_000);
+  }));
+
+  test("are asked for once, by whatever code stands behind them", () => withDb({}, async (db) => {
+    let asked = 0;
+    const fields = { get field() { return asked++ === 0 ? "first" : "\r\n*1\r\n$8\r\nFLUSHALL\r\n"; } };
+    await db.del("asked");
+    await db.hset("asked", fields);
+    assert.deepEqual({ ...await db.hgetall("asked") }, { field: "first" });
+    assert.equal(asked, 1);
+  }));
+
+  test("never become commands: CRLF and whole commands as data stay data", () => withDb({}, async (db) => {
+    const evil = "x\r\n*1\r\n$8\r\nFLUSHALL\r\n";
+    await db.set("survivor", "1");
+    await db.set(evil, evil);
+    assert.equal(await db.get(evil), evil);
+    await db.hset("h", { [evil]: evil });
+    await db.publish(evil, evil);
+    assert.ok(await failure(db.call(evil)));
+    assert.ok(await failure(db.call("PING", evil, evil)));
+    assert.equal(await db.get("survivor"), "1");
+    const other = (options: object) => lazyConnection({ port: server.port, ...options });
+    for (const name of ["name", "host"]) assert.throws(() => other({ [name]: evil }), TypeError);
+  }));
+
+  test("are refused before the first of them when they are too many, and the connection goes on", () => withDb({}, async (db) => {
+    const half = Buffer.allocUnsafeSlow(2 ** 29);
+    const tooMuch: unknown[] = [
+      [Buffer.allocUnsafeSlow(2 ** 29 + 1)], [half, half, half, half, "x"], Array(2 ** 20).fill(""), [[Array(2 ** 20).fill("")]],
+      [Object.fromEntries(Array.from({ length: 2 ** 19 }, (_, i) => [`f${i}`, 1]))],
+    ];
+    for (const args of tooMuch as unknown[][]) {
+      const error = await failure(db.call("SADD", "k", args as never));
+      assert.ok(error instanceof TypeError && (error as any).outcome === "not-sent", String(error).slice(0, 200));
+    }
+    assert.equal(await db.exists("k"), 0);
+  }));
+});
+
+// ==== URLs ====
+
+type Wanted = { host?: string; port?: number; path?: string; dbid?: number; tls?: true } | null;
+
+/** What leads where: nothing in a URL may reach another option or another host than a reader of it would think. */
+const urls: [url: string, wanted: Wanted][] = [
+  ["redis://h", { host: "h" }], ["redis://h:1", { host: "h", port: 1 }], ["redis://h:65535/", { host: "h", port: 65_535 }],
+  ["redis://h/0", { host: "h" }], ["redis://h/15", { host: "h", dbid: 15 }], ["redis://h/2147483647", { host: "h", dbid: 2147483647 }],
+  ["rediss://h", { host: "h", tls: true }], ["valkey://h", { host: "h" }], ["valkeys://h:7", { host: "h", port: 7, tls: true }],
+  ["redis://127.0.0.1", { host: "127.0.0.1" }], ["redis://[::1]:7", { host: "::1", port: 7 }], ["redis://[::1]", { host: "::1" }],
+  ["redis://[2001:db8::1]/3", { host: "2001:db8::1", dbid: 3 }], ["unix:///a/b", { path: "/a/b" }],
+  ["unix:///a%20b", { path: "/a b" }], ["redis://:p@h", { host: "h" }], ["redis://u:p@h:2/1", { host: "h", port: 2, dbid: 1 }],
+  ["redis://:p%40q@h", { host: "h" }], ["redis://:p%2Fq@h", { host: "h" }], ["redis://u%3Av:p@h", { host: "h" }],
+  ["redis://h?name=a", { host: "h" }], ["redis://h?dbid=3", { host: "h", dbid: 3 }], ["redis://h?poolsize=2", { host: "h" }],
+  ["redis://h?protocol=2", { host: "h" }], ["redis://h?replyTimeout=10&connectTimeout=5", { host: "h" }],
+  ["REDIS://h", { host: "h" }], ["redis://a.b-c.example:6380", { host: "a.b-c.example", port: 6380 }],
+  ["redis://%68ost", { host: "host" }], ["redis://xn--bcher-kva.example", { host: "xn--bcher-kva.example" }],
+  // No URL, or not of ours
+  ["", null], [" ", null], ["h", null], ["h:1", null], ["//h", null], ["/a/b", null], ["redis", null], ["redis:", null],
+  ["redis:h", null], ["redis:/h", null], ["redis:h:1", null], ["http://h", null], ["https://h", null], ["file:///a", null],
+  ["tcp://h", null], ["tls://h", null], ["ftp://h", null], ["ws://h", null], ["javascript://h", null], ["data://h", null],
+  ["redis+tls://h", null], ["redis+unix:///a", null], ["redis-sentinel://h", null], ["redis-cluster://h", null], ["redisss://h", null],
+  ["unix://a/b", null], ["unix:a", null], ["unix://", null], ["unix://h", null],
+  // Ports
+  ["redis://h:0", null], ["redis://h:65536", null], ["redis://h:99999999999", null], ["redis://h:-1", null], ["redis://h:1a", null],
+  ["redis://h:0x10", null], ["redis://h: 1", null], ["redis://h:1:2", null], ["redis://h:p", null], ["redis://[::1]:x", null],
+  // Who is the host?
+  ["redis://a@b@c", null], ["redis://a:b@c@d:1", null], ["redis://h:1@evil", { host: "evil" }], // a user and a password, as every reader of URLs sees it
+  ["redis://u:p@h@evil/0", null],
+  ["redis://evil#@h", null], ["redis://evil?@h", null], ["redis://u:p#@h", null], ["redis://u:p?x@h", null],
+  ["redis://u@h", null], ["redis://h#f", null], ["redis://h/0#f", null], ["redis://[::1", null], ["redis://::1", null],
+  ["redis://h h", null], ["redis://h\\@evil", null], ["redis://h%00evil", null], ["redis://h%0d%0aevil", null], ["redis://h%20", null],
+  ["redis://h%2fevil", { host: "h/evil" }], ["redis://é", null], ["redis://h\u202e", null], ["redis://[::1]evil", null],
+  // Databases
+  ["redis://h/a", null], ["redis://h/-1", null], ["redis://h/1.5", null], ["redis://h/1e1", null], ["redis://h/0x1", null],
+  ["redis://h/01", null], ["redis://h/+1", null], ["redis://h/%31", null], ["redis://h/1/", null], ["redis://h/1/2", null],
+  ["redis://h//1", null], ["redis://h/ 1", null], ["redis://h/2147483648", null], ["redis://h/99999999999999999999", null],
+  ["redis://h/NaN", null], ["redis://h/Infinity", null], ["redis://h/-0", null], ["redis://h/null", null],
+  // Escapes
+  ["redis://:%@h", null], ["redis://:%zz@h", null], ["redis://:%e9@h", null], ["redis://:%c0%80@h", null], ["redis://%ff:p@h", null],
+  ["unix:///%", null], ["unix:///%ff", null],
+  // The query reaches only what is harmless, once, and in its only spelling
+  ...["host", "port", "path", "username", "password", "credentials", "tls", "tls.ca", "tls[ca]", "rejectUnauthorized", "servername",
+    "charset", "convertNumbers", "leaseTimeout", "maxPending", "maxUnsent", "maxDepth", "maxBulk", "maxElements", "readFrom", "replicas",
+    "maxLag", "reconnect", "family", "lookup", "db", "DBID", "Name", "__proto__", "constructor", "prototype", "toString", ""]
+    .map((name): [string, Wanted] => [`redis://h?${name}=1`, null]),
+  ["redis://h/1?dbid=1", null], ["redis://h?dbid=1&dbid=2", null], ["redis://h?name=a&name=b", null], ["redis://h?dbid", null],
+  ["redis://h?dbid=", null], ["redis://h?dbid=01", null], ["redis://h?dbid=-1", null], ["redis://h?name=a%20b", null],
+  ["redis://h?name=%0d%0a", null], ["redis://h?name=", null], ["redis://h?protocol=4", null], ["redis://h?poolsize=0", null],
+  ["redis://h?poolsize=1e9", null], ["redis://h?replyTimeout=-1", null], ["redis://h?replyTimeout=NaN", null],
+  ["redis://h?replyTimeout=0", null], ["redis://h?connectTimeout=1s", null], ["redis://h?a", null], ["redis://h?&&a=1", null],
+];
+
+describe("URLs", () => {
+  test("the table has at least 120, none twice", () => {
+    assert.ok(urls.length >= 120, String(urls.length));
+    assert.equal(new Set(urls.map(([url]) => url)).size, urls.length);
+  });
+
+  /** Where it would connect to, as the seam for the simulator is told; nothing is connected. */
+  async function destination(url: string): Promise<any> {
+    const { connect } = internals.world;
+    let config: unknown;
+    internals.world.connect = (given) => {
+      config = given;
+      throw new Error("looked at");
+    };
+    try {
+      const db = lazyConnection(url);
+      await db.ready().catch(() => {});
+      db.destroy();
+      return config;
+    } finally {
+      internals.world.connect = connect;
+    }
+  }
+
+  for (const [url, wanted] of urls) {
+    test(`${JSON.stringify(url)} ${wanted === null ? "is refused" : `leads to ${inspect(wanted)}`}`, async () => {
+      if (wanted === null) {
+        assert.throws(() => lazyConnection(url), (error) => error instanceof TypeError && (error as any).code === "INVALID_ARGUMENT");
+        return;
+      }
+      const { host, port, path, dbid, tls } = await destination(url);
+      const { host: toHost = "localhost", port: toPort = 6379, path: toPath, dbid: toDbid = 0, tls: toTls = false } = wanted;
+      assert.deepEqual({ host, port, path, dbid, tls }, { host: toHost, port: toPort, path: toPath, dbid: toDbid, tls: toTls });
+    });
+  }
+
+  test("100,000 mutated ones are read as a reader of WHATWG URLs reads them, or refused", (t) => {
+    const draw = random(11);
+    const { connect } = internals.world;
+    t.after(() => {
+      internals.world.connect = connect;
+    });
+    internals.world.connect = () => {
+      throw new Error("nothing is to be connected");
+    };
+    const pieces = ["redis:", "//", "/", "@", ":", "?", "#", "%", "%40", "%2F", "h", "evil", "1", "0", "65536", "[::1]", "&", "=", "\\",
+      "name", "dbid", "tls", " ", "\t", "é", "."];
+    for (let i = 0; i < 100_000; i++) {
+      let url = draw() < 0.7 ? "redis://" : "";
+      for (let left = 1 + Math.floor(draw() * 8); left > 0; left--) url += pieces[Math.floor(draw() * pieces.length)];
+      let refused: unknown;
+      try {
+        lazyConnection(url).destroy();
+      } catch (error) {
+        refused = error;
+      }
+      if (refused !== undefined) assert.equal((refused as any).code, "INVALID_ARGUMENT", url);
+      else {
+        assert.ok(URL.canParse(url) && new URL(url).protocol === "redis:", url);
+        assert.ok(url.split("@").length <= 2 && !url.includes("#"), url);
+      }
+    }
+  });
+});
+
+// ==== What a server says, in a terminal ====
+
+const unfit = (text: string): string[] => Array.from(text).filter((char) => {
+  const code = char.codePointAt(0)!;
+  return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x202a && code <= 0x202e) ||
+    (code >= 0x2066 && code <= 0x2069) || [0x200e, 0x200f, 0x61c, 0x2028, 0x2029].includes(code);
+});
+
+describe("an error of the server", () => {
+  const said: [what: string, text: string][] = [
+    ["an escape sequence", "ERR \x1b[2J\x1b]0;owned\x07 done"], ["line ends", "ERR one\r\n2026-01-01 INFO all is well\nmore"],
+    ["bidirectional marks", "ERR \u202egnp.exe\u202c \u2066a\u2069 \u200f \u200e \u061c"], ["C1 controls", "ERR \x9b31m \x85 \x90"],
+    ["NUL and DEL", "ERR a\0b\x7fc"], ["separators", "ERR a\u2028b\u2029c"], ["a code of controls", "\x1b[31mERR\u202e what"],
+    ["a mebibyte", `ERR ${"x".repeat(2 ** 20)}`], ["a mebibyte without blanks", "x".repeat(2 ** 20)], ["a mebibyte of bells", "\x07".repeat(2 ** 20)],
+    ["a mebibyte of emoji", `ERR ${"😀".repeat(2 ** 18)}`],
+  ];
+  for (const [what, text] of said) {
+    test(`with ${what} is fit to be shown and short, and its text is there as it came`, () =>
+      withScript(saying(`!${Buffer.byteLength(text)}\r\n${text}\r\n`), async (db) => {
+        const error = await failure(db.set("k", "v"));
+        assert.ok(error instanceof ReplyError);
+        const stackHead = (error.stack ?? "").split("\n    at ")[0]!;
+        for (const shown of [error.message, error.code, String(error), stackHead]) assert.deepEqual(unfit(shown), [], what);
+        assert.ok(Buffer.byteLength(error.message) <= 1024 && Buffer.byteLength(error.code) <= 1024,
+          `${Buffer.byteLength(error.message)} bytes, code ${Buffer.byteLength(error.code)}`);
+        assert.ok(Buffer.from(error.message).toString() === error.message);
+        assert.equal(error.raw, text);
+      }));
+  }
+
+  test("is as fit inside of aggregates, of pipelines, of a transaction, of a refused login", async () => {
+    const evil = "-ERR \x1b[2J\u202e done\r\n";
+    await withScript(saying(`*1\r\n${evil}`), async (db) => {
+      const [error] = await db.call("ANY") as Error[];
+      assert.ok(error instanceof ReplyError && unfit(error.message).length === 0);
+    });
+    await withScript(saying(evil), async (db) => {
+      const error = await failure(db.pipeline().get("a").get("b").execPipeline());
+      assert.ok(error instanceof PipelineError && unfit(error.message).length === 0);
+    });
+    const refusing = await ScriptedServer.start(async (peer) => {
+      await peer.read();
+      peer.write(evil);
+      await peer.closed;
+    });
+    const error = await failure(connection({ port: refusing.port }));
+    for (let at = error; at !== undefined; at = at.cause) assert.deepEqual(unfit(at.message), []);
+    await refusing.stop();
+  });
+});
+
+// ==== The supply chain ====
+
+describe("the package", () => {
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+
+  test("has no dependency, and nothing that runs when it is installed", () => {
+    for (const kind of ["dependencies", "optionalDependencies", "peerDependencies", "bundledDependencies", "bundleDependencies"]) {
+      assert.equal(manifest[kind], undefined, kind);
+    }
+    for (const hook of ["preinstall", "install", "postinstall", "prepare", "prepublish", "preprepare", "postprepare"]) {
+      assert.equal(manifest.scripts[hook], undefined, hook);
+    }
+    assert.deepEqual(manifest.files, ["redis.ts", "dist/redis.js", "dist/redis.d.ts"]);
+    for (const version of Object.values(manifest.devDependencies)) assert.match(version as string, /^\d+\.\d+\.\d+$/);
+  });
+
+  test("imports Node's modules only, named as such, and never at run time by a name that is made", () => {
+    const imports = source.split("\n").filter((line) => line.startsWith("import") || line.includes("from \""))
+      .filter((line) => !line.trimStart().startsWith("//"));
+    assert.ok(imports.length > 0);
+    for (const line of imports) assert.match(line, /from "node:(buffer|crypto|net|tls|timers|perf_hooks|process|util|dns|events)";$/);
+    const code = source.split("\n").filter((line) => !line.trimStart().startsWith("//"));
+    for (const power of ["import(", "require(", "eval(", "new Function", "process.env", "globalThis", "child_process", "node:fs"]) {
+      assert.deepEqual(code.filter((line) => line.includes(power)), [], power);
+    }
+  });
+
+  test("is built the same twice, byte for byte", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "redis.ts-"));
+    try {
+      const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+      const hashes = await Promise.all(["one", "two"].map(async (name) => {
+        const out = join(folder, name);
+        await promisify(execFile)(process.execPath, [tsc, "-p", root, "--outDir", out]);
+        return ["redis.js", "redis.d.ts"].map((file) => createHash("sha256").update(readFileSync(join(out, file))).digest("hex"));
+      }));
+      assert.deepEqual(hashes[0], hashes[1]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
