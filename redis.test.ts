@@ -27,6 +27,7 @@ import type {
   ConsumeOptions, Gap, Handler, Key, Message, Monitored, Options, Subscription, Transaction, Watch,
 } from "./redis.ts";
 import * as reference from "./test/reference.ts";
+import { failure, using } from "./test/handlers.ts";
 import { samples } from "./test/samples.ts";
 import { RedisServer, ScriptedServer, freePort, until } from "./test/servers.ts";
 import type { Peer, ServerOptions } from "./test/servers.ts";
@@ -44,14 +45,8 @@ before(async () => {
 after(() => server.stop());
 
 /** Gives a handler to `use` and closes it, whatever happens. */
-async function withDb<T>(options: Options, use: (db: Handler) => Promise<T>): Promise<T> {
-  const db = lazyConnection({ port: server.port, ...options }) as Handler;
-  try {
-    return await use(db);
-  } finally {
-    db.destroy();
-  }
-}
+const withDb = <T>(options: Options, use: (db: Handler) => Promise<T>): Promise<T> =>
+  using(lazyConnection({ port: server.port, ...options }) as Handler, use);
 
 /** The same against a scripted server, which has been greeted already. */
 async function withScript<T>(script: (peer: Peer) => Promise<void>, use: (db: Handler, port: number) => Promise<T>, options: Options = {}) {
@@ -70,15 +65,6 @@ async function withScript<T>(script: (peer: Peer) => Promise<void>, use: (db: Ha
 const skip = (t: TestContext, why: string): void => {
   if (process.env["CI"]) throw new Error(`skipped: ${why}`);
   t.skip(why);
-};
-
-const failure = async (promise: Promise<unknown>): Promise<any> => {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new assert.AssertionError({ message: "this should have been rejected" });
 };
 
 /** Redis 6 tells no subcommands in COMMAND, and lacks many that the README and the surface use. */
@@ -2073,10 +2059,8 @@ type Tap = { writes: number; bytes: number; unsent: number; limit: number };
  * From `limit` bytes on they write no more, as when the other side has stopped reading.
  */
 async function tapped(use: (tap: Tap) => Promise<void>): Promise<void> {
-  const { connect } = world;
   const tap: Tap = { writes: 0, bytes: 0, unsent: 0, limit: Infinity };
-  world.connect = (config) => {
-    const socket = connect(config) as any;
+  await onSockets((socket) => {
     const { write } = socket;
     socket.write = (...args: any[]) => {
       tap.bytes += args[0].length;
@@ -2084,19 +2068,33 @@ async function tapped(use: (tap: Tap) => Promise<void>): Promise<void> {
       tap.unsent = Math.max(tap.unsent, socket.writableLength);
       return more;
     };
-    for (const name of ["_write", "_writev"]) {
-      const written = socket[name];
-      socket[name] = (...args: any[]) => {
-        tap.writes++;
-        if (tap.bytes <= tap.limit) written.apply(socket, args);
-      };
-    }
+    onWrites(socket, (go) => {
+      tap.writes++;
+      if (tap.bytes <= tap.limit) go();
+    });
+  }, () => use(tap));
+}
+
+/** Runs `use` while each new socket is shown to `look`. */
+async function onSockets(look: (socket: any, port: number) => void, use: () => Promise<void>): Promise<void> {
+  const { connect } = world;
+  world.connect = (config) => {
+    const socket = connect(config);
+    look(socket, config.port);
     return socket;
   };
   try {
-    await use(tap);
+    await use();
   } finally {
     world.connect = connect;
+  }
+}
+
+/** Tells of each write of a socket to the system, which happens when `go` is called. */
+function onWrites(socket: any, tell: (go: () => void) => void): void {
+  for (const name of ["_write", "_writev"]) {
+    const written = socket[name];
+    socket[name] = (...args: any[]) => tell(() => written.apply(socket, args));
   }
 }
 
@@ -3030,14 +3028,8 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 /** The same as withDb, with a pool. */
-async function withDbPool<T>(options: Options, use: (db: Handler) => Promise<T>): Promise<T> {
-  const db = lazyConnectionPool({ port: server.port, ...options }) as Handler;
-  try {
-    return await use(db);
-  } finally {
-    db.destroy();
-  }
-}
+const withDbPool = <T>(options: Options, use: (db: Handler) => Promise<T>): Promise<T> =>
+  using(lazyConnectionPool({ port: server.port, ...options }) as Handler, use);
 
 describe("a script", () => {
   const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 });
@@ -5409,12 +5401,7 @@ const connectionsNamed = async (name: string): Promise<number[]> => (await onEac
 async function withShards<T>(options: Sharding, use: (db: ShardedHandler) => Promise<T>): Promise<T> {
   await onEach("FLUSHALL");
   const make = options.poolsize === undefined ? shardedConnection : shardedConnectionPool;
-  const db = await make(addresses(), options) as unknown as ShardedHandler;
-  try {
-    return await use(db);
-  } finally {
-    db.destroy();
-  }
+  return using(await make(addresses(), options) as unknown as ShardedHandler, use);
 }
 
 /** A handler for what needs no server: `use` returns before anything is sent. */
@@ -6544,24 +6531,11 @@ describe("what cannot be sharded", () => {
 
 /** Runs `use` while it is counted how often the sockets to each port write. */
 async function countingWrites(use: (writes: Map<number, number>) => Promise<void>): Promise<void> {
-  const { connect } = world;
   const writes = new Map<number, number>();
-  world.connect = (config) => {
-    const socket = connect(config) as any;
-    for (const name of ["_write", "_writev"]) {
-      const written = socket[name];
-      socket[name] = (...args: any[]) => {
-        writes.set(config.port, (writes.get(config.port) ?? 0) + 1);
-        written.apply(socket, args);
-      };
-    }
-    return socket;
-  };
-  try {
-    await use(writes);
-  } finally {
-    world.connect = connect;
-  }
+  await onSockets((socket, port) => onWrites(socket, (go) => {
+    writes.set(port, (writes.get(port) ?? 0) + 1);
+    go();
+  }), () => use(writes));
 }
 
 describe("pipelines over shards", () => {

@@ -3800,8 +3800,7 @@ class Pool {
   /** What others have on it, from before it was lent, is answered before it is closed. */
   giveBack(seat: Seat, connection: Connection, clean: boolean): void {
     if (clean) {
-      seat.place = "open";
-      void this.#fenceOff(connection, this.#fences);
+      this.#setOpen(seat, connection);
       return this.#serve();
     }
     const others = connection.pending.filter(({ special, exclusive, deadline }) =>
@@ -3833,11 +3832,7 @@ class Pool {
     try {
       const closed: Owner["closed"] = (error, orphans) => this.#lost(seat, error, orphans);
       const refused: Owner["refused"] = (command, error) => this.#takeBack(seat, command, error);
-      const prepare: Owner["prepare"] = async (connection) => {
-        await this.#fenceOff(connection, this.#fences);
-        await this.#hooks.prepare?.(connection);
-      };
-      const connection = new Connection(this.config, { ...this.#hooks, prepare, closed, refused });
+      const connection = new Connection(this.config, { ...this.#hooks, closed, refused });
       seat.connection = connection;
       connection.opened.then(() => this.#opened(seat, connection), (error: RedisError) => this.#failed(seat, error));
     } catch (cause) {
@@ -3848,11 +3843,16 @@ class Pool {
 
   #opened(seat: Seat, connection: Connection): void {
     if (seat.connection !== connection) return;
-    seat.place = "open";
-    void this.#fenceOff(connection, this.#fences);
     seat.since = world.now();
+    this.#setOpen(seat, connection);
     if (this.#isReady) this.#settleReady(({ resolve }) => resolve());
     this.#serve();
+  }
+
+  /** On it, the server is told of lost connections before anything else. */
+  #setOpen(seat: Seat, connection: Connection): void {
+    seat.place = "open";
+    void this.#fenceOff(connection, this.#fences);
   }
 
   #failed(seat: Seat, error: RedisError): void {
@@ -4010,14 +4010,7 @@ class Pool {
     for (const seat of this.#seats) world.cancel(seat.timer);
     if (connections.length === 0) for (const command of this.#waiting.drain()) command.fail(CLOSED);
     const pending = [...this.#waiting, ...this.#refused, ...connections.flatMap((connection) => connection.pending)];
-    let timer: NodeJS.Timeout | undefined;
-    await Promise.race([
-      Promise.allSettled(pending.map((command) => command.promise)),
-      new Promise<void>((resolve) => {
-        timer = world.after(timeout, resolve);
-      }),
-    ]);
-    world.cancel(timer);
+    await settled(pending.map((command) => command.promise), timeout);
     this.#end();
     await Promise.all(connections.map((connection) => connection.gone));
   }
@@ -4047,6 +4040,16 @@ class Pool {
 }
 
 const endTick = (pool: Pool): void => pool.endTick();
+
+/** When all of these are settled, at the latest after `timeout`. */
+async function settled(promises: Iterable<Promise<unknown>>, timeout: Milliseconds): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = world.after(timeout, resolve);
+  });
+  await Promise.race([Promise.allSettled(promises), late]);
+  world.cancel(timer);
+}
 
 /** Deadlines that are close together are looked at together. */
 const COARSE: Milliseconds = 10;
@@ -4505,8 +4508,8 @@ async function readGroup(db: Commands, options: XreadgroupOptions & { CLAIM?: un
 
 // ==== 10. Publish and subscribe ====
 //
-// What servers say unasked comes through a Feed: a line to each (a pool of one, beside the handler's), a buffer with a
-// bound and a policy, and an iterator, or a listener. After a loss a line begins again before anything else, and marks
+// What servers say unasked comes through a Feed: an ear to each (a pool of one, beside the handler's), a buffer with a
+// bound and a policy, and an iterator, or a listener. After a loss an ear begins again before anything else, and marks
 // the gap in the stream: what was said meanwhile is not known. To listen to something new, tell open() how it begins
 // and the Feed how to read it.
 
@@ -4603,7 +4606,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   readonly #limit: number;
   readonly #overflow: "pause" | "drop" | "fail";
   readonly #listener: Listener<Item> | undefined;
-  readonly #lines = new Set<Ear>();
+  readonly #ears = new Set<Ear>();
   #items: (Item | Gap)[] = [];
   #readers: Reader<Item | Gap>[] = [];
   #ended = false;
@@ -4624,7 +4627,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
 
   /** Listens to one more server. */
   open(config: Config, begin: (connection: Connection) => Promise<unknown>): Ear {
-    const line = new Ear(config, begin, {
+    const ear = new Ear(config, begin, {
       said: (push) => {
         const item = this.#read(push);
         if (item !== undefined) this.#deliver(item);
@@ -4634,8 +4637,8 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
         if (!config.reconnect) this.close(error);
       },
     });
-    this.#lines.add(line);
-    return line;
+    this.#ears.add(ear);
+    return ear;
   }
 
   get ended(): boolean {
@@ -4643,13 +4646,13 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   }
 
   /** Listens to it no more. */
-  shut(line: Ear): void {
-    this.#lines.delete(line);
-    line.close();
+  shut(ear: Ear): void {
+    this.#ears.delete(ear);
+    ear.close();
   }
 
   async ready(): Promise<void> {
-    await Promise.all([...this.#lines].map((line) => line.ready()));
+    await Promise.all([...this.#ears].map((ear) => ear.ready()));
   }
 
   /** Something may have been missed. */
@@ -4677,7 +4680,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     if (this.#ended) return;
     this.#ended = true;
     this.#error = error;
-    for (const line of this.#lines) line.close();
+    for (const ear of this.#ears) ear.close();
     this.onClose();
     for (const { resolve, reject } of this.#readers) {
       if (error === undefined) resolve({ value: undefined, done: true });
@@ -4705,7 +4708,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
 
   #overflowed(): void {
     if (this.#overflow === "pause") {
-      for (const line of this.#lines) line.pause();
+      for (const ear of this.#ears) ear.pause();
     } else if (this.#overflow === "fail") this.close(TOO_SLOW);
     else {
       // What is dropped is counted; what was missed is not, so the mark of a gap stays.
@@ -4716,7 +4719,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   }
 
   #take(): Item | Gap {
-    if (this.#items.length - 1 === this.#limit >> 1) for (const line of this.#lines) line.resume();
+    if (this.#items.length - 1 === this.#limit >> 1) for (const ear of this.#ears) ear.resume();
     return this.#items.shift()!;
   }
 }
@@ -4775,7 +4778,7 @@ const ENDING = { subscribe: "unsubscribe", psubscribe: "punsubscribe", ssubscrib
 type Where = (channel: Key) => readonly Config[];
 
 /** What a server was told to say; until it is `opening` no more, it will be told the rest with it. */
-type Told = { readonly line: Ear; readonly channels: Map<string, Key>; opening: Promise<void> | undefined };
+type Told = { readonly ear: Ear; readonly channels: Map<string, Key>; opening: Promise<void> | undefined };
 
 /** Channels or patterns that are listened to: for await (const { channel, message, gap } of it). */
 export class Subscription<Text = string> implements AsyncIterable<Message<Text> | Gap> {
@@ -4910,34 +4913,34 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     const channel = this.#channels.get(name)!;
     told.channels.set(name, channel);
     this.#asked++;
-    return told.opening ?? told.line.dispatch(new Command(commands[this.#kind], [channel], this.#view));
+    return told.opening ?? told.ear.dispatch(new Command(commands[this.#kind], [channel], this.#view));
   }
 
   #open(server: Config): Told {
     const channels = new Map<string, Key>();
-    const line = this.#feed.open({ ...server, charset: this.#view.charset }, (connection) =>
+    const ear = this.#feed.open({ ...server, charset: this.#view.charset }, (connection) =>
       Promise.all([...channels.values()].map((channel) => connection.ask(commands[this.#kind], channel))));
-    const told: Told = { channels, line, opening: undefined };
+    const told: Told = { channels, ear, opening: undefined };
     const done = (): void => {
       told.opening = undefined;
     };
-    told.opening = line.ready().finally(done);
+    told.opening = ear.ready().finally(done);
     this.#told.set(server, told);
     return told;
   }
 
-  /** Ends a channel on all servers but these, and lines of which nothing is left. */
+  /** Ends a channel on all servers but these, and ears of which nothing is left. */
   #end(name: string, servers: readonly Config[]): Promise<unknown>[] {
     return [...this.#told].filter(([server, { channels }]) => !servers.includes(server) && channels.has(name))
-      .map(async ([server, { channels, line }]) => {
+      .map(async ([server, { channels, ear }]) => {
         const channel = channels.get(name)!;
         channels.delete(name);
         if (channels.size === 0) {
           this.#told.delete(server);
-          return this.#feed.shut(line);
+          return this.#feed.shut(ear);
         }
         const unsubscribe = new Command(commands[ENDING[this.#kind]], [channel], this.#view);
-        await line.dispatch(unsubscribe).catch(ignore); // a new start does not know it any more
+        await ear.dispatch(unsubscribe).catch(ignore); // a new start does not know it any more
       });
   }
 }
@@ -5580,8 +5583,9 @@ type Plan = {
   readonly words: readonly Word[];
   /** The same with keys as their nodes call them. */
   readonly told: readonly Word[];
-  /** Which of the words are keys. */
+  /** Which of the words are keys, and where each of them lives. */
   readonly keys: readonly number[];
+  readonly nodes: readonly Node[];
   readonly parts: readonly Part[];
 };
 
@@ -5595,7 +5599,7 @@ class Shards {
   readonly #rule: Rule;
   readonly #readHost: (host: unknown) => Unchecked;
   #nodes: readonly Node[] = [];
-  #find: (tag: string) => number = () => 0;
+  #locate!: (key: Word) => Node;
   /** Of an earlier list, and not yet drained. */
   readonly #leaving = new Set<Server>();
   readonly #steps = new Set<Promise<unknown>>();
@@ -5615,7 +5619,7 @@ class Shards {
   }
 
   locate(key: Word): Node {
-    return this.#nodes[this.#find(this.#rule.tag(byteText(key)))]!;
+    return this.#locate(key);
   }
 
   /** What a key is called on its node. */
@@ -5633,9 +5637,7 @@ class Shards {
 
   /** Where keys are, or would be if these were the hosts. */
   locator(hosts: unknown): (key: Word) => { readonly name: string; readonly config: Config } {
-    const nodes = hosts === undefined ? this.#nodes : this.#read(hosts);
-    const find = this.#over(nodes);
-    return (key) => nodes[find(this.#rule.tag(byteText(key)))]!;
+    return hosts === undefined ? this.#locate : this.#over(this.#read(hosts));
   }
 
   /** Most commands have one key, and it is the first argument: then its node. */
@@ -5646,7 +5648,7 @@ class Shards {
 
   plan(row: Row, args: readonly unknown[]): Plan {
     if (isForAll(row)) {
-      return { words: [], told: [], keys: [], parts: this.#nodes.map((node) => ({ node, args, keys: [] })) };
+      return { words: [], told: [], keys: [], nodes: [], parts: this.#nodes.map((node) => ({ node, args, keys: [] })) };
     }
     const words = flatten(row.name, args);
     const keys = row.positions(words, row.placing);
@@ -5658,11 +5660,12 @@ class Shards {
     if (!CHANNELS.includes(row)) for (const at of keys) told[at] = this.stored(words[at]!);
     if (nodes.every((node) => node === nodes[0])) {
       const same = told.every((word, at) => word === words[at]);
-      return { words, told, keys, parts: [{ node: nodes[0]!, args: same ? args : told, keys: [...keys.keys()] }] };
+      const part = { node: nodes[0]!, args: same ? args : told, keys: [...keys.keys()] };
+      return { words, told, keys, nodes, parts: [part] };
     }
-    if (row.spread !== "split") return { words, told, keys, parts: [] };
+    if (row.spread !== "split") return { words, told, keys, nodes, parts: [] };
     if (row.placing === pairs && words.length % 2 !== 0) throw new ArgumentError("a key has no value", row.name.text);
-    return { words, told, keys, parts: divide(nodes, told, keys) };
+    return { words, told, keys, nodes, parts: divide(nodes, told, keys) };
   }
 
   /** The commands in flight finish where they are, the next go where the new list says. */
@@ -5681,7 +5684,7 @@ class Shards {
 
   async #drain(server: Server, timeout: Milliseconds): Promise<void> {
     this.#leaving.add(server);
-    await this.#stepsDone(timeout);
+    await settled(this.#steps, timeout);
     await server.disconnect(timeout);
     this.#leaving.delete(server);
   }
@@ -5694,22 +5697,12 @@ class Shards {
     return doing;
   }
 
-  async #stepsDone(timeout: Milliseconds): Promise<void> {
-    if (this.#steps.size === 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = world.after(timeout, resolve);
-    });
-    await Promise.race([Promise.allSettled(this.#steps), late]);
-    world.cancel(timer);
-  }
-
   async ready(): Promise<void> {
     await Promise.all(this.#nodes.map(({ server }) => server.ready()));
   }
 
   disconnect(timeout: Milliseconds): Promise<void> {
-    return this.#closing ??= this.#stepsDone(timeout).then(() =>
+    return this.#closing ??= settled(this.#steps, timeout).then(() =>
       this.#end((server) => server.disconnect(timeout), timeout));
   }
 
@@ -5739,12 +5732,14 @@ class Shards {
 
   #place(nodes: readonly Node[]): void {
     this.#nodes = nodes;
-    this.#find = this.#over(nodes);
+    this.#locate = this.#over(nodes);
   }
 
   /** A function of the user's sees no more of a node than its name and weight. */
-  #over(nodes: readonly ShardNode[]): (tag: string) => number {
-    return this.#rule.over(Object.freeze(nodes.map(({ name, weight }) => Object.freeze({ name, weight }))));
+  #over<N extends ShardNode>(nodes: readonly N[]): (key: Word) => N {
+    const { tag, over } = this.#rule;
+    const find = over(Object.freeze(nodes.map(({ name, weight }) => Object.freeze({ name, weight }))));
+    return (key) => nodes[find(tag(byteText(key)))]!;
   }
 
   #read(hosts: unknown): (ShardNode & { readonly config: Config })[] {
@@ -5818,6 +5813,8 @@ function conclude(row: Row, { words, keys, parts }: Plan, replies: readonly unkn
 type Spot = { readonly key: Word; readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
 /** `words` are those of the command, with the keys as they are stored. */
 type Apart = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
+
+const leftUntil = (end: Milliseconds): Milliseconds => Math.max(1, Math.ceil(end - world.now()));
 
 /** A step before anything is changed. */
 async function before<T>(doing: Promise<T>): Promise<T> {
@@ -5951,9 +5948,10 @@ const takeBack = (sure: Handler<Buffer>, key: Word, value: Word): Promise<unknow
     if (found?.equals(Buffer.from(value as string))) void (await t.multi()).del(key);
   });
 
-/** With another number of words it is for the first key's server to refuse. */
+/** A wrong number of words is for the first key's server to refuse. */
+const refuse: Apart = ([spot], words, row) => spot!.on.call(row.name.text, ...words);
 const exactly = (count: number, apart: Apart): Apart => (spots, words, row) =>
-  words.length === count ? apart(spots, words, row) : spots[0]!.on.call(row.name.text, ...words);
+  (words.length === count ? apart : refuse)(spots, words, row);
 
 const APART = new Map<Row, Apart>([
   [commands.rename, exactly(2, async ([from, to]) => (await rename(from!, to!, true)) && "OK")],
@@ -5971,7 +5969,7 @@ const APART = new Map<Row, Apart>([
     await to!.on.sadd(to!.key, member!);
     return after(from!.sure.srem(from!.key, member!)); // one that is in both is better than one that is in none
   })],
-  [commands.msetnx, (spots, words, row) => exactly(words.length + words.length % 2, setAll)(spots, words, row)],
+  [commands.msetnx, (spots, words, row) => (words.length % 2 === 0 ? setAll : refuse)(spots, words, row)],
   [commands.rpoplpush, pass],
   [commands.lmove, pass],
   [commands.brpoplpush, pass],
@@ -6010,8 +6008,7 @@ async function together(row: Row, { told, keys }: Plan, spots: readonly Spot[], 
   const copies = await before(Promise.all(spots.map(async (spot) =>
     spot.node === home.node ? [] : carry(row.spread as Carriage, spot))));
   const names = spots.map(({ node, key }) => node === home.node ? key : ownName());
-  const left = Math.max(1, Math.ceil(end - world.now()));
-  const gathered = new Gathering(home.node.server, view.with({ replyTimeout: left }));
+  const gathered = new Gathering(home.node.server, view.with({ replyTimeout: leftUntil(end) }));
   for (const [i, copy] of copies.entries()) for (const [row, args] of copy) gathered.give(row, [names[i], ...args]);
   const words = [...told];
   for (const [i, at] of keys.entries()) words[at] = names[i]!;
@@ -6161,22 +6158,22 @@ export class ShardedHandler<Text = string> extends Client<Text> {
       return worded(await apart(spots, plan.told, row), this.view);
     } catch (error) {
       if (!(error instanceof RedisError)) throw error;
-      throw reason(error).of(row.name.text, reason(error).outcome);
+      const why = reason(error);
+      throw why.of(row.name.text, why.outcome);
     }
   }
 
   /** All steps have one deadline, but for those that must be done because others have been. */
-  #spots({ words, told, keys }: Plan): Spot[] {
+  #spots({ told, keys, nodes }: Plan): Spot[] {
     const { sure, signal, replyTimeout } = this.view;
     const end = world.now() + replyTimeout;
-    return keys.map((at) => {
-      const node = this.#shards.locate(words[at]!);
+    return keys.map((at, i) => {
+      const node = nodes[i]!;
       return {
         key: told[at]!,
         node,
         get on() {
-          const left = Math.max(1, Math.ceil(end - world.now()));
-          return new Handler<Buffer>(node.server, sure.with({ signal, replyTimeout: left }));
+          return new Handler<Buffer>(node.server, sure.with({ signal, replyTimeout: leftUntil(end) }));
         },
         sure: new Handler<Buffer>(node.server, sure),
       };

@@ -51,9 +51,11 @@ export const mutants: readonly Mutant[] = [
     'const told = error.of(this.name, this.outcome === "unknown" ? "not-executed" : this.outcome);'],
   // Fences
   ["the fence is left out", "this.#fences.add(fence);", "return;"],
-  ["the fence is left out of the handshake", "await this.#fenceOff(connection, this.#fences);", ""],
+  ["a new connection is not told of a fence", "this.#setOpen(seat, connection);\n        if (this.#isReady)",
+    'seat.place = "open";\n        if (this.#isReady)'],
   ["open connections are not told of a fence", "void this.#fenceOff(connection, [fence]);", "void 0;"],
-  ["a connection that comes back is not told of a fence", "void this.#fenceOff(connection, this.#fences);", ""],
+  ["a connection that comes back is not told of a fence", "this.#setOpen(seat, connection);\n            return",
+    'seat.place = "open";\n            return'],
   ["a fence is called done before it is",
     "await connection.ask(commands.clientKill", "fence.done = true; await connection.ask(commands.clientKill"],
   ["the wrong connection is fenced off", "ID: fence.id", 'ID: "9" + fence.id'],

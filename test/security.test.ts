@@ -19,6 +19,7 @@ import {
 } from "../redis.ts";
 import type { Handler, Options } from "../redis.ts";
 import { random } from "./reference.ts";
+import { failure, using } from "./handlers.ts";
 import { RedisServer, ScriptedServer, freePort, until } from "./servers.ts";
 import type { Peer } from "./servers.ts";
 
@@ -43,25 +44,10 @@ before(async () => {
 });
 after(() => Promise.all([server.stop(), locked.stop()]));
 
-const failure = async (promise: unknown): Promise<any> => {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new assert.AssertionError({ message: "this should have failed" });
-};
-
 const failureOf = (run: () => unknown): Promise<any> => failure((async () => run())());
 
-async function withDb<T>(options: Options, use: (db: Handler) => Promise<T>): Promise<T> {
-  const db = lazyConnection({ port: server.port, ...options }) as Handler;
-  try {
-    return await use(db);
-  } finally {
-    db.destroy();
-  }
-}
+const withDb = <T>(options: Options, use: (db: Handler) => Promise<T>): Promise<T> =>
+  using(lazyConnection({ port: server.port, ...options }) as Handler, use);
 
 async function withScript<T>(script: (peer: Peer) => Promise<void>, use: (db: Handler) => Promise<T>, options: Options = {}) {
   const scripted = await ScriptedServer.start(async (peer) => {
