@@ -2661,8 +2661,8 @@ class Command {
   deadline = Infinity;
   /** How long whoever has it may try, when there is another. */
   within: Milliseconds = Infinity;
-  /** It was lost with its connection once and issued again. */
-  reissued = false;
+  /** How often it was lost with its connection and issued again. */
+  reissues = 0;
   /** Why the server could not do it yet. */
   refusal: ReplyError | undefined = undefined;
   /** Of the connection that it was written to. */
@@ -2706,7 +2706,7 @@ class Command {
   }
 
   get outcome(): Outcome {
-    if (this.place !== "waiting" || this.reissued) return "unknown";
+    if (this.place !== "waiting" || this.reissues > 0) return "unknown";
     return this.refusal === undefined ? "not-sent" : "not-executed";
   }
 
@@ -3407,7 +3407,9 @@ class Connection {
       this.#answer();
     } catch (cause) {
       const what = "a reply could not be understood";
-      this.close(cause instanceof ProtocolError ? cause : new ProtocolError("PROTOCOL", "unknown", what, { cause }));
+      const error = cause instanceof ProtocolError ? cause : new ProtocolError("PROTOCOL", "unknown", what, { cause });
+      this.#inFlight.peek()?.fail(error); // its reply would be the same the next time
+      this.close(error);
     }
   }
 
@@ -3575,7 +3577,7 @@ type Seat = {
 };
 
 const FIRST_REST: Milliseconds = 50;
-const LONGEST_REST: Milliseconds = 10_000;
+const LONGEST_REST: Milliseconds = 2_500;
 /** A connection that has lasted this long was a good one. */
 const STABLE: Milliseconds = 5_000;
 /** Commands wait for an attempt that begins so soon after the connection was lost: a restart goes unnoticed. */
@@ -3877,7 +3879,7 @@ class Pool {
     seat.until = world.now();
     const lasted = seat.until - seat.since >= STABLE;
     if (lasted) seat.doublings = 0;
-    else if (connection.heard > seat.since) seat.doublings = Math.min(seat.doublings, 1);
+    else if (connection.heard > seat.since || this.#hooks.prepare) seat.doublings = Math.min(seat.doublings, 1);
     else seat.doublings++; // it was good for nothing
     if (this.#trying !== undefined && orphans.includes(this.#trying)) this.#trying = undefined;
     const later = this.#waiting.drain();
@@ -3885,7 +3887,7 @@ class Pool {
       if (this.#closing === undefined && mayRunAgain(command)) this.#waiting.push(command);
       else command.fail(error);
     }
-    this.#rest(seat, lasted || error === ABANDONED || error === DEMOTED ? 0 : restOf(seat.doublings));
+    this.#rest(seat, lasted || error === ABANDONED || error === DEMOTED ? 0 : restOf(seat.doublings), false);
     this.#serve();
   }
 
@@ -4064,12 +4066,15 @@ const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a blocking 
 const restOf = (doublings: number): Milliseconds =>
   1 + world.random() * Math.min(LONGEST_REST, FIRST_REST * 2 ** doublings);
 
+/** Without a bound a reply that the server dies of, or takes for too much, would end connection after connection. */
+const REISSUES = 5;
+
 /** Whether a command that was on a lost connection may go to another; that it did is noted on it. */
 function mayRunAgain(command: Command): boolean {
   if (command.special.bound || command.place === "settled") return false;
   if (command.place === "waiting") return true;
-  if (command.row.kind !== "read" || command.reissued || command.blocks !== undefined) return false;
-  command.reissued = true;
+  if (command.row.kind !== "read" || command.reissues === REISSUES || command.blocks !== undefined) return false;
+  command.reissues++;
   command.place = "waiting";
   return true;
 }

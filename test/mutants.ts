@@ -18,7 +18,7 @@ type Mutant = readonly [bug: string, find: string, put: string];
 export const mutants: readonly Mutant[] = [
   // What may be issued again, and what must not
   ["a write is issued again after a loss", 'command.row.kind !== "read" || ', ""],
-  ["a read is issued again and again", "command.reissued = true;", ""],
+  ["a read is issued again and again", "command.reissues++;", ""],
   ["WATCH and MULTI are forgotten across a reconnect", "if (command.special.bound", "if (false && command.special.bound"],
   ["what was lost is issued again behind what came later", "[...orphans, ...later]", "[...later, ...orphans]"],
   ["a script that says LOADING is run again", " && !PARTLY.includes(row) && ", " && "],
