@@ -116,7 +116,9 @@ export type Options = {
 };
 
 /** One server of a list: "host:port", "[::1]:6379", a URL, or options. */
-export type Host = string | URL | Options;
+export type Host = string | URL | Given;
+/** Options that may be undefined are as good as left out. */
+type Given = { [Name in keyof Options]?: Options[Name] | undefined };
 
 export type Credentials = { username?: string; password: string };
 type Login = { username?: string | undefined; password?: string | undefined };
@@ -128,8 +130,7 @@ export type ViewOptions = Pick<Options, "replyTimeout" | "charset" | "convertNum
 
 /** What text in replies comes as under these options. */
 export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | number | bigint : string;
-/** Options that may be undefined are as good as left out. */
-type OptionsOf<C, N> = { [Name in keyof Options]?: Options[Name] | undefined } & { charset?: C; convertNumbers?: N };
+type OptionsOf<C, N> = Given & { charset?: C; convertNumbers?: N };
 
 /** What every option is once it has been read. */
 type Config = Required<Omit<Options, Unset | "replicas">> & Pick<Options, Unset> & { replicas?: readonly Config[] };
@@ -3567,7 +3568,7 @@ type Seat = {
   since: number;
   /** Since when it is not. */
   until: number;
-  /** Nobody waits for it: its next attempt is too far off. */
+  /** Nobody waits for it: it has been away for too long. */
   hopeless: boolean;
   /** How often the next rest has been doubled; only a connection that has lasted sets it back. */
   doublings: number;
@@ -3580,7 +3581,7 @@ const FIRST_REST: Milliseconds = 50;
 const LONGEST_REST: Milliseconds = 2_500;
 /** A connection that has lasted this long was a good one. */
 const STABLE: Milliseconds = 5_000;
-/** Commands wait for an attempt that begins so soon after the connection was lost: a restart goes unnoticed. */
+/** So long after the loss, an attempt that fails is not followed by one that commands wait for: a restart goes unnoticed. */
 const PATIENCE: Milliseconds = 250;
 /** A server that is there and not ready is asked again this much later, by one command, and the others wait for it. */
 const PAUSE: Milliseconds = 50;
@@ -3862,7 +3863,7 @@ class Pool {
     seat.connection = undefined;
     this.#settleReady(({ reject }) => reject(error));
     this.#hooks.lost?.(error);
-    if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()));
+    if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()), true);
     else if (error.code === "NOT_READY") this.#rest(seat, PAUSE * (1 + world.random()), false);
     else this.#rest(seat, restOf(seat.doublings++));
     this.#serve();
@@ -3887,7 +3888,7 @@ class Pool {
       if (this.#closing === undefined && mayRunAgain(command)) this.#waiting.push(command);
       else command.fail(error);
     }
-    this.#rest(seat, lasted || error === ABANDONED || error === DEMOTED ? 0 : restOf(seat.doublings), false);
+    this.#rest(seat, lasted || error === ABANDONED || error === DEMOTED ? 0 : restOf(seat.doublings));
     this.#serve();
   }
 
@@ -3913,7 +3914,7 @@ class Pool {
     }));
   }
 
-  #rest(seat: Seat, delay: Milliseconds, isHopeless = world.now() + delay - seat.until > PATIENCE): void {
+  #rest(seat: Seat, delay: Milliseconds, isHopeless = world.now() - seat.until > PATIENCE): void {
     seat.place = "resting";
     seat.hopeless = !this.config.reconnect || isHopeless;
     if (this.#closing !== undefined || !this.config.reconnect) return;
@@ -5541,7 +5542,7 @@ function readPlacement(placement: unknown = "rendezvous"): Rule {
 // in APART, step by step. None of this is atomic over nodes. To shard a command, give its row a policy, or add steps.
 
 /** A server of several; one of weight 3 holds three times as many keys as one of weight 1, one of weight 0 none. */
-export type ShardHost = string | URL | Options & { weight?: number };
+export type ShardHost = string | URL | Given & { weight?: number | undefined };
 export type ShardOptions = Options & { placement?: "rendezvous" | "txredisapi" | "rediscluster" | Placement };
 
 /** Some servers failed of those that a command went to; code and cause are those of the first. */

@@ -39,6 +39,8 @@ export type Adapter = {
   fenced?(error: any): boolean;
   /** Whether the signal of CallOptions is heeded. */
   aborts?: boolean;
+  /** How many connections a client makes, where that is not one. */
+  connections?: number;
 };
 
 const serverError = /^[A-Z]{2,} /;
