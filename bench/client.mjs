@@ -1,22 +1,41 @@
-// node bench/client.mjs <client> <workload> <port> <seconds>
-// One measured run against a server that run.mjs has filled; prints it as one line of JSON.
+// node bench/client.mjs <client> <addresses> [<workload> <seconds>]
+// One run in a process of its own, against servers that run.mjs has filled; prints it as one line of JSON. Without a
+// workload: the client's version, if it can be had here.
 
-import { createHash } from "node:crypto";
-import { clients, workloads } from "./workloads.mjs";
+import { clients, command } from "./clients.mjs";
+import { workloads } from "./workloads.mjs";
 
-const [name, workload, port, seconds] = process.argv.slice(2);
-const { callers = 1, counts = 1, step, floor } = workloads[workload];
+const [name, addresses, workload, seconds] = process.argv.slice(2);
+const client = clients[name];
+const at = JSON.parse(addresses);
+
+async function introduce() {
+  await client.open(at.tcp);
+  const runtime = process.versions.bun ? `Bun ${process.versions.bun}` : `Node ${process.versions.node}`;
+  return { version: client.version?.(), runtime };
+}
+
+// ==== A rate ====
+
+const { open = () => client.open(at.tcp), prepare, callers = 1, counts = 1, step, floor, cost } = workloads[workload] ?? {};
 const onSocket = name === "floor";
 const turn = onSocket ? floor : step;
 const loops = onSocket ? 1 : callers;
 const perTurn = onSocket ? callers * counts : counts;
 
-const db = await clients[name].open(Number(port));
-const reply = createHash("sha1")
-  .update(JSON.stringify(await turn(db, 0)) ?? "")
-  .digest("hex");
+/** Of the first two turns, for the comparison with other clients. */
+async function firstReplies(db) {
+  const { createHash } = await import("node:crypto");
+  const { plain = (reply) => reply } = client;
+  const hash = createHash("sha1");
+  for (const n of [0, 1]) {
+    const reply = plain(await turn(db, n));
+    hash.update(ArrayBuffer.isView(reply) ? reply : JSON.stringify(reply));
+  }
+  return hash.digest("hex");
+}
 
-async function measure(seconds) {
+async function measure(db, seconds) {
   let turns = 0;
   let running = true;
   const loop = async () => {
@@ -31,9 +50,29 @@ async function measure(seconds) {
   const elapsed = performance.now() - start;
   const { user, system } = process.cpuUsage(cpu);
   const operations = turns * perTurn;
-  return { operationsPerSecond: (operations / elapsed) * 1000, cpuMicroseconds: (user + system) / operations };
+  return { value: (operations / elapsed) * 1000, cpu: (user + system) / operations };
 }
 
-await measure(Math.max(0.5, seconds / 2)); // the warm-up
-console.log(JSON.stringify({ workload, client: name, ...(await measure(seconds)), reply }));
+async function rate() {
+  const db = await open(client, at);
+  if (!db) return {};
+  await prepare?.(db);
+  const replies = onSocket ? undefined : await firstReplies(db);
+  await measure(db, seconds / 2); // the warm-up
+  return { ...(await measure(db, seconds)), replies };
+}
+
+// ==== A cost ====
+
+const tell = async (...args) => (await clients.floor.open(at.tcp)).exchange(command(...args), "+OK\r\n".length);
+/** From now on the server takes writes and does not do them. */
+const pause = () => tell("CLIENT", "PAUSE", "60000", "WRITE");
+
+async function once() {
+  const value = await cost(() => open(client, at), pause);
+  await tell("CLIENT", "UNPAUSE");
+  return { value };
+}
+
+console.log(JSON.stringify(await (workload === undefined ? introduce() : cost ? once() : rate())));
 process.exit(); // without a closing of each client's own kind

@@ -1,29 +1,44 @@
-// npm run bench -- [workload …] [--seconds n] [--rounds n] [--json file]
-// Server and client on a core each, each run in a process of its own, the clients in turn: A B C A B C.
+// npm run bench -- [workload or group …] [--quick] [--check] [--seconds n] [--rounds n] [--runtime path] [--bun path] [--out path]
+//
+// Servers and clients on a core each, each run in a process of its own, the clients in turn: A B C A B C. --quick runs the
+// main workloads, once each. --check ends with an error if a goal is missed. --runtime runs the clients on another Node, or on
+// Bun; Bun's own client runs on the Bun that `npm run runtimes` fetched, or that of the PATH, or --bun. A whole run writes
+// results.json and results.svg, any other what --out says.
 
 import { execFile, execFileSync, spawnSync } from "node:child_process";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { arch, availableParallelism, cpus, platform } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { RedisServer } from "../dist/test/servers.js";
-import { clients, workloads } from "./workloads.mjs";
+import { clients } from "./clients.mjs";
+import { picture } from "./picture.mjs";
+import { groups, workloads } from "./workloads.mjs";
 
 const here = import.meta.dirname;
+const fetchedBun = join(here, "../.runtimes/node_modules/bun/bin/bun");
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    seconds: { type: "string", default: "2" },
-    rounds: { type: "string", default: "3" },
-    json: { type: "string" },
+    quick: { type: "boolean" },
+    check: { type: "boolean" },
+    seconds: { type: "string" },
+    rounds: { type: "string" },
+    runtime: { type: "string", default: process.execPath },
+    bun: { type: "string", default: existsSync(fetchedBun) ? fetchedBun : "bun" },
+    out: { type: "string" },
   },
 });
-const [seconds, rounds] = [Number(options.seconds), Number(options.rounds)];
-if (!(seconds > 0 && Number.isInteger(rounds) && rounds > 0))
-  throw new Error("--seconds and --rounds must be positive");
-const chosen = positionals.length > 0 ? positionals : Object.keys(workloads);
+const seconds = Number(options.seconds ?? (options.quick ? 0.7 : 2));
+const rounds = Number(options.rounds ?? (options.quick ? 1 : 3));
+if (!(seconds > 0 && Number.isInteger(rounds) && rounds > 0)) throw new Error("--seconds and --rounds must be positive");
+
+const whole = positionals.length === 0 && !options.quick;
+const asked = positionals.length > 0 ? positionals : options.quick ? ["main"] : ["main", "more", "large", "costs"];
+const chosen = asked.flatMap((name) => (Object.hasOwn(groups, name) ? Object.keys(groups[name]) : [name]));
 const unknown = chosen.find((name) => !Object.hasOwn(workloads, name));
-if (unknown) throw new Error(`no workload ${unknown}; there are ${Object.keys(workloads).join(", ")}`);
+if (unknown) throw new Error(`no workload ${unknown}; there are ${Object.keys({ ...groups, ...workloads }).join(", ")}`);
+const out = options.out ?? (whole ? join(here, "results") : undefined);
 
 // ==== Runs ====
 
@@ -31,117 +46,172 @@ function install() {
   const modified = (file) => statSync(join(here, file), { throwIfNoEntry: false })?.mtimeMs ?? -1;
   // npm writes its own lock file into node_modules last, so an installation cut short is not taken for a whole one.
   if (modified("node_modules/.package-lock.json") >= modified("package-lock.json")) return;
-  execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: here, stdio: "inherit" });
+  try {
+    execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: here, stdio: "inherit" });
+  } catch {
+    console.error("npm could not install the other clients; those that are not there are left out");
+  }
 }
 
 const pinned = availableParallelism() > 1 && spawnSync("taskset", ["-c", "0,1", "true"]).status === 0;
 
 const progress = (text) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-  else if (text !== "") process.stderr.write(`${text}\n`);
 };
 
-const run = promisify(execFile);
+const execute = promisify(execFile);
 
-async function measure(client, workload, port) {
-  const args = [process.execPath, join(here, "client.mjs"), client, workload, port, seconds].map(String);
-  if (pinned) args.unshift("taskset", "-c", "1");
-  const { stdout } = await run(args[0], args.slice(1));
-  return JSON.parse(stdout);
-}
-
-async function measureAll(server) {
-  const runs = [];
-  for (const workload of chosen) {
-    await server.call("FLUSHALL");
-    for (const command of workloads[workload].data) await server.call(...command);
-    const able = Object.keys(clients).filter((client) => client !== "floor" || workloads[workload].floor);
-    for (let round = 1; round <= rounds; round++)
-      for (const client of able) {
-        progress(`${workload} ${round}/${rounds} ${client}`);
-        runs.push(await measure(client, workload, server.port));
-      }
-    const rivals = runs.filter((run) => run.workload === workload && run.client !== "floor");
-    if (new Set(rivals.map(({ reply }) => reply)).size > 1) throw new Error(`${workload}: the clients' replies differ`);
+/** What a process that runs client.mjs says, or why it says nothing. */
+async function run(client, ...args) {
+  const runtime = clients[client].runtime === "bun" ? options.bun : options.runtime;
+  const command = [runtime, "--expose-gc", join(here, "client.mjs"), client, JSON.stringify(addresses), ...args.map(String)];
+  if (pinned) command.unshift("taskset", "-c", "1");
+  try {
+    const { stdout } = await execute(command[0], command.slice(1), { timeout: 120_000, killSignal: "SIGKILL" });
+    return JSON.parse(stdout);
+  } catch ({ killed, stderr = "", message }) {
+    if (killed) return { failed: "did not end within two minutes" };
+    return { failed: /^\w*Error.*/m.exec(stderr)?.[0] ?? (stderr.trim().split("\n").at(-1) || message) };
   }
-  progress("");
-  return runs;
 }
 
-// ==== The table ====
+async function introduceAll() {
+  const known = {};
+  for (const client of Object.keys(clients)) {
+    const introduction = await run(client);
+    if (introduction.failed) console.log(`without ${client}: ${introduction.failed}`);
+    else known[client] = introduction;
+  }
+  return known;
+}
+
+async function fill(workload) {
+  for (const server of servers) {
+    await server.call("FLUSHALL");
+    for (const command of workloads[workload].data ?? []) await server.call(...command);
+  }
+}
+
+async function measure(workload) {
+  const runs = {};
+  const able = Object.keys(known).filter((client) => client !== "floor" || workloads[workload].floor);
+  for (let round = 1; round <= rounds; round++)
+    for (const client of able) {
+      progress(`${workload} ${round}/${rounds} ${client}`);
+      (runs[client] ??= []).push(await run(client, workload, seconds));
+    }
+  progress("");
+  return summary(runs);
+}
 
 const median = (numbers) => {
   const sorted = numbers.toSorted((a, b) => a - b);
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 };
 
-function summary(runs, workload) {
-  const rows = Object.keys(clients).flatMap((client) => {
-    const own = runs.filter((run) => run.workload === workload && run.client === client);
-    if (own.length === 0) return [];
-    const speeds = own.map((run) => run.operationsPerSecond);
-    const speed = median(speeds);
-    const spread = (Math.max(...speeds) - Math.min(...speeds)) / speed;
-    return { client, speed, spread, cpu: median(own.map((run) => run.cpuMicroseconds)) };
-  });
-  const [ours, ...others] = rows;
-  const fastest = Math.max(...others.filter(({ client }) => client !== "floor").map(({ speed }) => speed));
-  return rows.map((row) => ({ ...row, ratio: row === ours ? ours.speed / fastest : undefined }));
+/** For each client the medians and the spread, or why there are none; a client that cannot do it at all is left out. */
+function summary(runs) {
+  const replies = Object.values(runs).flat().flatMap((run) => run.replies ?? []);
+  if (new Set(replies).size > 1) throw new Error("the clients' replies differ");
+  const able = Object.entries(runs).filter(([, [run]]) => Object.keys(run).length > 0);
+  return Object.fromEntries(able.map(([client, runs]) => {
+    const { failed } = runs.find((run) => run.failed) ?? {};
+    if (failed) return [client, { failed }];
+    const figures = runs.map((run) => run.value);
+    const value = median(figures);
+    const spread = (Math.max(...figures) - Math.min(...figures)) / value;
+    return [client, { value, spread, cpu: runs[0].cpu && median(runs.map((run) => run.cpu)) }];
+  }));
 }
 
-const significant = (number) => (number >= 100 ? number.toFixed(0) : number.toPrecision(3));
+// ==== The table ====
 
-function print(runs) {
-  const cells = chosen.flatMap((workload) =>
-    summary(runs, workload).map((row, index) => [
-      index === 0 ? workloads[workload].about : "",
-      row.client,
-      significant(row.speed / 1000),
-      `${(row.spread * 100).toFixed(0)} %`,
-      significant(row.cpu),
-      row.ratio === undefined ? "" : `${row.ratio.toFixed(2)} x`,
-    ]),
-  );
-  const table = [["workload", "client", "k op/s", "spread", "CPU µs/op", "redis.ts to the faster"], ...cells];
-  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
-  for (const row of table) {
-    const line = row.map((cell, column) => (column < 2 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])));
-    console.log(line.join("  ").trimEnd());
+const figure = (number) =>
+  Number(number.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: number < 1 ? 3 : number < 100 ? 1 : 0 });
+const times = (ratio) => `${ratio.toFixed(2)} x`;
+const line = (cells) => console.log(cells.map((cell, n) => (n === 0 ? cell.padEnd(16) : cell.padStart(14))).join("").trimEnd());
+
+function print(workload, results) {
+  const { about, unit } = workloads[workload];
+  console.log(`\n${workload}: ${about}`);
+  const { "redis.ts": ours, floor } = results;
+  for (const [client, { failed, value, spread, cpu }] of Object.entries(results)) {
+    if (failed) line([`  ${client}`, `failed: ${failed}`]);
+    else line([
+      `  ${client}`,
+      unit ? `${figure(value)} ${unit}` : figure(value / 1000),
+      `${(spread * 100).toFixed(0)} %`,
+      cpu === undefined ? "" : figure(cpu),
+      client === "redis.ts" || client === "floor" ? "" : times(better(unit, ours.value, value)),
+      floor && client !== "floor" ? times(value / floor.value) : "",
+    ]);
   }
 }
 
-function describe(server) {
-  const version = ({ folder }) => JSON.parse(readFileSync(join(here, folder, "package.json"), "utf8")).version;
-  const released = Object.entries(clients).filter(([, { folder }]) => folder);
-  const versions = released.map(([name, client]) => [name, version(client)]);
-  return {
-    versions: Object.fromEntries([...versions, ["node", process.versions.node], ["server", server.version]]),
-    machine: `${cpus()[0]?.model}, ${availableParallelism()} cores, ${platform()} ${arch()}`,
-    pinned,
-    seconds,
-    rounds,
-  };
+/** How many times better the first is: a rate the higher, a cost the lower. */
+const better = (unit, value, other) => (unit ? other / value : value / other);
+
+// ==== The goals ====
+
+/** What redis.ts reached: [figure, whether it is enough], or undefined where there is nothing to compare it with. */
+function reached(results, workload, name, bound) {
+  const ours = results[workload]["redis.ts"];
+  const most = { cpu: ours.cpu, most: ours.value }[name];
+  if (most !== undefined) return [figure(most), most <= bound];
+  const other = Object.hasOwn(clients, name) ? results[workload][name] : results[name]?.["redis.ts"];
+  if (other?.value === undefined) return undefined;
+  const ratio = ours.value / other.value;
+  return [times(ratio), ratio >= bound];
+}
+
+/** How many goals are missed. */
+function check(results) {
+  let missed = 0;
+  console.log("\ngoals");
+  for (const workload of chosen)
+    for (const [name, bound] of Object.entries(workloads[workload].goal ?? {})) {
+      const [figure, enough] = reached(results, workload, name, bound) ?? ["not measured", true];
+      if (!enough) missed++;
+      line([`  ${workload}`, name, `${bound}`, figure, enough ? "" : "MISSED"]);
+    }
+  return missed;
 }
 
 // ==== Main ====
 
 install();
-const server = await RedisServer.start({ unix: false });
-try {
-  if (pinned) execFileSync("taskset", ["-a", "-c", "-p", "0", String(server.pid)]);
-  const setting = describe(server);
-  console.log(
-    Object.entries(setting.versions)
-      .map((pair) => pair.join(" "))
-      .join(", "),
-  );
-  console.log(
-    `${setting.machine}; server and client ${pinned ? "on a core each" : "not pinned"}; ` +
-      `${rounds} rounds of ${seconds} s, medians\n`,
-  );
-  const runs = await measureAll(server);
-  print(runs);
-  if (options.json) writeFileSync(options.json, JSON.stringify({ date: new Date(), ...setting, runs }, null, 2) + "\n");
-} finally {
-  await server.stop();
+const servers = [await RedisServer.start({ tls: true }), await RedisServer.start(), await RedisServer.start()];
+const three = servers.map(({ host, port }) => ({ host, port }));
+const [{ host, tlsPort, certs, path, version }] = servers;
+const addresses = { tcp: three[0], tls: { host, port: tlsPort, tls: { ca: certs.ca.cert } }, unix: { path }, three };
+if (pinned) for (const { pid } of servers) execFileSync("taskset", ["-a", "-c", "-p", "0", String(pid)]);
+
+const known = await introduceAll();
+const setting = {
+  versions: Object.fromEntries(Object.entries(known).map(([client, { version }]) => [client, version])),
+  runtimes: [...new Set(Object.values(known).map(({ runtime }) => runtime))],
+  server: version,
+  machine: `${cpus()[0]?.model}, ${availableParallelism()} cores, ${platform()} ${arch()}`,
+  pinned,
+  seconds,
+  rounds,
+};
+const versions = Object.entries(setting.versions).filter(([, version]) => version);
+console.log(`${versions.map((pair) => pair.join(" ")).join(", ")}; ${setting.runtimes.join(", ")}; server ${version}`);
+console.log(`${setting.machine}; server and client ${pinned ? "on a core each" : "not pinned"}; ${rounds} x ${seconds} s, medians\n`);
+line(["", "k op/s", "spread", "CPU µs/op", "redis.ts is", "of the floor"]);
+
+const results = {};
+for (const workload of chosen) {
+  await fill(workload);
+  results[workload] = await measure(workload);
+  print(workload, results[workload]);
 }
+for (const server of servers) await server.stop();
+
+if (out) {
+  const report = { date: new Date().toISOString().slice(0, 10), ...setting, results };
+  writeFileSync(`${out}.json`, `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(`${out}.svg`, picture(report));
+}
+if (options.check && check(results) > 0) process.exitCode = 1;

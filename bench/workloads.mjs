@@ -1,144 +1,268 @@
-// What is measured, and on whom. To add a workload or a client, add an entry.
-
-import { once } from "node:events";
-import { connect } from "node:net";
-
-// ==== Clients ====
-//
-// `open` connects with the client's default options and returns what the workloads call: commands by ioredis's names.
-// `folder` holds the package.json that tells its version. The floor has none: it is a yardstick, no rival.
-
-const host = "127.0.0.1";
-
-export const clients = {
-  "redis.ts": {
-    folder: "..",
-    async open(port) {
-      const { lazyConnection } = await import("../dist/redis.js");
-      return lazyConnection({ host, port }).ready();
-    },
-  },
-  ioredis: {
-    folder: "node_modules/ioredis",
-    async open(port) {
-      const { Redis } = await import("ioredis");
-      const db = new Redis({ host, port });
-      await once(db, "ready");
-      return db;
-    },
-  },
-  "node-redis": {
-    folder: "node_modules/redis",
-    async open(port) {
-      const { createClient } = await import("redis");
-      const db = await createClient({ socket: { host, port } }).connect();
-      return Object.assign(db, { mget: db.mGet, hgetall: db.hGetAll, lrange: db.lRange });
-    },
-  },
-  // A plain socket: writes bytes made beforehand and counts the bytes that come back, so nothing can be faster.
-  floor: {
-    async open(port) {
-      let missing = 0;
-      let arrived;
-      const callback = (bytes) => {
-        missing -= bytes;
-        if (missing === 0) arrived();
-        return true;
-      };
-      const socket = connect({ host, port, noDelay: true, onread: { buffer: Buffer.alloc(65_536), callback } });
-      await once(socket, "connect");
-      return {
-        exchange(request, replyBytes) {
-          missing = replyBytes;
-          socket.write(request);
-          return new Promise((resolve) => {
-            arrived = resolve;
-          });
-        },
-      };
-    },
-  },
-};
-
-// ==== Workloads ====
+// What is measured, and what is aimed at. To add a workload, add an entry to a group.
 //
 //   about     what it is, for the table
-//   data      commands that fill the empty server
+//   data      commands that fill the empty servers
+//   open      what a run has of a client, from the addresses tcp, tls, unix and three; a connection over tcp unless said
+//   prepare   what is done once, before the turns
 //   step      one turn of a caller; n counts the turns of all callers
 //   callers   how many call at once, each in a loop; 1 unless said
 //   counts    operations in one step; 1 unless said
-//   floor     a turn of all callers at once on the plain socket; left out where that is not simple
+//   floor     a turn of all callers at once on plain sockets; left out where that is not simple
+//   goal      the least ratio of redis.ts to a client, to the floor, or to itself in another workload; and cpu: the most
+//             microseconds of CPU an operation
+//
+// What is no rate has a cost instead of steps:
+//
+//   cost      one measurement in a fresh process, from a function that opens one more connection
+//   unit      of the cost
+//   goal      most: what it may cost
 
-const bulk = (text) => `$${text.length}\r\n${text}\r\n`;
-const command = (...args) => `*${args.length}\r\n${args.map(bulk).join("")}`;
+import { setTimeout as sleep } from "node:timers/promises";
+import { bulk, command } from "./clients.mjs";
+
 const times = (count, make) => Array.from({ length: count }, (_, index) => make(index));
 
 const keys = times(1000, (index) => `key:${index}`);
 const values = times(1000, (index) => `value:${index}`.padEnd(100, "."));
+const buffers = values.map((value) => Buffer.from(value));
 const items = times(10_000, (index) => String(index).padStart(10, "0"));
-const megabyte = ".".repeat(2 ** 20);
+const message = values[0];
 
 const fillKeys = ["MSET", ...keys.flatMap((key, index) => [key, values[index]])];
-const getReply = bulk(values[0]).length;
-const burst = times(10_000, (index) => keys[index % 1000]);
 
-// The floor's: made once, sent again and again.
+const total = (bulks) => bulks.reduce((sum, text) => sum + bulk(text).length, 0);
+const getReply = bulk(values[0]).length;
+const OK = "+OK\r\n".length;
+
+/** The floor's: made once, by those who need it, and sent again and again. */
 const exchange = (commands, replyBytes) => {
-  const request = Buffer.from(commands.join(""));
-  return (db) => db.exchange(request, replyBytes);
+  let request;
+  return (db) => db.exchange((request ??= Buffer.from(commands().join(""))), replyBytes);
+};
+const get = (n) => command("GET", keys[n % 1000]);
+const set = (n) => command("SET", keys[n % 1000], values[n % 1000]);
+
+/** At least so many times the faster of ioredis and node-redis, and Bun's own client. */
+const rivals = (ratio) => ({ ioredis: ratio, "node-redis": ratio, bun: 1 });
+
+const halves = (callers) => ({
+  data: [fillKeys],
+  callers,
+  step(db, n) {
+    const index = (n >> 1) % 1000;
+    return n % 2 ? db.set(keys[index], values[index]) : db.get(keys[index]);
+  },
+  floor: exchange(
+    () => times(callers, (n) => (n % 2 ? set(n) : get(n))),
+    Math.ceil(callers / 2) * getReply + Math.floor(callers / 2) * OK,
+  ),
+});
+
+const getting = (bytes) => ({
+  data: [["SET", "value", ".".repeat(bytes)]],
+  step: (db) => db.get("value"),
+  floor: exchange(() => [command("GET", "value")], bulk(".".repeat(bytes)).length),
+});
+
+const setting = (bytes) => {
+  const value = ".".repeat(bytes);
+  return { step: (db) => db.set("value", value), floor: exchange(() => [command("SET", "value", value)], OK) };
 };
 
-export const workloads = {
+const gets = (count, step) => ({
+  data: [fillKeys],
+  counts: count,
+  prepare: (db) => (db.keys = times(count, (n) => keys[n % 1000])),
+  step: (db) => step(db, db.keys),
+  floor: exchange(() => times(count, get), count * getReply),
+});
+const together = (db, keys) => Promise.all(keys.map((key) => db.get(key)));
+const gathered = (db, keys) => db.gets(keys);
+
+// ==== The eleven of every run ====
+
+const main = {
   one: {
     about: "one caller, GET after GET",
     data: [fillKeys],
     step: (db, n) => db.get(keys[n % 1000]),
+    floor: exchange(() => [get(0)], getReply),
+    goal: rivals(1),
   },
-  callers: {
-    about: "100 callers, half GET half SET",
-    data: [fillKeys],
-    callers: 100,
-    step(db, n) {
-      const index = (n >> 1) % 1000;
-      return n % 2 ? db.set(keys[index], values[index]) : db.get(keys[index]);
-    },
-    floor: exchange(
-      times(100, (n) => (n % 2 ? command("SET", keys[n], values[n]) : command("GET", keys[n]))),
-      50 * getReply + 50 * "+OK\r\n".length,
-    ),
-  },
-  burst: {
-    about: "10,000 GETs at once",
-    data: [fillKeys],
-    counts: 10_000,
-    step: (db) => Promise.all(burst.map((key) => db.get(key))),
-    floor: exchange(
-      burst.map((key) => command("GET", key)),
-      10_000 * getReply,
-    ),
-  },
+  hundred: { about: "100 callers, half GET half SET", ...halves(100), goal: { ...rivals(3), floor: 0.6, cpu: 1 } },
+  thousand: { about: "1,000 callers", ...halves(1000), goal: rivals(3) },
+  burst: { about: "10,000 GETs at once", ...gets(10_000, together), goal: rivals(3) },
+  pipeline: { about: "explicit pipeline of 1,000 GETs", ...gets(1000, gathered), goal: rivals(2) },
   mget: {
     about: "MGET of 1,000 keys, per value",
     data: [fillKeys],
     counts: 1000,
     step: (db) => db.mget(keys),
-    floor: exchange([command("MGET", ...keys)], "*1000\r\n".length + 1000 * getReply),
+    floor: exchange(() => [command("MGET", ...keys)], "*1000\r\n".length + 1000 * getReply),
+    goal: rivals(1.5),
   },
   hgetall: {
     about: "HGETALL of 1,000 fields, per field",
     data: [["HSET", "hash", ...fillKeys.slice(1)]],
     counts: 1000,
     step: (db) => db.hgetall("hash"),
+    floor: exchange(() => [command("HGETALL", "hash")], "*2000\r\n".length + total(keys) + total(values)),
+    goal: rivals(2),
   },
   lrange: {
     about: "LRANGE of 10,000 ten-byte items, per item",
     data: [["RPUSH", "list", ...items]],
     counts: 10_000,
     step: (db) => db.lrange("list", 0, -1),
+    floor: exchange(() => [command("LRANGE", "list", "0", "-1")], "*10000\r\n".length + total(items)),
+    goal: rivals(2),
   },
-  large: {
-    about: "GET and SET of 1 MiB, by turns",
-    data: [["SET", "large", megabyte]],
-    step: (db, n) => (n % 2 ? db.set("large", megabyte) : db.get("large")),
+  get: { about: "GET of 1 MiB", ...getting(2 ** 20), goal: { ...rivals(1), floor: 0.85 } },
+  set: { about: "SET of 1 MiB", ...setting(2 ** 20), goal: { ...rivals(1), floor: 0.85 } },
+  publish: {
+    about: "publish and receive, 1,000 at once",
+    counts: 1000,
+    async prepare(db) {
+      await db.listen("news", (message) => db.heard.push(message) === 1000 && db.heardAll(db.heard));
+    },
+    step(db) {
+      db.heard = [];
+      const heard = new Promise((resolve) => (db.heardAll = resolve));
+      return Promise.all([heard, ...times(1000, () => db.publish("news", message))]);
+    },
+    floor: exchange(
+      () => times(1000, () => command("PUBLISH", "news", message)),
+      1000 * (":1\r\n".length + "*3\r\n".length + total(["message", "news", message])),
+    ),
+    goal: rivals(2),
   },
 };
+
+// ==== Other ways to the server, and many commands as one ====
+
+const more = {
+  pool: {
+    about: "100 callers, pool of ten",
+    ...halves(100),
+    open: (client, { tcp }) => client.pool?.(tcp),
+    goal: { hundred: 0.9 },
+  },
+  lent: {
+    about: "100 callers, pool of ten, one blocked, one lent",
+    ...halves(100),
+    open: (client, { tcp }) => client.lent?.(tcp),
+    goal: { pool: 0.9 },
+  },
+  shards: {
+    about: "100 callers, three servers",
+    ...halves(100),
+    open: (client, { three }) => client.shards?.(three),
+    floor: undefined,
+  },
+  tls: { about: "100 callers, TLS", ...halves(100), open: (client, { tls }) => client.open(tls) },
+  unix: { about: "100 callers, Unix socket", ...halves(100), open: (client, { unix }) => client.open(unix) },
+  buffers: {
+    ...halves(100),
+    about: "100 callers, Buffers in and out",
+    step(db, n) {
+      const index = (n >> 1) % 1000;
+      return n % 2 ? db.set(keys[index], buffers[index]) : db.getBuffer(keys[index]);
+    },
+  },
+  transaction: {
+    about: "MULTI, 10 GETs, EXEC, per GET; 10 callers",
+    data: [fillKeys],
+    callers: 10,
+    counts: 10,
+    step: (db, n) => db.atomic(keys.slice(n % 990, (n % 990) + 10)),
+    floor: exchange(
+      () => times(10, () => [command("MULTI"), ...times(10, get), command("EXEC")]).flat(),
+      10 * (OK + 10 * "+QUEUED\r\n".length + "*10\r\n".length + 10 * getReply),
+    ),
+  },
+};
+
+// ==== The very large ====
+
+const large = {
+  million: { about: "explicit pipeline of 1,000,000 GETs", ...gets(1_000_000, gathered), goal: rivals(2) },
+  huge: {
+    about: "GET of 512 MiB as a Buffer, per MiB",
+    data: [["SETRANGE", "huge", String(2 ** 29 - 1), "."]],
+    counts: 512,
+    step: (db) => db.getBuffer("huge"),
+    floor: exchange(() => [command("GET", "huge")], `$${2 ** 29}\r\n\r\n`.length + 2 ** 29),
+  },
+};
+
+// ==== What it costs to have a client ====
+
+/** What is alive, in bytes. */
+function alive() {
+  globalThis.gc();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+const costs = {
+  start: {
+    about: "from import to the first reply",
+    unit: "ms",
+    async cost(open) {
+      const start = performance.now();
+      await (await open()).get(keys[0]);
+      return performance.now() - start;
+    },
+    goal: { most: 10 },
+  },
+  memory: {
+    about: "memory of one connection and the code",
+    unit: "MiB",
+    async cost(open) {
+      const before = alive();
+      const db = await open();
+      await db.get(keys[0]);
+      return (alive() - before) / 2 ** 20;
+    },
+    goal: { most: 5 },
+  },
+  idle: {
+    about: "memory of an idle connection",
+    unit: "KiB",
+    async cost(open) {
+      const dbs = [await open()];
+      const before = alive();
+      while (dbs.length <= 1000) dbs.push(await open());
+      return (alive() - before) / (dbs.length - 1) / 1024;
+    },
+    goal: { most: 16 },
+  },
+  inflight: {
+    about: "memory of a command in flight, of 100,000",
+    unit: "bytes",
+    async cost(open, pause) {
+      const db = await open();
+      await db.get(keys[0]);
+      await pause();
+      const before = alive();
+      const pending = times(100_000, (n) => db.set(keys[n % 1000], "."));
+      await sleep(500); // the system takes it all meanwhile
+      return (alive() - before) / pending.length;
+    },
+    goal: { most: 250 },
+  },
+};
+
+// ==== How the cost grows with the work ====
+
+const growth = {
+  ...Object.fromEntries(
+    [1, 10, 100, 1000, 10_000].map((n) => [`callers-${n}`, { about: `${n} callers, half GET half SET`, ...halves(n) }]),
+  ),
+  ...Object.fromEntries(
+    [10, 100, 1000, 10_000, 100_000, 2 ** 20, 2 ** 24].map((n) => [`bytes-${n}`, { about: `GET of ${n} bytes`, ...getting(n) }]),
+  ),
+};
+
+export const groups = { main, more, large, costs, growth };
+export const workloads = Object.assign({}, ...Object.values(groups));
