@@ -1,4 +1,5 @@
-// npm run bench -- [workload or group …] [--quick] [--check] [--seconds n] [--rounds n] [--runtime path] [--bun path] [--out path]
+// npm run bench -- [workload or group …] [--quick] [--check] [--clients a,b] [--seconds n] [--rounds n] [--out path]
+//                  [--runtime path] [--bun path]
 //
 // Servers and clients on a core each, each run in a process of its own, the clients in turn: A B C A B C. --quick runs the
 // main workloads, once each. --check ends with an error if a goal is missed. --runtime runs the clients on another Node, or on
@@ -22,6 +23,7 @@ const { values: options, positionals } = parseArgs({
   options: {
     quick: { type: "boolean" },
     check: { type: "boolean" },
+    clients: { type: "string", default: Object.keys(clients).join() },
     seconds: { type: "string" },
     rounds: { type: "string" },
     runtime: { type: "string", default: process.execPath },
@@ -33,12 +35,12 @@ const seconds = Number(options.seconds ?? (options.quick ? 0.7 : 2));
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 3));
 if (!(seconds > 0 && Number.isInteger(rounds) && rounds > 0)) throw new Error("--seconds and --rounds must be positive");
 
-const whole = positionals.length === 0 && !options.quick;
 const asked = positionals.length > 0 ? positionals : options.quick ? ["main"] : ["main", "more", "large", "costs"];
 const chosen = asked.flatMap((name) => (Object.hasOwn(groups, name) ? Object.keys(groups[name]) : [name]));
 const unknown = chosen.find((name) => !Object.hasOwn(workloads, name));
 if (unknown) throw new Error(`no workload ${unknown}; there are ${Object.keys({ ...groups, ...workloads }).join(", ")}`);
-const out = options.out ?? (whole ? join(here, "results") : undefined);
+const partial = positionals.length > 0 || options.quick || options.clients.split(",").length < Object.keys(clients).length;
+const out = options.out ?? (partial ? undefined : join(here, "results"));
 
 // ==== Runs ====
 
@@ -77,7 +79,7 @@ async function run(client, ...args) {
 
 async function introduceAll() {
   const known = {};
-  for (const client of Object.keys(clients)) {
+  for (const client of options.clients.split(",")) {
     const introduction = await run(client);
     if (introduction.failed) console.log(`without ${client}: ${introduction.failed}`);
     else known[client] = introduction;
@@ -126,30 +128,29 @@ function summary(runs) {
 
 // ==== The table ====
 
-const figure = (number) =>
-  Number(number.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: number < 1 ? 3 : number < 100 ? 1 : 0 });
+const figure = (number) => number.toLocaleString("en", { maximumSignificantDigits: 3 });
 const times = (ratio) => `${ratio.toFixed(2)} x`;
+const ratio = (value, other) => (value && other ? times(value / other) : "");
 const line = (cells) => console.log(cells.map((cell, n) => (n === 0 ? cell.padEnd(16) : cell.padStart(14))).join("").trimEnd());
+
+function row(client, { failed, value, spread, cpu }, { "redis.ts": ours, floor }, unit) {
+  if (failed) return [`  ${client}`, `failed: ${failed}`];
+  const faster = unit ? ratio(value, ours?.value) : ratio(ours?.value, value); // a cost is the better the lower it is
+  return [
+    `  ${client}`,
+    unit ? `${figure(value)} ${unit}` : figure(value / 1000),
+    rounds > 1 ? `${(spread * 100).toFixed(0)} %` : "",
+    cpu ? figure(cpu) : "",
+    client === "redis.ts" || client === "floor" ? "" : faster,
+    client === "floor" ? "" : ratio(value, floor?.value),
+  ];
+}
 
 function print(workload, results) {
   const { about, unit } = workloads[workload];
   console.log(`\n${workload}: ${about}`);
-  const { "redis.ts": ours, floor } = results;
-  for (const [client, { failed, value, spread, cpu }] of Object.entries(results)) {
-    if (failed) line([`  ${client}`, `failed: ${failed}`]);
-    else line([
-      `  ${client}`,
-      unit ? `${figure(value)} ${unit}` : figure(value / 1000),
-      `${(spread * 100).toFixed(0)} %`,
-      cpu === undefined ? "" : figure(cpu),
-      client === "redis.ts" || client === "floor" ? "" : times(better(unit, ours.value, value)),
-      floor && client !== "floor" ? times(value / floor.value) : "",
-    ]);
-  }
+  for (const [client, result] of Object.entries(results)) line(row(client, result, results, unit));
 }
-
-/** How many times better the first is: a rate the higher, a cost the lower. */
-const better = (unit, value, other) => (unit ? other / value : value / other);
 
 // ==== The goals ====
 
@@ -198,7 +199,8 @@ const setting = {
 };
 const versions = Object.entries(setting.versions).filter(([, version]) => version);
 console.log(`${versions.map((pair) => pair.join(" ")).join(", ")}; ${setting.runtimes.join(", ")}; server ${version}`);
-console.log(`${setting.machine}; server and client ${pinned ? "on a core each" : "not pinned"}; ${rounds} x ${seconds} s, medians\n`);
+const how = `server and client ${pinned ? "on a core each" : "not pinned"}; ${rounds} x ${seconds} s, medians`;
+console.log(`${setting.machine}; ${how}\n`);
 line(["", "k op/s", "spread", "CPU µs/op", "redis.ts is", "of the floor"]);
 
 const results = {};
