@@ -70,7 +70,7 @@ async function run(client, ...args) {
   if (pinned) command.unshift("taskset", "-c", "1");
   try {
     const { stdout } = await execute(command[0], command.slice(1), { timeout: 120_000, killSignal: "SIGKILL" });
-    return JSON.parse(stdout);
+    return JSON.parse(stdout.trim().split("\n").at(-1)); // valkey-glide logs to the standard output
   } catch ({ killed, stderr = "", message }) {
     if (killed) return { failed: "did not end within two minutes" };
     return { failed: /^\w*Error.*/m.exec(stderr)?.[0] ?? (stderr.trim().split("\n").at(-1) || message) };
