@@ -24,22 +24,22 @@ const loops = onSocket ? 1 : callers;
 const perTurn = onSocket ? callers * counts : counts;
 
 /** Of the first two turns, for the comparison with other clients. */
-async function firstReplies(db) {
+async function firstReplies(db, prepared) {
   const { createHash } = await import("node:crypto");
   const { plain = (reply) => reply } = client;
   const hash = createHash("sha1");
   for (const n of [0, 1]) {
-    const reply = plain(await turn(db, n));
+    const reply = plain(await turn(db, n, prepared));
     hash.update(ArrayBuffer.isView(reply) ? reply : JSON.stringify(reply));
   }
   return hash.digest("hex");
 }
 
-async function measure(db, seconds) {
+async function measure(db, prepared, seconds) {
   let turns = 0;
   let running = true;
   const loop = async () => {
-    while (running) await turn(db, turns++);
+    while (running) await turn(db, turns++, prepared);
   };
   setTimeout(() => {
     running = false;
@@ -56,10 +56,10 @@ async function measure(db, seconds) {
 async function rate() {
   const db = await open(client, at);
   if (!db) return {};
-  await prepare?.(db);
-  const replies = onSocket ? undefined : await firstReplies(db);
-  await measure(db, seconds / 2); // the warm-up
-  return { ...(await measure(db, seconds)), replies };
+  const prepared = await prepare?.(db);
+  const replies = onSocket ? undefined : await firstReplies(db, prepared);
+  await measure(db, prepared, seconds / 2); // the warm-up
+  return { ...(await measure(db, prepared, seconds)), replies };
 }
 
 // ==== A cost ====

@@ -157,6 +157,7 @@ function print(workload, results) {
 /** What redis.ts reached: [figure, whether it is enough], or undefined where there is nothing to compare it with. */
 function reached(results, workload, name, bound) {
   const ours = results[workload]["redis.ts"];
+  if (ours?.value === undefined) return ["failed", false];
   const most = { cpu: ours.cpu, most: ours.value }[name];
   if (most !== undefined) return [figure(most), most <= bound];
   const other = Object.hasOwn(clients, name) ? results[workload][name] : results[name]?.["redis.ts"];

@@ -3,7 +3,7 @@
 //   about     what it is, for the table
 //   data      commands that fill the empty servers
 //   open      what a run has of a client, from the addresses tcp, tls, unix and three; a connection over tcp unless said
-//   prepare   what is done once, before the turns
+//   prepare   what is done once, before the turns; step is given what it gives
 //   step      one turn of a caller; n counts the turns of all callers
 //   callers   how many call at once, each in a loop; 1 unless said
 //   counts    operations in one step; 1 unless said
@@ -72,12 +72,12 @@ const setting = (bytes) => {
 const gets = (count, step) => ({
   data: [fillKeys],
   counts: count,
-  prepare: (db) => (db.keys = times(count, (n) => keys[n % 1000])),
-  step: (db) => step(db, db.keys),
+  prepare: () => times(count, (n) => keys[n % 1000]),
+  step,
   floor: exchange(() => times(count, get), count * getReply),
 });
-const together = (db, keys) => Promise.all(keys.map((key) => db.get(key)));
-const gathered = (db, keys) => db.gets(keys);
+const together = (db, _, keys) => Promise.all(keys.map((key) => db.get(key)));
+const gathered = (db, _, keys) => db.gets(keys);
 
 // ==== The eleven of every run ====
 
@@ -123,11 +123,13 @@ const main = {
     about: "publish and receive, 1,000 at once",
     counts: 1000,
     async prepare(db) {
-      await db.listen("news", (message) => db.heard.push(message) === 1000 && db.heardAll(db.heard));
+      const ear = {};
+      await db.listen("news", (message) => ear.heard.push(message) === 1000 && ear.heardAll(ear.heard));
+      return ear;
     },
-    step(db) {
-      db.heard = [];
-      const heard = new Promise((resolve) => (db.heardAll = resolve));
+    step(db, _, ear) {
+      ear.heard = [];
+      const heard = new Promise((resolve) => (ear.heardAll = resolve));
       return Promise.all([heard, ...times(1000, () => db.publish("news", message))]);
     },
     floor: exchange(
