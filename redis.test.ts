@@ -1485,6 +1485,18 @@ describe("reconnecting", () => {
       assert.doesNotMatch(await server.call("INFO", "commandstats"), /cmdstat_ping/);
     });
   });
+
+  test("a silent connection that takes no more bytes is replaced, too", () => withScript(async (peer) => {
+    await peer.read();
+    if (peer.id === 1) peer.socket.pause();
+    peer.write("+PONG\r\n");
+  }, async (db) => {
+    await db.ready();
+    const [, held] = await Promise.all([db.ping(), failure(db.set("k", Buffer.alloc(2 ** 26)))]);
+    const waited = await failure(db.ping()); // behind what is left of the value
+    assert.deepEqual([held.code, waited.code], ["REPLY_TIMEOUT", "REPLY_TIMEOUT"]);
+    assert.equal(await db.with({ replyTimeout: 5_000 }).ping(), "PONG");
+  }, { replyTimeout: 500 }));
 });
 
 describe("a blocking command", () => {

@@ -3292,10 +3292,12 @@ class Connection {
   expire(now: number): number {
     let next = Infinity;
     let silent = false;
-    for (const command of this.pending) {
+    const { pending } = this;
+    for (const command of pending) {
       if (command.deadline > now) next = Math.min(next, command.deadline);
       else {
-        silent ||= command.place === "written" && this.#isSilent(command, now);
+        // One that could not even be written, because of others, says nothing of the link as long as those have time.
+        silent ||= (command.place === "written" || command === pending[0]) && this.#isSilent(command, now);
         command.expire(overdue(command));
       }
     }
