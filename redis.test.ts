@@ -2956,6 +2956,18 @@ describe("transaction()", () => {
       }
     }));
 
+  test("is rejected when its connection was lost after something was queued, though the body ended well", () =>
+    withDb({}, async (db) => {
+      const error = await failure(db.transaction(["k"], async (t) => {
+        const id = await t.clientId();
+        const m = await t.multi();
+        await server.call("CLIENT", "KILL", "ID", String(id));
+        await failure(m.set("k", 1));
+      }));
+      assert.deepEqual([error.code, error.outcome], ["TRANSACTION_OVER", "not-sent"]);
+      assert.equal(await db.get("k"), null);
+    }));
+
   test("names keys, a body and options that cannot be, and watches nothing", () => withDb({}, async (db) => {
     await db.ping();
     await server.call("CONFIG", "RESETSTAT");

@@ -4350,9 +4350,8 @@ export class Watch<Text = string> extends Commander {
 
   /** Commits what was queued, if anything was; for transaction(). */
   async finish(): Promise<unknown[]> {
-    if (this.#over) return [];
     if (this.#queued !== undefined) return this.commit();
-    await this.unwatch();
+    if (!this.#over) await this.unwatch();
     return [];
   }
 }
