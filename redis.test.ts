@@ -4151,6 +4151,18 @@ describe("a subscription and a server that", () => {
       assert.deepEqual(items.map((item) => isGap(item) || item.message), [true, "before", true, "after"]);
     }));
 
+    test(`speaks before it has confirmed all again: a gap stands behind that, too, in RESP${protocol}`,
+      () => withSpeaker(protocol, async (peer, time) => {
+      await peer.read();
+      const early = time === 1 ? "" : say("message", "one", "early");
+      peer.write(say("subscribe", "one", 1) + early + say("subscribe", "two", 2) + say("message", "two", "late"));
+      if (time === 1) return peer.end();
+      await peer.closed;
+    }, async (db) => {
+      const items = await take(5, await db.subscribe(["one", "two"]));
+      assert.deepEqual(items.map((item) => isGap(item) || item.message), ["late", true, "early", true, "late"]);
+    }));
+
     test(`speaks between replies: nobody gets another's, in RESP${protocol}`,
       () => withSpeaker(protocol, async (peer) => {
       let said = 0;

@@ -4568,6 +4568,7 @@ class Ear {
         hears.said(push);
       },
       lost: (error) => {
+        this.#connection = undefined;
         this.#lostAt ??= world.now();
         hears.lost(error);
       },
@@ -4594,12 +4595,12 @@ class Ear {
     this.#pool.destroy();
   }
 
-  /** Before whatever followed the gap. */
+  /** Before whatever followed the gap, and again until all has begun: what has not may have been missed behind it. */
   #markGap(hears: Hears): void {
     if (this.#lostAt === undefined) return;
-    const gap = world.now() - this.#lostAt;
-    this.#lostAt = undefined;
-    hears.back(gap);
+    const now = world.now();
+    hears.back(now - this.#lostAt);
+    this.#lostAt = this.#connection?.load === 0 ? undefined : now;
   }
 }
 

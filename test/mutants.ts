@@ -94,7 +94,7 @@ export const mutants: readonly Mutant[] = [
   ["a command in parts is begun in the middle",
     "this.#unfinished = undefined;\n            this.#handed = 0;", "this.#unfinished = undefined;"],
   // Messages
-  ["a gap is not marked", "hears.back(gap);", ";"],
+  ["a gap is not marked", "hears.back(now - this.#lostAt);", ";"],
   ["a gap is marked behind what followed it", "this.#markGap(hears);\n                hears.said(push);", "hears.said(push);"],
   ["only the first channel is subscribed to again", "[...channels.values()].map((channel) => connection.ask",
     "[...channels.values()].slice(0, 1).map((channel) => connection.ask"],
