@@ -617,8 +617,8 @@ function nameOf(value: unknown): string {
 // ==== 3. RESP: decoding ====
 //
 // feed() a chunk, take() replies until it answers MORE. A reply may be cut anywhere: a line that is cut waits for its
-// rest in front of the next chunk, a bulk that is cut is filled into one buffer of its size, and aggregates that are
-// not complete stand on a stack. What has not arrived is given 1 MiB at the most, nothing recurses, and the first byte
+// rest in a buffer that doubles, a bulk that is cut is filled into one buffer of its size, and aggregates that are not
+// complete stand on a stack. What has not arrived is given 1 MiB at the most, nothing recurses, and the first byte
 // that the protocol does not allow is a ProtocolError, after which the decoder is dead. To add a type, add a case to
 // #value.
 
@@ -662,6 +662,9 @@ class Decoder {
   #top: Frame | undefined;
   #chunk: Buffer = EMPTY;
   #at = 0;
+  // A line that was cut: the chunk is what is used of #room, and its first #searched bytes hold no end of a line.
+  #room: Buffer = EMPTY;
+  #searched = 0;
   // The bulk that a chunk has cut: with its terminator it has #bulkEnd bytes, of which #filled are here.
   #bulk: Buffer | undefined;
   #bulkType = 0;
@@ -679,10 +682,21 @@ class Decoder {
     this.#maxLine = maxLine;
   }
 
-  /** The next bytes; to be used up by take() before the chunk's memory is used again. */
+  /** The next bytes, after MORE; to be used up by take() before the chunk's memory is used again. */
   feed(chunk: Buffer): void {
-    this.#chunk = this.#at === this.#chunk.length ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
-    this.#at = 0;
+    this.#searched = this.#chunk.length;
+    this.#chunk = this.#searched === 0 ? chunk : this.#join(chunk);
+  }
+
+  /** The cut line and the chunk behind it. Room that doubles copies each byte of a line once or twice. */
+  #join(chunk: Buffer): Buffer {
+    const size = this.#searched + chunk.length;
+    if (size > this.#room.length) {
+      this.#room = Buffer.allocUnsafeSlow(Math.max(size, 2 * this.#room.length));
+      this.#chunk.copy(this.#room);
+    }
+    chunk.copy(this.#room, this.#searched);
+    return this.#room.subarray(0, size);
   }
 
   /** After MORE: whether a reply has begun, which is no push. */
@@ -712,9 +726,11 @@ class Decoder {
     return MORE;
   }
 
-  /** The chunk's memory is not ours after MORE: what is left of a cut line is copied. */
+  /** The chunk's memory is not ours after MORE: what is left of a cut line is copied, unless it stands in #room. */
   #keepRest(): void {
-    this.#chunk = this.#at === this.#chunk.length ? EMPTY : Buffer.from(this.#chunk.subarray(this.#at));
+    if (this.#at === 0 && this.#searched > 0) return;
+    this.#room = this.#at === this.#chunk.length ? EMPTY : Buffer.from(this.#chunk.subarray(this.#at));
+    this.#chunk = this.#room;
     this.#at = 0;
   }
 
@@ -955,11 +971,12 @@ class Decoder {
   /** The line behind the type, read by `reader`, which gives undefined for what is not well-formed. */
   #line(reader: (line: Buffer) => unknown): unknown {
     const chunk = this.#chunk;
-    const end = chunk.indexOf(CR, this.#at);
+    const from = Math.max(this.#at, this.#searched - 1); // the last byte may be a CR
+    const end = chunk.indexOf(CR, from);
     const line = chunk.subarray(this.#at + 1, end < 0 ? chunk.length : end);
     if (line.length > this.#maxLine) throw this.#dead("a line that is too long");
     const cut = end < 0 || end + 1 === chunk.length;
-    if (line.includes(LF) || (!cut && chunk[end + 1] !== LF)) throw this.#dead("a line that does not end as lines do");
+    if (chunk.indexOf(LF, from) !== (cut ? -1 : end + 1)) throw this.#dead("a line that does not end as lines do");
     if (cut) return MORE;
     const value = reader(line);
     if (value === undefined) throw this.#dead("a line that is not well-formed");
