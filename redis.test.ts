@@ -36,7 +36,7 @@ import { clusterSurface, surface } from "./test/surface.ts";
 const { Decoder, MORE, commands, encode, encodeName, flatten, world } = internals;
 type Row = InstanceType<typeof internals.Row>;
 const rows = Object.entries(commands) as [string, Row][];
-const limits = { maxDepth: 128, maxBulk: 512 * 2 ** 20, maxElements: 2 ** 20 };
+const limits = { maxDepth: 128, maxBulk: 512 * 2 ** 20, maxElements: 2 ** 20, maxReply: 2 ** 30 };
 
 let server: RedisServer;
 before(async () => {

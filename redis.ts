@@ -107,6 +107,8 @@ export type Options = {
   maxBulk?: number;
   /** How many elements an array, a map or a set in a reply may have. */
   maxElements?: number;
+  /** How many bytes a reply may have, with all that is in it. */
+  maxReply?: number;
   /** Who answers commands that only read: the primary, its replicas, or any of them. */
   readFrom?: "primary" | "replica" | "any";
   /** The replicas; without it the primary is asked who they are, where readFrom needs them. */
@@ -172,6 +174,7 @@ const OPTIONS: { [Name in keyof Required<Options>]: [check: Check, preset?: Opti
   maxDepth: [whole(1, 65_536), 128],
   maxBulk: [whole(1, 2 ** 31 - 1), 512 * 2 ** 20],
   maxElements: [whole(1, 2 ** 27), 2 ** 26],
+  maxReply: [whole(1, Number.MAX_SAFE_INTEGER), 2 ** 30], // two strings of the longest
   readFrom: [oneOf("primary", "replica", "any"), "primary"],
   replicas: [() => undefined], // a list of hosts is checked when the other options are known
   maxLag: [duration, 10_000],
@@ -627,7 +630,7 @@ const MORE = Symbol("more");
 /** Inside: there is no value yet, because an aggregate has begun or an attribute was dropped. */
 const NOTHING = Symbol("nothing");
 
-type Limits = Pick<Config, "maxDepth" | "maxBulk" | "maxElements">;
+type Limits = Pick<Config, "maxDepth" | "maxBulk" | "maxElements" | "maxReply">;
 
 /** An aggregate whose elements are still coming. */
 type Frame = {
@@ -657,11 +660,14 @@ class Decoder {
   readonly #limits: Limits;
   readonly #pushCharset: Charset;
   readonly #maxLine: number;
+  readonly #maxReply: number;
   /** The aggregates that are not complete yet; the innermost is `top`. */
   readonly #stack: Frame[] = [];
   #top: Frame | undefined;
   #chunk: Buffer = EMPTY;
   #at = 0;
+  /** The reply must have ended at this byte of the chunk, or of the chunks behind it. */
+  #bound: number;
   // A line that was cut: the chunk is what is used of #room, and its first #searched bytes hold no end of a line.
   #room: Buffer = EMPTY;
   #searched = 0;
@@ -678,6 +684,7 @@ class Decoder {
 
   constructor(limits: Limits, pushCharset: Charset = "utf-8", maxLine = MAX_LINE) {
     this.#limits = limits;
+    this.#bound = this.#maxReply = limits.maxReply;
     this.#pushCharset = pushCharset;
     this.#maxLine = maxLine;
   }
@@ -719,9 +726,14 @@ class Decoder {
     let value = this.#bulk === undefined ? this.#value() : this.#fill();
     while (value !== MORE) {
       if (value === NOTHING) value = this.#value();
-      else if (this.#top === undefined) return value;
-      else value = this.#place(this.#top, value);
+      else if (this.#top !== undefined) value = this.#place(this.#top, value);
+      else {
+        if (this.#at > this.#bound) throw this.#tooLong();
+        this.#bound = this.#at + this.#maxReply;
+        return value;
+      }
     }
+    if (this.#chunk.length > this.#bound) throw this.#tooLong();
     this.#keepRest();
     return MORE;
   }
@@ -731,6 +743,7 @@ class Decoder {
     if (this.#at === 0 && this.#searched > 0) return;
     this.#room = this.#at === this.#chunk.length ? EMPTY : Buffer.from(this.#chunk.subarray(this.#at));
     this.#chunk = this.#room;
+    this.#bound -= this.#at;
     this.#at = 0;
   }
 
@@ -984,6 +997,10 @@ class Decoder {
     return value;
   }
 
+  #tooLong(): ProtocolError {
+    return this.#dead(`a reply of more than maxReply, which is ${this.#maxReply} bytes`);
+  }
+
   #dead(what: string): ProtocolError {
     this.#breach = new ProtocolError("PROTOCOL", "unknown", `the server broke the protocol: ${what}`);
     return this.#breach;
@@ -998,11 +1015,18 @@ const INT64 = 2n ** 63n;
 const toText = (line: Buffer): string => line.toString();
 const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : undefined;
 
-/** `WRONGTYPE Operation against …`: what stands behind "with args" was sent by the caller and is nobody's to show. */
+/**
+ * `WRONGTYPE Operation against …`: what stands behind "with args" was sent by the caller and is nobody's to show. It has
+ * no stack, which would cost a hundred times its bytes: a command that is rejected with it makes its own.
+ */
 function toError(line: Buffer): ReplyError {
   const [message = ""] = line.toString().split(", with args beginning with:");
   const [code = ""] = message.split(" ", 1);
-  return new ReplyError(readable(code), "not-executed", message);
+  const { stackTraceLimit } = Error;
+  Reflect.set(Error, "stackTraceLimit", 0); // an assignment would throw where primordials are frozen
+  const error = new ReplyError(readable(code), "not-executed", message);
+  Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
+  return error;
 }
 
 function toBoolean(line: Buffer): boolean | undefined {

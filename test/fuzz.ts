@@ -37,12 +37,12 @@ const pick = <T>(random: Random, items: readonly T[]): T => items[below(random, 
 type Charset = reference.Charset;
 type Decoded = { replies: unknown[]; pushes: boolean[]; error?: string };
 
-const generous: Limits = { maxDepth: 128, maxBulk: 512 * 2 ** 20, maxElements: 2 ** 20 };
+const generous: Limits = { maxDepth: 128, maxBulk: 512 * 2 ** 20, maxElements: 2 ** 20, maxReply: 2 ** 30 };
 // Limits that short inputs can reach: what happens just below and just above them is seen all the time.
-const tight: Limits = { maxDepth: 3, maxBulk: 20, maxElements: 4 };
+const tight: Limits = { maxDepth: 3, maxBulk: 20, maxElements: 4, maxReply: 300 };
 
-const forReference = ({ maxDepth, maxBulk, maxElements }: Limits): Partial<reference.Limits> =>
-  ({ depth: maxDepth, bulk: maxBulk, elements: maxElements });
+const forReference = ({ maxDepth, maxBulk, maxElements, maxReply }: Limits): Partial<reference.Limits> =>
+  ({ depth: maxDepth, bulk: maxBulk, elements: maxElements, reply: maxReply });
 
 /** `cuts` are where the chunks end, rising; the last is the length of the bytes. */
 function decode(bytes: Buffer, cuts: readonly number[], charset: Charset, limits: Limits, held?: unknown[]): Decoded {

@@ -33,10 +33,12 @@ export interface Limits {
   bulk: number;
   /** The count of one aggregate as the wire has it: pairs, for a map. */
   elements: number;
+  /** Bytes of one reply or push, from the attributes before it to its end. */
+  reply: number;
   /** Bytes of a line between its type and its \r\n. */
   maxLine: number;
 }
-export const defaultLimits: Limits = { depth: 128, bulk: 512 * 1024 * 1024, elements: 2 ** 20, maxLine: 65536 };
+export const defaultLimits: Limits = { depth: 128, bulk: 512 * 1024 * 1024, elements: 2 ** 20, reply: 2 ** 30, maxLine: 65536 };
 
 /** The `error` of bytes that are a good beginning: a driver must wait for more, and must not fail. */
 export const incomplete = "incomplete";
@@ -65,6 +67,8 @@ class Decoder {
   readonly #bytes: Buffer;
   readonly #limits: Limits;
   #at = 0;
+  /** Where the reply must have ended. */
+  #end = Infinity;
 
   constructor(bytes: Buffer, limits: Limits) {
     this.#bytes = bytes;
@@ -75,6 +79,7 @@ class Decoder {
 
   /** A top-level reply: the only place for a push. */
   reply(charset: Charset): Reply {
+    this.#end = this.#at + this.#limits.reply;
     this.#skipAttributes(0);
     if (this.#peek() !== ">") return this.#value(charset, 0);
     this.#byte();
@@ -152,6 +157,7 @@ class Decoder {
   #bulk(length: string): Buffer {
     const start = this.#at;
     const end = start + size(length, this.#limits.bulk);
+    if (Math.min(end, this.#bytes.length) > this.#end) fail("a reply over the limit");
     if (end > this.#bytes.length) fail(incomplete);
     this.#at = end;
     if (this.#byte() !== CR || this.#byte() !== LF) fail("a bulk that does not end where it should");
@@ -191,7 +197,12 @@ class Decoder {
     return this.#bytes.toString("utf8", start, this.#at - 2);
   }
 
-  #byte(): number { return this.#bytes[this.#at++] ?? fail(incomplete); }
+  #byte(): number {
+    if (this.#at === this.#bytes.length) fail(incomplete);
+    if (this.#at === this.#end) fail("a reply over the limit");
+    return this.#bytes[this.#at++]!;
+  }
+
   #peek(): string { return String.fromCharCode(this.#bytes[this.#at] ?? fail(incomplete)); }
 }
 

@@ -707,7 +707,7 @@ describe("no regular expression sees what a server sends", () => {
 // ==== Memory and time of hostile frames ====
 
 describe("hostile frames cost what their bytes do", () => {
-  const limits = { maxDepth: 128, maxBulk: 512 * 2 ** 20, maxElements: 2 ** 26 };
+  const limits = { maxDepth: 128, maxBulk: 512 * 2 ** 20, maxElements: 2 ** 26, maxReply: 2 ** 30 };
   const frames: [what: string, head: string, unit: string, tail?: string][] = [
     ["an array of empty arrays", "*?\r\n", "*0\r\n"], ["an array of empty maps", "*?\r\n", "%0\r\n"],
     ["an array of empty strings", "*?\r\n", "$0\r\n\r\n"], ["an array of nulls", "*?\r\n", "_\r\n"],
@@ -715,7 +715,7 @@ describe("hostile frames cost what their bytes do", () => {
     ["a map of aggregates as names", "%?\r\n", "*0\r\n:1\r\n"], ["integers of twenty digits", "*?\r\n", ":-9223372036854775807\r\n"],
     ["doubles", "*?\r\n", ",1.7976931348623157e308\r\n"], ["parts of a streamed string", "$?\r\n", ";1\r\na\r\n"],
     ["invalid UTF-8", "$10000000\r\n", "\xff"], ["long numbers", "*?\r\n", `(${"9".repeat(1000)}\r\n`],
-    ["errors", "*?\r\n", "-ERR a\r\n"], ["verbatim strings", "*?\r\n", "=4\r\ntxt:\r\n"], ["pushes", "", ">1\r\n+a\r\n"],
+    ["errors", "*?\r\n", "-\r\n"], ["verbatim strings", "*?\r\n", "=4\r\ntxt:\r\n"], ["pushes", "", ">1\r\n+a\r\n"],
   ];
   const bytesOf = (head: string, unit: string, size: number): Buffer =>
     Buffer.from(head + unit.repeat(Math.ceil(size / unit.length)), "latin1");
@@ -770,12 +770,15 @@ describe("hostile frames cost what their bytes do", () => {
       [{ maxElements: 10 }, `*?\r\n${":1\r\n".repeat(11)}`], [{ maxElements: 10 }, `$?\r\n${";1\r\na\r\n".repeat(11)}`],
       [{ maxBulk: 100 }, "$101\r\n"], [{ maxBulk: 100 }, "!101\r\n"], [{ maxBulk: 100 }, "=101\r\n"],
       [{ maxBulk: 100 }, `$?\r\n${`;50\r\n${"a".repeat(50)}\r\n`.repeat(2)};1\r\n`],
+      ...[`*300\r\n${"+a\r\n".repeat(300)}`, `*999\r\n${"+a\r\n".repeat(300)}`, `$?\r\n${";1\r\na\r\n".repeat(200)}`,
+        "|1\r\n+a\r\n:1\r\n".repeat(100)].map((bomb): [Options, string] => [{ maxReply: 1_000 }, bomb]),
     ];
     for (const [options, bomb] of bombs) {
       await withScript(saying(bomb), async (db) => {
         const error = await failure(db.set("k", "v"));
         assert.ok(error instanceof ProtocolError, inspect(error));
         assert.equal(error.outcome, "unknown");
+        if (options.maxReply !== undefined) assert.match(error.message, /maxReply/);
       }, { ...options, replyTimeout: 10_000 });
     }
   });
