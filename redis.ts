@@ -410,13 +410,20 @@ export class ReplyError extends RedisError {
   }
 }
 
-const MOST_SHOWN = 1_000;
+/** Bytes of UTF-8: with a command's name in front it is still less than 1 KiB. */
+const MOST_SHOWN = 900;
 
 /** Without what moves a cursor or turns the direction of writing, and not too long for a log. */
 function readable(text: string): string {
-  const chars = Array.from(text.slice(0, MOST_SHOWN), (char) => isShown(char.codePointAt(0)!) ? char : "\ufffd");
-  const shown = chars.join("");
-  return text.length > MOST_SHOWN ? `${shown}…` : shown;
+  let shown = "";
+  let size = 0;
+  for (const char of text) {
+    const fit = isShown(char.codePointAt(0)!) ? char : "\ufffd";
+    size += Buffer.byteLength(fit);
+    if (size > MOST_SHOWN) return `${shown}…`;
+    shown += fit;
+  }
+  return shown;
 }
 
 const isShown = (code: number): boolean =>
