@@ -132,7 +132,6 @@ const paths: Path[] = [
     db.destroy();
     return errors;
   }],
-  ["no password where one is needed", () => failure(connection({ port: locked.port, name: SONG.slice(0, 3) }))],
   ["nobody listening", async () => failure(connection({ port: await freePort(), username: USER, password: PASSWORD }))],
   ["no such socket", async () => {
     const db = lazyUnixConnection("/no/such.sock", { username: USER, password: PASSWORD });
@@ -157,7 +156,9 @@ const paths: Path[] = [
   ["a key for TLS that is none", () => failure(connection({
     port: server.port, tls: { key: PASSWORD, cert: VALUE, passphrase: PASSWORD }, password: PASSWORD, connectTimeout: 5_000,
   }))],
-  ["TLS where nobody speaks it", () => failure(connection({ port: server.port, tls: true, password: PASSWORD, connectTimeout: 200 }))],
+  ["TLS where nobody speaks it", () => failure(connection({
+    port: server.port, tls: true, password: PASSWORD, connectTimeout: 200,
+  }))],
   // Commands that the server refuses
   ["NOPERM for a key", asUser((db) => db.set(KEY, VALUE))],
   ["NOPERM for a command", asUser((db) => db.call("FLUSHALL", VALUE))],
@@ -532,7 +533,8 @@ describe("the driver needs no power but the network's", () => {
   test("it works under Node's permission model, allowed to read its own file and nothing else", async (t) => {
     const flag = ["--permission", "--experimental-permission"].find((one) => process.allowedNodeEnvironmentFlags.has(one));
     if (flag === undefined) return t.skip("this runtime has no permission model");
-    const read = [folder, root].map((path) => `--allow-fs-read=${path}/*`);
+    // Node looks into package.json for what kind of module it is.
+    const read = [join(folder, "*"), driver, join(root, "package.json")].map((path) => `--allow-fs-read=${path}`);
     const net = process.allowedNodeEnvironmentFlags.has("--allow-net") ? ["--allow-net"] : [];
     await run([flag, ...read, ...net]);
   });
@@ -541,7 +543,8 @@ describe("the driver needs no power but the network's", () => {
     const look = `
       const { env } = process;
       const read = [];
-      process.env = new Proxy(env, { get: (_, name) => void read.push(String(name)), has: (_, name) => read.push(String(name)) > 0 });
+      const note = (_, name) => void read.push(String(name));
+      process.env = new Proxy(env, { get: note, has: note, getOwnPropertyDescriptor: note });
       await import(${JSON.stringify(driver)});
       process.env = env;
       const own = (name) => name.startsWith("WATCH_") || name.startsWith("NODE_"); // Node's loader asks for these
@@ -615,8 +618,10 @@ function cost(run: () => void): number {
 }
 
 /** Ten times as much may take ten times as long, and a good deal for memory that no cache holds; not a hundred. */
-const LINEAR = 35;
-const FLOOR = 3_000; // below it a process's clock tells nothing
+function assertLinear(one: number, ten: number): void {
+  const floor = 3_000; // below it a process's clock tells nothing
+  assert.ok(ten < 35 * Math.max(floor, one), `${one} us, and ${ten} us for ten times as much`);
+}
 
 const MB = 1e6;
 
@@ -650,7 +655,7 @@ describe("no regular expression sees what a server sends", () => {
         costs.push(Math.min(...tries));
       }, { replyTimeout: 60_000, ...options });
     }
-    assert.ok(costs[1]! < LINEAR * Math.max(FLOOR, costs[0]!), `1 MB: ${costs[0]} us, 10 MB: ${costs[1]} us`);
+    assertLinear(costs[0]!, costs[1]!);
   }
 
   const bulkOf = (text: string): Buffer => Buffer.from(`$${Buffer.byteLength(text)}\r\n${text}\r\n`);
@@ -669,7 +674,8 @@ describe("no regular expression sees what a server sends", () => {
   }
 
   test("INFO of a primary whose replicas are looked for costs what its bytes do", () =>
-    served((size) => bulkOf(`role:master\r\n${upTo("slave0:ip=,port=,=,\r\n", size)}`), (db) => db.get("k"), { readFrom: "any" }));
+    served((size) => bulkOf(`role:master\r\n${upTo("slave0:ip=,port=,=,\r\n", size)}`), (db) => db.get("k"),
+      { readFrom: "any" }));
 
   test("an error of any length costs what its bytes do", () =>
     served((size) => Buffer.from(`!${size}\r\n${upTo("'\"` , with args ", size)}\r\n`), async (db) => {
@@ -699,7 +705,7 @@ describe("no regular expression sees what a server sends", () => {
           costs.push(process.cpuUsage(begun).user);
         });
       }
-      assert.ok(costs[1]! < LINEAR * Math.max(FLOOR, costs[0]!), `1 MB: ${costs[0]} us, 10 MB: ${costs[1]} us`);
+      assertLinear(costs[0]!, costs[1]!);
     });
   }
 });
@@ -708,13 +714,14 @@ describe("no regular expression sees what a server sends", () => {
 
 describe("hostile frames cost what their bytes do", () => {
   const limits = { maxDepth: 128, maxBulk: 512 * 2 ** 20, maxElements: 2 ** 26, maxReply: 2 ** 30 };
-  const frames: [what: string, head: string, unit: string, tail?: string][] = [
+  const frames: [what: string, head: string, unit: string][] = [
     ["an array of empty arrays", "*?\r\n", "*0\r\n"], ["an array of empty maps", "*?\r\n", "%0\r\n"],
     ["an array of empty strings", "*?\r\n", "$0\r\n\r\n"], ["an array of nulls", "*?\r\n", "_\r\n"],
     ["attributes of nothing", "", "|0\r\n"], ["a map of one name", "%?\r\n", "+a\r\n:1\r\n"],
-    ["a map of aggregates as names", "%?\r\n", "*0\r\n:1\r\n"], ["integers of twenty digits", "*?\r\n", ":-9223372036854775807\r\n"],
+    ["a map of aggregates as names", "%?\r\n", "*0\r\n:1\r\n"],
+    ["integers of twenty digits", "*?\r\n", ":-9223372036854775807\r\n"],
     ["doubles", "*?\r\n", ",1.7976931348623157e308\r\n"], ["parts of a streamed string", "$?\r\n", ";1\r\na\r\n"],
-    ["invalid UTF-8", "$10000000\r\n", "\xff"], ["long numbers", "*?\r\n", `(${"9".repeat(1000)}\r\n`],
+    ["invalid UTF-8", "*?\r\n", `$1000\r\n${"\xff".repeat(1000)}\r\n`], ["long numbers", "*?\r\n", `(${"9".repeat(1000)}\r\n`],
     ["errors", "*?\r\n", "-\r\n"], ["verbatim strings", "*?\r\n", "=4\r\ntxt:\r\n"], ["pushes", "", ">1\r\n+a\r\n"],
   ];
   const bytesOf = (head: string, unit: string, size: number): Buffer =>
@@ -733,8 +740,7 @@ describe("hostile frames cost what their bytes do", () => {
     test(`${what}: time is linear`, () => {
       const [small, large] = [MB / 10, MB].map((size) => bytesOf(head, unit, size));
       drain(small!, 65_536);
-      const one = cost(() => drain(small!, 65_536)), ten = cost(() => drain(large!, 65_536));
-      assert.ok(ten < LINEAR * Math.max(FLOOR, one), `100 KB: ${one} us, 1 MB: ${ten} us`);
+      assertLinear(cost(() => drain(small!, 65_536)), cost(() => drain(large!, 65_536)));
     });
   }
 
@@ -752,7 +758,7 @@ describe("hostile frames cost what their bytes do", () => {
       const decoder = drain(bytes, 65_536);
       const held = used() - before;
       assert.ok(held < 64 * bytes.length + 2 ** 20, `${what}: ${held} bytes for ${bytes.length}`);
-      assert.ok(decoder instanceof Decoder);
+      assert.ok(decoder); // it lives, and what it holds, until all is counted
     }
   });
 
@@ -787,7 +793,7 @@ describe("hostile frames cost what their bytes do", () => {
 // ==== What is sent is what was there at the call ====
 
 describe("a call's bytes", () => {
-  test("are those of the moment of the call, whatever happens to the values before they are written", () => withDb({}, async (db) => {
+  test("are those of the moment of the call, whatever becomes of the values afterwards", () => withDb({}, async (db) => {
     const draw = random(7);
     const calls: [Promise<unknown>, string][] = [];
     for (let i = 0; i < 500; i++) {
@@ -853,7 +859,8 @@ type Wanted = { host?: string; port?: number; path?: string; dbid?: number; tls?
 /** What leads where: nothing in a URL may reach another option or another host than a reader of it would think. */
 const urls: [url: string, wanted: Wanted][] = [
   ["redis://h", { host: "h" }], ["redis://h:1", { host: "h", port: 1 }], ["redis://h:65535/", { host: "h", port: 65_535 }],
-  ["redis://h/0", { host: "h" }], ["redis://h/15", { host: "h", dbid: 15 }], ["redis://h/2147483647", { host: "h", dbid: 2147483647 }],
+  ["redis://h/0", { host: "h" }], ["redis://h/15", { host: "h", dbid: 15 }],
+  ["redis://h/2147483647", { host: "h", dbid: 2147483647 }],
   ["rediss://h", { host: "h", tls: true }], ["valkey://h", { host: "h" }], ["valkeys://h:7", { host: "h", port: 7, tls: true }],
   ["redis://127.0.0.1", { host: "127.0.0.1" }], ["redis://[::1]:7", { host: "::1", port: 7 }], ["redis://[::1]", { host: "::1" }],
   ["redis://[2001:db8::1]/3", { host: "2001:db8::1", dbid: 3 }], ["unix:///a/b", { path: "/a/b" }],
@@ -867,17 +874,20 @@ const urls: [url: string, wanted: Wanted][] = [
   ["", null], [" ", null], ["h", null], ["h:1", null], ["//h", null], ["/a/b", null], ["redis", null], ["redis:", null],
   ["redis:h", null], ["redis:/h", null], ["redis:h:1", null], ["http://h", null], ["https://h", null], ["file:///a", null],
   ["tcp://h", null], ["tls://h", null], ["ftp://h", null], ["ws://h", null], ["javascript://h", null], ["data://h", null],
-  ["redis+tls://h", null], ["redis+unix:///a", null], ["redis-sentinel://h", null], ["redis-cluster://h", null], ["redisss://h", null],
+  ["redis+tls://h", null], ["redis+unix:///a", null], ["redis-sentinel://h", null], ["redis-cluster://h", null],
+  ["redisss://h", null],
   ["unix://a/b", null], ["unix:a", null], ["unix://", null], ["unix://h", null],
   // Ports
-  ["redis://h:0", null], ["redis://h:65536", null], ["redis://h:99999999999", null], ["redis://h:-1", null], ["redis://h:1a", null],
+  ["redis://h:0", null], ["redis://h:65536", null], ["redis://h:99999999999", null], ["redis://h:-1", null],
+  ["redis://h:1a", null],
   ["redis://h:0x10", null], ["redis://h: 1", null], ["redis://h:1:2", null], ["redis://h:p", null], ["redis://[::1]:x", null],
   // Who is the host?
-  ["redis://a@b@c", null], ["redis://a:b@c@d:1", null], ["redis://h:1@evil", { host: "evil" }], // a user and a password, as every reader of URLs sees it
-  ["redis://u:p@h@evil/0", null],
+  ["redis://a@b@c", null], ["redis://a:b@c@d:1", null], ["redis://u:p@h@evil/0", null],
+  ["redis://h:1@evil", { host: "evil" }], // user h and password 1, which is not to be told from user:1234@host
   ["redis://evil#@h", null], ["redis://evil?@h", null], ["redis://u:p#@h", null], ["redis://u:p?x@h", null],
   ["redis://u@h", null], ["redis://h#f", null], ["redis://h/0#f", null], ["redis://[::1", null], ["redis://::1", null],
-  ["redis://h h", null], ["redis://h\\@evil", null], ["redis://h%00evil", null], ["redis://h%0d%0aevil", null], ["redis://h%20", null],
+  ["redis://h h", null], ["redis://h\\@evil", null], ["redis://h%00evil", null], ["redis://h%0d%0aevil", null],
+  ["redis://h%20", null],
   ["redis://h%2fevil", { host: "h/evil" }], ["redis://é", null], ["redis://h\u202e", null], ["redis://[::1]evil", null],
   // Databases
   ["redis://h/a", null], ["redis://h/-1", null], ["redis://h/1.5", null], ["redis://h/1e1", null], ["redis://h/0x1", null],
@@ -885,12 +895,14 @@ const urls: [url: string, wanted: Wanted][] = [
   ["redis://h//1", null], ["redis://h/ 1", null], ["redis://h/2147483648", null], ["redis://h/99999999999999999999", null],
   ["redis://h/NaN", null], ["redis://h/Infinity", null], ["redis://h/-0", null], ["redis://h/null", null],
   // Escapes
-  ["redis://:%@h", null], ["redis://:%zz@h", null], ["redis://:%e9@h", null], ["redis://:%c0%80@h", null], ["redis://%ff:p@h", null],
+  ["redis://:%@h", null], ["redis://:%zz@h", null], ["redis://:%e9@h", null], ["redis://:%c0%80@h", null],
+  ["redis://%ff:p@h", null],
   ["unix:///%", null], ["unix:///%ff", null],
   // The query reaches only what is harmless, once, and in its only spelling
-  ...["host", "port", "path", "username", "password", "credentials", "tls", "tls.ca", "tls[ca]", "rejectUnauthorized", "servername",
-    "charset", "convertNumbers", "leaseTimeout", "maxPending", "maxUnsent", "maxDepth", "maxBulk", "maxElements", "readFrom", "replicas",
-    "maxLag", "reconnect", "family", "lookup", "db", "DBID", "Name", "__proto__", "constructor", "prototype", "toString", ""]
+  ...["host", "port", "path", "username", "password", "credentials", "tls", "tls.ca", "tls[ca]", "rejectUnauthorized",
+    "servername", "charset", "convertNumbers", "leaseTimeout", "maxPending", "maxUnsent", "maxDepth", "maxBulk", "maxElements",
+    "maxReply", "readFrom", "replicas", "maxLag", "reconnect", "family", "lookup", "db", "DBID", "Name", "__proto__",
+    "constructor", "prototype", "toString", ""]
     .map((name): [string, Wanted] => [`redis://h?${name}=1`, null]),
   ["redis://h/1?dbid=1", null], ["redis://h?dbid=1&dbid=2", null], ["redis://h?name=a&name=b", null], ["redis://h?dbid", null],
   ["redis://h?dbid=", null], ["redis://h?dbid=01", null], ["redis://h?dbid=-1", null], ["redis://h?name=a%20b", null],
@@ -900,67 +912,55 @@ const urls: [url: string, wanted: Wanted][] = [
 ];
 
 describe("URLs", () => {
-  test("the table has at least 120, none twice", () => {
-    assert.ok(urls.length >= 120, String(urls.length));
-    assert.equal(new Set(urls.map(([url]) => url)).size, urls.length);
+  const { connect } = internals.world;
+  let given: any;
+  before(() => {
+    internals.world.connect = (config) => {
+      given = config;
+      throw new Error("nothing is to be connected");
+    };
+  });
+  after(() => {
+    internals.world.connect = connect;
   });
 
-  /** Where it would connect to, as the seam for the simulator is told; nothing is connected. */
-  async function destination(url: string): Promise<any> {
-    const { connect } = internals.world;
-    let config: unknown;
-    internals.world.connect = (given) => {
-      config = given;
-      throw new Error("looked at");
-    };
-    try {
-      const db = lazyConnection(url);
-      await db.ready().catch(() => {});
-      db.destroy();
-      return config;
-    } finally {
-      internals.world.connect = connect;
-    }
+  /** Where it would connect to. */
+  function destination(url: string): any {
+    lazyConnection(url).destroy();
+    const { host, port, path, dbid, tls } = given;
+    return { host, port, path, dbid, tls };
   }
 
   for (const [url, wanted] of urls) {
-    test(`${JSON.stringify(url)} ${wanted === null ? "is refused" : `leads to ${inspect(wanted)}`}`, async () => {
-      if (wanted === null) {
-        assert.throws(() => lazyConnection(url), (error) => error instanceof TypeError && (error as any).code === "INVALID_ARGUMENT");
-        return;
-      }
-      const { host, port, path, dbid, tls } = await destination(url);
-      const { host: toHost = "localhost", port: toPort = 6379, path: toPath, dbid: toDbid = 0, tls: toTls = false } = wanted;
-      assert.deepEqual({ host, port, path, dbid, tls }, { host: toHost, port: toPort, path: toPath, dbid: toDbid, tls: toTls });
+    test(`${JSON.stringify(url)} ${wanted === null ? "is refused" : `leads to ${inspect(wanted)}`}`, () => {
+      if (wanted === null) assert.throws(() => destination(url), { name: "TypeError", code: "INVALID_ARGUMENT" });
+      else assert.deepEqual(destination(url), { host: "localhost", port: 6379, path: undefined, dbid: 0, tls: false, ...wanted });
     });
   }
 
-  test("100,000 mutated ones are read as a reader of WHATWG URLs reads them, or refused", (t) => {
+  test("100,000 mutated ones lead where a reader of WHATWG URLs sees them lead, or are refused", () => {
     const draw = random(11);
-    const { connect } = internals.world;
-    t.after(() => {
-      internals.world.connect = connect;
-    });
-    internals.world.connect = () => {
-      throw new Error("nothing is to be connected");
-    };
-    const pieces = ["redis:", "//", "/", "@", ":", "?", "#", "%", "%40", "%2F", "h", "evil", "1", "0", "65536", "[::1]", "&", "=", "\\",
-      "name", "dbid", "tls", " ", "\t", "é", "."];
+    const pieces = ["redis:", "//", "/", "@", ":", "?", "#", "%", "%40", "%2F", "h", "evil", "1", "0", "65536", "[::1]", "&", "=",
+      "\\", "name", "dbid", "tls", " ", "\t", "é", "."];
+    let taken = 0;
     for (let i = 0; i < 100_000; i++) {
       let url = draw() < 0.7 ? "redis://" : "";
       for (let left = 1 + Math.floor(draw() * 8); left > 0; left--) url += pieces[Math.floor(draw() * pieces.length)];
-      let refused: unknown;
+      let found: any;
       try {
-        lazyConnection(url).destroy();
+        found = destination(url);
       } catch (error) {
-        refused = error;
+        assert.equal((error as any).code, "INVALID_ARGUMENT", url);
+        continue;
       }
-      if (refused !== undefined) assert.equal((refused as any).code, "INVALID_ARGUMENT", url);
-      else {
-        assert.ok(URL.canParse(url) && new URL(url).protocol === "redis:", url);
-        assert.ok(url.split("@").length <= 2 && !url.includes("#"), url);
-      }
+      taken++;
+      const seen = new URL(url);
+      const host = decodeURIComponent(seen.hostname).replace("[", "").replace("]", "");
+      assert.deepEqual([seen.protocol, found.host, found.port, found.path, found.tls],
+        ["redis:", host || "localhost", Number(seen.port || 6379), undefined, false], url);
+      assert.ok(url.split("@").length <= 2 && !url.includes("#"), url);
     }
+    assert.ok(taken > 100, `${taken} were taken`);
   });
 });
 
@@ -975,10 +975,11 @@ const unfit = (text: string): string[] => Array.from(text).filter((char) => {
 describe("an error of the server", () => {
   const said: [what: string, text: string][] = [
     ["an escape sequence", "ERR \x1b[2J\x1b]0;owned\x07 done"], ["line ends", "ERR one\r\n2026-01-01 INFO all is well\nmore"],
-    ["bidirectional marks", "ERR \u202egnp.exe\u202c \u2066a\u2069 \u200f \u200e \u061c"], ["C1 controls", "ERR \x9b31m \x85 \x90"],
+    ["bidirectional marks", "ERR \u202egnp.exe\u202c \u2066a\u2069 \u200f \u200e \u061c"],
+    ["C1 controls", "ERR \x9b31m \x85 \x90"],
     ["NUL and DEL", "ERR a\0b\x7fc"], ["separators", "ERR a\u2028b\u2029c"], ["a code of controls", "\x1b[31mERR\u202e what"],
-    ["a mebibyte", `ERR ${"x".repeat(2 ** 20)}`], ["a mebibyte without blanks", "x".repeat(2 ** 20)], ["a mebibyte of bells", "\x07".repeat(2 ** 20)],
-    ["a mebibyte of emoji", `ERR ${"😀".repeat(2 ** 18)}`],
+    ["a mebibyte", `ERR ${"x".repeat(2 ** 20)}`], ["a mebibyte without blanks", "x".repeat(2 ** 20)],
+    ["a mebibyte of bells", "\x07".repeat(2 ** 20)], ["a mebibyte of emoji", `ERR ${"😀".repeat(2 ** 18)}`],
   ];
   for (const [what, text] of said) {
     test(`with ${what} is fit to be shown and short, and its text is there as it came`, () =>
@@ -994,7 +995,7 @@ describe("an error of the server", () => {
       }));
   }
 
-  test("is as fit inside of aggregates, of pipelines, of a transaction, of a refused login", async () => {
+  test("is as fit inside of aggregates, of pipelines, of a refused login", async () => {
     const evil = "-ERR \x1b[2J\u202e done\r\n";
     await withScript(saying(`*1\r\n${evil}`), async (db) => {
       const [error] = await db.call("ANY") as Error[];
@@ -1002,7 +1003,8 @@ describe("an error of the server", () => {
     });
     await withScript(saying(evil), async (db) => {
       const error = await failure(db.pipeline().get("a").get("b").execPipeline());
-      assert.ok(error instanceof PipelineError && unfit(error.message).length === 0);
+      assert.ok(error instanceof PipelineError);
+      for (const one of [error, ...error.results as Error[]]) assert.deepEqual(unfit(one.message), []);
     });
     const refusing = await ScriptedServer.start(async (peer) => {
       await peer.read();
@@ -1021,9 +1023,8 @@ describe("the package", () => {
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
   test("has no dependency, and nothing that runs when it is installed", () => {
-    for (const kind of ["dependencies", "optionalDependencies", "peerDependencies", "bundledDependencies", "bundleDependencies"]) {
-      assert.equal(manifest[kind], undefined, kind);
-    }
+    const kinds = Object.keys(manifest).filter((name) => name.toLowerCase().endsWith("dependencies"));
+    assert.deepEqual(kinds, ["devDependencies"]);
     for (const hook of ["preinstall", "install", "postinstall", "prepare", "prepublish", "preprepare", "postprepare"]) {
       assert.equal(manifest.scripts[hook], undefined, hook);
     }
@@ -1035,9 +1036,9 @@ describe("the package", () => {
     const imports = source.split("\n").filter((line) => line.startsWith("import") || line.includes("from \""))
       .filter((line) => !line.trimStart().startsWith("//"));
     assert.ok(imports.length > 0);
-    for (const line of imports) assert.match(line, /from "node:(buffer|crypto|net|tls|timers|perf_hooks|process|util|dns|events)";$/);
+    for (const line of imports) assert.match(line, /from "node:(buffer|crypto|net|tls|timers|perf_hooks|process|util)";$/);
     const code = source.split("\n").filter((line) => !line.trimStart().startsWith("//"));
-    for (const power of ["import(", "require(", "eval(", "new Function", "process.env", "globalThis", "child_process", "node:fs"]) {
+    for (const power of ["import(", "require(", "eval(", "new Function", "process.env", "globalThis"]) {
       assert.deepEqual(code.filter((line) => line.includes(power)), [], power);
     }
   });
