@@ -543,12 +543,14 @@ describe("the driver needs no power but the network's", () => {
     const look = `
       const { env } = process;
       const read = [];
-      const note = (_, name) => void read.push(String(name));
+      const note = (_, name) => {
+        // Node's loader asks for some itself.
+        if (new Error().stack.includes(${JSON.stringify(driver)})) read.push(String(name));
+      };
       process.env = new Proxy(env, { get: note, has: note, getOwnPropertyDescriptor: note });
       await import(${JSON.stringify(driver)});
       process.env = env;
-      const own = (name) => name.startsWith("WATCH_") || name.startsWith("NODE_"); // Node's loader asks for these
-      if (!read.every(own)) throw new Error("it read " + read.join());
+      if (read.length > 0) throw new Error("it read " + read.join());
       const active = process.getActiveResourcesInfo();
       if (active.some((name) => /TCP|Timeout|Immediate|DNS/.test(name))) throw new Error("it has " + active.join());`;
     await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", look]);
