@@ -103,7 +103,7 @@ async function measure(workload) {
       (runs[client] ??= []).push(await run(client, workload, seconds));
     }
   progress("");
-  return summary(runs);
+  return summary(workload, runs);
 }
 
 const median = (numbers) => {
@@ -112,9 +112,9 @@ const median = (numbers) => {
 };
 
 /** For each client the medians and the spread, or why there are none; a client that cannot do it at all is left out. */
-function summary(runs) {
+function summary(workload, runs) {
   const replies = Object.values(runs).flat().flatMap((run) => run.replies ?? []);
-  if (new Set(replies).size > 1) throw new Error("the clients' replies differ");
+  if (new Set(replies).size > 1) throw new Error(`${workload}: the clients' replies differ`);
   const able = Object.entries(runs).filter(([, [run]]) => Object.keys(run).length > 0);
   return Object.fromEntries(able.map(([client, runs]) => {
     const { failed } = runs.find((run) => run.failed) ?? {};
