@@ -507,6 +507,50 @@ describe("decoding", () => {
     assert.equal((decoder.take(null) as Buffer).length, size);
     assert.equal(decoder.take(null), "NEXT");
   });
+
+  /** Bytes that are characters of one to four bytes, and now and then none. */
+  const someText = (random: reference.Random, size: number): Buffer => {
+    const pieces = ["a", "é", "€", "😀", "\r\n"].map((text) => Buffer.from(text));
+    const bytes = Buffer.concat(Array.from({ length: size }, () => pieces[Math.floor(random() * pieces.length)]!), size);
+    for (let at = 0; at < size; at += 1 + Math.floor(random() * size)) bytes[at] = 0xe2;
+    return bytes;
+  };
+  const frame = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from("\r\n")]);
+
+  test("a long text is the same however it is cut, and so is one that is not UTF-8", () => {
+    const random = reference.random(31);
+    for (let i = 0; i < 30; i++) {
+      const bytes = someText(random, 65_530 + i);
+      const stream = Buffer.concat([frame(bytes), Buffer.from("+NEXT\r\n")]);
+      for (const charset of ["utf-8", "latin1", null] as const) {
+        const value = charset === null ? bytes : bytes.toString(charset);
+        const cuts = [cutAt(stream, 4), cutAt(stream, stream.length - 8 - (i % 4)), randomly(stream, random), randomly(stream, random)];
+        for (const chunks of cuts) assert.deepEqual(decode(chunks, charset), { replies: [value, "NEXT"] });
+      }
+      for (const terminator of [8, 9]) {
+        const broken = Buffer.from(stream);
+        broken[broken.length - terminator] = 0x58;
+        assert.match(decode(cutAt(broken, 5_000), "utf-8").error ?? "", /a string that/);
+        assert.match(decode(cutAt(broken, broken.length - 9), "utf-8").error ?? "", /a string that/);
+      }
+    }
+  });
+
+  test("many short strings are the same in every charset, however they are cut, among long ones and among others", () => {
+    const random = reference.random(32);
+    for (let i = 0; i < 100; i++) {
+      const items = Array.from({ length: 400 }, (_, n) =>
+        i % 2 ? Buffer.from(`item ${n}`.slice(0, n % 16)) : someText(random, Math.floor(random() * 16)));
+      const between = Buffer.from(["", "$-1\r\n", ":7\r\n", "*1\r\n$1\r\na\r\n"][i % 4]!);
+      const stream = Buffer.concat([Buffer.from(`*${i % 4 ? 801 : 401}\r\n`), ...items.flatMap((item) => [frame(item), between]), frame(items[9]!)]);
+      for (const charset of ["utf-8", "latin1", null] as const) {
+        const text = (bytes: Buffer) => charset === null ? bytes : bytes.toString(charset);
+        const others = [[], [null], [7], [[text(Buffer.from("a"))]]][i % 4]!;
+        const value = [...items.flatMap((item) => [text(item), ...others]), text(items[9]!)];
+        for (const chunks of [whole(stream), randomly(stream, random)]) assert.deepEqual(decode(chunks, charset), { replies: [value] });
+      }
+    }
+  });
 });
 
 // ==== 4. Commands ====

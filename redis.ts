@@ -40,13 +40,14 @@
 //
 // A section uses only the sections above it.
 
-import { Buffer, constants } from "node:buffer";
+import { Buffer, constants, isAscii as areAscii } from "node:buffer";
 import { createHash, randomUUID } from "node:crypto";
 import { connect as connectTcp, isIP } from "node:net";
 import type { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 import { emitWarning, nextTick } from "node:process";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+import { StringDecoder } from "node:string_decoder";
 import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
 import { isDeepStrictEqual } from "node:util";
@@ -651,10 +652,23 @@ type Frame = {
   owed: number;
 };
 
+/** A string that a chunk has cut: with its terminator it has `end` bytes, of which `filled` are here. */
+type Cut = {
+  readonly type: number;
+  readonly end: number;
+  filled: number;
+  bytes: Buffer;
+  /** Reads a long text as it comes, while the server still sends: it has no bytes then, but `text`. */
+  readonly reader: StringDecoder | undefined;
+  text: string;
+};
+
 const CR = 13;
 const LF = 10;
 const MAX_LINE = 65_536;
 const EMPTY = Buffer.alloc(0);
+/** What has fewer characters is copied where it is a part of a text, at least by V8. */
+const SHORT = 13;
 // The first buffer for a bulk that is cut, and by how much it grows each time it has really been filled.
 const FIRST_BUFFER = 2 ** 20;
 const GROWTH = 64;
@@ -678,11 +692,9 @@ class Decoder {
   // A line that was cut: the chunk is what is used of #room, and its first #searched bytes hold no end of a line.
   #room: Buffer = EMPTY;
   #searched = 0;
-  // The bulk that a chunk has cut: with its terminator it has #bulkEnd bytes, of which #filled are here.
-  #bulk: Buffer | undefined;
-  #bulkType = 0;
-  #bulkEnd = 0;
-  #filled = 0;
+  #cut: Cut | undefined;
+  /** The chunk as text, where that has been made; "" where it is not ASCII. */
+  #plain: string | undefined;
   #charset: Charset = "utf-8";
   #inOrder = false;
   #breach: ProtocolError | undefined;
@@ -700,6 +712,7 @@ class Decoder {
   feed(chunk: Buffer): void {
     this.#searched = this.#chunk.length;
     this.#chunk = this.#searched === 0 ? chunk : this.#join(chunk);
+    this.#plain = undefined;
   }
 
   /** The cut line and the chunk behind it. Room that doubles copies each byte of a line once or twice. */
@@ -715,7 +728,7 @@ class Decoder {
 
   /** After MORE: whether a reply has begun, which is no push. */
   get begun(): boolean {
-    const type = this.#stack[0]?.type ?? (this.#bulk === undefined ? this.#chunk[this.#at] : this.#bulkType);
+    const type = this.#stack[0]?.type ?? (this.#cut === undefined ? this.#chunk[this.#at] : this.#cut.type);
     return type !== undefined && type !== 0x3e && type !== 0x7c;
   }
 
@@ -725,15 +738,17 @@ class Decoder {
    */
   take(charset: Charset, inOrder = false): unknown {
     if (this.#breach !== undefined) throw this.#breach;
-    if (this.#top === undefined && this.#bulk === undefined) {
+    if (this.#top === undefined && this.#cut === undefined) {
       this.#charset = charset;
       this.#inOrder = inOrder;
       this.pushed = false;
     }
-    let value = this.#bulk === undefined ? this.#value() : this.#fill();
+    let value = this.#cut === undefined ? NOTHING : this.#fill(this.#cut);
     while (value !== MORE) {
-      if (value === NOTHING) value = this.#value();
-      else if (this.#top !== undefined) value = this.#place(this.#top, value);
+      if (value === NOTHING) {
+        if (this.#top !== undefined) this.#strings(this.#top);
+        value = this.#value();
+      } else if (this.#top !== undefined) value = this.#place(this.#top, value);
       else {
         if (this.#at > this.#bound) throw this.#tooLong();
         this.#bound = this.#at + this.#maxReply;
@@ -795,6 +810,39 @@ class Decoder {
       default:
         throw this.#dead(`an unknown type, byte ${type}`);
     }
+  }
+
+  /** Strings that are here whole, as most elements are, go straight in. The last, and whatever is different, is #value's. */
+  #strings(frame: Frame): void {
+    if (frame.left === Infinity) return;
+    const chunk = this.#chunk;
+    for (let at = this.#at; frame.left > 1 && chunk[at] === 0x24; this.#at = at) {
+      let length = chunk[at + 1]! - 48;
+      if (!(length > 0 && length < 10)) return;
+      let from = at + 2;
+      for (let digit = chunk[from]! - 48; digit >= 0 && digit < 10 && length < 10_000; digit = chunk[++from]! - 48) {
+        length = length * 10 + digit;
+      }
+      const end = from + 2 + length;
+      const isWhole = chunk[from] === CR && chunk[from + 1] === LF && chunk[end] === CR && chunk[end + 1] === LF;
+      if (!isWhole || length > this.#limits.maxBulk) return;
+      const isShort = length < SHORT && this.#charset !== null;
+      frame.items.push(isShort ? this.#shortText(from + 2, end, frame.left) : this.#text(chunk, from + 2, end, false));
+      frame.left--;
+      at = end + 2;
+    }
+  }
+
+  /**
+   * One of many: part of the chunk's text, once that has been made. An engine copies parts so short, several times faster
+   * than it reads bytes; a longer one would keep the whole text alive.
+   */
+  #shortText(from: number, end: number, left: number): unknown {
+    const chunk = this.#chunk;
+    if (this.#plain === undefined && left > chunk.length >> 9) {
+      this.#plain = areAscii(chunk) ? (chunk as Slices).latin1Slice(0, chunk.length) : "";
+    }
+    return this.#plain ? this.#plain.substring(from, end) : this.#text(chunk, from, end, false);
   }
 
   /** Puts a value into the aggregate on top; gives the aggregate itself when that was its last. */
@@ -873,33 +921,45 @@ class Decoder {
       this.#at = end + 2;
       return this.#bulkValue(type, this.#chunk, from, end, false);
     }
-    this.#bulk = Buffer.allocUnsafeSlow(Math.min(length + 2, FIRST_BUFFER));
-    this.#bulkType = type;
-    this.#bulkEnd = length + 2;
-    this.#filled = 0;
-    return this.#fill();
+    return this.#fill(this.#cut = this.#begin(type, length));
   }
 
-  /** Moves what has arrived of a cut bulk to where it belongs. */
-  #fill(): unknown {
-    let bulk = this.#bulk!;
-    while (this.#filled < this.#bulkEnd && this.#at < this.#chunk.length) {
-      if (this.#filled === bulk.length) bulk = this.#grow(bulk);
-      const taken = this.#chunk.copy(bulk, this.#filled, this.#at);
-      this.#filled += taken;
+  #begin(type: number, length: number): Cut {
+    const isLong = type === 0x24 && length >= PIECE && length <= MAX_TEXT && this.#charset !== null;
+    const reader = isLong ? new StringDecoder(this.#charset!) : undefined;
+    const bytes = isLong ? EMPTY : Buffer.allocUnsafeSlow(Math.min(length + 2, FIRST_BUFFER));
+    return { type, end: length + 2, filled: 0, bytes, reader, text: "" };
+  }
+
+  /** Moves what has arrived of a cut string to where it belongs. */
+  #fill(cut: Cut): unknown {
+    if (cut.reader === undefined) this.#copy(cut);
+    else this.#read(cut, cut.reader);
+    if (cut.filled < cut.end) return MORE;
+    this.#cut = undefined;
+    return cut.reader === undefined ? this.#bulkValue(cut.type, cut.bytes, 0, cut.end - 2, true) : cut.text;
+  }
+
+  #copy(cut: Cut): void {
+    while (cut.filled < cut.end && this.#at < this.#chunk.length) {
+      if (cut.filled === cut.bytes.length) grow(cut);
+      const taken = this.#chunk.copy(cut.bytes, cut.filled, this.#at);
+      cut.filled += taken;
       this.#at += taken;
     }
-    if (this.#filled === this.#bulkEnd - 1 && bulk[this.#filled - 1] !== CR) throw this.#dead("a string that goes on");
-    if (this.#filled < this.#bulkEnd) return MORE;
-    this.#bulk = undefined;
-    return this.#bulkValue(this.#bulkType, bulk, 0, this.#bulkEnd - 2, true);
+    if (cut.filled === cut.end - 1 && cut.bytes[cut.filled - 1] !== CR) throw this.#dead("a string that goes on");
   }
 
-  #grow(bulk: Buffer): Buffer {
-    const grown = Buffer.allocUnsafeSlow(Math.min(this.#bulkEnd, bulk.length * GROWTH));
-    bulk.copy(grown);
-    this.#bulk = grown;
-    return grown;
+  #read(cut: Cut, reader: StringDecoder): void {
+    const chunk = this.#chunk;
+    const part = chunk.subarray(this.#at, this.#at + Math.max(0, cut.end - 2 - cut.filled));
+    cut.text += reader.write(part);
+    cut.filled += part.length;
+    this.#at += part.length;
+    for (; cut.filled < cut.end && this.#at < chunk.length; this.#at++, cut.filled++) {
+      if (chunk[this.#at] !== (cut.filled === cut.end - 2 ? CR : LF)) throw this.#dead("a string that goes on");
+      if (chunk[this.#at] === CR) cut.text += reader.end();
+    }
   }
 
   /** `own`: the bytes are in a buffer made for them, which may be given away. */
@@ -1012,6 +1072,12 @@ class Decoder {
     this.#breach = new ProtocolError("PROTOCOL", "unknown", `the server broke the protocol: ${what}`);
     return this.#breach;
   }
+}
+
+function grow(cut: Cut): void {
+  const grown = Buffer.allocUnsafeSlow(Math.min(cut.end, cut.bytes.length * GROWTH));
+  cut.bytes.copy(grown);
+  cut.bytes = grown;
 }
 
 /** What toString does in the end, without asking for the encoding's name each time. */
