@@ -3858,9 +3858,13 @@ class Pool {
     return this.#trying !== undefined || this.#pause !== undefined;
   }
 
-  /** All wait while one of them tries, every PAUSE, as long as their deadlines allow. */
+  /**
+   * All wait while one of them tries, every PAUSE, as long as their deadlines allow: what is certainly not executed must
+   * not become unknown by an answer that is cut off.
+   */
   #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
-    if (this.#hooks.impatient || this.#closing !== undefined) return false;
+    const isLate = world.now() + 2 * PAUSE > command.deadline;
+    if (isLate || this.#hooks.impatient || this.#closing !== undefined) return false;
     command.place = "waiting";
     command.refusal = error;
     this.#refused.push(command);
