@@ -1121,8 +1121,8 @@ describe("a connection", () => {
   test("writes all commands of a tick at once, and a pipeline of promises keeps its order", async () => {
     let writes = 0;
     const { connect } = world;
-    world.connect = (config) => {
-      const socket = connect(config);
+    world.connect = (config, receive) => {
+      const socket = connect(config, receive);
       const { write } = socket;
       socket.write = ((...args: any[]) => { writes++; return (write as any).apply(socket, args); }) as any;
       return socket;
@@ -2148,8 +2148,8 @@ async function tapped(use: (tap: Tap) => Promise<void>): Promise<void> {
 /** Runs `use` while each new socket is shown to `look`. */
 async function onSockets(look: (socket: any, port: number) => void, use: () => Promise<void>): Promise<void> {
   const { connect } = world;
-  world.connect = (config) => {
-    const socket = connect(config);
+  world.connect = (config, receive) => {
+    const socket = connect(config, receive);
     look(socket, config.port);
     return socket;
   };
@@ -3753,9 +3753,9 @@ for (const protocol of [3, 2] as const) {
       try {
         await withDb({ port: mortal.port, protocol }, async (db) => {
           const s = await db.subscribe("away");
-          world.connect = (config) => {
+          world.connect = (config, receive) => {
             if (attempts++ === 0) noticed = performance.now();
-            return connect(config);
+            return connect(config, receive);
           };
           const killed = performance.now();
           await mortal.kill();
@@ -3845,16 +3845,9 @@ for (const protocol of [3, 2] as const) {
 
     test("understands what comes cut at every byte", async () => {
       const { connect } = world;
-      world.connect = (config) => {
-        const socket = connect(config);
-        const emit = socket.emit.bind(socket) as (event: string, ...args: unknown[]) => boolean;
-        socket.emit = ((event: string, ...args: unknown[]) => {
-          if (event !== "data") return emit(event, ...args);
-          for (const byte of args[0] as Buffer) emit("data", Buffer.from([byte]));
-          return true;
-        }) as typeof socket.emit;
-        return socket;
-      };
+      world.connect = (config, receive) => connect(config, (chunk) => {
+        for (const byte of Buffer.from(chunk)) receive(Buffer.from([byte]));
+      });
       try {
         await withDb({ protocol }, async (db) => {
           const s = await db.with({ charset: null }).subscribe(["cut:1", "cut:2"]);
@@ -5645,9 +5638,9 @@ describe("a list of hosts", () => {
   test("an IPv6 address is connected to without its brackets", async () => {
     const { connect } = world;
     const asked: unknown[] = [];
-    world.connect = (config) => {
+    world.connect = (config, receive) => {
       asked.push([config.host, config.port]);
-      return connect(config);
+      return connect(config, receive);
     };
     try {
       placing(["[::1]:6379", { host: "::1", port: 6380 }, "redis://[::1]:6381"], {}, () => {});

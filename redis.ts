@@ -469,7 +469,7 @@ export class ArgumentError extends TypeError {
 
 /** A command on the wire: text of one character a byte, or such text and big Buffers in turn. */
 type Wire = string | (string | Buffer)[];
-/** A command's name, encoded once: "CONFIG GET" has two words. */
+/** A command's name, encoded once but for the end of its last word: "CONFIG GET" has two. */
 type Name = { readonly text: string; readonly wire: string; readonly words: number };
 /** One flat argument. */
 type Word = string | Buffer;
@@ -483,10 +483,12 @@ const MAX_WORDS = 2 ** 20;
 const MAX_SIZE = 2 ** 31;
 const MAX_NESTING = 8;
 
-// "$0\r\n", "$1\r\n", …: most arguments are short.
-const HEADS = Array.from({ length: 256 }, (_, length) => `$${length}\r\n`);
+// "*0", "*1", … and "\r\n$0\r\n", "\r\n$1\r\n", …, the end of one word and the head of the next: most are short.
+const STARS = Array.from({ length: 256 }, (_, words) => `*${words}`);
+const HEADS = Array.from({ length: 256 }, (_, length) => `\r\n$${length}\r\n`);
 const sizeOf = (parts: readonly (string | Buffer)[]): number => parts.reduce((size, part) => size + part.length, 0);
-const head = (length: number): string => HEADS[length] ?? `$${length}\r\n`;
+const star = (words: number): string => STARS[words] ?? `*${words}`;
+const head = (length: number): string => HEADS[length] ?? `\r\n$${length}\r\n`;
 
 function isAscii(text: string): boolean {
   if (text.length > 64) return Buffer.byteLength(text) === text.length;
@@ -496,27 +498,27 @@ function isAscii(text: string): boolean {
 
 function encodeName(text: string): Name {
   const words = text.split(" ");
-  return { text, wire: words.map((word) => `${head(word.length)}${word}\r\n`).join(""), words: words.length };
+  return { text, wire: words.map((word) => head(word.length) + word).join(""), words: words.length };
 }
 
 /** Throws an ArgumentError for what cannot be sent. Short ASCII and numbers, which most arguments are, go straight. */
 function encode(name: Name, args: readonly unknown[]): Wire {
   if (args.length >= MAX_WORDS) return encodeWords(name, flatten(name, args));
-  let wire = `*${name.words + args.length}\r\n${name.wire}`;
+  let wire = star(name.words + args.length) + name.wire;
   for (let i = 0; i < args.length; i++) {
     let arg = args[i];
     if (typeof arg === "number" && Number.isFinite(arg)) arg = String(arg);
     if (typeof arg !== "string" || wire.length + arg.length >= PIECE || !isAscii(arg)) {
       return encodeWords(name, flatten(name, args));
     }
-    wire += `${head(arg.length)}${arg}\r\n`;
+    wire = wire + head(arg.length) + arg;
   }
-  return wire;
+  return wire + "\r\n";
 }
 
 function encodeWords(name: Name, words: readonly Word[]): Wire {
   const parts: (string | Buffer)[] = [];
-  let wire = `*${name.words + words.length}\r\n${name.wire}`;
+  let wire = star(name.words + words.length) + name.wire;
   let size = 0;
   for (const word of words) {
     const bytes = typeof word === "string" && !isAscii(word) ? Buffer.from(word) : word;
@@ -528,12 +530,13 @@ function encodeWords(name: Name, words: readonly Word[]): Wire {
       wire = "";
     }
     if (bytes.length < (typeof bytes === "string" ? PIECE : BIG_BUFFER)) {
-      wire += `${head(bytes.length)}${bytes.toString("latin1")}\r\n`;
+      wire += head(bytes.length) + bytes.toString("latin1");
     } else {
       parts.push(wire + head(bytes.length), bytes);
-      wire = "\r\n";
+      wire = "";
     }
   }
+  wire += "\r\n";
   return parts.length === 0 ? wire : [...parts, wire];
 }
 
@@ -2772,10 +2775,10 @@ class Command {
   readonly blocks: Milliseconds | undefined;
   readonly promise: Promise<unknown>;
   place: Place = "waiting";
-  /** When it fails if it has not been answered; set by whoever dispatches it. */
+  /** When it fails if it has not been answered; set by whoever dispatches it, in whole milliseconds, which cost no memory. */
   deadline = Infinity;
   /** How long whoever has it may try, when there is another. */
-  within: Milliseconds = Infinity;
+  within: Milliseconds | undefined = undefined;
   /** How often it was lost with its connection and issued again. */
   reissues = 0;
   /** Why the server could not do it yet. */
@@ -2783,19 +2786,17 @@ class Command {
   /** Of the connection that it was written to. */
   fence: Fence | undefined = undefined;
   #resolve: (reply: unknown) => void;
-  #reject: (error: unknown) => void;
 
   constructor(row: Row, args: readonly unknown[], view: View, special = ORDINARY) {
     this.row = row;
-    this.args = row.shape === undefined ? args : args.map((arg) => isPlain(arg) ? { ...arg } : arg);
+    this.args = row.shape === undefined ? NONE : args.map((arg) => isPlain(arg) ? { ...arg } : arg);
     this.view = view;
     this.special = special;
     this.wire = special.wire ?? encode(row.name, args);
     this.size = typeof this.wire === "string" ? this.wire.length : sizeOf(this.wire);
     this.blocks = row.block === undefined ? undefined : row.block(flatten(row.name, args));
     this.promise = new Promise(capture);
-    this.#resolve = captured.resolve;
-    this.#reject = captured.reject;
+    this.#resolve = captured;
     if (view.signal !== undefined) view.follow(this);
   }
 
@@ -2807,7 +2808,7 @@ class Command {
   get timeout(): Milliseconds {
     const { blocks } = this;
     const { replyTimeout } = this.view;
-    return blocks === undefined ? Math.min(replyTimeout, this.within) : blocks + Math.max(replyTimeout, GRACE);
+    return blocks === undefined ? Math.min(replyTimeout, this.within ?? replyTimeout) : blocks + Math.max(replyTimeout, GRACE);
   }
 
   /** Whether it needs a connection to itself. */
@@ -2831,9 +2832,7 @@ class Command {
     if (batch !== undefined && !batch.take(reply, this.view)) return false;
     if (this.place === "settled") return true;
     const result = batch?.replies ?? (queued && !(reply instanceof ReplyError) ? reply : this.shaped(reply));
-    this.#settle();
-    if (result instanceof ReplyError) this.#reject(result);
-    else this.#resolve(result);
+    this.#settle(result instanceof ReplyError ? Promise.reject(result) : result);
     return true;
   }
 
@@ -2858,30 +2857,29 @@ class Command {
     if (this.place === "settled") return;
     const told = error.of(this.name, this.outcome);
     if (this.fence !== undefined) told.behind(this.fence);
-    this.#settle();
-    this.#reject(told);
+    this.#settle(Promise.reject(told));
   }
 
   /** Its time is up: with what the server said last, if it was refused and waited, else with this failure. */
   expire(error: RedisError): void {
     if (this.place !== "waiting" || this.refusal === undefined) return this.fail(error);
-    const { refusal } = this;
-    this.#settle();
-    this.#reject(refusal.of(this.name, "not-executed"));
+    this.#settle(Promise.reject(this.refusal.of(this.name, "not-executed")));
   }
 
-  #settle(): void {
+  #settle(result: unknown): void {
     this.place = "settled";
     if (this.view.signal !== undefined) this.view.leave(this);
+    this.#resolve(result);
   }
 }
 
-// One function for all promises: a closure for each command would cost as much as the rest of it.
-const captured = { resolve: (_: unknown): void => {}, reject: (_: unknown): void => {} };
-const capture = (resolve: (reply: unknown) => void, reject: (error: unknown) => void): void => {
-  captured.resolve = resolve;
-  captured.reject = reject;
+// One function for all promises: a closure for each command would cost as much as the rest of it. To resolve with a
+// rejected promise is to reject: one function less to keep for each.
+let captured: (result: unknown) => void;
+const capture = (resolve: (result: unknown) => void): void => {
+  captured = resolve;
 };
+const NONE: readonly unknown[] = [];
 
 function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): unknown {
   if (reply instanceof ReplyError) return withoutSecrets(row, reply).of(row.name.text, outcomeOf(row, reply));
@@ -3207,11 +3205,12 @@ const world = {
   /** When what has arrived has been read. */
   afterInput: (task: () => void): void => void setImmediate(task),
   endOfTick: <Of,>(task: (of: Of) => void, of: Of): void => nextTick(task, of),
-  connect: (config: Config): Socket => {
+  connect: (config: Config, receive: (chunk: Buffer) => void): Socket => {
     const { host, port, path, tls } = config;
+    const reading = tls === false ? { onread: reader(receive) } : {};
     const socket = path === undefined
-      ? connectTcp({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 })
-      : connectTcp({ path });
+      ? connectTcp({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000, ...reading })
+      : connectTcp({ path, ...reading });
     if (tls === false) return socket;
     const identity = isIP(host) === 0 ? { host, servername: host } : { host };
     try {
@@ -3224,6 +3223,16 @@ const world = {
     }
   },
 };
+
+/** What is read is used up before the next is: one memory for all. Where a runtime has no onread, there is "data". */
+const INPUT = Buffer.allocUnsafeSlow(65_536);
+const reader = (receive: (chunk: Buffer) => void) => ({
+  buffer: INPUT,
+  callback: (size: number): boolean => {
+    receive(INPUT.subarray(0, size));
+    return true;
+  },
+});
 
 /** The socket under a TLS socket. */
 const BENEATH = new WeakMap<Socket, Socket>();
@@ -3332,7 +3341,8 @@ class Connection {
     this.#decoder = new Decoder(config, charset, owner.pushed === undefined ? undefined : config.maxBulk);
     const replyTimeout = Math.min(config.replyTimeout, config.connectTimeout);
     this.#view = new View({ replyTimeout, charset, convertNumbers: false, readFrom: "primary" });
-    this.#socket = world.connect(config);
+    const receive = (chunk: Buffer): void => this.#receive(chunk);
+    this.#socket = world.connect(config, receive).on("data", receive);
     this.#timer = world.after(config.connectTimeout, () => this.close(new TimeoutError(
       "CONNECT_TIMEOUT", "not-sent", `no connection to ${addressOf(config)} within ${config.connectTimeout} ms`)));
     this.opened = new Promise((resolve, reject) => {
@@ -3455,7 +3465,6 @@ class Connection {
     socket.on("error", (cause) => this.close(this.#lost(cause)));
     socket.on("end", () => this.close(this.#lost()));
     socket.on("close", () => this.close(this.#lost()));
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("drain", () => this.flush());
     socket.once(this.#config.tls === false ? "connect" : "secureConnect", () => {
       this.#greet().then(() => this.#open(), (error: unknown) => this.close(refusal(error)));
@@ -3537,14 +3546,14 @@ class Connection {
       const reply = command === undefined
         ? this.#decoder.take(this.#config.charset)
         : this.#decoder.take(command.view.charset, command.ordered);
-      const unasked = reply === MORE
-        ? command === undefined && this.#owner.pushed === undefined && this.#decoder.begun
-        : command === undefined && !this.#isUnasked(reply, command);
-      if (unasked) return this.close(reply instanceof ReplyError ? refusal(reply) : UNASKED);
-      if (reply === MORE) return;
-      if (this.#isUnasked(reply, command)) this.#owner.pushed?.([reply].flat());
-      else if (reply instanceof ReplyError && this.#takenBack(command!, reply)) this.#inFlight.shift();
-      else if (command!.answer(reply)) this.#inFlight.shift();
+      if (reply === MORE) {
+        const isBegun = command === undefined && this.#owner.pushed === undefined && this.#decoder.begun;
+        return isBegun ? this.close(UNASKED) : undefined;
+      }
+      if (this.#isUnasked(reply, command)) this.#owner.pushed?.(Array.isArray(reply) ? reply : [reply]);
+      else if (command === undefined) return this.close(reply instanceof ReplyError ? refusal(reply) : UNASKED);
+      else if (reply instanceof ReplyError && this.#takenBack(command, reply)) this.#inFlight.shift();
+      else if (command.answer(reply)) this.#inFlight.shift();
     }
   }
 
@@ -3816,7 +3825,7 @@ class Pool {
 
   #beginTick(): number {
     world.endOfTick(endTick, this);
-    return this.#now = world.now();
+    return this.#now = Math.ceil(world.now());
   }
 
   endTick(): void {
