@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -1118,27 +1118,67 @@ describe("the handshake", () => {
 });
 
 describe("a connection", () => {
-  test("writes all commands of a tick at once, and a pipeline of promises keeps its order", async () => {
+  test("writes all that is given in a tick at once: commands, pipelines, transactions and Buffers, each in its order", async () => {
     let writes = 0;
-    const { connect } = world;
-    world.connect = (config, receive) => {
-      const socket = connect(config, receive);
-      const { write } = socket;
-      socket.write = ((...args: any[]) => { writes++; return (write as any).apply(socket, args); }) as any;
-      return socket;
+    await onSockets((socket) => {
+      for (const name of ["_write", "_writev"]) {
+        const write = socket[name];
+        socket[name] = (...args: unknown[]) => (writes++, write.apply(socket, args));
+      }
+    }, () => withDb({}, async (db) => {
+      await db.del("ordered");
+      const push = (i: number): Promise<unknown> =>
+        i % 10 === 3 ? db.pipeline().rpush("ordered", i).execPipeline()
+        : i % 10 === 5 ? db.pipeline().rpush("ordered", i).commit()
+        : db.rpush("ordered", i % 10 === 7 ? Buffer.from(String(i).padStart(5_000)) : i);
+      const hundred = Array.from({ length: 100 }, (_, i) => i);
+      writes = 0;
+      const lengths = await Promise.all(hundred.map((i) => db.rpush("ordered", i)));
+      assert.equal(writes, 1);
+      assert.deepEqual(lengths, hundred.map((i) => i + 1));
+      await db.del("ordered");
+      writes = 0;
+      assert.deepEqual((await Promise.all(hundred.map(push))).flat(), hundred.map((i) => i + 1));
+      assert.equal(writes, 1);
+      assert.deepEqual((await db.lrange("ordered", 0, -1)).map(Number), hundred);
+    }));
+  });
+
+  test("a long reply is given as much memory as it has bytes, once; a text none but its own", () => withDb({}, async (db) => {
+    await db.setrange("long", 2 ** 24 - 1, "x");
+    const { allocUnsafeSlow, concat, from } = Buffer;
+    let bytes = 0;
+    const counting = (allocate: (...args: any[]) => Buffer) => (...args: any[]): Buffer => {
+      const buffer = allocate.apply(Buffer, args);
+      bytes += buffer.length;
+      return buffer;
     };
     try {
-      await withDb({}, async (db) => {
-        await db.del("ordered");
-        writes = 0;
-        const lengths = await Promise.all(Array.from({ length: 100 }, (_, i) => db.rpush("ordered", i)));
-        assert.equal(writes, 1);
-        assert.deepEqual(lengths, Array.from({ length: 100 }, (_, i) => i + 1));
-        assert.deepEqual(await db.lrange("ordered", 0, -1), Array.from({ length: 100 }, (_, i) => String(i)));
-      });
+      Object.assign(Buffer, { allocUnsafeSlow: counting(allocUnsafeSlow), concat: counting(concat), from: counting(from) });
+      assert.equal((await db.with({ charset: null }).get("long") as Buffer).length, 2 ** 24);
+      const first = 2 ** 20; // and grown once it is full
+      assert.ok(bytes >= 2 ** 24 && bytes <= 2 ** 24 + first + 2 ** 16, `${bytes}`);
+      bytes = 0;
+      assert.equal((await db.get("long"))!.length, 2 ** 24);
+      assert.ok(bytes < 2 ** 16, `${bytes}`);
     } finally {
-      world.connect = connect;
+      Object.assign(Buffer, { allocUnsafeSlow, concat, from });
     }
+  }));
+
+  test("a command in flight takes less than 600 bytes beside its data, promise and all", () => {
+    const program = `
+      const { lazyConnection } = await import(${JSON.stringify(new URL("./redis.js", import.meta.url).href)});
+      const db = await lazyConnection({ port: ${server.port} }).ready();
+      await db.get("k");
+      const alive = () => (gc(), process.memoryUsage().heapUsed);
+      const before = alive();
+      const pending = Array.from({ length: 50_000 }, () => db.get("k"));
+      console.log((alive() - before) / pending.length);
+      await Promise.all(pending);
+      await db.disconnect();`;
+    const child = spawnSync(process.execPath, ["--expose-gc", "--input-type=module", "--eval", program], { encoding: "utf8" });
+    assert.ok(Number(child.stdout) > 100 && Number(child.stdout) < 600, child.stdout + child.stderr);
   });
 
   test("a million commands at once all come back", () => withDb({ replyTimeout: 60_000 }, async (db) => {

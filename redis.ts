@@ -3384,13 +3384,23 @@ class Connection {
     world.endOfTick(flush, this);
   }
 
+  /** All that the socket takes now, as one write. */
   flush(): void {
     this.#flushing = false;
-    while (this.#phase !== "closed" && this.#socket.writableLength < PIECE) {
-      if (this.#unfinished !== undefined) this.#writeParts(this.#unfinished);
-      else if (this.#output.length > 0) this.#writePiece();
-      else return;
+    while (this.#mayWrite) {
+      const isLone = this.#output.length === 1 && typeof this.#output.peek()!.wire === "string";
+      if (!isLone) this.#socket.cork(); // which costs a lone caller more than it saves
+      while (this.#mayWrite) {
+        if (this.#unfinished === undefined) this.#writePiece();
+        else this.#writeParts(this.#unfinished);
+      }
+      this.#socket.uncork();
     }
+  }
+
+  get #mayWrite(): boolean {
+    const hasOutput = this.#unfinished !== undefined || this.#output.length > 0;
+    return hasOutput && this.#phase !== "closed" && this.#socket.writableLength < PIECE;
   }
 
   /** Ends it at once. What is on it goes to its owner, who knows what may be issued again. */
@@ -3508,7 +3518,6 @@ class Connection {
   /** As many parts of a command as the socket takes now; a small one behind them costs nothing more. */
   #writeParts(command: Command): void {
     const parts = command.wire as (string | Buffer)[];
-    this.#socket.cork();
     while (this.#handed < parts.length) {
       const part = parts[this.#handed]!;
       if (part.length === 0) return this.close(CHANGED); // no part is empty, until its bytes are taken away
@@ -3522,7 +3531,6 @@ class Connection {
       this.#unfinished = undefined;
       this.#handed = 0;
     }
-    this.#socket.uncork();
   }
 
   #receive(chunk: Buffer): void {
