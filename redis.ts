@@ -829,23 +829,24 @@ class Decoder {
       const end = from + 2 + length;
       const isWhole = chunk[from] === CR && chunk[from + 1] === LF && chunk[end] === CR && chunk[end + 1] === LF;
       if (!isWhole || length > this.#limits.maxBulk) return;
-      const isShort = length < SHORT && this.#charset !== null;
-      frame.items.push(isShort ? this.#shortText(from + 2, end, frame.left) : this.#text(chunk, from + 2, end, false));
+      frame.items.push(this.#charset === null ? this.#text(chunk, from + 2, end, false) : this.#part(from + 2, end, frame.left));
       frame.left--;
       at = end + 2;
     }
   }
 
   /**
-   * One of many: part of the chunk's text, once that has been made. An engine copies parts so short, several times faster
-   * than it reads bytes; a longer one would keep the whole text alive.
+   * A text among many. A short one is a part of the chunk's text, once that has been made: an engine copies it several times
+   * faster than it reads bytes. A longer part would keep the whole text alive.
    */
-  #shortText(from: number, end: number, left: number): unknown {
+  #part(from: number, end: number, left: number): unknown {
     const chunk = this.#chunk;
-    if (this.#plain === undefined && left > chunk.length >> 9) {
+    const isShort = end - from < SHORT;
+    if (isShort && this.#plain === undefined && left > chunk.length >> 9) {
       this.#plain = areAscii(chunk) ? (chunk as Slices).latin1Slice(0, chunk.length) : "";
     }
-    return this.#plain ? this.#plain.substring(from, end) : this.#text(chunk, from, end, false);
+    if (!this.#plain) return this.#text(chunk, from, end, false);
+    return isShort ? this.#plain.substring(from, end) : (chunk as Slices).latin1Slice(from, end);
   }
 
   /** Puts a value into the aggregate on top; gives the aggregate itself when that was its last. */
