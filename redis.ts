@@ -46,8 +46,8 @@ import { connect as connectTcp, isIP } from "node:net";
 import type { Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 import { emitWarning, nextTick } from "node:process";
-import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { StringDecoder } from "node:string_decoder";
+import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
 import { isDeepStrictEqual } from "node:util";
@@ -631,10 +631,10 @@ function nameOf(value: unknown): string {
 // ==== 3. RESP: decoding ====
 //
 // feed() a chunk, take() replies until it answers MORE. A reply may be cut anywhere: a line that is cut waits for its
-// rest in a buffer that doubles, a bulk that is cut is filled into one buffer of its size, and aggregates that are not
-// complete stand on a stack. What has not arrived is given 1 MiB at the most, nothing recurses, and the first byte
-// that the protocol does not allow is a ProtocolError, after which the decoder is dead. To add a type, add a case to
-// #value.
+// rest in a buffer that doubles, a bulk that is cut is filled into one buffer of its size or, a long text, read as it
+// comes, and aggregates that are not complete stand on a stack. What has not arrived is given 1 MiB at the most, nothing
+// recurses, and the first byte that the protocol does not allow is a ProtocolError, after which the decoder is dead. To
+// add a type, add a case to #value; #strings is only a quicker way for what #value does.
 
 /** What take() gives when the reply is not all here yet. */
 const MORE = Symbol("more");
@@ -3579,9 +3579,8 @@ class Connection {
     if (!this.#decoder.pushed && this.#owner.pushed === undefined) return false;
     if (typeof reply === "string") return command === undefined; // a line of MONITOR
     if (!Array.isArray(reply)) return false;
-    const kind = String((reply as unknown[])[0]).toUpperCase();
-    if (kind === command?.name) return false;
-    return this.#decoder.pushed || MESSAGES.includes(kind);
+    const kind = String((reply as unknown[])[0]);
+    return MESSAGES.has(kind) || (this.#decoder.pushed && kind.toUpperCase() !== command?.name);
   }
 
   // ---- The handshake: user, name and database are set before any command of a user flows ----
@@ -3648,7 +3647,8 @@ class Connection {
 }
 
 const OUR_OWN: readonly Row[] = [commands.ping, commands.clientInfo, commands.clientKill];
-const MESSAGES: readonly string[] = ["MESSAGE", "PMESSAGE", "SMESSAGE"];
+/** How many parts each kind of message has. */
+const MESSAGES: ReadonlyMap<string, number> = new Map([["message", 3], ["pmessage", 4], ["smessage", 3]]);
 const UNASKED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
 const CHANGED = new ConnectionError("CONNECTION_LOST", "not-sent", "its bytes were taken away before they were sent");
@@ -4871,15 +4871,17 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
 const TOO_SLOW = new ConnectionError("TOO_SLOW", "unknown", "more than `buffer` messages were waiting to be read");
 
 function hear<Item>(listener: Listener<Item>, item: Item | Gap): void {
-  const warn = (error: unknown): void => {
-    const isFit = error instanceof Error || typeof error === "string";
-    emitWarning(isFit ? error : `a listener threw ${nameOf(error)}`);
-  };
   try {
-    Promise.resolve(listener(item)).catch(warn);
+    const heard: unknown = listener(item);
+    if (heard !== undefined) Promise.resolve(heard).catch(warn);
   } catch (error) {
     warn(error);
   }
+}
+
+function warn(error: unknown): void {
+  const isFit = error instanceof Error || typeof error === "string";
+  emitWarning(isFit ? error : `a listener threw ${nameOf(error)}`);
 }
 
 type Listening<Text> = [listener?: Listener<Message<Text>>, options?: FeedOptions] | [options?: FeedOptions];
@@ -4917,6 +4919,7 @@ class Company<C extends Companion> {
 
 type Subscribing = "subscribe" | "psubscribe" | "ssubscribe";
 const ENDING = { subscribe: "unsubscribe", psubscribe: "punsubscribe", ssubscribe: "sunsubscribe" } as const;
+const ENDINGS: readonly string[] = Object.values(ENDING);
 
 /** The servers on which something of that name is listened to. */
 type Where = (channel: Key) => readonly Config[];
@@ -5099,11 +5102,11 @@ const channelName = (channel: Key): string => byteText(wordOf("a channel", chann
 /** [message, channel, text] or [pmessage, pattern, channel, text]. */
 function readMessage<Text>(push: readonly unknown[]): Message<Text> | undefined {
   const kind = String(push[0]);
-  if (Object.values(ENDING).includes(kind as "unsubscribe")) throw TAKEN;
-  if (!MESSAGES.includes(kind.toUpperCase()) || push.length !== (kind === "pmessage" ? 4 : 3)) return undefined;
-  if (!push.every((part) => typeof part === "string" || Buffer.isBuffer(part))) return undefined;
-  const [channel, message] = push.slice(-2) as [Text, Text];
-  return { channel, message, pattern: kind === "pmessage" ? push[1] as Text : undefined };
+  const parts = MESSAGES.get(kind);
+  if (parts === undefined && ENDINGS.includes(kind)) throw TAKEN;
+  if (push.length !== parts || !push.every((part) => typeof part === "string" || Buffer.isBuffer(part))) return undefined;
+  const pattern = parts === 4 ? push[1] as Text : undefined;
+  return { channel: push[parts - 2] as Text, message: push[parts - 1] as Text, pattern };
 }
 
 const TAKEN = new ProtocolError("PROTOCOL", "unknown", "the server ended a subscription");

@@ -53,7 +53,10 @@ const shardsOf = ({ port, ...rest }: Opening) => {
 
 const forms: Record<string, Adapter> = {
   "redis.ts": redisTs,
-  pool: { ...redisTs, name: "redis.ts, pools of four", open: (opening) => lazyConnectionPool(optionsOf(opening, 4)), connections: 4 },
+  pool: {
+    ...redisTs, name: "redis.ts, pools of four", connections: 4,
+    open: (opening) => lazyConnectionPool(optionsOf(opening, 4)),
+  },
   shards: { ...redisTs, name: "redis.ts, two shards", open: shardsOf, connections: 2 },
 };
 
@@ -532,7 +535,8 @@ const R09: Row = {
         const nonce = `${worker}:${k}`;
         const controller = new AbortController();
         let settled = false;
-        const call = scene.settled(scene.call(client, ["EVAL", "return KEYS[1]", "1", nonce], { signal: controller.signal }), 12_000);
+        const echo = scene.call(client, ["EVAL", "return KEYS[1]", "1", nonce], { signal: controller.signal });
+        const call = scene.settled(echo, 12_000);
         void call.then(() => void (settled = true));
         if (k % 2) {
           const moment = Math.floor(random(4));

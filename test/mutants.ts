@@ -101,7 +101,7 @@ export const mutants: readonly Mutant[] = [
   ["a channel that was added is forgotten by a new start", "told.channels.set(name, channel);",
     "if (told.opening !== undefined)\n told.channels.set(name, channel);"],
   ["a subscription is ready before it is confirmed", "await begin(connection);", "void begin(connection);"],
-  ["a message is taken for a reply", "return this.#decoder.pushed || MESSAGES.includes(kind);", "return this.#decoder.pushed;"],
+  ["a message is taken for a reply", "return MESSAGES.has(kind) || (this", "return (this"],
   ["who was too slow reads no more", "for (const ear of this.#ears)\n                ear.resume();", ";"],
   ["what is dropped is not counted", "this.dropped++;", ";"],
   ["the mark of a gap is dropped", "if (this.#items[0].gap === undefined)", "if (true)"],
