@@ -2776,7 +2776,7 @@ class Command {
   readonly blocks: Milliseconds | undefined;
   readonly promise: Promise<unknown>;
   place: Place = "waiting";
-  /** When it fails if it has not been answered; set by whoever dispatches it, in whole milliseconds, which cost no memory. */
+  /** When it fails if it has not been answered; set by whoever dispatches it. */
   deadline = Infinity;
   /** How long whoever has it may try, when there is another. */
   within: Milliseconds | undefined = undefined;
@@ -2787,6 +2787,7 @@ class Command {
   /** Of the connection that it was written to. */
   fence: Fence | undefined = undefined;
   #resolve: (reply: unknown) => void;
+  #reject: (error: unknown) => void;
 
   constructor(row: Row, args: readonly unknown[], view: View, special = ORDINARY) {
     this.row = row;
@@ -2797,7 +2798,8 @@ class Command {
     this.size = typeof this.wire === "string" ? this.wire.length : sizeOf(this.wire);
     this.blocks = row.block === undefined ? undefined : row.block(flatten(row.name, args));
     this.promise = new Promise(capture);
-    this.#resolve = captured;
+    this.#resolve = captured.resolve;
+    this.#reject = captured.reject;
     if (view.signal !== undefined) view.follow(this);
   }
 
@@ -2833,7 +2835,9 @@ class Command {
     if (batch !== undefined && !batch.take(reply, this.view)) return false;
     if (this.place === "settled") return true;
     const result = batch?.replies ?? (queued && !(reply instanceof ReplyError) ? reply : this.shaped(reply));
-    this.#settle(result instanceof ReplyError ? Promise.reject(result) : result);
+    this.#settle();
+    if (result instanceof ReplyError) this.#reject(result);
+    else this.#resolve(result);
     return true;
   }
 
@@ -2858,27 +2862,29 @@ class Command {
     if (this.place === "settled") return;
     const told = error.of(this.name, this.outcome);
     if (this.fence !== undefined) told.behind(this.fence);
-    this.#settle(Promise.reject(told));
+    this.#settle();
+    this.#reject(told);
   }
 
   /** Its time is up: with what the server said last, if it was refused and waited, else with this failure. */
   expire(error: RedisError): void {
     if (this.place !== "waiting" || this.refusal === undefined) return this.fail(error);
-    this.#settle(Promise.reject(this.refusal.of(this.name, "not-executed")));
+    const { refusal } = this;
+    this.#settle();
+    this.#reject(refusal.of(this.name, "not-executed"));
   }
 
-  #settle(result: unknown): void {
+  #settle(): void {
     this.place = "settled";
     if (this.view.signal !== undefined) this.view.leave(this);
-    this.#resolve(result);
   }
 }
 
-// One function for all promises: a closure for each command would cost as much as the rest of it. To resolve with a
-// rejected promise is to reject: one function less to keep for each.
-let captured: (result: unknown) => void;
-const capture = (resolve: (result: unknown) => void): void => {
-  captured = resolve;
+// One function for all promises: a closure for each command would cost as much as the rest of it.
+const captured = { resolve: (_: unknown): void => {}, reject: (_: unknown): void => {} };
+const capture = (resolve: (reply: unknown) => void, reject: (error: unknown) => void): void => {
+  captured.resolve = resolve;
+  captured.reject = reject;
 };
 const NONE: readonly unknown[] = [];
 
@@ -3229,8 +3235,8 @@ const world = {
 const INPUT = Buffer.allocUnsafeSlow(65_536);
 const reader = (receive: (chunk: Buffer) => void) => ({
   buffer: INPUT,
-  callback: (size: number): boolean => {
-    receive(INPUT.subarray(0, size));
+  callback: (size: number, { buffer, byteOffset }: Uint8Array): boolean => {
+    receive(Buffer.from(buffer, byteOffset, size)); // the memory it says: Bun before 1.4 has its own
     return true;
   },
 });
@@ -3389,7 +3395,8 @@ class Connection {
   flush(): void {
     this.#flushing = false;
     while (this.#mayWrite) {
-      const isLone = this.#output.length === 1 && typeof this.#output.peek()!.wire === "string";
+      const first = this.#unfinished ?? this.#output.peek()!;
+      const isLone = this.#output.length === 1 && typeof first.wire === "string";
       if (!isLone) this.#socket.cork(); // which costs a lone caller more than it saves
       while (this.#mayWrite) {
         if (this.#unfinished === undefined) this.#writePiece();
@@ -3543,7 +3550,7 @@ class Connection {
     } catch (cause) {
       const what = "a reply could not be understood";
       const error = cause instanceof ProtocolError ? cause : new ProtocolError("PROTOCOL", "unknown", what, { cause });
-      this.#inFlight.peek()?.fail(error); // its reply would be the same the next time
+      if (this.#decoder.begun) this.#inFlight.peek()?.fail(error); // its reply would be the same the next time
       this.close(error);
     }
   }
@@ -3834,7 +3841,7 @@ class Pool {
 
   #beginTick(): number {
     world.endOfTick(endTick, this);
-    return this.#now = Math.ceil(world.now());
+    return this.#now = world.now();
   }
 
   endTick(): void {

@@ -855,7 +855,10 @@ const R15: Row = {
       }
       const script = await db.call("EVAL", "return 1", 0).then(() => undefined, (error) => error);
       check("from a script", code, script, inScripts ? ["unknown"] : ["unknown", "not-executed"]);
-      const [before, single, after] = await Promise.allSettled(["a", "bad", "b"].map((key) => db.call("GET", key)));
+      const alone = () => Promise.allSettled(["a", "bad", "b"].map((key) => db.call("GET", key)));
+      let [before, single, after] = await alone();
+      // A machine that stalls just when it is asked once more has its answer cut off by the deadline.
+      for (let time = 0; time < 3 && (single as any).reason?.code === "REPLY_TIMEOUT"; time++) [before, single, after] = await alone();
       check("alone", code, (single as PromiseRejectedResult).reason, ["not-executed"]);
       if ((before as any).value !== "a" || (after as any).value !== "b") scene.counts.wrong++;
       const mayClose = code === "READONLY" || code === "NOAUTH";
