@@ -632,9 +632,9 @@ function nameOf(value: unknown): string {
 //
 // feed() a chunk, take() replies until it answers MORE. A reply may be cut anywhere: a line that is cut waits for its
 // rest in a buffer that doubles, a bulk that is cut is filled into one buffer of its size or, a long text, read as it
-// comes, and aggregates that are not complete stand on a stack. What has not arrived is given 1 MiB at the most, nothing
-// recurses, and the first byte that the protocol does not allow is a ProtocolError, after which the decoder is dead. To
-// add a type, add a case to #value; #strings is only a quicker way for what #value does.
+// comes, and aggregates that are not complete stand on a stack. What has not arrived is given 1 MiB at the most,
+// nothing recurses, and the first byte that the protocol does not allow is a ProtocolError, after which the decoder is
+// dead. To add a type, add a case to #value; #strings is only a quicker way for what #value does.
 
 /** What take() gives when the reply is not all here yet. */
 const MORE = Symbol("more");
@@ -815,7 +815,7 @@ class Decoder {
     }
   }
 
-  /** Strings that are here whole, as most elements are, go straight in. The last, and whatever is different, is #value's. */
+  /** Strings that are here whole, as most elements are, go straight in. The last, and all else, is #value's. */
   #strings(frame: Frame): void {
     if (frame.left === Infinity) return;
     const chunk = this.#chunk;
@@ -829,18 +829,19 @@ class Decoder {
       const end = from + 2 + length;
       const isWhole = chunk[from] === CR && chunk[from + 1] === LF && chunk[end] === CR && chunk[end + 1] === LF;
       if (!isWhole || length > this.#limits.maxBulk) return;
-      frame.items.push(this.#charset === null ? this.#text(chunk, from + 2, end, false) : this.#part(from + 2, end, frame.left));
+      frame.items.push(this.#part(from + 2, end, frame.left));
       frame.left--;
       at = end + 2;
     }
   }
 
   /**
-   * A text among many. A short one is a part of the chunk's text, once that has been made: an engine copies it several times
-   * faster than it reads bytes. A longer part would keep the whole text alive.
+   * A string among many. A short text is a part of the chunk's text, once that has been made: an engine copies it
+   * several times faster than it reads bytes. A longer part would keep the whole text alive.
    */
   #part(from: number, end: number, left: number): unknown {
     const chunk = this.#chunk;
+    if (this.#charset === null) return this.#text(chunk, from, end, false);
     const isShort = end - from < SHORT;
     if (isShort && this.#plain === undefined && left > chunk.length >> 9) {
       this.#plain = areAscii(chunk) ? (chunk as Slices).latin1Slice(0, chunk.length) : "";
@@ -2811,7 +2812,8 @@ class Command {
   get timeout(): Milliseconds {
     const { blocks } = this;
     const { replyTimeout } = this.view;
-    return blocks === undefined ? Math.min(replyTimeout, this.within ?? replyTimeout) : blocks + Math.max(replyTimeout, GRACE);
+    if (blocks !== undefined) return blocks + Math.max(replyTimeout, GRACE);
+    return Math.min(replyTimeout, this.within ?? replyTimeout);
   }
 
   /** Whether it needs a connection to itself. */
@@ -3722,7 +3724,7 @@ const FIRST_REST: Milliseconds = 50;
 const LONGEST_REST: Milliseconds = 2_500;
 /** A connection that has lasted this long was a good one. */
 const STABLE: Milliseconds = 5_000;
-/** So long after the loss, an attempt that fails is not followed by one that commands wait for: a restart goes unnoticed. */
+/** An attempt that fails so long after the loss is followed by none that commands wait for: a restart goes unnoticed. */
 const PATIENCE: Milliseconds = 250;
 /** A server that is there and not ready is asked again this much later, by one command, and the others wait for it. */
 const PAUSE: Milliseconds = 50;
@@ -3884,8 +3886,8 @@ class Pool {
   }
 
   /**
-   * All wait while one of them tries, every PAUSE, as long as their deadlines allow: what is certainly not executed must
-   * not become unknown by an answer that is cut off.
+   * All wait while one of them tries, every PAUSE, as long as their deadlines allow: what is certainly not executed
+   * must not become unknown by an answer that is cut off.
    */
   #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
     const isLate = world.now() + 2 * PAUSE > command.deadline;
@@ -5111,7 +5113,8 @@ function readMessage<Text>(push: readonly unknown[]): Message<Text> | undefined 
   const kind = String(push[0]);
   const parts = MESSAGES.get(kind);
   if (parts === undefined && ENDINGS.includes(kind)) throw TAKEN;
-  if (push.length !== parts || !push.every((part) => typeof part === "string" || Buffer.isBuffer(part))) return undefined;
+  const isFit = push.every((part) => typeof part === "string" || Buffer.isBuffer(part));
+  if (push.length !== parts || !isFit) return undefined;
   const pattern = parts === 4 ? push[1] as Text : undefined;
   return { channel: push[parts - 2] as Text, message: push[parts - 1] as Text, pattern };
 }

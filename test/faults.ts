@@ -177,6 +177,23 @@ export class Scene {
     this.counts.recovery = Math.max(this.counts.recovery, time);
   }
 
+  /** Waits for what shows that all is well again; gives how long that took. */
+  async recovery(well: Promise<unknown>): Promise<number> {
+    const since = performance.now();
+    await well;
+    const time = performance.now() - since;
+    this.recovered(time);
+    return time;
+  }
+
+  /** Ends the workers of a log, and counts what the server shows of them. */
+  async judge(log: Log, server: RedisServer): Promise<Counts> {
+    await log.stop();
+    const counts = await log.judge(server);
+    this.add(counts);
+    return counts;
+  }
+
   /** A criterion that was not met. */
   breach(isBreach: boolean, what: string) {
     if (isBreach && !this.breaches.includes(what)) this.breaches.push(what);
@@ -259,9 +276,8 @@ const R01: Row = {
       if (performance.now() - since > PATIENCE) log.refusals.clear(); // a server that is away, and callers are told so
       scene.recovered(await log.recovered());
     }
-    await log.stop();
     scene.counts.faults += kills;
-    scene.add(await log.judge(server));
+    await scene.judge(log, server);
     const { unknown, recovery } = scene.counts;
     scene.breach(unknown > 64 * kills, `${unknown} unknown in ${kills} kills`);
     scene.breach(log.refusals.size > 0, `callers saw ${[...log.refusals]}`);
@@ -284,8 +300,7 @@ const R02: Row = {
       if (time === 6000) break; // whoever has lost its connection for ever is found hanging
       await sleep(random(5));
     }
-    await log.stop();
-    scene.add(await log.judge(server));
+    await scene.judge(log, server);
   },
 };
 
@@ -440,8 +455,7 @@ const R06: Row = {
       for (; !back; await sleep(1)) issue(1);
       await recovered;
     }
-    await log.stop();
-    scene.add(await log.judge(server));
+    await scene.judge(log, server);
   },
 };
 
@@ -507,14 +521,11 @@ const R08: Row = {
     await sleep(scene.times(10_000, 2500));
     scene.breach(log.pending > 0, `${log.pending} pending long after their deadline`);
     server.thaw();
-    const since = performance.now();
-    await scene.eventually(client, ["PING"]).catch(() => {});
-    scene.recovered(performance.now() - since);
+    await scene.recovery(scene.eventually(client, ["PING"]).catch(() => {}));
     for (let k = 100; k < 110; k++) {
       await Promise.race([Promise.all(range(64).map((worker) => log.append(worker, k))), sleep(3000)]);
     }
-    await log.stop();
-    scene.add(await log.judge(server));
+    await scene.judge(log, server);
   },
 };
 
@@ -583,13 +594,10 @@ const R10: Row = {
         await Promise.race([Promise.all(calls), over]);
         scene.breach(log.pending > 0, `${log.pending} pending long after their deadline`);
         await Promise.all([over, paused]);
-        const since = performance.now();
-        await scene.eventually(client, ["PING"]).catch(() => {});
-        scene.recovered(performance.now() - since);
+        await scene.recovery(scene.eventually(client, ["PING"]).catch(() => {}));
         await Promise.all(range(16).map((worker) => log.append(worker, round * 100 + 1)));
       }
-      await log.stop();
-      scene.add(await log.judge(server));
+      await scene.judge(log, server);
     }));
   },
 };
@@ -730,9 +738,8 @@ const R13: Row = {
       await db.get("k");
       scene.breach(performance.now() - before > 1000, "others were kept waiting by those that block");
       counts.faults += await server.call("CLIENT", "KILL", "TYPE", "normal");
-      const since = performance.now();
-      await until(async () => /blocked_clients:20\b/.test(await server.call("INFO", "clients")), "the consumers");
-      scene.recovered(performance.now() - since);
+      const isBlocked = async () => /blocked_clients:20\b/.test(await server.call("INFO", "clients"));
+      await scene.recovery(until(isBlocked, "the consumers"));
     }
     await until(async () => (await server.call("LLEN", "queue")) + (await server.call("LLEN", "moving")) === 0, "the rest");
     await until(() => readers.every(({ seen }) => seen.length >= number), "the readers", 3000).catch(() => {});
@@ -787,11 +794,9 @@ const R14: Row = {
       scene.recovered(await log.recovered());
       scene.counts.faults++;
     }
-    await log.stop();
-    const counts = await log.judge(server);
+    const counts = await scene.judge(log, server);
     scene.breach(counts.refused > 0, `callers saw ${[...log.refusals]}`);
     scene.breach(scene.counts.recovery > SOON, "no success soon after the server was ready");
-    scene.add(counts);
   },
 };
 
@@ -916,11 +921,9 @@ const R16: Row = {
       scene.counts.faults++;
       if (time === 6000) break;
     }
-    await log.stop();
-    const counts = await log.judge(master);
+    const counts = await scene.judge(log, master);
     scene.breach(counts.notSent + counts.refused > 0, `callers saw ${[...log.refusals]}`);
     scene.breach(scene.counts.recovery > SOON, "commands did not follow soon");
-    scene.add(counts);
   },
 };
 
@@ -932,10 +935,8 @@ const R17: Row = {
     const server = await scene.server();
     await server.call("ACL", "SETUSER", "app", "on", ">first", "~*", "+@all");
     const mended = async (db: Handler) => {
-      const since = performance.now();
-      await scene.eventually(db, ["GET", "k"], 6000);
-      scene.recovered(performance.now() - since);
-      scene.breach(performance.now() - since > 2000 + 1500, "a mended login was not noticed");
+      const time = await scene.recovery(scene.eventually(db, ["GET", "k"], 6000));
+      scene.breach(time > 2000 + 1500, "a mended login was not noticed");
     };
     const wrong = async () => {
       const proxy = await scene.proxy(server.port);
@@ -1252,9 +1253,7 @@ const R23: Row = {
       const before = gaps;
       await sleep(20 + random(30));
       scene.counts.faults += await server.call("CLIENT", "KILL", "TYPE", "pubsub");
-      const since = performance.now();
-      await until(() => gaps > before, "the gap to be announced");
-      scene.recovered(performance.now() - since);
+      await scene.recovery(until(() => gaps > before, "the gap to be announced"));
     }
     publishing = false;
     await publisher;
@@ -1432,8 +1431,7 @@ const R38: Row = {
       await sleep(1500);
       proxy.refuse = false;
       const back = performance.now();
-      await Promise.all(clients.map((client) => scene.eventually(client, ["PING"])));
-      scene.recovered(performance.now() - back);
+      await scene.recovery(Promise.all(clients.map((client) => scene.eventually(client, ["PING"]))));
       const late = proxy.times.filter((time) => time > since + 1000 && time < back);
       most.push(Math.max(0, ...late.map((time) => late.filter((other) => other >= time && other < time + 100).length)));
     }
