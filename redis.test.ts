@@ -27,13 +27,13 @@ import type {
   ConsumeOptions, Gap, Handler, Key, Message, Monitored, Options, Subscription, Transaction, Watch,
 } from "./redis.ts";
 import * as reference from "./test/reference.ts";
-import { failure, using } from "./test/handlers.ts";
+import { encoded, failure, using } from "./test/handlers.ts";
 import { samples } from "./test/samples.ts";
 import { RedisServer, ScriptedServer, freePort, until } from "./test/servers.ts";
 import type { Peer, ServerOptions } from "./test/servers.ts";
 import { clusterSurface, surface } from "./test/surface.ts";
 
-const { Decoder, MORE, commands, encode, encodeName, flatten, world } = internals;
+const { Decoder, MORE, commands, encodeName, flatten, world } = internals;
 type Row = InstanceType<typeof internals.Row>;
 const rows = Object.entries(commands) as [string, Row][];
 const limits = { maxDepth: 128, maxBulk: 512 * 2 ** 20, maxElements: 2 ** 20, maxReply: 2 ** 30 };
@@ -254,14 +254,12 @@ describe("options", () => {
 
 describe("encoding", () => {
   const name = encodeName("CALL");
-  const bytesOf = (wire: string | (string | Buffer)[]): Buffer =>
-    Buffer.concat([wire].flat().map((part) => typeof part === "string" ? Buffer.from(part, "latin1") : part));
 
   for (const [method, [args, words]] of Object.entries(samples)) {
     test(`${method} sends ${words}`, () => {
       const row = commands[method as keyof typeof commands] as Row;
       const expected = words.split(" ").map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`);
-      assert.equal(bytesOf(encode(row.name, args)).toString(), `*${expected.length}\r\n${expected.join("")}`);
+      assert.equal(encoded(row.name, args).toString(), `*${expected.length}\r\n${expected.join("")}`);
     });
   }
 
@@ -273,7 +271,7 @@ describe("encoding", () => {
     const random = reference.random(1);
     for (let i = 0; i < 100_000; i++) {
       const args = reference.randomArguments(random);
-      const [words] = reference.parseCommands(bytesOf(encode(name, args)));
+      const [words] = reference.parseCommands(encoded(name, args));
       assert.deepEqual(words, [Buffer.from("CALL"), ...reference.expectedArguments(args)]);
     }
   });
@@ -2373,7 +2371,7 @@ describe("a pipeline", () => {
             await db.ready();
             const p = db.pipeline();
             const begins: number[] = [];
-            let size = send === "commit" ? encode(commands.multi.name, []).length : 0;
+            let size = send === "commit" ? encoded(commands.multi.name, []).length : 0;
             for (let i = 0; i < 40; i++) {
               begins.push(size);
               const value = i % 3 === 0 ? Buffer.alloc(90_000) : "x".repeat(60_000);
@@ -2540,8 +2538,8 @@ describe("a pipeline that commits", () => {
       peer.end();
     });
     try {
-      const set = (value: string) => encode(commands.set.name, ["a", value]).length;
-      const exec = encode(commands.exec.name, []).length;
+      const set = (value: string) => encoded(commands.set.name, ["a", value]).length;
+      const exec = encoded(commands.exec.name, []).length;
       for (let left = 0; left <= exec + 1; left += 3) {
         await withDb({ port: scripted.port }, async (db) => {
           const p = db.pipeline();

@@ -324,6 +324,15 @@ function named(kind: { readonly prototype: Error }, value: string): void {
   Object.defineProperty(kind.prototype, "name", { value, configurable: true, writable: true });
 }
 
+/** What it makes has no stack, which costs a hundred times the bytes of an error. */
+function withoutStack<T>(make: () => T): T {
+  const { stackTraceLimit } = Error;
+  Reflect.set(Error, "stackTraceLimit", 0); // an assignment would throw where primordials are frozen
+  const made = make();
+  Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
+  return made;
+}
+
 /** What every rejection is. `code` says why and is listed in the README; `command` is the command's name. */
 export class RedisError extends Error {
   readonly code: string;
@@ -463,81 +472,268 @@ export class ArgumentError extends TypeError {
 
 // ==== 2. RESP: encoding ====
 //
-// A command goes out as an array of bulk strings: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. It is built as text that has one
-// character for each byte, because the commands of a whole tick then join into one string that one write copies out.
-// ASCII is such text already; other text and small bytes are turned into it; what is big goes out as it is, uncopied.
+// A command goes out as an array of bulk strings: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. Its arguments are checked and made
+// flat when it is called; they become bytes when it is written, one command behind the other in a memory that all
+// connections share, and that is used again when the system has taken what was in it. Big Buffers go out uncopied.
 
-/** A command on the wire: text of one character a byte, or such text and big Buffers in turn. */
-type Wire = string | (string | Buffer)[];
-/** A command's name, encoded once but for the end of its last word: "CONFIG GET" has two. */
-type Name = { readonly text: string; readonly wire: string; readonly words: number };
+/** A command's name as it is written, but for the end of its last word: "CONFIG GET" has two. */
+type Name = { readonly text: string; readonly wire: Uint8Array; readonly words: number };
 /** One flat argument. */
 type Word = string | Buffer;
+/** All of a command's, where numbers may still be numbers. */
+type Words = readonly (Word | number)[];
+/** What toString and write do in the end, without asking for the encoding's name each time. */
+type Raw = Buffer & Record<"utf8Slice" | "latin1Slice", (from: number, end: number) => string> & {
+  utf8Write(text: string, at: number, most: number): number;
+};
+/** What takes the bytes: a socket. */
+type Sink = Pick<Socket, "write" | "cork" | "uncork" | "writableLength">;
 
-/** From this many bytes on a Buffer is a piece of its own, and not copied. */
+/** From this many bytes on a Buffer goes out as it is. */
 const BIG_BUFFER = 4096;
-/** Likewise a text; and as much as goes to the socket at once. */
+/** As much as goes to a socket at once. */
 const PIECE = 65_536;
+/** A memory of more than this is not kept. */
+const MOST_KEPT = 2 ** 21;
+/** The head and the end of a word have no more bytes than this, and what may be too much of it. */
+const SLACK = 32;
+/** A text of so few characters is quicker written one by one. */
+const FEW = 20;
 const MAX_WORD = 512 * 2 ** 20;
 const MAX_WORDS = 2 ** 20;
 const MAX_SIZE = 2 ** 31;
 const MAX_NESTING = 8;
-
-// "*0", "*1", … and "\r\n$0\r\n", "\r\n$1\r\n", …, the end of one word and the head of the next: most are short.
-const STARS = Array.from({ length: 256 }, (_, words) => `*${words}`);
-const HEADS = Array.from({ length: 256 }, (_, length) => `\r\n$${length}\r\n`);
-const sizeOf = (parts: readonly (string | Buffer)[]): number => parts.reduce((size, part) => size + part.length, 0);
-const star = (words: number): string => STARS[words] ?? `*${words}`;
-const head = (length: number): string => HEADS[length] ?? `\r\n$${length}\r\n`;
-
-function isAscii(text: string): boolean {
-  if (text.length > 64) return Buffer.byteLength(text) === text.length;
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
-  return true;
-}
+const EMPTY = Buffer.alloc(0);
+const CR = 13;
+const LF = 10;
 
 function encodeName(text: string): Name {
   const words = text.split(" ");
-  return { text, wire: words.map((word) => head(word.length) + word).join(""), words: words.length };
+  const wire = words.map((word) => `\r\n$${Buffer.byteLength(word)}\r\n${word}`).join("");
+  return { text, wire: Buffer.from(wire), words: words.length };
 }
 
-/** Throws an ArgumentError for what cannot be sent. Short ASCII and numbers, which most arguments are, go straight. */
-function encode(name: Name, args: readonly unknown[]): Wire {
-  if (args.length >= MAX_WORDS) return encodeWords(name, flatten(name, args));
-  let wire = star(name.words + args.length) + name.wire;
-  for (let i = 0; i < args.length; i++) {
-    let arg = args[i];
-    if (typeof arg === "number" && Number.isFinite(arg)) arg = String(arg);
-    if (typeof arg !== "string" || wire.length + arg.length >= PIECE || !isAscii(arg)) {
-      return encodeWords(name, flatten(name, args));
-    }
-    wire = wire + head(arg.length) + arg;
+/** Commands to bytes, for one socket. */
+class Encoder {
+  readonly #sink: Sink;
+  /** How many words have been written of a command that the socket had no place for. */
+  #written = 0;
+  #isCorked = false;
+
+  constructor(sink: Sink) {
+    this.#sink = sink;
   }
-  return wire + "\r\n";
+
+  /** Whether more would only lie before the socket. */
+  get isFull(): boolean {
+    return this.#sink.writableLength + room.length >= PIECE;
+  }
+
+  /** Writes a command; false when the socket has no place for the rest of it, which is to be put when it has. */
+  put(name: Name, words: Words): boolean {
+    let i = this.#written;
+    if (i === 0) {
+      this.#reserve(name.wire.length + SLACK);
+      room.begin(name, words.length);
+    }
+    for (const first = i; i < words.length; i++) {
+      const word = words[i]!;
+      const size = typeof word === "number" ? SLACK : word.length;
+      if (i > first && !room.fits(size + SLACK) && this.isFull) {
+        this.#written = i;
+        return false;
+      }
+      this.#put(word);
+    }
+    room.end();
+    this.#written = 0;
+    return true;
+  }
+
+  /** Hands over what has been put; in one write, if nothing big is among it. */
+  flush(): void {
+    room.handTo(this.#sink);
+    if (this.#isCorked) this.#sink.uncork();
+    this.#isCorked = false;
+    room.settle(this.#sink);
+  }
+
+  #put(word: Word | number): void {
+    if (typeof word === "string") return this.#text(word);
+    if (typeof word === "number") return this.#text(String(word));
+    if (word.length === 0) throw new Error(CHANGED); // none is, until its bytes are taken away
+    const isBig = word.length >= BIG_BUFFER;
+    this.#reserve(isBig ? SLACK : word.length + SLACK);
+    room.head(word.length);
+    if (!isBig) return room.copy(word);
+    this.#handOver();
+    this.#sink.write(word);
+  }
+
+  /** Most text is ASCII, of which the length is known. */
+  #text(text: string): void {
+    this.#reserve(text.length + SLACK);
+    if (room.plain(text)) return;
+    const length = Buffer.byteLength(text);
+    this.#reserve(length + SLACK);
+    room.head(length);
+    room.write(text, length);
+  }
+
+  #reserve(size: number): void {
+    if (room.fits(size)) return;
+    this.#handOver();
+    room.renew(size);
+  }
+
+  /** More is to follow. */
+  #handOver(): void {
+    if (room.length === 0) return;
+    if (!this.#isCorked) this.#sink.cork();
+    this.#isCorked = true;
+    room.handTo(this.#sink);
+  }
 }
 
-function encodeWords(name: Name, words: readonly Word[]): Wire {
-  const parts: (string | Buffer)[] = [];
-  let wire = star(name.words + words.length) + name.wire;
+/** The memory in which commands become bytes. */
+class Room {
+  #bytes = EMPTY;
+  /** What stands from here to #at has not been handed over. */
+  #from = 0;
+  #at = 0;
+  /** To whom something was handed over that may not have been sent yet. */
+  readonly #holders = new Set<Sink>();
+
+  get length(): number {
+    return this.#at - this.#from;
+  }
+
+  /** Whether so many bytes more fit in, and a whole piece where one begins. */
+  fits(size: number): boolean {
+    return this.#at + (this.length > 0 ? size : Math.max(size, PIECE)) <= this.#bytes.length;
+  }
+
+  /** Begins again, in the same memory if that can be, when all has been handed over. */
+  renew(size: number): void {
+    for (const sink of this.#holders) if (sink.writableLength === 0) this.#holders.delete(sink);
+    const isFree = this.#holders.size === 0 && size <= this.#bytes.length;
+    if (!isFree) this.#bytes = Buffer.allocUnsafeSlow(size + 2 * PIECE);
+    this.#holders.clear();
+    this.#from = this.#at = 0;
+  }
+
+  /** What has not been handed over. */
+  handTo(sink: Sink): void {
+    if (this.length === 0) return;
+    const bytes = this.#bytes.subarray(this.#from, this.#at);
+    this.#from = this.#at;
+    this.#holders.add(sink);
+    sink.write(bytes);
+  }
+
+  /** All has been handed over; if it was all sent at once, as most is, the next begins where this did. */
+  settle(sink: Sink): void {
+    if (sink.writableLength === 0) this.#holders.delete(sink);
+    if (this.#holders.size === 0) this.#from = this.#at = 0;
+    if (this.#bytes.length > MOST_KEPT) this.#bytes = EMPTY;
+  }
+
+  /** `*2\r\n$3\r\nGET` */
+  begin(name: Name, words: number): void {
+    this.#bytes[this.#at++] = 0x2a;
+    this.#digits(name.words + words);
+    for (let i = 0; i < name.wire.length; i++) this.#bytes[this.#at++] = name.wire[i]!;
+  }
+
+  /** `\r\n$1\r\n`: the end of one word and the head of the next. */
+  head(length: number): void {
+    this.end();
+    this.#bytes[this.#at++] = 0x24;
+    this.#digits(length);
+    this.end();
+  }
+
+  end(): void {
+    this.#bytes[this.#at++] = CR;
+    this.#bytes[this.#at++] = LF;
+  }
+
+  /** A word, if it is ASCII; else false, and nothing is written. */
+  plain(text: string): boolean {
+    const start = this.#at;
+    const { length } = text;
+    this.head(length);
+    // Where there is room for more than that, more is written of what is not ASCII.
+    const isPlain = length <= FEW ? this.#ascii(text) : this.write(text, length + 4) === length;
+    if (!isPlain) this.#at = start;
+    return isPlain;
+  }
+
+  /** As much of a text as has so many bytes; gives how many it has. */
+  write(text: string, most: number): number {
+    const written = (this.#bytes as Raw).utf8Write(text, this.#at, most);
+    this.#at += written;
+    return written;
+  }
+
+  copy(bytes: Buffer): void {
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
+  #ascii(text: string): boolean {
+    const bytes = this.#bytes;
+    let at = this.#at;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      if (code > 127) return false;
+      bytes[at++] = code;
+    }
+    this.#at = at;
+    return true;
+  }
+
+  #digits(number: number): void {
+    if (number > 9) this.#digits((number / 10) | 0);
+    this.#bytes[this.#at++] = 48 + number % 10;
+  }
+}
+
+const room = new Room();
+
+/** Throws an ArgumentError for what cannot be sent. Text and numbers, which most arguments are, stay as they are. */
+function wordsOf(name: Name, args: readonly unknown[]): Words {
+  if (args.length >= MAX_WORDS) return flatten(name, args);
+  for (let i = 0; i < args.length; i++) {
+    if (typeof args[i] !== "string" && !Number.isFinite(args[i])) return flatten(name, args);
+  }
+  return args as Words;
+}
+
+/** Their bytes, or at least their characters; an ArgumentError if they are too many. */
+function sizeOf(name: Name, words: Words): number {
+  let size = 0;
+  for (const word of words) size += typeof word === "number" ? SLACK : word.length;
+  if (size > MAX_WORD / 3) checkSize(name, words);
+  return size;
+}
+
+function checkSize(name: Name, words: Words): void {
   let size = 0;
   for (const word of words) {
-    const bytes = typeof word === "string" && !isAscii(word) ? Buffer.from(word) : word;
-    size += bytes.length;
-    if (bytes.length > MAX_WORD) throw new ArgumentError("an argument is longer than 512 MiB", name.text);
-    if (size > MAX_SIZE) throw new ArgumentError("the arguments are longer than 2 GiB", name.text);
-    if (wire.length >= PIECE) {
-      parts.push(wire);
-      wire = "";
-    }
-    if (bytes.length < (typeof bytes === "string" ? PIECE : BIG_BUFFER)) {
-      wire += head(bytes.length) + bytes.toString("latin1");
-    } else {
-      parts.push(wire + head(bytes.length), bytes);
-      wire = "";
-    }
+    const length = typeof word === "number" ? SLACK : Buffer.byteLength(word);
+    if (length > MAX_WORD) throw new ArgumentError("an argument is longer than 512 MiB", name.text);
+    size += length;
   }
-  wire += "\r\n";
-  return parts.length === 0 ? wire : [...parts, wire];
+  if (size > MAX_SIZE) throw new ArgumentError("the arguments are longer than 2 GiB", name.text);
+}
+
+const CHANGED = "its bytes were taken away before they were sent";
+
+/** Whether a Buffer among them has lost its bytes. */
+function areChanged(words: Words): boolean {
+  for (const word of words) if (typeof word === "object" && word.length === 0) return true;
+  return false;
 }
 
 /**
@@ -562,7 +758,7 @@ function flatten(name: Name, args: readonly unknown[]): Word[] {
 /** A key or channel that is named by itself. */
 function wordOf(what: string, key: unknown): Word {
   if (typeof key === "string") return key;
-  const [word, ...more] = flatten({ text: what, wire: "", words: 0 }, [key]);
+  const [word, ...more] = flatten({ text: what, wire: EMPTY, words: 0 }, [key]);
   if (word === undefined || more.length > 0) throw new ArgumentError(`${what} is one string or Buffer`);
   return word;
 }
@@ -571,6 +767,12 @@ function wordOf(what: string, key: unknown): Word {
 function byteText(key: Word): string {
   if (typeof key !== "string") return key.toString("latin1");
   return isAscii(key) ? key : Buffer.from(key).toString("latin1");
+}
+
+function isAscii(text: string): boolean {
+  if (text.length > FEW) return Buffer.byteLength(text) === text.length;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
+  return true;
 }
 
 /** Gives the name of what cannot be sent, if there is any. */
@@ -614,11 +816,12 @@ const isWord = (name: string): boolean => name === name.toUpperCase() && name !=
 const isArrayBuffer = (value: unknown): value is ArrayBuffer | SharedArrayBuffer =>
   value instanceof ArrayBuffer || value instanceof SharedArrayBuffer;
 
-/** The bytes as they are, not copied unless somebody else could change how many there are before they are written. */
-function bytesOf(buffer: ArrayBufferLike, offset: number, length: number): Buffer {
+/** Big ones as they are, unless somebody else could change how many there are before they are written. */
+function bytesOf(buffer: ArrayBufferLike, offset: number, length: number): Word {
+  if (length === 0) return "";
   const bytes = Buffer.from(buffer, offset, length);
-  const fixed = buffer instanceof ArrayBuffer && !(buffer as { resizable?: boolean }).resizable;
-  return fixed ? bytes : Buffer.from(bytes);
+  const isFixed = buffer instanceof ArrayBuffer && !(buffer as { resizable?: boolean }).resizable;
+  return isFixed && length >= BIG_BUFFER ? bytes : Buffer.from(bytes);
 }
 
 /** What a value is, without showing it. */
@@ -666,10 +869,7 @@ type Cut = {
   text: string;
 };
 
-const CR = 13;
-const LF = 10;
 const MAX_LINE = 65_536;
-const EMPTY = Buffer.alloc(0);
 /** What has fewer characters is copied where it is a part of a text, at least by V8. */
 const SHORT = 13;
 // The first buffer for a bulk that is cut, and by how much it grows each time it has really been filled.
@@ -844,10 +1044,10 @@ class Decoder {
     if (this.#charset === null) return this.#text(chunk, from, end, false);
     const isShort = end - from < SHORT;
     if (isShort && this.#plain === undefined && left > chunk.length >> 9) {
-      this.#plain = areAscii(chunk) ? (chunk as Slices).latin1Slice(0, chunk.length) : "";
+      this.#plain = areAscii(chunk) ? (chunk as Raw).latin1Slice(0, chunk.length) : "";
     }
     if (!this.#plain) return this.#text(chunk, from, end, false);
-    return isShort ? this.#plain.substring(from, end) : (chunk as Slices).latin1Slice(from, end);
+    return isShort ? this.#plain.substring(from, end) : (chunk as Raw).latin1Slice(from, end);
   }
 
   /** Puts a value into the aggregate on top; gives the aggregate itself when that was its last. */
@@ -986,7 +1186,7 @@ class Decoder {
   #text(bytes: Buffer, from: number, end: number, own: boolean): unknown {
     if (this.#charset === null) return own ? bytes.subarray(from, end) : Buffer.from(bytes.subarray(from, end));
     if (end - from > MAX_TEXT) throw this.#dead("a text longer than this runtime's; charset null gives a Buffer");
-    const slices = bytes as Slices;
+    const slices = bytes as Raw;
     return this.#charset === "utf-8" ? slices.utf8Slice(from, end) : slices.latin1Slice(from, end);
   }
 
@@ -1085,8 +1285,6 @@ function grow(cut: Cut): void {
   cut.bytes = grown;
 }
 
-/** What toString does in the end, without asking for the encoding's name each time. */
-type Slices = Buffer & Record<"utf8Slice" | "latin1Slice", (from: number, end: number) => string>;
 const MAX_TEXT = constants.MAX_STRING_LENGTH;
 const INT64 = 2n ** 63n;
 
@@ -1094,17 +1292,13 @@ const toText = (line: Buffer): string => line.toString();
 const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : undefined;
 
 /**
- * `WRONGTYPE Operation against …`: what stands behind "with args" was sent by the caller and is nobody's to show. It has
- * no stack, which would cost a hundred times its bytes: a command that is rejected with it makes its own.
+ * `WRONGTYPE Operation against …`: what stands behind "with args" was sent by the caller and is nobody's to show. A
+ * command that is rejected with it makes its own, with a stack.
  */
 function toError(line: Buffer): ReplyError {
   const [message = ""] = line.toString().split(", with args beginning with:");
   const [code = ""] = message.split(" ", 1);
-  const { stackTraceLimit } = Error;
-  Reflect.set(Error, "stackTraceLimit", 0); // an assignment would throw where primordials are frozen
-  const error = new ReplyError(readable(code), "not-executed", message);
-  Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
-  return error;
+  return withoutStack(() => new ReplyError(readable(code), "not-executed", message));
 }
 
 function toBoolean(line: Buffer): boolean | undefined {
@@ -1222,7 +1416,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   readonly keys: Positions | Finder;
   /** What to use instead of a session row. */
   readonly instead: string | undefined;
-  name: Name = { text: "", wire: "", words: 0 };
+  name: Name = { text: "", wire: EMPTY, words: 0 };
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
   ordered = false;
@@ -2754,8 +2948,8 @@ const GRACE: Milliseconds = 1_000;
 type Special = {
   /** It is several commands that travel as one. */
   readonly batch?: Batch;
-  /** It has been encoded before. */
-  readonly wire?: Wire;
+  /** It is given again. */
+  readonly words?: Words;
   /** It belongs to what has begun on its connection, and goes to no other. */
   readonly bound?: true;
   /** Inside of MULTI it is answered QUEUED; its reply comes with EXEC's. */
@@ -2765,13 +2959,13 @@ type Special = {
 };
 const ORDINARY: Special = {};
 
-/** One call of one command: its bytes, its promise and its place. */
+/** One call of one command: its words, its promise and its place. */
 class Command {
   readonly row: Row;
   readonly args: readonly unknown[];
   readonly view: View;
   readonly special: Special;
-  readonly wire: Wire;
+  readonly words: Words;
   readonly size: number;
   /** For how long it may block on the server; undefined when it does not. */
   readonly blocks: Milliseconds | undefined;
@@ -2795,8 +2989,8 @@ class Command {
     this.args = row.shape === undefined ? NONE : args.map((arg) => isPlain(arg) ? { ...arg } : arg);
     this.view = view;
     this.special = special;
-    this.wire = special.wire ?? encode(row.name, args);
-    this.size = typeof this.wire === "string" ? this.wire.length : sizeOf(this.wire);
+    this.words = special.words ?? wordsOf(row.name, args);
+    this.size = special.batch?.size ?? sizeOf(row.name, this.words);
     this.blocks = row.block === undefined ? undefined : row.block(flatten(row.name, args));
     this.promise = new Promise(capture);
     this.#resolve = captured.resolve;
@@ -2831,6 +3025,16 @@ class Command {
     return this.refusal === undefined ? "not-sent" : "not-executed";
   }
 
+  /** Whether it is not what it was when it was given. */
+  get isChanged(): boolean {
+    return this.special.batch?.isChanged ?? areChanged(this.words);
+  }
+
+  /** Writes as much of it as the socket has a place for; true when that was the last of it. */
+  write(to: Encoder): boolean {
+    return this.special.batch?.write(to) ?? to.put(this.row.name, this.words);
+  }
+
   /** Takes a reply; true if it was its last. */
   answer(reply: unknown): boolean {
     const { batch, queued } = this.special;
@@ -2856,16 +3060,19 @@ class Command {
   /** The same once more, in the time that is left. */
   again(replyTimeout: Milliseconds): Command {
     this.special.batch?.rewind();
-    return new Command(this.row, this.args, this.view.with({ replyTimeout }), { ...this.special, wire: this.wire });
+    return new Command(this.row, this.args, this.view.with({ replyTimeout }), { ...this.special, words: this.words });
   }
 
-  /** Rejects it with this failure, told of this command and of where it is. */
+  /**
+   * Rejects it with this failure, told of this command and of where it is; when its caller has had time to handle that,
+   * because an engine keeps a book of the rejections that nobody handles.
+   */
   fail(error: RedisError): void {
     if (this.place === "settled") return;
     const told = error.of(this.name, this.outcome);
     if (this.fence !== undefined) told.behind(this.fence);
     this.#settle();
-    this.#reject(told);
+    queueMicrotask(() => this.#reject(told));
   }
 
   /** Its time is up: with what the server said last, if it was refused and waited, else with this failure. */
@@ -2922,17 +3129,16 @@ const PARTLY: readonly Row[] = [commands.eval, commands.evalsha, commands.fcall,
 const CURSORS: readonly Row[] = [commands.scan, commands.hscan, commands.sscan, commands.zscan];
 const isSteady = (row: Row): boolean => row.kind === "read" && !CURSORS.includes(row);
 
-/** Several commands that travel as one: their bytes in pieces, and their replies as they come. */
+/** Several commands that travel as one, and their replies as they come. */
 class Batch {
   readonly replies: unknown[] = [];
   readonly #rows: Row[] = [];
   readonly #args: (readonly unknown[])[] = [];
-  readonly #parts: (string | Buffer)[] = [];
+  readonly #words: Words[] = [];
   /** Whether all of them do nothing but read. */
   reads = true;
-  /** How many commands have begun in each of the parts and those before it. */
-  #begun: number[] = [];
-  #text = "";
+  size = 0;
+  /** How many have been written. */
   #written = 0;
   #atomic = false;
   #ended = false;
@@ -2946,25 +3152,21 @@ class Batch {
     return this.#rows.length;
   }
 
-  /** The bytes, when all has been added. */
-  get wire(): (string | Buffer)[] {
-    this.#cut();
-    return this.#parts;
-  }
-
   get ordered(): boolean {
     return !this.#atomic && this.#rows[this.replies.length]!.ordered;
   }
 
+  get isChanged(): boolean {
+    return this.#words.some(areChanged);
+  }
+
   add(row: Row, args: readonly unknown[]): void {
-    const wire = encode(row.name, args);
+    const words = wordsOf(row.name, args);
+    this.size += sizeOf(row.name, words);
     this.reads &&= isSteady(row);
-    if (typeof wire !== "string") this.#cut();
     this.#rows.push(row);
     this.#args.push(args);
-    if (typeof wire === "string") this.#text += wire;
-    else for (const part of wire) this.#addPart(part);
-    if (this.#text.length >= PIECE) this.#cut();
+    this.#words.push(words);
   }
 
   /** Puts MULTI before them all and EXEC behind. */
@@ -2973,29 +3175,22 @@ class Batch {
     this.add(commands.exec, []);
     this.#rows.unshift(commands.multi);
     this.#args.unshift([]);
-    this.#parts.unshift(encode(commands.multi.name, []) as string);
-    this.#begun = [1, ...this.#begun.map((count) => count + 1)];
+    this.#words.unshift([]);
   }
 
-  #cut(): void {
-    if (this.#text !== "") this.#addPart(this.#text);
-    this.#text = "";
-  }
-
-  #addPart(part: string | Buffer): void {
-    this.#parts.push(part);
-    this.#begun.push(this.#rows.length);
+  /** As much as the socket has a place for; true when that was the last of it. */
+  write(to: Encoder): boolean {
+    for (; this.#written < this.length; this.#written++) {
+      const at = this.#written;
+      if (to.isFull || !to.put(this.#rows[at]!.name, this.#words[at]!)) return false;
+    }
+    return true;
   }
 
   /** As if nothing had been written, nor answered. */
   rewind(): void {
     this.#written = this.replies.length = 0;
     this.#ended = false;
-  }
-
-  /** So many parts have been handed to the socket. */
-  written(parts: number): void {
-    this.#written = this.#begun[parts - 1]!;
   }
 
   /** Takes a reply; true if it was the last. */
@@ -3185,7 +3380,7 @@ function rowOf(given: string | CallOptions, args: readonly unknown[]): { row: Ro
   const { name, keys = one, read: reads = false } = isPlain(given) ? given : { name: given };
   if (typeof name !== "string" || name === "") throw new ArgumentError("call() needs the name of a command");
   const text = name.toUpperCase();
-  const words = flatten({ text, wire: "", words: 1 }, args);
+  const words = flatten({ text, wire: EMPTY, words: 1 }, args);
   const subcommand = words.length === 0 ? undefined : byName.get(`${text} ${String(words[0]).toUpperCase()}`);
   if (subcommand !== undefined) return { row: subcommand, rest: words.slice(1) };
   const known = byName.get(text);
@@ -3323,6 +3518,7 @@ class Connection {
   readonly #config: Config;
   readonly #owner: Owner;
   readonly #socket: Socket;
+  readonly #encoder: Encoder;
   readonly #decoder: Decoder;
   readonly #view: View;
   readonly #output = new Queue();
@@ -3334,9 +3530,8 @@ class Connection {
   #ended: RedisError | undefined;
   #flushing = false;
   #paused = false;
-  /** A command of which not all parts have been written yet, and how many have. */
+  /** A command that the socket had no place for all of. */
   #unfinished: Command | undefined;
-  #handed = 0;
   /** When it last heard from the server. */
   heard = 0;
   /** How the server knows it, when it has said so. */
@@ -3352,6 +3547,7 @@ class Connection {
     this.#view = new View({ replyTimeout, charset, convertNumbers: false, readFrom: "primary" });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     this.#socket = world.connect(config, receive).on("data", receive);
+    this.#encoder = new Encoder(this.#socket);
     this.#timer = world.after(config.connectTimeout, () => this.close(new TimeoutError(
       "CONNECT_TIMEOUT", "not-sent", `no connection to ${addressOf(config)} within ${config.connectTimeout} ms`)));
     this.opened = new Promise((resolve, reject) => {
@@ -3393,24 +3589,18 @@ class Connection {
     world.endOfTick(flush, this);
   }
 
-  /** All that the socket takes now, as one write. */
+  /** All that the socket has a place for, as one write. */
   flush(): void {
     this.#flushing = false;
     while (this.#mayWrite) {
-      const first = this.#unfinished ?? this.#output.peek()!;
-      const isLone = this.#output.length === 1 && typeof first.wire === "string";
-      if (!isLone) this.#socket.cork(); // which costs a lone caller more than it saves
-      while (this.#mayWrite) {
-        if (this.#unfinished === undefined) this.#writePiece();
-        else this.#writeParts(this.#unfinished);
-      }
-      this.#socket.uncork();
+      while (this.#mayWrite) this.#write();
+      this.#encoder.flush();
     }
   }
 
   get #mayWrite(): boolean {
     const hasOutput = this.#unfinished !== undefined || this.#output.length > 0;
-    return hasOutput && this.#phase !== "closed" && this.#socket.writableLength < PIECE;
+    return hasOutput && this.#phase !== "closed" && !this.#encoder.isFull;
   }
 
   /** Ends it at once. What is on it goes to its owner, who knows what may be issued again. */
@@ -3506,41 +3696,25 @@ class Connection {
     return new ConnectionError(code, this.#phase === "open" ? "unknown" : "not-sent", `${what}: ${why}`, { cause });
   }
 
-  #writePiece(): void {
-    let text = "";
-    while (text.length < PIECE) {
-      const command = this.#output.shift();
-      if (command === undefined) break;
-      if (typeof command.wire !== "string" && sizeOf(command.wire) !== command.size) command.fail(CHANGED);
-      if (command.place === "settled") continue;
-      command.place = "written";
-      command.fence = this.fence;
-      this.#inFlight.push(command);
-      if (typeof command.wire === "string") text += command.wire;
-      else {
-        this.#unfinished = command;
-        break;
-      }
+  #write(): void {
+    const command = this.#unfinished ?? this.#next();
+    if (command === undefined) return;
+    try {
+      this.#unfinished = command.write(this.#encoder) ? undefined : command;
+    } catch (cause) {
+      this.close(new ConnectionError("CONNECTION_LOST", "unknown", "a command could not be written", { cause }));
     }
-    if (text !== "") this.#socket.write(text, "latin1");
   }
 
-  /** As many parts of a command as the socket takes now; a small one behind them costs nothing more. */
-  #writeParts(command: Command): void {
-    const parts = command.wire as (string | Buffer)[];
-    while (this.#handed < parts.length) {
-      const part = parts[this.#handed]!;
-      if (part.length === 0) return this.close(CHANGED); // no part is empty, until its bytes are taken away
-      if (this.#socket.writableLength >= PIECE && part.length >= BIG_BUFFER) break;
-      this.#handed++;
-      if (typeof part === "string") this.#socket.write(part, "latin1");
-      else this.#socket.write(part);
-    }
-    command.special.batch?.written(this.#handed);
-    if (this.#handed === parts.length) {
-      this.#unfinished = undefined;
-      this.#handed = 0;
-    }
+  /** The first that has not been given up meanwhile: from here on it is in flight. */
+  #next(): Command | undefined {
+    const command = this.#output.shift()!;
+    if (command.isChanged) command.fail(new ConnectionError("CONNECTION_LOST", "not-sent", CHANGED));
+    if (command.place === "settled") return undefined;
+    command.place = "written";
+    command.fence = this.fence;
+    this.#inFlight.push(command);
+    return command;
   }
 
   #receive(chunk: Buffer): void {
@@ -3660,7 +3834,6 @@ const OUR_OWN: readonly Row[] = [commands.ping, commands.clientInfo, commands.cl
 const MESSAGES: ReadonlyMap<string, number> = new Map([["message", 3], ["pmessage", 4], ["smessage", 3]]);
 const UNASKED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
-const CHANGED = new ConnectionError("CONNECTION_LOST", "not-sent", "its bytes were taken away before they were sent");
 
 const flush = (connection: Connection): void => connection.flush();
 const ignore = (): void => {};
@@ -3854,13 +4027,13 @@ class Pool {
   #send(command: Command): void {
     const connection = this.#isHeld ? undefined : this.#current ??= this.#freest()?.connection;
     if (connection === undefined) this.#wait(command);
-    else if (connection.full) command.fail(OVERLOADED);
+    else if (connection.full) overload(command);
     else connection.push(command);
   }
 
   #wait(command: Command): void {
     const { maxPending, maxUnsent } = this.config;
-    if (this.#waiting.length >= maxPending || this.#waiting.bytes >= maxUnsent) command.fail(OVERLOADED);
+    if (this.#waiting.length >= maxPending || this.#waiting.bytes >= maxUnsent) overload(command);
     else {
       this.#waiting.push(command);
       this.#serve();
@@ -4206,6 +4379,8 @@ const COARSE: Milliseconds = 10;
 
 const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
+/** By the million, if it has to be. */
+const overload = (command: Command): void => withoutStack(() => command.fail(OVERLOADED));
 const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a transaction was left alone for leaseTimeout");
 const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
 const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a blocking command was given up");
@@ -4337,7 +4512,7 @@ class Gathering extends Commander {
     const batch = this.#batch;
     this.#batch = new Batch();
     try {
-      return await this.#to.dispatch(new Command(row, [], this.view, { batch, wire: batch.wire })) as unknown[];
+      return await this.#to.dispatch(new Command(row, [], this.view, { batch })) as unknown[];
     } catch (error) {
       return batch.told(error as RedisError);
     }
@@ -6557,7 +6732,7 @@ async function eager<H extends { ready(): Promise<unknown>; destroy(): void }>(h
 }
 
 /** For the tests of this file; may change from version to version. */
-export const internals = { Decoder, MORE, Row, commands, encode, encodeName, flatten, world };
+export const internals = { Decoder, Encoder, MORE, Row, commands, encodeName, flatten, wordsOf, world };
 
 // MIT License
 //

@@ -22,10 +22,11 @@ import { fileURLToPath } from "node:url";
 import { inspect, parseArgs } from "node:util";
 import { Worker, isMainThread, parentPort, workerData } from "node:worker_threads";
 import { ProtocolError, ReplyError, internals, lazyConnection } from "../redis.ts";
+import { encoded } from "./handlers.ts";
 import * as reference from "./reference.ts";
 import { RedisServer } from "./servers.ts";
 
-const { Decoder, MORE, encode, encodeName } = internals;
+const { Decoder, MORE, encodeName } = internals;
 type Random = reference.Random;
 type Limits = ConstructorParameters<typeof Decoder>[0];
 
@@ -432,15 +433,12 @@ const REFUSED: readonly unknown[] = [null, NaN, Infinity, -Infinity, true, false
 
 const CALL = encodeName("CALL");
 
-const onWire = (args: readonly unknown[]): Buffer => Buffer.concat([encode(CALL, args)].flat()
-  .map((part) => typeof part === "string" ? Buffer.from(part, "latin1") : part));
-
 const isWordsOf = (words: readonly unknown[], expected: readonly Buffer[]): boolean =>
   words.length === expected.length && expected.every((word, i) => word.equals(words[i] as Buffer));
 
 function tryWire(seed: number): Passed {
   const passed = randomPassed(reference.random(seed));
-  const commands = reference.parseCommands(onWire(passed.args));
+  const commands = reference.parseCommands(encoded(CALL, passed.args));
   if (commands.length !== 1 || !isWordsOf(commands[0]!, [Buffer.from("CALL"), ...passed.words])) {
     throw new Failure(`arguments came out as something else: ${inspect(smallest(seed), { depth: 9 })}`);
   }
@@ -449,7 +447,7 @@ function tryWire(seed: number): Passed {
   const place = below(random, passed.args.length + 1);
   // In a place of its own, and deep in an array.
   const args = passed.args.toSpliced(place, 0, random() < 0.5 ? bad : ["a", [bad]]);
-  assert.throws(() => encode(CALL, args), TypeError, `${inspect(bad)} was not refused`);
+  assert.throws(() => encoded(CALL, args), TypeError, `${inspect(bad)} was not refused`);
   return passed;
 }
 
@@ -458,7 +456,7 @@ function smallest(seed: number): unknown {
   const { args } = randomPassed(reference.random(seed));
   const isWrong = (arg: unknown): boolean => {
     try {
-      const [words] = reference.parseCommands(onWire([arg]));
+      const [words] = reference.parseCommands(encoded(CALL, [arg]));
       return !isWordsOf(words!.slice(1), reference.expectedArguments([arg]));
     } catch {
       return !(arg instanceof SharedArrayBuffer); // which the reference does not know

@@ -1,6 +1,8 @@
 // What tests do with handlers and promises, of whatever kind.
 
 import assert from "node:assert/strict";
+import type { Socket } from "node:net";
+import { internals } from "../redis.ts";
 
 /** What a promise is rejected with. */
 export const failure = async (promise: unknown): Promise<any> => {
@@ -19,4 +21,15 @@ export async function using<H extends { destroy(): void }, T>(db: H, use: (db: H
   } finally {
     db.destroy();
   }
+}
+
+/** What a command is on the wire. */
+export function encoded(name: Parameters<typeof internals.wordsOf>[0], args: readonly unknown[]): Buffer {
+  const written: Buffer[] = [];
+  const write = (bytes: Buffer) => written.push(Buffer.from(bytes)) > 0; // whose memory is used again
+  const encoder = new internals.Encoder({ writableLength: 0, cork() {}, uncork() {}, write } as unknown as Socket);
+  const words = internals.wordsOf(name, args);
+  while (!encoder.put(name, words)) encoder.flush();
+  encoder.flush();
+  return Buffer.concat(written);
 }

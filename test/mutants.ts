@@ -41,14 +41,18 @@ export const mutants: readonly Mutant[] = [
   // Outcomes
   ["not-sent is claimed for what was written", 'command.place = "written";', ""],
   ["what was aborted is written in spite of it",
-    'if (command.place === "settled")\n                continue;\n            command.place = "written";',
+    'if (command.place === "settled")\n            return undefined;\n        command.place = "written";',
     'command.place = "written";'],
   ["what a script did before it failed is told as not executed", 'PARTLY.includes(row) ? "unknown"', 'false ? "unknown"'],
-  ["the parts of a pipeline that were written are counted off by one", "this.#written = this.#begun[parts - 1]",
-    "this.#written = -1 + this.#begun[parts - 1]"],
-  ["MULTI is not counted among the parts", "count + 1)", "count)"],
+  ["the commands of a pipeline that were written are counted off by one", "? this.#written : Infinity",
+    "? this.#written - 1 : Infinity"],
   ["what is lost is told as not executed", 'const told = error.of(this.name, this.outcome);',
     'const told = error.of(this.name, this.outcome === "unknown" ? "not-executed" : this.outcome);'],
+  // Bytes
+  ["memory is used again before the socket has sent what is in it",
+    "if (sink.writableLength === 0)\n            this.#holders.delete(sink);\n        if (this.#holders.size", "if (true"],
+  ["memory that is full is used again before it has been sent", "const isFree = this.#holders.size === 0 && ", "const isFree = "],
+  ["a command that the socket had no place for begins again", "this.#written = i;", ""],
   // Fences
   ["the fence is left out", "this.#fences.add(fence);", "return;"],
   ["a new connection is not told of a fence", "this.#setOpen(seat, connection);\n        if (this.#isReady)",
@@ -91,8 +95,7 @@ export const mutants: readonly Mutant[] = [
   ["nobody asks an idle connection whether it lives",
     "this.#heartbeat = world.after(pingInterval, () => this.#beat()).unref();", ""],
   ["what was lost is not settled", "else\n                command.fail(error);", ""],
-  ["a command in parts is begun in the middle",
-    "this.#unfinished = undefined;\n            this.#handed = 0;", "this.#unfinished = undefined;"],
+  ["a command that had no place before is begun in the middle", "this.#written = 0;\n        return true;", "return true;"],
   // Messages
   ["a gap is not marked", "hears.back(now - this.#lostAt);", ";"],
   ["a gap is marked behind what followed it", "this.#markGap(hears);\n                hears.said(push);", "hears.said(push);"],
