@@ -539,7 +539,7 @@ class Encoder {
     for (const first = i; i < words.length; i++) {
       const word = words[i]!;
       const size = typeof word === "number" ? SLACK : word.length;
-      if (i > first && !room.fits(size + SLACK) && this.isFull) {
+      if (i > first && (size >= BIG_BUFFER || !room.fits(size + SLACK)) && this.isFull) {
         this.#written = i;
         return false;
       }
@@ -601,7 +601,7 @@ class Room {
   /** What stands from here to #at has not been handed over. */
   #from = 0;
   #at = 0;
-  /** To whom something was handed over that may not have been sent yet. */
+  /** To whom something was handed over that had not been sent yet. */
   readonly #holders = new Set<Sink>();
 
   get length(): number {
@@ -627,13 +627,13 @@ class Room {
     if (this.length === 0) return;
     const bytes = this.#bytes.subarray(this.#from, this.#at);
     this.#from = this.#at;
-    this.#holders.add(sink);
     sink.write(bytes);
+    if (sink.writableLength > 0) this.#holders.add(sink);
   }
 
   /** All has been handed over; if it was all sent at once, as most is, the next begins where this did. */
   settle(sink: Sink): void {
-    if (sink.writableLength === 0) this.#holders.delete(sink);
+    if (this.#holders.size > 0 && sink.writableLength === 0) this.#holders.delete(sink);
     if (this.#holders.size === 0) this.#from = this.#at = 0;
     if (this.#bytes.length > MOST_KEPT) this.#bytes = EMPTY;
   }

@@ -50,7 +50,7 @@ export const mutants: readonly Mutant[] = [
     'const told = error.of(this.name, this.outcome === "unknown" ? "not-executed" : this.outcome);'],
   // Bytes
   ["memory is used again before the socket has sent what is in it",
-    "if (sink.writableLength === 0)\n            this.#holders.delete(sink);\n        if (this.#holders.size", "if (true"],
+    "if (sink.writableLength > 0)\n            this.#holders.add(sink);", "if (false)\n            ;"],
   ["memory that is full is used again before it has been sent", "const isFree = this.#holders.size === 0 && ", "const isFree = "],
   ["a command that the socket had no place for begins again", "this.#written = i;", ""],
   // Fences
