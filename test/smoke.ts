@@ -65,10 +65,21 @@ await shards.disconnect();
 
 const unix = lazyUnixConnection(SMOKE_SOCKET);
 assert.equal(await unix.get("count"), "1000");
-await unix.disconnect();
 
 const secure = await connection({ host, port: Number(SMOKE_TLS_PORT), tls: { ca: SMOKE_CA } });
 assert.equal(await secure.get("count"), "1000");
+
+// A server that is busy reads nothing, so the sockets fill up: what they have been given must stay as it is meanwhile.
+const busy = db.eval("for i = 1, 5e7 do end", 0);
+const valueOf = (n: number) => `${n % 7 === 0 ? "é" : "e"}${n};`.repeat(n % 11 === 0 ? 20_000 : 2000);
+const writes: Promise<unknown>[] = [];
+for (let n = 0; n < 1500; n++) {
+  writes.push([unix, secure, db][n % 3]!.set(`slow:${n}`, n % 5 === 0 ? Buffer.from(valueOf(n)) : valueOf(n)));
+  if (n % 40 === 0) await new Promise(setImmediate);
+}
+await Promise.all([busy, ...writes]);
+for (let n = 0; n < writes.length; n++) assert.ok(await db.get(`slow:${n}`) === valueOf(n), `slow:${n}`);
+await unix.disconnect();
 
 await secure.call("CLIENT", "KILL", "TYPE", "normal"); // all but itself
 assert.equal(await db.get("count"), "1000");
