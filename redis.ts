@@ -1296,7 +1296,9 @@ const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : un
  * command that is rejected with it makes its own, with a stack.
  */
 function toError(line: Buffer): ReplyError {
-  const [message = ""] = line.toString().split(", with args beginning with:");
+  const [said = ""] = line.toString().split(", with args beginning with:");
+  const named = "NOPERM User "; // Redis 8 and Valkey 9 say who
+  const message = said.startsWith(named) ? `NOPERM this user${said.slice(said.indexOf(" has ", named.length))}` : said;
   const [code = ""] = message.split(" ", 1);
   return withoutStack(() => new ReplyError(readable(code), "not-executed", message));
 }

@@ -1177,7 +1177,7 @@ const R22: Row = {
   async run(scene) {
     const server = await scene.server({ args: ["--client-output-buffer-limit", "normal 100000 0 0"] });
     const db = scene.db({ port: server.port });
-    await server.call("SET", "big", "x".repeat(60_000));
+    await server.call("SET", "big", "x".repeat(10_000));
     const times = scene.times(100, 10);
     for (let time = 0; time < times; time++) {
       await scene.eventually(db, ["PING"]);
