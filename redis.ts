@@ -28,9 +28,10 @@
 //
 // How a command travels
 //
-//   db.get("k")               the row of GET encodes its arguments: one Command, one promise                  (5, 2)
+//   db.get("k")               the row of GET checks its arguments: one Command, one promise                   (5, 2)
 //   Pool.dispatch             gives it its deadline and a connection, or a place among those who wait         (7)
-//   Connection.push           puts it into the output; at the end of the tick one write carries all of it     (6)
+//   Connection.push           puts it into the output; at the end of the tick all of that becomes bytes,      (6)
+//   Encoder.put               which one write carries away                                                    (2)
 //   in flight                 written, waiting for its turn: replies come in the order of the commands        (6)
 //   Decoder.take              one reply, whole, in the charset of the command at the head                     (3)
 //   Command.answer            the reply in its row's shape, and the promise is settled                        (5)
@@ -100,7 +101,7 @@ export type Options = {
   pingInterval?: Milliseconds;
   /** How many commands may be pending at once; one more is rejected. */
   maxPending?: number;
-  /** How many bytes may wait to be written; with more of them, a command is rejected. */
+  /** How many bytes, and characters of text, may wait to be written; with more of them, a command is rejected. */
   maxUnsent?: number;
   /** How deep a reply may be nested. */
   maxDepth?: number;
