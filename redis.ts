@@ -1419,7 +1419,9 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   readonly keys: Positions | Finder;
   /** What to use instead of a session row. */
   readonly instead: string | undefined;
-  name: Name = { text: "", wire: EMPTY, words: 0 };
+  /** As it is called here: "configGet". */
+  method = "";
+  #name: Name | undefined;
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
   ordered = false;
@@ -1433,6 +1435,15 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
     this.keys = keys;
     this.instead = instead;
     this.placing = keys;
+  }
+
+  /** As it is called on the wire: made when it is first sent, for most never are. */
+  get name(): Name {
+    return this.#name ??= encodeName(wireName(this.method));
+  }
+
+  set name(name: Name) {
+    this.#name = name;
   }
 
   as(shape: Shape): this {
@@ -1485,6 +1496,13 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
     const end = last < 0 ? words.length + last + 1 : Math.min(last, words.length);
     return range(0, Math.ceil((end - first + 1) / step)).map((i) => first - 1 + i * step);
   }
+}
+
+/** "configGet" is CONFIG GET, "clientNoEvict" CLIENT NO-EVICT, "eval_ro" EVAL_RO. */
+function wireName(name: string): string {
+  let text = "";
+  for (const char of name) text += char === char.toLowerCase() ? char : `${text.includes(" ") ? "-" : " "}${char}`;
+  return text.toUpperCase();
 }
 
 const read = <F, R extends Reach = "placed">(keys: Positions | Finder = one) => new Row<F, "read", R>("read", keys);
@@ -2908,18 +2926,10 @@ export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: 
 // becomes of a call. A call is a Command: its bytes, its promise and its place. How it is given (deadline, charset and
 // signal) is a View. To make a new kind of handler, extend Commander and write give().
 
-/** "configGet" is CONFIG GET, "clientNoEvict" CLIENT NO-EVICT, "eval_ro" EVAL_RO. */
-function wireName(name: string): string {
-  let text = "";
-  for (const char of name) text += char === char.toLowerCase() ? char : `${text.includes(" ") ? "-" : " "}${char}`;
-  return text.toUpperCase();
-}
-
-const byName = new Map<string, Row>();
-for (const [name, row] of Object.entries(commands) as [string, Row][]) {
-  row.name = encodeName(wireName(name));
-  byName.set(row.name.text, row);
-}
+/** For call(), which makes it. */
+let byName: ReadonlyMap<string, Row> | undefined;
+const rowNamed = (text: string): Row | undefined =>
+  (byName ??= new Map(Object.values<Row>(commands).map((row) => [row.name.text, row]))).get(text);
 
 type Signatures = typeof commands;
 /** A union of signatures as overloads. */
@@ -2988,13 +2998,14 @@ class Command {
   #reject: (error: unknown) => void;
 
   constructor(row: Row, args: readonly unknown[], view: View, special = ORDINARY) {
+    const { name } = row;
     this.row = row;
     this.args = row.shape === undefined ? NONE : args.map((arg) => isPlain(arg) ? { ...arg } : arg);
     this.view = view;
     this.special = special;
-    this.words = special.words ?? wordsOf(row.name, args);
-    this.size = special.batch?.size ?? sizeOf(row.name, this.words);
-    this.blocks = row.block === undefined ? undefined : row.block(flatten(row.name, args));
+    this.words = special.words ?? wordsOf(name, args);
+    this.size = special.batch?.size ?? sizeOf(name, this.words);
+    this.blocks = row.block === undefined ? undefined : row.block(flatten(name, args));
     this.promise = new Promise(capture);
     this.#resolve = captured.resolve;
     this.#reject = captured.reject;
@@ -3164,8 +3175,9 @@ class Batch {
   }
 
   add(row: Row, args: readonly unknown[]): void {
-    const words = wordsOf(row.name, args);
-    this.size += sizeOf(row.name, words);
+    const { name } = row;
+    const words = wordsOf(name, args);
+    this.size += sizeOf(name, words);
     this.reads &&= isSteady(row);
     this.#rows.push(row);
     this.#args.push(args);
@@ -3363,15 +3375,16 @@ export abstract class Commander {
   }
 }
 
-for (const [name, row] of Object.entries(commands) as [string, Row][]) {
-  Object.defineProperty(Commander.prototype, name, {
-    configurable: true,
-    writable: true,
-    value(this: { issue: Commander["issue"] }, ...args: unknown[]) {
-      return this.issue(row, args);
-    },
-  });
-}
+// Whole before it is a prototype: each method that a prototype is given makes V8 lay all of it out anew.
+const methods: Record<string, unknown> = {};
+(Object.keys(commands) as (keyof Signatures)[]).forEach((name) => {
+  const row: Row = commands[name];
+  row.method = name;
+  methods[name] = function (this: { issue: Commander["issue"] }, ...args: unknown[]) {
+    return this.issue(row, args);
+  };
+});
+Object.setPrototypeOf(Commander.prototype, methods);
 
 function notShared({ name, instead }: Row): NotSupportedError {
   const message = `this changes a connection that others use too; use instead: ${instead}`;
@@ -3384,9 +3397,9 @@ function rowOf(given: string | CallOptions, args: readonly unknown[]): { row: Ro
   if (typeof name !== "string" || name === "") throw new ArgumentError("call() needs the name of a command");
   const text = name.toUpperCase();
   const words = flatten({ text, wire: EMPTY, words: 1 }, args);
-  const subcommand = words.length === 0 ? undefined : byName.get(`${text} ${String(words[0]).toUpperCase()}`);
+  const subcommand = words.length === 0 ? undefined : rowNamed(`${text} ${String(words[0]).toUpperCase()}`);
   if (subcommand !== undefined) return { row: subcommand, rest: words.slice(1) };
-  const known = byName.get(text);
+  const known = rowNamed(text);
   if (known !== undefined) return { row: known, rest: words };
   if (text.includes(" ")) throw new ArgumentError("a name has no blanks; pass what follows as arguments", text);
   const row = new Row(reads ? "read" : "write", keys);
@@ -5775,16 +5788,20 @@ function beforeSuffix(key: string): string {
   return key.split("{", 1)[0]!;
 }
 
-/** CRC-32 as in zlib. */
-const CRC = Int32Array.from({ length: 256 }, (_, byte) => {
+/** Of CRC-32, by byte; made when it is first needed. */
+let remainders: Int32Array | undefined;
+
+function remainder(byte: number): number {
   let crc = byte;
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
   return crc;
-});
+}
 
+/** CRC-32 as in zlib. */
 function crc32(text: string): number {
+  const table = remainders ??= Int32Array.from({ length: 256 }, (_, byte) => remainder(byte));
   let crc = -1;
-  for (let i = 0; i < text.length; i++) crc = CRC[(crc ^ text.charCodeAt(i)) & 255]! ^ (crc >>> 8);
+  for (let i = 0; i < text.length; i++) crc = table[(crc ^ text.charCodeAt(i)) & 255]! ^ (crc >>> 8);
   return ~crc >>> 0;
 }
 
