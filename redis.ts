@@ -45,13 +45,13 @@ import { Buffer, constants, isAscii as areAscii } from "node:buffer";
 import { createHash, randomUUID } from "node:crypto";
 import { connect as connectTcp, isIP } from "node:net";
 import type { Socket } from "node:net";
-import { performance } from "node:perf_hooks";
-import { emitWarning, nextTick } from "node:process";
 import { StringDecoder } from "node:string_decoder";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
 import { isDeepStrictEqual } from "node:util";
+
+const { emitWarning, nextTick } = process; // node:process would open the standard streams
 
 // ==== 1. Options and errors ====
 //
