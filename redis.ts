@@ -42,16 +42,20 @@
 // A section uses only the sections above it.
 
 import { Buffer, constants, isAscii as areAscii } from "node:buffer";
-import { createHash, randomUUID } from "node:crypto";
+import type * as Crypto from "node:crypto";
+import { createRequire } from "node:module";
 import { connect as connectTcp, isIP } from "node:net";
 import type { Socket } from "node:net";
 import { StringDecoder } from "node:string_decoder";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
-import { connect as connectTls } from "node:tls";
-import type { ConnectionOptions } from "node:tls";
-import { isDeepStrictEqual } from "node:util";
+import type * as Tls from "node:tls";
+import type * as Util from "node:util";
 
 const { emitWarning, nextTick } = process; // node:process would open the standard streams
+
+/** Modules that few need take as long to load as all the others, and are loaded where they are needed. */
+type Seldom = { "node:crypto": typeof Crypto; "node:tls": typeof Tls; "node:util": typeof Util };
+const builtin = <Name extends keyof Seldom>(name: Name): Seldom[Name] => createRequire("/")(name);
 
 // ==== 1. Options and errors ====
 //
@@ -80,7 +84,7 @@ export type Options = {
   /** Name of the connections, as CLIENT LIST shows it. */
   name?: string;
   /** TLS: true, or the options of Node's tls.connect (ca, cert, key, servername …). Certificates are verified. */
-  tls?: boolean | ConnectionOptions;
+  tls?: boolean | Tls.ConnectionOptions;
   /** Version of the protocol to ask for; a server without HELLO is spoken to in version 2, with the same replies. */
   protocol?: 2 | 3;
   /** How many connections a pool keeps. */
@@ -3434,7 +3438,7 @@ const world = {
     if (tls === false) return socket;
     const identity = isIP(host) === 0 ? { host, servername: host } : { host };
     try {
-      const secured = connectTls({ ...identity, ...(tls === true ? {} : tls), socket });
+      const secured = builtin("node:tls").connect({ ...identity, ...(tls === true ? {} : tls), socket });
       BENEATH.set(secured, socket);
       return secured;
     } catch (error) {
@@ -4738,7 +4742,7 @@ export interface Script<R> {
 /** const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 }); await add(db, "n", 2); */
 export function script<R = unknown>(lua: string, { keys = 0, readonly = false }: ScriptOptions = {}): Script<R> {
   checked("keys", keys, whole(0, MAX_WORDS));
-  const sha1 = createHash("sha1").update(lua).digest("hex");
+  const sha1 = builtin("node:crypto").createHash("sha1").update(lua).digest("hex");
   const suffix = readonly ? "_RO" : "";
   const inFull = (on: Commander, rest: Many) => on.call(`EVAL${suffix}`, lua, keys, ...rest);
   return runnable(async (on, rest) => {
@@ -6023,6 +6027,7 @@ class Shards {
   /** The commands in flight finish where they are, the next go where the new list says. */
   async setHosts(hosts: unknown, timeout: Milliseconds): Promise<void> {
     if (this.#closing !== undefined) throw CLOSED.of(undefined, "not-sent");
+    const { isDeepStrictEqual } = builtin("node:util");
     const before = this.#nodes.map(({ server }) => server);
     this.#place(this.#read(hosts).map((node) => ({
       ...node,
@@ -6231,7 +6236,7 @@ async function removeIf({ sure, key }: Spot, dump: Buffer): Promise<boolean> {
 }
 
 /** A name that nobody else uses. */
-const ownName = (): string => `redis.ts:${randomUUID()}`;
+const ownName = (): string => `redis.ts:${crypto.randomUUID()}`;
 
 /**
  * Moves an element from one list to another. Until it has arrived, a list beside the first one holds it, so that it is

@@ -1040,9 +1040,13 @@ describe("the package", () => {
     const imports = source.split("\n").filter((line) => line.startsWith("import") || line.includes("from \""))
       .filter((line) => !line.trimStart().startsWith("//"));
     assert.ok(imports.length > 0);
-    const allowed = /from "node:(buffer|crypto|net|string_decoder|timers|tls|util)";$/;
+    const allowed = /from "node:(buffer|crypto|module|net|string_decoder|timers|tls|util)";$/;
     for (const line of imports) assert.match(line, allowed);
     const code = source.split("\n").filter((line) => !line.trimStart().startsWith("//"));
+    // What is loaded only when it is needed is loaded in one place, by a name that stands there in full.
+    const named = /\bbuiltin\("node:(crypto|tls|util)"\)/g;
+    assert.deepEqual(code.filter((line) => /\bcreateRequire\(|\bbuiltin\b/.test(line.replaceAll(named, ""))),
+      ['const builtin = <Name extends keyof Seldom>(name: Name): Seldom[Name] => createRequire("/")(name);']);
     for (const power of ["import(", "require(", "eval(", "new Function", "process.env", "globalThis"]) {
       assert.deepEqual(code.filter((line) => line.includes(power)), [], power);
     }
