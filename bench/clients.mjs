@@ -8,7 +8,8 @@
 //               gets(keys)               GETs in a pipeline, the way its manual advises
 //               atomic(keys)             the same between MULTI and EXEC
 //               listen(channel, hear)    SUBSCRIBE on a connection of its own
-//   pool      the same over ten connections
+//   make      a handler that connects in the background, as soon as there is one
+//   pool      what open gives, over ten connections
 //   lent      the same with a connection of the ten blocked and one lent
 //   shards    get and set over several addresses
 //   plain     a reply in the shape that the others give it; for the comparison of replies only
@@ -39,7 +40,8 @@ async function worded(db) {
 
 const redisTs = {
   version: () => versionOf(".."),
-  open: async (address) => worded((await driver()).lazyConnection(address)),
+  open: async (address) => worded(await redisTs.make(address)),
+  make: async (address) => (await driver()).lazyConnection(address),
   pool: async (address) => worded((await driver()).lazyConnectionPool({ ...address, poolsize: 10 })),
   async lent(address) {
     const db = await redisTs.pool(address);
@@ -64,8 +66,9 @@ function likeIoredis(name, load) {
     for (const key of keys) gathered.get(key);
     return (await gathered.exec()).map(([, reply]) => reply);
   };
+  const make = async (address) => new (await load())(address);
   const open = async (address) => {
-    const db = new (await load())(address);
+    const db = await make(address);
     await once(db, "ready");
     return Object.assign(db, {
       gets: (keys) => gets(db.pipeline(), keys),
@@ -77,7 +80,7 @@ function likeIoredis(name, load) {
       },
     });
   };
-  return { version: () => versionOf(`node_modules/${name}`), open, shards: byHand(open) };
+  return { version: () => versionOf(`node_modules/${name}`), open, make, shards: byHand(open) };
 }
 
 // ==== node-redis ====
@@ -105,6 +108,11 @@ async function openNodeRedis(make) {
 const nodeRedis = {
   version: () => versionOf("node_modules/redis"),
   open: (address) => openNodeRedis(({ createClient }) => createClient(socketOf(address))),
+  async make(address) {
+    const db = (await import("redis")).createClient(socketOf(address));
+    db.connect().catch(() => {});
+    return db;
+  },
   pool: (address) =>
     openNodeRedis(({ createClientPool }) => createClientPool(socketOf(address), { minimum: 10, maximum: 10 })),
   shards: (addresses) => byHand(nodeRedis.open)(addresses),

@@ -66,7 +66,7 @@ const execute = promisify(execFile);
 /** What a process that runs client.mjs says, or why it says nothing. */
 async function run(client, ...args) {
   const runtime = clients[client].runtime === "bun" ? options.bun : options.runtime;
-  const command = [runtime, "--expose-gc", join(here, "client.mjs"), client, JSON.stringify(addresses), ...args.map(String)];
+  const command = [runtime, join(here, "client.mjs"), client, JSON.stringify(addresses), ...args.map(String)];
   if (pinned) command.unshift("taskset", "-c", "1");
   try {
     const { stdout } = await execute(command[0], command.slice(1), { timeout: 120_000, killSignal: "SIGKILL" });
