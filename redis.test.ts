@@ -111,6 +111,10 @@ describe("the file", () => {
     assert.deepEqual([said, code], ["", 0]);
   });
 
+  test("it is ASCII: with any other letter the engine would keep all of it in twice the memory", () => {
+    assert.doesNotMatch(source, /[^\n -~]/);
+  });
+
   test("it ends with the licence", () => {
     const licence = readFileSync("LICENSE", "utf8").replace(/\s+/g, " ").trim();
     const end = source.slice(source.lastIndexOf("// MIT License")).replace(/^\/\/ ?/gm, "").replace(/\s+/g, " ").trim();

@@ -83,7 +83,7 @@ export type Options = {
   credentials?: () => Credentials | Promise<Credentials>;
   /** Name of the connections, as CLIENT LIST shows it. */
   name?: string;
-  /** TLS: true, or the options of Node's tls.connect (ca, cert, key, servername …). Certificates are verified. */
+  /** TLS: true, or the options of Node's tls.connect (ca, cert, key, servername ...). Certificates are verified. */
   tls?: boolean | Tls.ConnectionOptions;
   /** Version of the protocol to ask for; a server without HELLO is spoken to in version 2, with the same replies. */
   protocol?: 2 | 3;
@@ -435,7 +435,7 @@ function readable(text: string): string {
   for (const char of text) {
     const fit = isShown(char.codePointAt(0)!) ? char : "\ufffd";
     size += Buffer.byteLength(fit);
-    if (size > MOST_SHOWN) return `${shown}…`;
+    if (size > MOST_SHOWN) return `${shown}\u2026`;
     shown += fit;
   }
   return shown;
@@ -1297,7 +1297,7 @@ const toText = (line: Buffer): string => line.toString();
 const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : undefined;
 
 /**
- * `WRONGTYPE Operation against …`: what stands behind "with args" was sent by the caller and is nobody's to show. A
+ * `WRONGTYPE Operation against ...`: what stands behind "with args" was sent by the caller and is nobody's to show. A
  * command that is rejected with it makes its own, with a stack.
  */
 function toError(line: Buffer): ReplyError {
@@ -1764,8 +1764,8 @@ const commands = {
   /** The value of `key`, or null. WRONGTYPE when it is not a string. Since 1.0.0. */
   get: read<(key: Key) => Bulk>(),
   /**
-   * Set `key`. With NX, XX or IF… null when the condition did not hold; with GET always the old value. EX in seconds,
-   * PX in milliseconds, EXAT and PXAT as Unix times. Since 1.0.0; KEEPTTL 6.0, GET 6.2, NX with GET 7.0, IF… 8.4.
+   * Set `key`. With NX, XX or IF... null when the condition did not hold; with GET always the old value. EX in seconds,
+   * PX in milliseconds, EXAT and PXAT as Unix times. Since 1.0.0; KEEPTTL 6.0, GET 6.2, NX with GET 7.0, IF... 8.4.
    */
   set: write<With<"GET", [key: Key, value: Arg], Bulk, "OK" | null, SetOptions>>(),
   /** The value, whose time to live is set, or taken away with PERSIST; null when missing. Since 6.2.0. */
@@ -1857,7 +1857,7 @@ const commands = {
   /** Where the members are, as stored (some 0.6 m off at most); null for each that is missing. Since 3.2.0. */
   geopos: read<(key: Key, ...members: Many) => (Coordinates | null)[]>().as(list(coordinates)),
   /**
-   * Members in a circle or box; with WITH… each as [member, distance, hash, coordinates], of which those asked for.
+   * Members in a circle or box; with WITH... each as [member, distance, hash, coordinates], of which those asked for.
    * Unsorted unless ASC or DESC; distances in the unit of BYRADIUS or BYBOX. Since 6.2.0; BYPOLYGON Valkey 9.0.
    */
   geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().as(located),
@@ -2112,7 +2112,7 @@ const commands = {
   /** zrank from the other end: 0 for the highest score. Since 2.0.0; WITHSCORE 7.2. */
   zrevrank: read<With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: number] | null, number | null>>()
     .as(given("WITHSCORE", tuple(same, number))),
-  /** Members by rank, BYSCORE or BYLEX (name); REV also swaps the bounds. Since 1.2.0; BY…, REV and LIMIT 6.2. */
+  /** Members by rank, BYSCORE or BYLEX (name); REV also swaps the bounds. Since 1.2.0; BY..., REV and LIMIT 6.2. */
   zrange: read<WithScores<[key: Key, start: Arg, stop: Arg], ZrangeOptions>>().as(withScores),
   /** Put that zrange of `src` into `dst`, replacing it; gives how many members it now has. Since 6.2.0. */
   zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two).together("zset"),
@@ -2179,7 +2179,7 @@ const commands = {
     | ((key: Key, options: XaddOptions & { NOMKSTREAM?: No }, id: Arg, ...fields: Pairs[]) => string)
     | ((key: Key, id: Arg, ...fields: Pairs[]) => string)
   >(),
-  /** Drop the oldest until MAXLEN are left or MINID is first: how many. Since 5.0.0; MINID 6.2; KEEPREF … 8.2. */
+  /** Drop the oldest until MAXLEN are left or MINID is first: how many. Since 5.0.0; MINID 6.2; KEEPREF ... 8.2. */
   xtrim: write<(key: Key, options: Trimming & References) => number>(),
   /** Delete entries; gives how many were there. Since 5.0.0. */
   xdel: write<(key: Key, ...ids: Many) => number>(),
@@ -2463,7 +2463,7 @@ const commands = {
   backupSeal: other<() => "OK">(),
   /** Begin a backup into the directory `backupdirname`, which must be empty. Since 8.10.0. */
   backupStart: other<() => "OK">(),
-  /** State of the backup: idle, pending … sealed, failed; times are Unix seconds, 0 for not yet. Since 8.10.0. */
+  /** State of the backup: idle, pending ... sealed, failed; times are Unix seconds, 0 for not yet. Since 8.10.0. */
   backupStatus: other<() => Facts>().as(fields({ start_time: number, end_time: number })),
   /** Begin to rewrite the append-only file in the background. Since 1.0.0. */
   bgrewriteaof: other<() => `Background ${string}`>().each(),
@@ -2479,7 +2479,7 @@ const commands = {
   commandDocs: other<(...names: Many) => Record<string, Report>>().as(mapOf(docs)),
   /** The keys of a whole command, as the server finds them; an error when it has none. Since 2.8.13. */
   commandGetkeys: other<(command: Arg, ...args: Many) => string[]>(),
-  /** The keys of a whole command, each with how it is used: RO, RW, access, update … Since 7.0.0. */
+  /** The keys of a whole command, each with how it is used: RO, RW, access, update ... Since 7.0.0. */
   commandGetkeysandflags: other<(command: Arg, ...args: Many) => [key: string, flags: Line[]][]>(),
   /** Everything about these commands, null for one that is unknown; about all when none is named. Since 2.8.13. */
   commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().as(list(commandInfo)),
@@ -2652,7 +2652,7 @@ const commands = {
   clusterSetConfigEpoch: other<(epoch: Int) => "OK">(),
   /** Mark a slot as on its way in or out, as STABLE, or as owned by NODE. Since 3.0.0; TIMEOUT Valkey 8.0. */
   clusterSetslot: other<(slot: Int, options: ClusterSetslotOptions) => "OK">(),
-  /** Shards with their nodes and slots, [first, last, …]; endpoint null or "": the host you asked. Since 7.0.0. */
+  /** Shards with their nodes and slots, [first, last, ...]; endpoint null or "": the host you asked. Since 7.0.0. */
   clusterShards: other<() => { slots: number[]; nodes: Record<string, string | number | null>[] }[]>()
     .as(list(fields({ nodes: maps }))),
   /** The old name of clusterReplicas. Since 3.0.0; deprecated 5.0. */
@@ -2734,7 +2734,7 @@ export type GeoItem = readonly [longitude: Float, latitude: Float, member: Arg];
 export type GeoaddOptions = { NX?: Flag; XX?: Flag; CH?: Flag };
 type GeoWith = "WITHDIST" | "WITHHASH" | "WITHCOORD";
 type GeoOrder = { ASC?: Flag; DESC?: Flag; COUNT?: Int; ANY?: Flag };
-/** Options of GEOSEARCH, besides WITH…: one of FROM…, one of BY… (BYPOLYGON needs no FROM), what else is wanted. */
+/** Options of GEOSEARCH besides WITH...: one of FROM... and of BY... (BYPOLYGON needs no FROM), what else is wanted. */
 export type GeosearchOptions = GeoOrder & {
   FROMMEMBER?: Arg; FROMLONLAT?: readonly [longitude: Float, latitude: Float];
   BYRADIUS?: readonly [radius: Float, unit: GeoUnit]; BYBOX?: readonly [width: Float, height: Float, unit: GeoUnit];
@@ -2745,7 +2745,7 @@ export interface GeoradiusOptions extends GeoOrder { STORE?: No; STOREDIST?: No 
 export type GeoradiusStoreOptions = GeoOrder & ({ STORE: Key } | { STOREDIST: Key });
 type AroundPoint = [key: Key, longitude: Float, latitude: Float, radius: Float, unit: GeoUnit];
 type AroundMember = [key: Key, member: Arg, radius: Float, unit: GeoUnit];
-/** The calls of GEOSEARCH and its kin: A then options O, whose WITH… say what comes with each member. */
+/** The calls of GEOSEARCH and its kin: A then options O, whose WITH... say what comes with each member. */
 type GeoFind<A extends unknown[], O> =
   | GeoFound<A, O, "WITHDIST", [distance: number]>
   | GeoFound<A, O, "WITHHASH", [hash: number]>
@@ -3126,7 +3126,8 @@ function withoutSecrets(row: Row, error: ReplyError): ReplyError {
   const isQuoting = error.raw.slice(0, 22).toLowerCase() === "err unknown subcommand";
   if (!SECRET.includes(row) && !isQuoting) return error;
   const quotes = ["'", '"', "`"].map((quote) => error.raw.indexOf(quote)).filter((at) => at >= 0);
-  return new ReplyError(error.code, error.outcome, `${error.raw.slice(0, Math.min(...quotes, error.raw.length))}…`);
+  const shown = error.raw.slice(0, Math.min(...quotes, error.raw.length));
+  return new ReplyError(error.code, error.outcome, `${shown}\u2026`);
 }
 
 const SECRET: readonly Row[] =
@@ -3418,7 +3419,7 @@ function rowOf(given: string | CallOptions, args: readonly unknown[]): { row: Ro
 // are what a failure means: `output` has not been written, `inFlight` has been and awaits its replies, in order. A
 // command that was given up while in flight stays in its place and its reply is dropped there.
 //
-//     push → [ output ] → flush: one write for all → [ inFlight ] → receive: one reply for the first of them
+//     push -> [ output ] -> flush: one write for all -> [ inFlight ] -> receive: one reply for the first of them
 
 /** Time, chance and the network, in one place so that a simulation can put its own there. */
 const world = {
@@ -3821,7 +3822,7 @@ class Connection {
     return true;
   }
 
-  /** `id=7 addr=127.0.0.1:50000 …`, of which the rest is not for us. */
+  /** `id=7 addr=127.0.0.1:50000 ...`, of which the rest is not for us. */
   #identify(line: string): void {
     for (const word of line.split(" ", 2)) {
       if (word.startsWith("id=")) this.fence.id = word.slice(3);
@@ -3895,7 +3896,7 @@ function refusal(cause: unknown): RedisError {
 // a blocking command has a seat lent to it. While a seat opens, or all are lent, commands wait; while the server is
 // down, they fail at once. To change how a seat is chosen, change #freest.
 //
-//     opening → open ⇄ lent        its connection died, or could not be made:  → resting → opening
+//     opening -> open <-> lent     its connection died, or could not be made:  -> resting -> opening
 
 type Seat = {
   place: "opening" | "open" | "lent" | "resting";
@@ -5556,7 +5557,7 @@ function cut(text: string, mark: string): [before: string, behind: string] {
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
 }
 
-/** slave0:ip=10.0.0.2,port=6379,state=online,offset=…,lag=… or, before Redis 2.8, slave0:10.0.0.2,6379,online */
+/** slave0:ip=10.0.0.2,port=6379,state=online,offset=...,lag=... or, before Redis 2.8, slave0:10.0.0.2,6379,online */
 function online(said: Map<string, string>): Unchecked[] {
   const replicas: Unchecked[] = [];
   for (const [name, line] of said) {
