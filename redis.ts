@@ -3090,7 +3090,7 @@ class Command {
     const told = error.of(this.name, this.outcome);
     if (this.fence !== undefined) told.behind(this.fence);
     this.#settle();
-    queueMicrotask(() => this.#reject(told));
+    void Promise.resolve().then(() => this.#reject(told));
   }
 
   /** Its time is up: with what the server said last, if it was refused and waited, else with this failure. */
