@@ -201,12 +201,16 @@ class Link {
   }
 }
 
-/** What the driver uses of net.Socket. */
+/** What was written: the memory itself, and what stood in it then. */
+type Chunk = { bytes: Buffer; text: string };
+
+/** What the driver uses of net.Socket. Like that, it looks into what was written when the system takes it, and not before. */
 class VirtualSocket extends EventEmitter {
   readonly #sim: Simulation;
   readonly #link: Link;
-  /** What the system has not taken yet. */
-  #unsent = "";
+  /** What the system has not taken yet, and how much that is. */
+  readonly #unsent: Chunk[] = [];
+  #length = 0;
   #corked = false;
   #full = false;
   #paused = false;
@@ -232,18 +236,17 @@ class VirtualSocket extends EventEmitter {
 
   /** Few bytes are told as many in some runs, so that the driver holds back. */
   get writableLength(): number {
-    return this.#unsent.length * this.#sim.scale;
+    return this.#length * this.#sim.scale;
   }
 
-  write(data: string | Buffer, encoding?: BufferEncoding): boolean {
-    if (this.destroyed) return false;
-    const text = typeof data === "string" && encoding === "latin1" ? data : Buffer.from(data as string).toString("latin1");
-    this.#sim.say?.(`link ${this.#link.id}: > ${JSON.stringify(text.slice(0, 2_000))}`);
+  write(bytes: Buffer): void {
+    if (this.destroyed) return;
+    const text = bytes.toString("latin1");
     this.#link.written.push(text);
-    this.#unsent += text;
-    this.#full = this.writableLength >= 16_384;
-    this.pump();
-    return !this.#full;
+    this.#unsent.push({ bytes, text });
+    this.#length += bytes.length;
+    this.#full ||= this.writableLength >= 16_384;
+    if (!this.#corked) this.pump();
   }
 
   cork(): void {
@@ -256,13 +259,33 @@ class VirtualSocket extends EventEmitter {
   }
 
   pump(): void {
-    const room = this.#sim.window - this.#link.up.onWay;
-    if (this.#corked || this.destroyed || this.#unsent === "" || room <= 0) return;
-    this.#link.up.send(this.#unsent.slice(0, room));
-    this.#unsent = this.#unsent.slice(room);
-    if (!this.#full || this.#unsent !== "") return;
+    let sent = "";
+    for (let room = this.#sim.window - this.#link.up.onWay; room > 0 && this.#unsent.length > 0;) {
+      const taken = this.#take(this.#unsent[0]!, room);
+      room -= taken.length;
+      sent += taken;
+    }
+    if (sent === "") return;
+    this.#sim.say?.(`link ${this.#link.id}: > ${JSON.stringify(sent.slice(0, 2_000))}`);
+    this.#length -= sent.length;
+    this.#link.up.send(sent);
+    if (this.#full && this.#length === 0) this.#sim.at(this.#sim.now, () => this.#drained());
+  }
+
+  #take(chunk: Chunk, room: number): string {
+    const { bytes, text } = chunk;
+    const taken = bytes.toString("latin1", 0, room);
+    if (!text.startsWith(taken)) this.#sim.breach("I1", "what was written changes before it is sent");
+    chunk.bytes = bytes.subarray(taken.length);
+    chunk.text = text.slice(taken.length);
+    if (chunk.text === "") this.#unsent.shift();
+    return taken;
+  }
+
+  #drained(): void {
+    if (this.#length > 0 || this.destroyed) return;
     this.#full = false;
-    this.#sim.at(this.#sim.now, () => this.#tell("drain"));
+    this.#tell("drain");
   }
 
   arrived(segment: Segment): void {
@@ -271,10 +294,10 @@ class VirtualSocket extends EventEmitter {
   }
 
   #read(): void {
-    while (!this.#paused && !this.destroyed && this.#unread.length > 0) this.#take(this.#unread.shift()!);
+    while (!this.#paused && !this.destroyed && this.#unread.length > 0) this.#receive(this.#unread.shift()!);
   }
 
-  #take(segment: Segment): void {
+  #receive(segment: Segment): void {
     if (segment === RST) return this.#break("ECONNRESET");
     if (segment === FIN) {
       this.#sim.say?.(`link ${this.#link.id}: < end`);
@@ -314,7 +337,7 @@ class VirtualSocket extends EventEmitter {
     if (this.destroyed) return false;
     this.destroyed = true;
     this.remotePort = undefined;
-    this.#unsent = "";
+    this.#unsent.length = this.#length = 0;
     this.#sim.at(this.#sim.now, () => this.#tell("close"));
     return true;
   }
@@ -1182,7 +1205,7 @@ class Simulation {
       }
       case 2: {
         const op = this.#op("set", true, about);
-        const much = chance.of(this.tight ? 0.5 : 0.05) ? Buffer.alloc(4_100, "x") : undefined;
+        const much = chance.of(this.tight ? 0.5 : 0.05) ? Buffer.alloc(4_100, `${op.nonce};`) : undefined;
         const key = `k:${chance.below(3)}`;
         if (much === undefined) return { op, given: to.set(key, `#${op.nonce};${accent}`) };
         return { op, given: to.set(`k:#${op.nonce};`, much) };
@@ -1568,7 +1591,8 @@ export async function trace(driver: Driver, seed: number): Promise<string[]> {
 /** Many runs; the first breach, with its trace. */
 export async function search(driver: Driver, from: number, to: number, step = 1): Promise<Breach | undefined> {
   for (let seed = from; seed < to; seed += step) {
-    if (await simulate(driver, seed) !== undefined) return await simulate(driver, seed, true);
+    const breach = await simulate(driver, seed);
+    if (breach !== undefined) return await simulate(driver, seed, true) ?? breach; // memory of the driver outlives a run
   }
   return undefined;
 }
