@@ -176,6 +176,7 @@ class Pipe {
 
 /** A connection: the driver's socket, two pipes, and a session of the server. */
 class Link {
+  readonly #sim: Simulation;
   readonly id: number;
   readonly up: Pipe;
   readonly down: Pipe;
@@ -185,6 +186,7 @@ class Link {
   readonly written: string[] = [];
 
   constructor(sim: Simulation, id: number) {
+    this.#sim = sim;
     this.id = id;
     this.socket = new VirtualSocket(sim, this);
     this.session = new Session(sim.server, this);
@@ -198,6 +200,14 @@ class Link {
   heal(): void {
     this.up.heal();
     this.down.heal();
+  }
+
+  /** The driver sees the end of it, and the server does not for a while. */
+  split(time: number): void {
+    this.#sim.say?.(`link ${this.id}: split for ${time.toFixed(1)}`);
+    this.up.held = true;
+    this.down.send(this.#sim.chance.pick<typeof FIN | typeof RST>(FIN, RST));
+    this.#sim.at(this.#sim.now + time, () => this.heal());
   }
 }
 
@@ -246,7 +256,7 @@ class VirtualSocket extends EventEmitter {
     this.#unsent.push({ bytes, text });
     this.#length += bytes.length;
     this.#full ||= this.writableLength >= 16_384;
-    if (!this.#corked) this.pump();
+    if (!this.#corked) this.#offer();
   }
 
   cork(): void {
@@ -255,7 +265,17 @@ class VirtualSocket extends EventEmitter {
 
   uncork(): void {
     this.#corked = false;
-    this.pump();
+    this.#offer();
+  }
+
+  /** A slow socket, as any that encrypts, takes nothing at once; and it may break while the driver waits for it. */
+  #offer(): void {
+    const { now, slow, chance } = this.#sim;
+    if (!slow) return this.pump();
+    this.#sim.at(now + (chance.of(0.3) ? chance.next() * 200 : this.#sim.latency()), () => {
+      if (this.#sim.slow && chance.of(0.15)) this.#link.split(chance.next() * 200);
+      this.pump();
+    });
   }
 
   pump(): void {
@@ -871,6 +891,7 @@ class Simulation {
   readonly tight: boolean;
   readonly window: number;
   readonly scale: number;
+  slow: boolean;
   /** All of the network holds what it has. */
   hole = false;
   readonly holed: (() => void)[] = [];
@@ -899,9 +920,10 @@ class Simulation {
     if (tracing) this.say = (text) => void this.trace.push(`${(this.now - 1_000).toFixed(2).padStart(9)}  ${text}`);
     this.chunky = chance.pick(0, 0.05, 0.4);
     this.#pace = chance.pick(0.1, 1, 10);
-    this.tight = chance.of(0.25);
+    this.tight = chance.of(0.5);
     this.window = this.tight ? 200 : chance.pick(Infinity, Infinity, 3_000);
-    this.scale = this.tight ? 500 : 1;
+    this.scale = this.tight ? chance.pick(500, 65_536) : 1;
+    this.slow = chance.of(0.5);
     this.old = chance.of(0.1);
     this.deny = chance.of(0.1);
     const user = chance.pick({}, {}, { password: "secret" }, { username: "ann", password: "secret" });
@@ -1008,8 +1030,12 @@ class Simulation {
   #plan(): void {
     const { chance } = this;
     const length = chance.pick(20, 200, 1_500);
-    const moment = (): number => this.now + chance.next() * length;
-    const calls = 1 + chance.below(12);
+    const moments = [this.now];
+    const moment = (): number => { // half of all comes soon after something else
+      const time = chance.of(0.5) ? chance.pick(...moments) + chance.next() * 50 : this.now + chance.next() * length;
+      return moments[moments.length] = Math.min(time, this.now + length);
+    };
+    const calls = 1 + chance.below(16);
     for (let i = 0; i < calls; i++) {
       this.at(moment(), () => {
         this.touched = true;
@@ -1054,11 +1080,7 @@ class Simulation {
         link.down.held = !link.up.held || chance.of(0.5);
         return later(() => link.heal());
       }
-      case "split": // the driver sees the end of it, and the server does not
-        if (link === undefined) return;
-        link.up.held = true;
-        link.down.send(chance.pick<typeof FIN | typeof RST>(FIN, RST));
-        return later(() => link.heal());
+      case "split": return link?.split(time);
       case "hole":
         this.hole = true;
         return later(() => this.#heal());
@@ -1381,7 +1403,7 @@ class Simulation {
     try {
       for await (const item of subscription) {
         this.#hear(listener, item);
-        if (this.chance.of(0.3)) await this.#sleep(this.chance.next() * 50);
+        if (this.chance.of(0.3)) await this.#sleep(this.chance.next() * 200);
       }
     } catch (error) {
       const isSlow = listener.options.overflow === "fail" && (error as RedisError).code === "TOO_SLOW";
@@ -1468,6 +1490,7 @@ class Simulation {
     this.say?.("all is well again");
     server.refusing = undefined;
     server.down = false;
+    this.slow = false;
     this.#heal();
     server.thaw();
     const since = this.now;
@@ -1536,7 +1559,7 @@ class Simulation {
     for (const [batch, { told, done, runs }] of batches) {
       if (done !== 0 && (done !== told || runs.size !== 1 || runs.has(0))) this.breach("I4", `batch ${batch} was done in part`);
     }
-    this.#judgeZombies();
+    if (this.#breach === undefined) this.#judgeZombies(); // which takes for done what is acked
   }
 
   #judgeOutcome(op: Op, entries: Entry[]): void {
