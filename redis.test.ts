@@ -8,6 +8,7 @@ import { spawn, spawnSync } from "node:child_process";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { getDefaultHighWaterMark, setDefaultHighWaterMark } from "node:stream";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -1172,6 +1173,52 @@ describe("a connection", () => {
     const asText = await allocated(() => db.get("long"));
     assert.ok(asText < 2 ** 16, `${asText}`);
   }));
+
+  test("a socket that tells late that it has sent all is not waited for in vain", async () => {
+    const before = getDefaultHighWaterMark(false);
+    setDefaultHighWaterMark(false, 2 ** 20);
+    const frozen = await RedisServer.start();
+    try {
+      await withDb({ port: frozen.port }, async (db) => {
+        await db.ready();
+        frozen.freeze();
+        const values = Array.from({ length: 300 }, (_, i) => db.set("k", `${i}`.padEnd(50_000)));
+        await sleep(200); // it fills up
+        frozen.thaw();
+        assert.deepEqual(new Set(await Promise.all(values)), new Set(["OK"]));
+      });
+    } finally {
+      setDefaultHighWaterMark(false, before);
+      await frozen.stop();
+    }
+  });
+
+  test("what a closed connection had not sent is not kept", async () => {
+    const program = `
+      const { lazyConnection } = await import(${JSON.stringify(new URL("./redis.js", import.meta.url).href)});
+      const open = () => lazyConnection({ port: ${server.port}, reconnect: false }).ready();
+      const use = async () => {
+        const [stalled, other] = [await open(), await open()];
+        other.eval("for i = 1, 1e8 do end", 0).catch(() => {});
+        stalled.mset(...Array.from({ length: 20 }, (_, i) => i % 2 ? Buffer.alloc(2e7) : "k" + i)).catch(() => {});
+        await new Promise((resolve) => setTimeout(resolve, 100)); // the socket fills up
+        stalled.destroy();
+        other.destroy();
+      };
+      await use();
+      const later = await open(); // what an engine remembers of the last call is forgotten with the next
+      await later.ping();
+      later.destroy();
+      let held = Infinity;
+      for (let i = 0; i < 30 && held > 1e8; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        gc();
+        held = process.memoryUsage().arrayBuffers;
+      }
+      console.log(held);`;
+    const child = spawnSync(process.execPath, ["--expose-gc", "--input-type=module", "--eval", program], { encoding: "utf8" });
+    assert.ok(Number(child.stdout) > 0 && Number(child.stdout) < 2e7, child.stdout + child.stderr);
+  });
 
   test("texts are written in the same memory again and again, and big Buffers in none", () => withDb({}, async (db) => {
     const [text, bytes] = ["x".repeat(2 ** 20), Buffer.alloc(2 ** 20)];
@@ -4794,6 +4841,23 @@ describe("reading from replicas", () => {
       await Promise.all(guarded.map((each) => each.stop()));
     }
   });
+
+  test("a pipeline of which a stopped replica has a part is answered by the primary, whole, and does no harm when the replica goes on",
+    () => withFamily(1, {}, async (db, primary, replica) => {
+      const name = (i: number) => `${i}`.padEnd(100_000, ".");
+      const numbers = Array.from({ length: 300 }, (_, i) => i);
+      await Promise.all(numbers.map((i) => db.set(name(i), i)));
+      await isCopied(primary, 1);
+      await until(async () => (await forget([replica]), await db.get(name(0)), await counts([replica], "get"))[0] === 1, "the replica");
+      replica.freeze();
+      const pipeline = db.pipeline();
+      for (const i of numbers) pipeline.get(name(i));
+      const values = await pipeline.execPipeline();
+      assert.deepEqual(values, numbers.map(String));
+      replica.thaw();
+      await until(async () => (await counts([replica], "get"))[0]! > 1, "the replica to go on");
+      assert.equal(await db.get(name(7)), "7");
+    }));
 
   test("replicas are found in the INFO of old servers, too", async () => {
     // Redis 2.6 tells no offsets: whoever is connected and does not sync has all.

@@ -333,9 +333,11 @@ function named(kind: { readonly prototype: Error }, value: string): void {
 function withoutStack<T>(make: () => T): T {
   const { stackTraceLimit } = Error;
   Reflect.set(Error, "stackTraceLimit", 0); // an assignment would throw where primordials are frozen
-  const made = make();
-  Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
-  return made;
+  try {
+    return make();
+  } finally {
+    Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
+  }
 }
 
 /** What every rejection is. `code` says why and is listed in the README; `command` is the command's name. */
@@ -492,16 +494,18 @@ type Raw = Buffer & Record<"utf8Slice" | "latin1Slice", (from: number, end: numb
   utf8Write(text: string, at: number, most: number): number;
 };
 /** What takes the bytes: a socket. */
-type Sink = Pick<Socket, "write" | "cork" | "uncork" | "writableLength">;
+type Sink = Pick<Socket, "write" | "cork" | "uncork" | "writableLength" | "writableHighWaterMark">;
 
 /** From this many bytes on a Buffer goes out as it is. */
 const BIG_BUFFER = 4096;
 /** As much as goes to a socket at once. */
 const PIECE = 65_536;
 /** A memory of more than this is not kept. */
-const MOST_KEPT = 2 ** 21;
-/** The head and the end of a word have no more bytes than this, and what may be too much of it. */
+const MOST_KEPT = 2 ** 22;
+/** The head and the end of a word have no more bytes than this, nor has a number. */
 const SLACK = 32;
+/** As many as the head of most words has. */
+const HEAD = 8;
 /** A text of so few characters is quicker written one by one. */
 const FEW = 20;
 const MAX_WORD = 512 * 2 ** 20;
@@ -521,17 +525,20 @@ function encodeName(text: string): Name {
 /** Commands to bytes, for one socket. */
 class Encoder {
   readonly #sink: Sink;
+  /** With less than its mark before it, a socket would not tell when it has sent that. */
+  readonly #most: number;
   /** How many words have been written of a command that the socket had no place for. */
   #written = 0;
   #isCorked = false;
 
   constructor(sink: Sink) {
     this.#sink = sink;
+    this.#most = Math.max(PIECE, sink.writableHighWaterMark);
   }
 
   /** Whether more would only lie before the socket. */
   get isFull(): boolean {
-    return this.#sink.writableLength + room.length >= PIECE;
+    return this.#sink.writableLength + room.length >= this.#most;
   }
 
   /** Writes a command; false when the socket has no place for the rest of it, which is to be put when it has. */
@@ -543,8 +550,8 @@ class Encoder {
     }
     for (const first = i; i < words.length; i++) {
       const word = words[i]!;
-      const size = typeof word === "number" ? SLACK : word.length;
-      if (i > first && (size >= BIG_BUFFER || !room.fits(size + SLACK)) && this.isFull) {
+      const length = lengthOf(word);
+      if (i > first && (length >= BIG_BUFFER || !room.fits(length + SLACK)) && this.isFull) {
         this.#written = i;
         return false;
       }
@@ -555,12 +562,13 @@ class Encoder {
     return true;
   }
 
-  /** Hands over what has been put; in one write, if nothing big is among it. */
+  /** Hands over what has been put, all as one write. */
   flush(): void {
     room.handTo(this.#sink);
     if (this.#isCorked) this.#sink.uncork();
     this.#isCorked = false;
     room.settle(this.#sink);
+    hall.settle(this.#sink);
   }
 
   #put(word: Word | number): void {
@@ -571,36 +579,43 @@ class Encoder {
     this.#reserve(isBig ? SLACK : word.length + SLACK);
     room.head(word.length);
     if (!isBig) return room.copy(word);
-    this.#handOver();
+    this.#handOver(room);
     this.#sink.write(word);
   }
 
-  /** Most text is ASCII, of which the length is known. */
   #text(text: string): void {
-    this.#reserve(text.length + SLACK);
-    if (room.plain(text)) return;
-    const length = Buffer.byteLength(text);
-    this.#reserve(length + SLACK);
-    room.head(length);
-    room.write(text, length);
+    if (text.length < PIECE) return this.#write(text, room);
+    this.#handOver(room);
+    this.#write(text, hall);
+    this.#handOver(hall);
   }
 
-  #reserve(size: number): void {
-    if (room.fits(size)) return;
-    this.#handOver();
-    room.renew(size);
+  /** Most text is ASCII, of which the length is known. */
+  #write(text: string, into: Room): void {
+    this.#reserve(text.length + SLACK, into);
+    if (into.ascii(text)) return;
+    const length = Buffer.byteLength(text);
+    this.#reserve(length + SLACK, into);
+    into.head(length);
+    into.write(text, length);
+  }
+
+  #reserve(size: number, of = room): void {
+    if (of.fits(size)) return;
+    this.#handOver(of);
+    of.renew(size);
   }
 
   /** More is to follow. */
-  #handOver(): void {
-    if (room.length === 0) return;
+  #handOver(from: Room): void {
+    if (from.length === 0) return;
     if (!this.#isCorked) this.#sink.cork();
     this.#isCorked = true;
-    room.handTo(this.#sink);
+    from.handTo(this.#sink);
   }
 }
 
-/** The memory in which commands become bytes. */
+/** Memory in which commands become bytes. */
 class Room {
   #bytes = EMPTY;
   /** What stands from here to #at has not been handed over. */
@@ -664,14 +679,14 @@ class Room {
   }
 
   /** A word, if it is ASCII; else false, and nothing is written. */
-  plain(text: string): boolean {
+  ascii(text: string): boolean {
     const start = this.#at;
     const { length } = text;
     this.head(length);
     // Where there is room for more than that, more is written of what is not ASCII.
-    const isPlain = length <= FEW ? this.#ascii(text) : this.write(text, length + 4) === length;
-    if (!isPlain) this.#at = start;
-    return isPlain;
+    const isAscii = length <= FEW ? this.#letters(text) : this.write(text, length + 4) === length;
+    if (!isAscii) this.#at = start;
+    return isAscii;
   }
 
   /** As much of a text as has so many bytes; gives how many it has. */
@@ -686,7 +701,7 @@ class Room {
     this.#at += bytes.length;
   }
 
-  #ascii(text: string): boolean {
+  #letters(text: string): boolean {
     const bytes = this.#bytes;
     let at = this.#at;
     for (let i = 0; i < text.length; i++) {
@@ -705,20 +720,24 @@ class Room {
 }
 
 const room = new Room();
+/** For the big texts: a socket that does not take one keeps this memory, and not that of everybody. */
+const hall = new Room();
 
 /** Throws an ArgumentError for what cannot be sent. Text and numbers, which most arguments are, stay as they are. */
 function wordsOf(name: Name, args: readonly unknown[]): Words {
-  if (args.length >= MAX_WORDS) return flatten(name, args);
+  if (args.length + name.words > MAX_WORDS) return flatten(name, args);
   for (let i = 0; i < args.length; i++) {
     if (typeof args[i] !== "string" && !Number.isFinite(args[i])) return flatten(name, args);
   }
   return args as Words;
 }
 
-/** Their bytes, or at least their characters; an ArgumentError if they are too many. */
+const lengthOf = (word: Word | number): number => typeof word === "number" ? SLACK : word.length;
+
+/** Their bytes, where text is one for each character; an ArgumentError if they are too many. */
 function sizeOf(name: Name, words: Words): number {
-  let size = 0;
-  for (const word of words) size += typeof word === "number" ? SLACK : word.length;
+  let size = name.wire.length;
+  for (const word of words) size += lengthOf(word) + HEAD;
   if (size > MAX_WORD / 3) checkSize(name, words);
   return size;
 }
@@ -726,7 +745,7 @@ function sizeOf(name: Name, words: Words): number {
 function checkSize(name: Name, words: Words): void {
   let size = 0;
   for (const word of words) {
-    const length = typeof word === "number" ? SLACK : Buffer.byteLength(word);
+    const length = typeof word === "string" ? Buffer.byteLength(word) : lengthOf(word);
     if (length > MAX_WORD) throw new ArgumentError("an argument is longer than 512 MiB", name.text);
     size += length;
   }
@@ -2927,7 +2946,7 @@ export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: 
 // ==== 5. Commander ====
 //
 // Whatever understands commands is a Commander: it has every row of the table as a method, and says in give() what
-// becomes of a call. A call is a Command: its bytes, its promise and its place. How it is given (deadline, charset and
+// becomes of a call. A call is a Command: its words, its promise and its place. How it is given (deadline, charset and
 // signal) is a View. To make a new kind of handler, extend Commander and write give().
 
 /** For call(), which makes it. */
@@ -3077,28 +3096,29 @@ class Command {
 
   /** The same once more, in the time that is left. */
   again(replyTimeout: Milliseconds): Command {
-    this.special.batch?.rewind();
-    return new Command(this.row, this.args, this.view.with({ replyTimeout }), { ...this.special, words: this.words });
+    const { row, args, view, special, words } = this;
+    const once = special.batch === undefined ? { ...special, words } : { ...special, batch: special.batch.again() };
+    return new Command(row, args, view.with({ replyTimeout }), once);
   }
 
-  /**
-   * Rejects it with this failure, told of this command and of where it is; when its caller has had time to handle that,
-   * because an engine keeps a book of the rejections that nobody handles.
-   */
+  /** Rejects it with this failure, told of this command and of where it is. */
   fail(error: RedisError): void {
     if (this.place === "settled") return;
     const told = error.of(this.name, this.outcome);
     if (this.fence !== undefined) told.behind(this.fence);
-    this.#settle();
-    void Promise.resolve().then(() => this.#reject(told));
+    this.#giveUp(told);
   }
 
   /** Its time is up: with what the server said last, if it was refused and waited, else with this failure. */
   expire(error: RedisError): void {
     if (this.place !== "waiting" || this.refusal === undefined) return this.fail(error);
-    const { refusal } = this;
+    this.#giveUp(this.refusal.of(this.name, "not-executed"));
+  }
+
+  /** Its caller has time to handle that, because an engine keeps a book of the rejections that nobody handles. */
+  #giveUp(error: RedisError): void {
     this.#settle();
-    this.#reject(refusal.of(this.name, "not-executed"));
+    void Promise.resolve().then(() => this.#reject(error));
   }
 
   #settle(): void {
@@ -3151,16 +3171,19 @@ const isSteady = (row: Row): boolean => row.kind === "read" && !CURSORS.includes
 /** Several commands that travel as one, and their replies as they come. */
 class Batch {
   readonly replies: unknown[] = [];
-  readonly #rows: Row[] = [];
-  readonly #args: (readonly unknown[])[] = [];
-  readonly #words: Words[] = [];
+  #rows: Row[] = [];
+  #args: (readonly unknown[])[] = [];
+  #words: Words[] = [];
   /** Whether all of them do nothing but read. */
   reads = true;
   size = 0;
-  /** How many have been written. */
+  /** How many have been written, and how many in part at least. */
   #written = 0;
+  #begun = 0;
   #atomic = false;
   #ended = false;
+  /** The same once more, for another connection: the first may still be at this one. */
+  #again: Batch | undefined;
 
   /** What has not been written never will be. */
   end(): void {
@@ -3202,15 +3225,22 @@ class Batch {
   write(to: Encoder): boolean {
     for (; this.#written < this.length; this.#written++) {
       const at = this.#written;
-      if (to.isFull || !to.put(this.#rows[at]!.name, this.#words[at]!)) return false;
+      if (to.isFull) return false;
+      this.#begun = at + 1;
+      if (!to.put(this.#rows[at]!.name, this.#words[at]!)) return false;
     }
     return true;
   }
 
-  /** As if nothing had been written, nor answered. */
-  rewind(): void {
-    this.#written = this.replies.length = 0;
-    this.#ended = false;
+  again(): Batch {
+    const again = new Batch();
+    again.#rows = this.#rows;
+    again.#args = this.#args;
+    again.#words = this.#words;
+    again.reads = this.reads;
+    again.size = this.size;
+    again.#atomic = this.#atomic;
+    return this.#again = again;
   }
 
   /** Takes a reply; true if it was the last. */
@@ -3231,9 +3261,10 @@ class Batch {
 
   /** The replies that have come, and for each command without one this failure. */
   told(error: RedisError): unknown[] {
-    const written = this.#ended || error.outcome === "not-sent" ? this.#written : Infinity;
+    if (this.#again !== undefined) return this.#again.told(error);
+    const begun = this.#ended || error.outcome === "not-sent" ? this.#begun : Infinity;
     const rest = this.#rows.slice(this.replies.length).map((row, i) =>
-      error.of(row.name.text, this.replies.length + i < written ? "unknown" : "not-sent"));
+      error.of(row.name.text, this.replies.length + i < begun ? "unknown" : "not-sent"));
     return [...this.replies, ...rest];
   }
 }
@@ -3695,7 +3726,10 @@ class Connection {
     const socket = this.#socket;
     socket.on("error", (cause) => this.close(this.#lost(cause)));
     socket.on("end", () => this.close(this.#lost()));
-    socket.on("close", () => this.close(this.#lost()));
+    socket.on("close", () => {
+      this.close(this.#lost());
+      this.#encoder.flush(); // lets go of the memory that it has not sent
+    });
     socket.on("drain", () => this.flush());
     socket.once(this.#config.tls === false ? "connect" : "secureConnect", () => {
       this.#greet().then(() => this.#open(), (error: unknown) => this.close(refusal(error)));
@@ -3723,7 +3757,8 @@ class Connection {
     try {
       this.#unfinished = command.write(this.#encoder) ? undefined : command;
     } catch (cause) {
-      this.close(new ConnectionError("CONNECTION_LOST", "unknown", "a command could not be written", { cause }));
+      const what = `a command could not be written: ${cause instanceof Error ? cause.message : cause}`;
+      this.close(new ConnectionError("CONNECTION_LOST", "unknown", what, { cause }));
     }
   }
 

@@ -1,7 +1,7 @@
 // What tests do with handlers and promises, of whatever kind.
 
 import assert from "node:assert/strict";
-import type { Socket } from "node:net";
+import { Writable } from "node:stream";
 import { internals } from "../redis.ts";
 
 /** What a promise is rejected with. */
@@ -26,8 +26,13 @@ export async function using<H extends { destroy(): void }, T>(db: H, use: (db: H
 /** What a command is on the wire. */
 export function encoded(name: Parameters<typeof internals.wordsOf>[0], args: readonly unknown[]): Buffer {
   const written: Buffer[] = [];
-  const write = (bytes: Buffer) => written.push(Buffer.from(bytes)) > 0; // whose memory is used again
-  const encoder = new internals.Encoder({ writableLength: 0, cork() {}, uncork() {}, write } as unknown as Socket);
+  const sink = new Writable({
+    write(bytes: Buffer, _, taken) {
+      written.push(Buffer.from(bytes)); // whose memory is used again
+      taken();
+    },
+  });
+  const encoder = new internals.Encoder(sink);
   const words = internals.wordsOf(name, args);
   while (!encoder.put(name, words)) encoder.flush();
   encoder.flush();

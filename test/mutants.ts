@@ -44,8 +44,8 @@ export const mutants: readonly Mutant[] = [
     'if (command.place === "settled")\n            return undefined;\n        command.place = "written";',
     'command.place = "written";'],
   ["what a script did before it failed is told as not executed", 'PARTLY.includes(row) ? "unknown"', 'false ? "unknown"'],
-  ["the commands of a pipeline that were written are counted off by one", "? this.#written : Infinity",
-    "? this.#written - 1 : Infinity"],
+  ["the commands of a pipeline that were written are counted off by one", "? this.#begun : Infinity",
+    "? this.#begun - 1 : Infinity"],
   ["what is lost is told as not executed", 'const told = error.of(this.name, this.outcome);',
     'const told = error.of(this.name, this.outcome === "unknown" ? "not-executed" : this.outcome);'],
   // Bytes

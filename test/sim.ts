@@ -244,6 +244,8 @@ class VirtualSocket extends EventEmitter {
     this.#tell("connect");
   }
 
+  readonly writableHighWaterMark = 16_384;
+
   /** Few bytes are told as many in some runs, so that the driver holds back. */
   get writableLength(): number {
     return this.#length * this.#sim.scale;
