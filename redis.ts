@@ -583,17 +583,21 @@ class Encoder {
     this.#sink.write(word);
   }
 
+  /** Most text is ASCII, of which the length is known. */
   #text(text: string): void {
-    if (text.length < PIECE) return this.#write(text, room);
+    if (text.length >= PIECE) return this.#bigText(text);
+    this.#reserve(text.length + SLACK);
+    if (!room.ascii(text)) this.#measured(text, room);
+  }
+
+  #bigText(text: string): void {
     this.#handOver(room);
-    this.#write(text, hall);
+    this.#reserve(text.length + SLACK, hall);
+    if (!hall.ascii(text)) this.#measured(text, hall);
     this.#handOver(hall);
   }
 
-  /** Most text is ASCII, of which the length is known. */
-  #write(text: string, into: Room): void {
-    this.#reserve(text.length + SLACK, into);
-    if (into.ascii(text)) return;
+  #measured(text: string, into: Room): void {
     const length = Buffer.byteLength(text);
     this.#reserve(length + SLACK, into);
     into.head(length);
