@@ -226,6 +226,7 @@ class VirtualSocket extends EventEmitter {
   #paused = false;
   readonly #unread: Segment[] = [];
   remotePort: number | undefined;
+  readonly writableHighWaterMark = 16_384;
   destroyed = false;
 
   constructor(sim: Simulation, link: Link) {
@@ -244,8 +245,6 @@ class VirtualSocket extends EventEmitter {
     this.#tell("connect");
   }
 
-  readonly writableHighWaterMark = 16_384;
-
   /** Few bytes are told as many in some runs, so that the driver holds back. */
   get writableLength(): number {
     return this.#length * this.#sim.scale;
@@ -254,10 +253,13 @@ class VirtualSocket extends EventEmitter {
   write(bytes: Buffer): void {
     if (this.destroyed) return;
     const text = bytes.toString("latin1");
-    this.#link.written.push(text);
+    if (this.#link.written.push(text) > MOST_WRITES) {
+      this.#sim.breach("I2", "it writes without end");
+      throw new Error("too much");
+    }
     this.#unsent.push({ bytes, text });
     this.#length += bytes.length;
-    this.#full ||= this.writableLength >= 16_384;
+    this.#full ||= this.writableLength >= this.writableHighWaterMark;
     if (!this.#corked) this.#offer();
   }
 
@@ -699,6 +701,7 @@ class Session {
     for (let i = 0; i < count; i++) {
       const end = input.indexOf("\r\n", at);
       if (end < 0) return undefined;
+      if (input[at] !== "$") throw new Error(`the driver wrote ${JSON.stringify(input.slice(at, at + 100))}`);
       const size = Number(input.slice(at + 1, end));
       if (input.length < end + 4 + size) return undefined;
       words.push(input.slice(end + 2, end + 2 + size));
@@ -856,6 +859,7 @@ const same = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(inBy
 /** By so much a deadline may be missed. */
 const SLACK = 100;
 const MOST_TURNS = 40_000;
+const MOST_WRITES = 2_000;
 const RECOVERY = 60_000;
 
 /** How a call fails when the handler has been closed. */
@@ -1228,11 +1232,11 @@ class Simulation {
         return { op, given: to.get(`g:#${op.nonce};${accent}`) };
       }
       case 2: {
-        const op = this.#op("set", true, about);
-        const much = chance.of(this.tight ? 0.5 : 0.05) ? Buffer.alloc(4_100, `${op.nonce};`) : undefined;
-        const key = `k:${chance.below(3)}`;
-        if (much === undefined) return { op, given: to.set(key, `#${op.nonce};${accent}`) };
-        return { op, given: to.set(`k:#${op.nonce};`, much) };
+        const isLong = chance.of(this.tight ? 0.5 : 0.1);
+        const op = this.#op(isLong ? "rpush" : "set", true, about);
+        if (!isLong) return { op, given: to.set(`k:${chance.below(3)}`, `#${op.nonce};${accent}`) };
+        const much = this.tight ? Buffer.alloc(4_100, `${op.nonce};`) : "".padEnd(chance.pick(60_000, 70_000), `${op.nonce};`);
+        return { op, given: to.rpush(`l:#${op.nonce};`, much, much) };
       }
       case 3: {
         const op = this.#op("incr", true, about);
