@@ -145,16 +145,13 @@ function inProcess(mutant: Mutant, seeds: number): Promise<Caught | undefined> {
   return new Promise((resolve) => {
     let caught: Caught | undefined;
     const child = fork(fileURLToPath(import.meta.url), ["--one", String(mutants.indexOf(mutant)), String(seeds)]);
-    const watchdog = setTimeout(() => {
-      caught = { seed: NaN, invariant: "I2", what: "it never ends" };
-      child.kill("SIGKILL");
-    }, 120_000);
+    const watchdog = setTimeout(() => child.kill("SIGKILL"), 120_000);
     child.on("message", (message) => {
       caught = message as Caught;
     });
-    child.on("exit", () => {
+    child.on("exit", (code, signal) => {
       clearTimeout(watchdog);
-      resolve(caught);
+      resolve(signal === null ? caught : { seed: NaN, invariant: "I2", what: "it never ends" }); // out of time, or of memory
     });
   });
 }
