@@ -688,9 +688,9 @@ class Room {
     const { length } = text;
     this.head(length);
     // Where there is room for more than that, more is written of what is not ASCII.
-    const isAscii = length <= FEW ? this.#letters(text) : this.write(text, length + 4) === length;
-    if (!isAscii) this.#at = start;
-    return isAscii;
+    const isSuch = length <= FEW ? this.#letters(text) : this.write(text, length + 4) === length;
+    if (!isSuch) this.#at = start;
+    return isSuch;
   }
 
   /** As much of a text as has so many bytes; gives how many it has. */
@@ -1428,7 +1428,7 @@ type Asked = { readonly raw: boolean; readonly args: readonly unknown[] };
 /** Leaves alone what is in shape already, and null. */
 type Shape = (reply: any, asked: Asked) => unknown;
 /** Milliseconds that a call with these arguments may block for; undefined when it does not block. */
-type Block = (words: readonly Word[]) => Milliseconds | undefined;
+type Block = (words: Words) => Milliseconds | undefined;
 
 /** Where a command goes when there are several servers: to that of its keys, to each of them, or nowhere. */
 type Reach = "placed" | "each" | "nowhere";
@@ -1553,7 +1553,7 @@ const pairs: Positions = [1, -1, 2];
 const range = (from: number, count: number): number[] =>
   Array.from({ length: count > 0 && count <= MAX_WORDS ? count : 0 }, (_, i) => from + i);
 
-const behind = (words: readonly Word[], from: number, names: readonly string[]): number =>
+const behind = (words: Words, from: number, names: readonly string[]): number =>
   words.findIndex((word, i) => i >= from && names.includes(String(word).toUpperCase())) + 1;
 
 /** As many as the argument at `at` says, right behind it: numkeys(1) for LMPOP, numkeys(2) for EVAL. */
@@ -1604,7 +1604,7 @@ const random: Merge = (replies) => {
 
 /** Nonsense is for the server to refuse. */
 const toBlock = (time: number): Milliseconds => time === 0 ? Infinity : time > 0 ? time : 0;
-const numberAt = (words: readonly Word[], at: number): number => Number(String(words.at(at < 0 ? at : at - 1)));
+const numberAt = (words: Words, at: number): number => Number(String(words.at(at < 0 ? at : at - 1)));
 
 /** The argument at that place, -1 for the last, in seconds. */
 const seconds = (at: number): Block => (words) => toBlock(numberAt(words, at) * 1000);
@@ -3032,7 +3032,7 @@ class Command {
     this.special = special;
     this.words = special.words ?? wordsOf(name, args);
     this.size = special.batch?.size ?? sizeOf(name, this.words);
-    this.blocks = row.block === undefined ? undefined : row.block(flatten(name, args));
+    this.blocks = row.block?.(this.words);
     this.promise = new Promise(capture);
     this.#resolve = captured.resolve;
     this.#reject = captured.reject;
@@ -3957,7 +3957,7 @@ const FIRST_REST: Milliseconds = 50;
 const LONGEST_REST: Milliseconds = 2_500;
 /** A connection that has lasted this long was a good one. */
 const STABLE: Milliseconds = 5_000;
-/** An attempt that fails so long after the loss is followed by none that commands wait for: a restart goes unnoticed. */
+/** An attempt that fails so long after the loss is followed by none that commands wait for: a restart is not seen. */
 const PATIENCE: Milliseconds = 250;
 /** A server that is there and not ready is asked again this much later, by one command, and the others wait for it. */
 const PAUSE: Milliseconds = 50;
@@ -4537,7 +4537,7 @@ class Gathering extends Commander {
   }
 
   give(row: Row, args: readonly unknown[]): this {
-    if (row.block?.(flatten(row.name, args)) !== undefined) throw notGathered(row);
+    if (row.block?.(wordsOf(row.name, args)) !== undefined) throw notGathered(row);
     this.#batch.add(row, args);
     return this;
   }
