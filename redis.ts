@@ -3021,8 +3021,8 @@ class Command {
   refusal: ReplyError | undefined = undefined;
   /** Of the connection that it was written to. */
   fence: Fence | undefined = undefined;
-  #resolve: (reply: unknown) => void;
-  #reject: (error: unknown) => void;
+  #resolve!: (reply: unknown) => void;
+  #reject!: (error: unknown) => void;
 
   constructor(row: Row, args: readonly unknown[], view: View, special = ORDINARY) {
     const { name } = row;
@@ -3033,9 +3033,10 @@ class Command {
     this.words = special.words ?? wordsOf(name, args);
     this.size = special.batch?.size ?? sizeOf(name, this.words);
     this.blocks = row.block?.(this.words);
-    this.promise = new Promise(capture);
-    this.#resolve = captured.resolve;
-    this.#reject = captured.reject;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
     if (view.signal !== undefined) view.follow(this);
   }
 
@@ -3131,12 +3132,6 @@ class Command {
   }
 }
 
-// One function for all promises: a closure for each command would cost as much as the rest of it.
-const captured = { resolve: (_: unknown): void => {}, reject: (_: unknown): void => {} };
-const capture = (resolve: (reply: unknown) => void, reject: (error: unknown) => void): void => {
-  captured.resolve = resolve;
-  captured.reject = reject;
-};
 const NONE: readonly unknown[] = [];
 
 function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): unknown {
@@ -3450,11 +3445,13 @@ function rowOf(given: string | CallOptions, args: readonly unknown[]): { row: Ro
 
 // ==== 6. Connection ====
 //
-// One socket, from its handshake to its death; it never reconnects. What was bound to it dies with it. Its two queues
-// are what a failure means: `output` has not been written, `inFlight` has been and awaits its replies, in order. A
-// command that was given up while in flight stays in its place and its reply is dropped there.
+// One socket, from its handshake to its death; it never reconnects. What was bound to it dies with it. Where a command
+// stands in its queue is what a failure means: the first of them are in flight, written and awaiting their replies in
+// order, and what is behind them has not been written. A command that was given up while in flight stays in its place
+// and its reply is dropped there.
 //
-//     push -> [ output ] -> flush: one write for all -> [ inFlight ] -> receive: one reply for the first of them
+//     receive: one reply for the first <- [ in flight | not written ] <- push
+//                             flush: one write for all  ^
 
 /** Time, chance and the network, in one place so that a simulation can put its own there. */
 const world = {
@@ -3507,48 +3504,79 @@ function reset(socket: Socket): void {
 /** A ring longer than this is given back when it is empty. */
 const ROOMY = 65_536;
 
-/** First in, first out; a ring that doubles when it is full. */
+/** First in, first out; a ring that doubles when it is full, so that writing a command moves a mark and nothing else. */
 class Queue {
   #ring: (Command | undefined)[] = new Array(16);
   #head = 0;
   length = 0;
+  /** How many, the first of them, have been written. */
+  inFlight = 0;
+  /** Of those that have not been. */
   bytes = 0;
 
   push(command: Command): void {
     if (this.length === this.#ring.length) this.#resize(this.length * 2);
-    this.#ring[(this.#head + this.length++) & (this.#ring.length - 1)] = command;
+    this.#ring[this.#place(this.length++)] = command;
     this.bytes += command.size;
   }
 
-  peek(): Command | undefined {
-    return this.#ring[this.#head];
+  /** The first in flight. */
+  get first(): Command | undefined {
+    while (this.inFlight > 0 && this.#ring[this.#head] === undefined) this.shift();
+    return this.inFlight > 0 ? this.#ring[this.#head] : undefined;
   }
 
-  shift(): Command | undefined {
-    const command = this.#ring[this.#head];
-    if (command === undefined) return undefined;
+  /** The first that has not been written. */
+  get next(): Command | undefined {
+    return this.inFlight < this.length ? this.#ring[this.#place(this.inFlight)] : undefined;
+  }
+
+  /** It has been: from here on it is in flight. */
+  advance(): void {
+    this.bytes -= this.next!.size;
+    this.inFlight++;
+  }
+
+  /** That never will be: its place is empty until what is before it has been answered. */
+  skip(): void {
+    if (this.inFlight === 0) return this.shift();
+    const place = this.#place(this.inFlight);
+    this.advance();
+    this.#ring[place] = undefined;
+  }
+
+  /** Takes out the first of all. */
+  shift(): void {
+    if (this.inFlight > 0) this.inFlight--;
+    else this.bytes -= this.#ring[this.#head]!.size;
     this.#ring[this.#head] = undefined;
-    this.#head = (this.#head + 1) & (this.#ring.length - 1);
-    this.bytes -= command.size;
+    this.#head = this.#place(1);
     if (--this.length === 0 && this.#ring.length > ROOMY) this.#resize(16);
-    return command;
   }
 
-  *[Symbol.iterator](): Generator<Command> {
-    for (let i = 0; i < this.length; i++) yield this.#ring[(this.#head + i) & (this.#ring.length - 1)]!;
+  /** The first `count`, but for the places that are empty. */
+  *commands(count = this.length): Generator<Command> {
+    for (let i = 0; i < count; i++) {
+      const command = this.#ring[this.#place(i)];
+      if (command !== undefined) yield command;
+    }
   }
 
   /** Takes all of them out. */
   drain(): Command[] {
-    const commands = [...this];
+    const commands = [...this.commands()];
     this.#ring = new Array(16);
-    this.#head = this.length = this.bytes = 0;
+    this.#head = this.length = this.inFlight = this.bytes = 0;
     return commands;
+  }
+
+  #place(index: number): number {
+    return (this.#head + index) & (this.#ring.length - 1);
   }
 
   #resize(size: number): void {
     const ring = new Array<Command | undefined>(size);
-    for (let i = 0; i < this.length; i++) ring[i] = this.#ring[(this.#head + i) & (this.#ring.length - 1)];
+    for (let i = 0; i < this.length; i++) ring[i] = this.#ring[this.#place(i)];
     this.#ring = ring;
     this.#head = 0;
   }
@@ -3577,8 +3605,7 @@ class Connection {
   readonly #encoder: Encoder;
   readonly #decoder: Decoder;
   readonly #view: View;
-  readonly #output = new Queue();
-  readonly #inFlight = new Queue();
+  readonly #queue = new Queue();
   readonly #timer: NodeJS.Timeout;
   #phase: "opening" | "open" | "closed" = "opening";
   #settle!: { resolve: () => void; reject: (error: RedisError) => void };
@@ -3618,28 +3645,32 @@ class Connection {
 
   /** How many commands it has to see to. */
   get load(): number {
-    return this.#output.length + this.#inFlight.length;
+    return this.#queue.length;
   }
 
   /** Whether one more command would be too much. */
   get full(): boolean {
-    return this.load >= this.#config.maxPending || this.#output.bytes >= this.#config.maxUnsent;
+    return this.load >= this.#config.maxPending || this.#queue.bytes >= this.#config.maxUnsent;
   }
 
   /** Whether this was written and has not been answered. */
   awaits(command: Command): boolean {
-    return [...this.#inFlight].includes(command);
+    return this.#inFlight.includes(command);
   }
 
   /** What has not been settled, in order. */
   get pending(): Command[] {
-    return [...this.#inFlight, ...this.#output].filter((command) => command.place !== "settled");
+    return [...this.#queue.commands()].filter((command) => command.place !== "settled");
+  }
+
+  get #inFlight(): Command[] {
+    return [...this.#queue.commands(this.#queue.inFlight)];
   }
 
   /** Takes charge of a command; it leaves with the others of this tick. */
   push(command: Command): void {
     if (this.#phase === "closed") return command.fail(this.#ended!);
-    this.#output.push(command);
+    this.#queue.push(command);
     if (this.#flushing) return;
     this.#flushing = true;
     world.endOfTick(flush, this);
@@ -3655,7 +3686,7 @@ class Connection {
   }
 
   get #mayWrite(): boolean {
-    const hasOutput = this.#unfinished !== undefined || this.#output.length > 0;
+    const hasOutput = this.#unfinished !== undefined || this.#queue.next !== undefined;
     return hasOutput && this.#phase !== "closed" && !this.#encoder.isFull;
   }
 
@@ -3667,12 +3698,12 @@ class Connection {
     this.#ended = error;
     world.cancel(this.#timer);
     const orphans = this.pending;
-    for (const { special } of this.#inFlight) special.batch?.end();
-    this.mayLinger = [...this.#inFlight].some(({ row }) => row.kind !== "read" && !OUR_OWN.includes(row));
+    const written = this.#inFlight;
+    for (const { special } of written) special.batch?.end();
+    this.mayLinger = written.some(({ row }) => row.kind !== "read" && !OUR_OWN.includes(row));
     if (this.mayLinger) reset(this.#socket);
     else this.#socket.destroy();
-    this.#output.drain();
-    this.#inFlight.drain();
+    this.#queue.drain();
     if (wasOpen) return this.#owner.closed(error, orphans);
     for (const command of orphans) command.fail(error);
     this.#settle.reject(error.of(undefined, "not-sent"));
@@ -3768,12 +3799,12 @@ class Connection {
 
   /** The first that has not been given up meanwhile: from here on it is in flight. */
   #next(): Command | undefined {
-    const command = this.#output.shift()!;
+    const command = this.#queue.next!;
     if (command.isChanged) command.fail(new ConnectionError("CONNECTION_LOST", "not-sent", CHANGED));
-    if (command.place === "settled") return undefined;
+    if (command.place === "settled") return void this.#queue.skip();
+    this.#queue.advance();
     command.place = "written";
     command.fence = this.fence;
-    this.#inFlight.push(command);
     return command;
   }
 
@@ -3786,7 +3817,7 @@ class Connection {
     } catch (cause) {
       const what = "a reply could not be understood";
       const error = cause instanceof ProtocolError ? cause : new ProtocolError("PROTOCOL", "unknown", what, { cause });
-      if (this.#decoder.begun) this.#inFlight.peek()?.fail(error); // its reply would be the same the next time
+      if (this.#decoder.begun) this.#queue.first?.fail(error); // its reply would be the same the next time
       this.close(error);
     }
   }
@@ -3794,7 +3825,7 @@ class Connection {
   /** A command is taken out after it has been answered, so that a breach finds it among those in flight. */
   #answer(): void {
     for (;;) {
-      const command = this.#inFlight.peek();
+      const command = this.#queue.first;
       const reply = command === undefined
         ? this.#decoder.take(this.#config.charset)
         : this.#decoder.take(command.view.charset, command.ordered);
@@ -3804,8 +3835,8 @@ class Connection {
       }
       if (this.#isUnasked(reply, command)) this.#owner.pushed?.(Array.isArray(reply) ? reply : [reply]);
       else if (command === undefined) return this.close(reply instanceof ReplyError ? refusal(reply) : UNASKED);
-      else if (reply instanceof ReplyError && this.#takenBack(command, reply)) this.#inFlight.shift();
-      else if (command.answer(reply)) this.#inFlight.shift();
+      else if (reply instanceof ReplyError && this.#takenBack(command, reply)) this.#queue.shift();
+      else if (command.answer(reply)) this.#queue.shift();
     }
   }
 
@@ -4103,7 +4134,7 @@ class Pool {
   /** Gives those who wait what there is, in order; nobody waits for a server that is down. */
   #serve(): void {
     if (this.#isHeld) return;
-    for (let command = this.#waiting.peek(); command !== undefined; command = this.#waiting.peek()) {
+    for (let command = this.#waiting.next; command !== undefined; command = this.#waiting.next) {
       const seat = this.#freest();
       if (seat === undefined && !this.#down) return;
       this.#waiting.shift();
@@ -4392,7 +4423,7 @@ class Pool {
     const connections = this.#seats.flatMap(({ connection }) => connection ?? []);
     for (const seat of this.#seats) world.cancel(seat.timer);
     if (connections.length === 0) for (const command of this.#waiting.drain()) command.fail(CLOSED);
-    const pending = [...this.#waiting, ...this.#refused, ...connections.flatMap((connection) => connection.pending)];
+    const pending = [...this.#waiting.commands(), ...this.#refused, ...connections.flatMap((connection) => connection.pending)];
     await settled(pending.map((command) => command.promise), timeout);
     this.#end();
     await Promise.all(connections.map((connection) => connection.gone));

@@ -279,8 +279,8 @@ const R01: Row = {
       const since = performance.now();
       await server.kill();
       await server.restart();
-      if (performance.now() - since > PATIENCE) log.refusals.clear(); // a server that is away, and callers are told so
       scene.recovered(await log.recovered());
+      if (performance.now() - since > PATIENCE) log.refusals.clear(); // a server that is away, and callers are told so
     }
     scene.counts.faults += kills;
     await scene.judge(log, server);
