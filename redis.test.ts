@@ -843,13 +843,23 @@ describe("an AbortSignal", () => {
   }));
 
   test("that fires in the tick of the call keeps the command from being sent", () => withDb({}, async (db) => {
-    await db.ping();
+    const id = await db.clientId();
     const abort = new AbortController();
     const calls = [db.get("a"), db.with({ signal: abort.signal }).incr("not sent"), db.get("a")];
     abort.abort();
     const [, error] = await Promise.allSettled(calls);
     assert.equal((error as PromiseRejectedResult).reason.outcome, "not-sent");
     assert.equal(await db.exists("not sent"), 0);
+    assert.equal(await db.clientId(), id, "it is the same connection still");
+  }));
+
+  test("that fires in the tick of the only call leaves nothing pending", () => withDb({}, async (db) => {
+    await db.ping();
+    const abort = new AbortController();
+    const call = failure(db.with({ signal: abort.signal }).incr("not sent"));
+    abort.abort();
+    assert.equal((await call).outcome, "not-sent");
+    await until(() => inspect(db).includes("1 open; 0 pending"), "nothing to be pending");
   }));
 
   test("that fires after the write shifts no reply: 20,000 calls aborted at random among others", () => withDb({}, async (db) => {

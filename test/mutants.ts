@@ -30,10 +30,6 @@ export const mutants: readonly Mutant[] = [
   // Replies and their callers
   ["a cancelled slot is removed from the ring",
     "get first() {", 'get first() {\n while (this.#ring[this.#head]?.place === "settled") this.shift();'],
-  ["the place of what was never written is not left", "while (this.inFlight > 0 && this.#ring[this.#head] === undefined)",
-    "while (false)"],
-  ["what was never written keeps a place with nothing before it", "if (this.inFlight === 0)\n            return this.shift();",
-    ""],
   ["a cancelled slot keeps its place for ever", 'if (this.place === "settled")\n            return true;',
     'if (this.place === "settled")\n            return false;'],
   ["a push is taken for a reply", "if (this.#isUnasked(reply, command))", "if (command === undefined)"],
