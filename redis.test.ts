@@ -2856,7 +2856,7 @@ describe("a transaction", () => {
         const t = await db.watch("k");
         await failure(t.multi());
         const error = await failure((t as unknown as Transaction).set("k", 1));
-        assert.deepEqual([error.code, error.outcome], ["TRANSACTION_OVER", "not-sent"]);
+        assert.deepEqual([error.code, error.outcome, error.cause.code], ["TRANSACTION_OVER", "not-sent", "NOPERM"]);
         assert.equal(await db.exists("k"), 0);
       });
       await withDb({ username: "no-discard", password: "secret" }, async (db) => {
@@ -3147,6 +3147,7 @@ describe("transaction()", () => {
         await failure(m.set("k", 1));
       }));
       assert.deepEqual([error.code, error.outcome], ["TRANSACTION_OVER", "not-sent"]);
+      assert.equal(error.cause.code, "CONNECTION_LOST");
       assert.equal(await db.get("k"), null);
     }));
 

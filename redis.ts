@@ -3504,7 +3504,7 @@ function reset(socket: Socket): void {
 /** A ring longer than this is given back when it is empty. */
 const ROOMY = 65_536;
 
-/** First in, first out; a ring that doubles when it is full, so that writing a command moves a mark and nothing else. */
+/** First in, first out: a ring that doubles when it is full. Writing a command moves a mark, and not the command. */
 class Queue {
   #ring: (Command | undefined)[] = new Array(16);
   #head = 0;
@@ -4423,7 +4423,8 @@ class Pool {
     const connections = this.#seats.flatMap(({ connection }) => connection ?? []);
     for (const seat of this.#seats) world.cancel(seat.timer);
     if (connections.length === 0) for (const command of this.#waiting.drain()) command.fail(CLOSED);
-    const pending = [...this.#waiting.commands(), ...this.#refused, ...connections.flatMap((connection) => connection.pending)];
+    const given = connections.flatMap((connection) => connection.pending);
+    const pending = [...this.#waiting.commands(), ...this.#refused, ...given];
     await settled(pending.map((command) => command.promise), timeout);
     this.#end();
     await Promise.all(connections.map((connection) => connection.gone));
@@ -4647,7 +4648,8 @@ export class Watch<Text = string> extends Commander {
   #queued: Command[] | undefined;
   /** Why a call could not be queued: without it the others are not done either. */
   #refused: unknown;
-  #over = false;
+  /** Once it is over: what is told from then on. */
+  #over: NotSupportedError | undefined;
 
   constructor(lease: Lease, view: View, begun: typeof commands.watch | typeof commands.multi) {
     super(view);
@@ -4657,14 +4659,14 @@ export class Watch<Text = string> extends Commander {
 
   /** Whatever is no reply leaves open what the server does next: then it is over, and the connection goes with it. */
   #dispatch(command: Command): Promise<unknown> {
-    if (this.#over) {
+    if (this.#over !== undefined) {
       command.promise.catch(ignore);
-      command.fail(OVER);
-      throw OVER.of(command.name, "not-sent");
+      command.fail(this.#over);
+      throw this.#over.of(command.name, "not-sent");
     }
     this.#queued?.push(command);
     this.#lease.dispatch(command).catch((error) => {
-      if (!(error instanceof ReplyError)) this.#end(false);
+      if (!(error instanceof ReplyError)) this.#end(false, error);
     });
     return command.promise;
   }
@@ -4678,7 +4680,7 @@ export class Watch<Text = string> extends Commander {
   protected override refuse(error: unknown): Promise<unknown> {
     const refused = Promise.reject(error);
     if (this.#queued !== undefined) this.#refused ??= error;
-    if (this.#queued !== undefined || this.#over) refused.catch(ignore);
+    if (this.#queued !== undefined || this.#over !== undefined) refused.catch(ignore);
     return refused;
   }
 
@@ -4694,7 +4696,7 @@ export class Watch<Text = string> extends Commander {
     this.#mustBe("watching");
     const begun = this.#control(commands.multi);
     this.#queued = [];
-    begun.catch(() => this.#end(false));
+    begun.catch((error) => this.#end(false, error));
     await begun;
     return this as unknown as Transaction;
   }
@@ -4724,11 +4726,11 @@ export class Watch<Text = string> extends Commander {
   }
 
   [Symbol.asyncDispose](): Promise<unknown> {
-    return this.#over ? Promise.resolve() : this.discard();
+    return this.#over === undefined ? this.discard() : Promise.resolve();
   }
 
   #mustBe(state: "watching" | "queueing"): void {
-    if (this.#over) throw OVER;
+    if (this.#over !== undefined) throw this.#over.of(undefined, "not-sent");
     if ((this.#queued === undefined ? "watching" : "queueing") === state) return;
     const message = `this comes ${state === "watching" ? "before" : "after"} multi()`;
     throw new NotSupportedError("NOT_SUPPORTED", "not-sent", message);
@@ -4740,10 +4742,10 @@ export class Watch<Text = string> extends Commander {
 
   /** The last command. EXEC sets the connection free, whatever it answers; the others, if they are done. */
   async #conclude(row: Row): Promise<unknown> {
-    if (this.#over) throw OVER;
+    if (this.#over !== undefined) throw this.#over.of(undefined, "not-sent");
     this.#queued = undefined;
     const last = this.#control(row);
-    this.#over = true;
+    this.#over = over();
     try {
       const reply = await last;
       this.#end(true);
@@ -4754,22 +4756,23 @@ export class Watch<Text = string> extends Commander {
     }
   }
 
-  #end(clean: boolean): void {
-    this.#over = true;
+  #end(clean: boolean, cause?: unknown): void {
+    this.#over ??= over(cause);
     this.#lease.release(clean);
   }
 
   /** Commits what was queued, if anything was; for transaction(). */
   async finish(): Promise<unknown[]> {
     if (this.#queued !== undefined) return this.commit();
-    if (!this.#over) await this.unwatch();
+    if (this.#over === undefined) await this.unwatch();
     return [];
   }
 }
 
 export interface Watch<Text> extends Commands<Text> {}
 
-const OVER = new NotSupportedError("TRANSACTION_OVER", "not-sent", "this transaction is over");
+const over = (cause?: unknown): NotSupportedError =>
+  new NotSupportedError("TRANSACTION_OVER", "not-sent", "this transaction is over", { cause });
 
 /** How often transaction() tries before it gives up with the WatchError. */
 export type TransactionOptions = { attempts?: number };
