@@ -3537,7 +3537,7 @@ class Queue {
     this.inFlight++;
   }
 
-  /** That never will be: its place is empty until what is before it has been answered. */
+  /** It never will be: its place is empty until what is before it has been answered. */
   skip(): void {
     if (this.inFlight === 0) return this.shift();
     const place = this.#place(this.inFlight);
