@@ -3522,7 +3522,6 @@ class Queue {
 
   /** The first in flight. */
   get first(): Command | undefined {
-    while (this.inFlight > 0 && this.#ring[this.#head] === undefined) this.shift();
     return this.inFlight > 0 ? this.#ring[this.#head] : undefined;
   }
 
@@ -3545,13 +3544,16 @@ class Queue {
     this.#ring[place] = undefined;
   }
 
-  /** Takes out the first of all. */
+  /** Takes out the first of all, and the empty places behind it. */
   shift(): void {
-    if (this.inFlight > 0) this.inFlight--;
-    else this.bytes -= this.#ring[this.#head]!.size;
-    this.#ring[this.#head] = undefined;
-    this.#head = this.#place(1);
-    if (--this.length === 0 && this.#ring.length > ROOMY) this.#resize(16);
+    do {
+      if (this.inFlight > 0) this.inFlight--;
+      else this.bytes -= this.#ring[this.#head]!.size;
+      this.#ring[this.#head] = undefined;
+      this.#head = this.#place(1);
+      this.length--;
+    } while (this.inFlight > 0 && this.#ring[this.#head] === undefined);
+    if (this.length === 0 && this.#ring.length > ROOMY) this.#resize(16);
   }
 
   /** The first `count`, but for the places that are empty. */
@@ -4716,6 +4718,7 @@ export class Watch<Text = string> extends Commander {
 
   /** Forgets the queued commands, and the watched keys, and gives the connection back. */
   async discard(): Promise<"OK"> {
+    this.#mustGoOn();
     return await this.#conclude(this.#queued === undefined ? commands.unwatch : commands.discard) as "OK";
   }
 
@@ -4729,8 +4732,12 @@ export class Watch<Text = string> extends Commander {
     return this.#over === undefined ? this.discard() : Promise.resolve();
   }
 
-  #mustBe(state: "watching" | "queueing"): void {
+  #mustGoOn(): void {
     if (this.#over !== undefined) throw this.#over.of(undefined, "not-sent");
+  }
+
+  #mustBe(state: "watching" | "queueing"): void {
+    this.#mustGoOn();
     if ((this.#queued === undefined ? "watching" : "queueing") === state) return;
     const message = `this comes ${state === "watching" ? "before" : "after"} multi()`;
     throw new NotSupportedError("NOT_SUPPORTED", "not-sent", message);
@@ -4742,7 +4749,6 @@ export class Watch<Text = string> extends Commander {
 
   /** The last command. EXEC sets the connection free, whatever it answers; the others, if they are done. */
   async #conclude(row: Row): Promise<unknown> {
-    if (this.#over !== undefined) throw this.#over.of(undefined, "not-sent");
     this.#queued = undefined;
     const last = this.#control(row);
     this.#over = over();
