@@ -1,5 +1,5 @@
 // npm run bench -- [workload or group …] [--quick] [--check] [--clients a,b] [--seconds n] [--rounds n] [--out path]
-//                  [--runtime path] [--bun path]
+//                  [--runtime path or bun] [--bun path]
 //
 // Servers and clients on a core each, each run in a process of its own, the clients in turn: A B C A B C. --quick runs the
 // main workloads, once each. --check ends with an error if a goal is missed. --runtime runs the clients on another Node, or on
@@ -65,8 +65,8 @@ const execute = promisify(execFile);
 
 /** What a process that runs client.mjs says, or why it says nothing. */
 async function run(client, ...args) {
-  const runtime = clients[client].runtime === "bun" ? options.bun : options.runtime;
-  const command = [runtime, join(here, "client.mjs"), client, JSON.stringify(addresses), ...args.map(String)];
+  const runtime = clients[client].runtime ?? options.runtime;
+  const command = [runtime === "bun" ? options.bun : runtime, join(here, "client.mjs"), client, JSON.stringify(addresses), ...args.map(String)];
   if (pinned) command.unshift("taskset", "-c", "1");
   try {
     const { stdout } = await execute(command[0], command.slice(1), { timeout: 120_000, killSignal: "SIGKILL" });
