@@ -17,7 +17,7 @@
 //   4. Commands               the table: one row a command
 //   5. Commander              rows to methods, calls to promises
 //   6. Connection             one socket, from its handshake to its death
-//   7. Pool                   connections kept alive; a single connection is a pool of one
+//   7. Addresses and pools    where a server is, and connections to it kept alive; one connection is a pool of one
 //   8. Pipelines and transactions   many commands as one, or none of them
 //   9. Scripts, scans and streams   what takes more than one command
 //   10. Publish and subscribe       what the server says unasked
@@ -322,7 +322,7 @@ export type Outcome = "not-sent" | "not-executed" | "unknown";
 
 type About = { command?: string | undefined; cause?: unknown };
 /** A lost connection as its server knows it, on which something may still be on its way; `done` when it is not. */
-type Fence = { id: string; address: string; done: boolean };
+type Fence = { id: string; address: string; server: string; done: boolean };
 
 /** Defined, not assigned: where primordials are frozen, what a prototype inherits cannot be assigned to. */
 function named(kind: { readonly prototype: Error }, value: string): void {
@@ -2999,22 +2999,33 @@ type Special = {
 };
 const ORDINARY: Special = {};
 
+/** Whoever has charge of a command: a pool. */
+interface CommandOwner {
+  dispatch(command: Command): Promise<unknown>;
+  /** Another server for a command that is about to fail here. */
+  elsewhere(command: Command, error: RedisError): CommandOwner | undefined;
+  /** Its last reply was taken, or it has failed. */
+  finished(command: Command): void;
+}
+
 /** One call of one command: its words, its promise and its place. */
 class Command {
   readonly row: Row;
   readonly args: readonly unknown[];
   readonly view: View;
-  readonly special: Special;
+  special: Special;
   readonly words: Words;
   readonly size: number;
   /** For how long it may block on the server; undefined when it does not. */
   readonly blocks: Milliseconds | undefined;
   readonly promise: Promise<unknown>;
   place: Place = "waiting";
-  /** When it fails if it has not been answered; set by whoever dispatches it. */
+  /** When it fails if it has not been answered: set once, by the first pool that takes it. */
   deadline = Infinity;
-  /** How long whoever has it may try, when there is another. */
+  /** Bounds the first of two servers that may answer it; Infinity at the second. */
   within: Milliseconds | undefined = undefined;
+  /** Is asked before it fails, and notified after that. */
+  owner: CommandOwner | undefined = undefined;
   /** How often it was lost with its connection and issued again. */
   reissues = 0;
   /** Why the server could not do it yet. */
@@ -3099,31 +3110,48 @@ class Command {
     return this.blocks === undefined && (this.special.batch?.reads ?? isSteady(this.row));
   }
 
-  /** The same once more, in the time that is left. */
-  again(replyTimeout: Milliseconds): Command {
-    const { row, args, view, special, words } = this;
-    const once = special.batch === undefined ? { ...special, words } : { ...special, batch: special.batch.again() };
-    return new Command(row, args, view.with({ replyTimeout }), once);
-  }
-
-  /** Rejects it with this failure, told of this command and of where it is. */
-  fail(error: RedisError): void {
-    if (this.place === "settled") return;
-    const told = error.of(this.name, this.outcome);
-    if (this.fence !== undefined) told.behind(this.fence);
-    this.#giveUp(told);
-  }
-
-  /** Its time is up: with what the server said last, if it was refused and waited, else with this failure. */
-  expire(error: RedisError): void {
-    if (this.place !== "waiting" || this.refusal === undefined) return this.fail(error);
-    this.#giveUp(this.refusal.of(this.name, "not-executed"));
-  }
-
-  /** Its caller has time to handle that, because an engine keeps a book of the rejections that nobody handles. */
-  #giveUp(error: RedisError): void {
+  /** Rejects it, unless its owner gives it to another server: then returns a tombstone for the queue it stood in. */
+  fail(error: RedisError): Command | undefined {
+    if (this.place === "settled") return undefined;
+    const other = this.owner?.elsewhere(this, error);
+    if (other !== undefined) return this.moveTo(other);
+    const failure = error.of(this.name, this.outcome);
+    if (this.fence !== undefined) failure.behind(this.fence);
     this.#settle();
-    void Promise.resolve().then(() => this.#reject(error));
+    // Rejects one microtask later, when the caller has attached its handlers: tracking unhandled rejections is expensive.
+    void Promise.resolve().then(() => this.#reject(failure));
+    this.owner?.finished(this);
+    return undefined;
+  }
+
+  /** Whether a server that takes no writes may refuse it. */
+  get mayWrite(): boolean {
+    const { special, row } = this;
+    if (special.batch !== undefined) return !special.batch.reads;
+    return row.kind === "write" || row.kind === "session" || PARTLY.includes(row);
+  }
+
+  /** Gives it to another server, with the same promise and deadline. The tombstone takes the replies still due here. */
+  moveTo(other: CommandOwner): Command {
+    const { row, args, view, special, words } = this;
+    const tombstone = new Command(row, args, view.sure, { ...special, words });
+    tombstone.place = "settled";
+    if (special.batch !== undefined) this.special = { ...special, batch: special.batch.again() };
+    if (this.within !== undefined) this.deadline += view.replyTimeout - this.timeout;
+    if (this.place === "written") this.reissues++;
+    this.within = Infinity;
+    this.place = "waiting";
+    this.fence = undefined;
+    const { owner } = this;
+    void other.dispatch(this);
+    owner?.finished(this);
+    return tombstone;
+  }
+
+  /** Fails it because its time is up: with the server's last refusal, if it waited for that to pass. */
+  expire(): Command | undefined {
+    const isRefused = this.place === "waiting" && this.refusal !== undefined;
+    return this.fail(isRefused ? this.refusal! : overdue(this));
   }
 
   #settle(): void {
@@ -3133,6 +3161,11 @@ class Command {
 }
 
 const NONE: readonly unknown[] = [];
+
+function overdue({ place, timeout }: Command): TimeoutError {
+  const what = place === "waiting" ? "no connection was free" : "no answer";
+  return new TimeoutError("REPLY_TIMEOUT", "unknown", `${what} within ${timeout} ms`);
+}
 
 function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): unknown {
   if (reply instanceof ReplyError) return withoutSecrets(row, reply).of(row.name.text, outcomeOf(row, reply));
@@ -3462,8 +3495,8 @@ const world = {
   /** When what has arrived has been read. */
   afterInput: (task: () => void): void => void setImmediate(task),
   endOfTick: <Of,>(task: (of: Of) => void, of: Of): void => nextTick(task, of),
-  connect: (config: Config, receive: (chunk: Buffer) => void): Socket => {
-    const { host, port, path, tls } = config;
+  connect: (endpoint: Endpoint, receive: (chunk: Buffer) => void): Socket => {
+    const { host, port, path, tls } = endpoint;
     const reading = tls === false ? { onread: reader(receive) } : {};
     const socket = path === undefined
       ? connectTcp({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000, ...reading })
@@ -3556,17 +3589,27 @@ class Queue {
     if (this.length === 0 && this.#ring.length > ROOMY) this.#resize(16);
   }
 
-  /** The first `count`, but for the places that are empty. */
-  *commands(count = this.length): Generator<Command> {
+  /** Puts a tombstone in the place of a command that has left. */
+  replace(index: number, tombstone: Command): void {
+    this.#ring[this.#place(index)] = tombstone;
+  }
+
+  /** The first `count` with their indexes, but for the places that are empty. */
+  *entries(count = this.length): Generator<[index: number, command: Command]> {
     for (let i = 0; i < count; i++) {
       const command = this.#ring[this.#place(i)];
-      if (command !== undefined) yield command;
+      if (command !== undefined) yield [i, command];
     }
+  }
+
+  /** The first `count`. */
+  commands(count = this.length): Command[] {
+    return Array.from(this.entries(count), ([, command]) => command);
   }
 
   /** Takes all of them out. */
   drain(): Command[] {
-    const commands = [...this.commands()];
+    const commands = this.commands();
     this.#ring = new Array(16);
     this.#head = this.length = this.inFlight = this.bytes = 0;
     return commands;
@@ -3584,8 +3627,16 @@ class Queue {
   }
 }
 
+/** How a server is dialled: where it is, and how it is greeted. */
+type Endpoint = Pick<Config, EndpointOption>;
+type EndpointOption = "host" | "port" | "path" | "tls" | "username" | "password" | "credentials" | "protocol";
+/** The options that are about connections, whatever server they lead to. */
+type PoolOptions = Omit<Config, EndpointOption | "replicas" | "readFrom" | "maxLag">;
+
 /** What the owner of a connection is told, or does. */
 type Owner = {
+  /** May send more with the handshake, and looks at who has answered. */
+  readonly address?: Pick<Address, "greeting" | "verify">;
   /** Once, when a connection that was open has died; `orphans` were on it, in order, and are not settled. */
   readonly closed: (error: RedisError, orphans: Command[]) => void;
   /** After the login and before anything else. */
@@ -3601,7 +3652,8 @@ class Connection {
   readonly opened: Promise<void>;
   /** Resolved when the socket is gone. */
   readonly gone: Promise<void>;
-  readonly #config: Config;
+  readonly #endpoint: Endpoint;
+  readonly #options: PoolOptions;
   readonly #owner: Owner;
   readonly #socket: Socket;
   readonly #encoder: Encoder;
@@ -3617,24 +3669,32 @@ class Connection {
   #paused = false;
   /** A command that the socket had no place for all of. */
   #unfinished: Command | undefined;
+  /** The command whose reply its owner waits for. */
+  #attended: Command | undefined;
   /** When it last heard from the server. */
   heard = 0;
   /** How the server knows it, when it has said so. */
-  readonly fence: Fence = { id: "", address: "", done: false };
+  readonly fence: Fence;
+  /** What the server has said of itself in the handshake: HELLO's reply, and the replies to the address's rows. */
+  readonly said: { hello?: Report; greeting: unknown[] } = { greeting: [] };
 
-  constructor(config: Config, owner: Owner) {
-    this.#config = config;
+  constructor(endpoint: Endpoint, options: PoolOptions, owner: Owner) {
+    const { connectTimeout, maxBulk } = options;
+    this.#endpoint = endpoint;
+    this.#options = options;
     this.#owner = owner;
-    const charset = owner.pushed === undefined ? "utf-8" : config.charset;
+    this.fence = { id: "", address: "", server: addressOf(endpoint), done: false };
+    const charset = owner.pushed === undefined ? "utf-8" : options.charset;
     // A line of MONITOR has whole commands.
-    this.#decoder = new Decoder(config, charset, owner.pushed === undefined ? undefined : config.maxBulk);
-    const replyTimeout = Math.min(config.replyTimeout, config.connectTimeout);
+    this.#decoder = new Decoder(options, charset, owner.pushed === undefined ? undefined : maxBulk);
+    const replyTimeout = Math.min(options.replyTimeout, connectTimeout);
     this.#view = new View({ replyTimeout, charset, convertNumbers: false, readFrom: "primary" });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
-    this.#socket = world.connect(config, receive).on("data", receive);
+    this.#socket = world.connect(endpoint, receive).on("data", receive);
     this.#encoder = new Encoder(this.#socket);
-    this.#timer = world.after(config.connectTimeout, () => this.close(new TimeoutError(
-      "CONNECT_TIMEOUT", "not-sent", `no connection to ${addressOf(config)} within ${config.connectTimeout} ms`)));
+    const late = `no connection to ${addressOf(endpoint)} within ${Math.round(connectTimeout)} ms`;
+    this.#timer = world.after(connectTimeout, () =>
+      this.close(new TimeoutError("CONNECT_TIMEOUT", "not-sent", late)));
     this.opened = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -3652,7 +3712,7 @@ class Connection {
 
   /** Whether one more command would be too much. */
   get full(): boolean {
-    return this.load >= this.#config.maxPending || this.#queue.bytes >= this.#config.maxUnsent;
+    return this.load >= this.#options.maxPending || this.#queue.bytes >= this.#options.maxUnsent;
   }
 
   /** Whether this was written and has not been answered. */
@@ -3660,18 +3720,24 @@ class Connection {
     return this.#inFlight.includes(command);
   }
 
+  /** As push; the owner is notified when the reply to this one has been taken. */
+  attend(command: Command): void {
+    this.#attended = command;
+    this.push(command);
+  }
+
   /** What has not been settled, in order. */
   get pending(): Command[] {
-    return [...this.#queue.commands()].filter((command) => command.place !== "settled");
+    return this.#queue.commands().filter((command) => command.place !== "settled");
   }
 
   get #inFlight(): Command[] {
-    return [...this.#queue.commands(this.#queue.inFlight)];
+    return this.#queue.commands(this.#queue.inFlight);
   }
 
   /** Takes charge of a command; it leaves with the others of this tick. */
   push(command: Command): void {
-    if (this.#phase === "closed") return command.fail(this.#ended!);
+    if (this.#phase === "closed") return void command.fail(this.#ended!);
     this.#queue.push(command);
     if (this.#flushing) return;
     this.#flushing = true;
@@ -3711,18 +3777,21 @@ class Connection {
     this.#settle.reject(error.of(undefined, "not-sent"));
   }
 
-  /** Fails what is overdue, and says when to look again. If nothing was heard since it was given, the link is dead. */
+  /** Fails what is overdue and returns when to look again. A link that was silent for all that time is dead. */
   expire(now: number): number {
     let next = Infinity;
     let silent = false;
-    const { pending } = this;
-    for (const command of pending) {
+    let isFirst = true;
+    for (const [index, command] of this.#queue.entries()) {
+      if (command.place === "settled") continue;
       if (command.deadline > now) next = Math.min(next, command.deadline);
       else {
         // One that could not even be written, because of others, says nothing of the link as long as those have time.
-        silent ||= (command.place === "written" || command === pending[0]) && this.#isSilent(command, now);
-        command.expire(overdue(command));
+        silent ||= (command.place === "written" || isFirst) && this.#isSilent(command, now);
+        const tombstone = command.expire();
+        if (tombstone !== undefined) this.#queue.replace(index, tombstone);
       }
+      isFirst = false;
     }
     if (silent && !this.#paused) this.close(SILENT);
     return next;
@@ -3731,7 +3800,8 @@ class Connection {
   /** Whether nothing at all was heard since this was given, for as long as a reply may take. */
   #isSilent(command: Command, now: number): boolean {
     const given = command.deadline - command.timeout;
-    return this.heard <= given && now - given >= this.#view.replyTimeout;
+    const isFirst = command.within !== Infinity; // a second server has had less time
+    return isFirst && this.heard <= given && now - given >= this.#view.replyTimeout;
   }
 
   /** Asks a connection that has been silent for so long whether it lives; gives the time by which it must answer. */
@@ -3768,7 +3838,7 @@ class Connection {
       this.#encoder.flush(); // lets go of the memory that it has not sent
     });
     socket.on("drain", () => this.flush());
-    socket.once(this.#config.tls === false ? "connect" : "secureConnect", () => {
+    socket.once(this.#endpoint.tls === false ? "connect" : "secureConnect", () => {
       this.#greet().then(() => this.#open(), (error: unknown) => this.close(refusal(error)));
     });
   }
@@ -3782,8 +3852,8 @@ class Connection {
 
   #lost(cause?: NodeJS.ErrnoException): ConnectionError {
     const [code, what] = this.#phase === "open"
-      ? ["CONNECTION_LOST", `the connection to ${addressOf(this.#config)} was lost`] as const
-      : ["CONNECT_FAILED", `no connection to ${addressOf(this.#config)}`] as const;
+      ? ["CONNECTION_LOST", `the connection to ${addressOf(this.#endpoint)} was lost`] as const
+      : ["CONNECT_FAILED", `no connection to ${addressOf(this.#endpoint)}`] as const;
     const why = cause === undefined ? "the server closed it" : cause.code ?? cause.message;
     return new ConnectionError(code, this.#phase === "open" ? "unknown" : "not-sent", `${what}: ${why}`, { cause });
   }
@@ -3802,8 +3872,9 @@ class Connection {
   /** The first that has not been given up meanwhile: from here on it is in flight. */
   #next(): Command | undefined {
     const command = this.#queue.next!;
-    if (command.isChanged) command.fail(new ConnectionError("CONNECTION_LOST", "not-sent", CHANGED));
-    if (command.place === "settled") return void this.#queue.skip();
+    const { isChanged } = command;
+    if (isChanged) command.fail(new ConnectionError("CONNECTION_LOST", "not-sent", CHANGED));
+    if (isChanged || command.place === "settled") return void this.#queue.skip();
     this.#queue.advance();
     command.place = "written";
     command.fence = this.fence;
@@ -3829,7 +3900,7 @@ class Connection {
     for (;;) {
       const command = this.#queue.first;
       const reply = command === undefined
-        ? this.#decoder.take(this.#config.charset)
+        ? this.#decoder.take(this.#options.charset)
         : this.#decoder.take(command.view.charset, command.ordered);
       if (reply === MORE) {
         const isBegun = command === undefined && this.#owner.pushed === undefined && this.#decoder.begun;
@@ -3838,7 +3909,10 @@ class Connection {
       if (this.#isUnasked(reply, command)) this.#owner.pushed?.(Array.isArray(reply) ? reply : [reply]);
       else if (command === undefined) return this.close(reply instanceof ReplyError ? refusal(reply) : UNASKED);
       else if (reply instanceof ReplyError && this.#takenBack(command, reply)) this.#queue.shift();
-      else if (command.answer(reply)) this.#queue.shift();
+      else if (command.answer(reply)) {
+        this.#queue.shift();
+        if (command === this.#attended) command.owner?.finished(command);
+      }
     }
   }
 
@@ -3846,8 +3920,8 @@ class Connection {
   #takenBack(command: Command, error: ReplyError): boolean {
     const { special, exclusive, place, row } = command;
     const isAlone = special.batch === undefined && !special.bound && !exclusive && place === "written";
-    const isRefused = NOT_READY.includes(error.code) && !PARTLY.includes(row) && this.#phase === "open";
-    return isAlone && isRefused && this.#owner.refused?.(command, error) === true;
+    const mayRepeat = isAlone && !PARTLY.includes(row) && this.#phase === "open";
+    return mayRepeat && this.#owner.refused?.(command, error) === true;
   }
 
   /** RESP3 marks pushes, and confirms subscriptions by one. On a connection of RESP2 that listens, messages are. */
@@ -3863,55 +3937,79 @@ class Connection {
 
   async #greet(): Promise<void> {
     const login = await this.#login();
-    if (this.#config.protocol === 2 || !await this.#greetThree(login)) await this.#greetTwo(login);
+    if (this.#endpoint.protocol === 2 || !await this.#greetThree(login)) await this.#greetTwo(login);
+    await this.#verify();
     await this.#owner.prepare?.(this);
   }
 
   async #login(): Promise<Login> {
-    const { credentials, username, password } = this.#config;
+    const { credentials, username, password } = this.#endpoint;
     if (credentials === undefined) return { username, password };
-    const given = await credentials();
-    if (typeof given?.password !== "string") throw new ArgumentError("credentials must give a password");
-    return given;
+    try {
+      const login = await credentials();
+      if (typeof login?.password !== "string") throw new ArgumentError("credentials must give a password");
+      return login;
+    } catch (cause) {
+      throw new ConnectionError("NO_CREDENTIALS", "not-sent", "the credentials function failed", { cause });
+    }
   }
 
   /** All in one round trip. False when the server does not know HELLO, or does not let this user say it. */
   async #greetThree({ username = "default", password }: Login): Promise<boolean> {
-    const { name, dbid } = this.#config;
+    const { name } = this.#options;
     const login = password === undefined ? undefined : [username, password];
     const hello = this.ask(commands.hello, 3, { AUTH: login, SETNAME: name });
-    const identity = this.ask(commands.clientInfo).then((line) => this.#identify(String(line)), ignore);
-    const select = dbid === 0 ? undefined : this.ask(commands.select, dbid);
-    select?.catch(ignore); // its own await comes after that of HELLO
+    const others = this.#introduce();
+    others.catch(ignore); // its own await comes after that of HELLO
     try {
-      await hello;
+      this.said.hello = await hello as Report;
     } catch (error) {
-      if (lacksHello(error)) return false;
+      if (error instanceof ReplyError && refusalOf(error).hello !== undefined) return false;
       throw error;
     }
-    await select;
-    await identity;
+    await others;
     return true;
-  }
-
-  /** `id=7 addr=127.0.0.1:50000 ...`, of which the rest is not for us. */
-  #identify(line: string): void {
-    for (const word of line.split(" ", 2)) {
-      if (word.startsWith("id=")) this.fence.id = word.slice(3);
-      if (word.startsWith("addr=")) this.fence.address = word.slice(5);
-    }
   }
 
   /** PING tells what none of the others would on a server that wants a password and was given none. */
   async #greetTwo({ username, password }: Login): Promise<void> {
-    const { name, dbid } = this.#config;
+    const { name } = this.#options;
     await Promise.all([
       password === undefined ? undefined : this.ask(commands.auth, username === undefined ? [] : username, password),
       name === undefined ? undefined : this.ask(commands.clientSetname, name),
-      dbid === 0 ? undefined : this.ask(commands.select, dbid),
-      this.ask(commands.clientInfo).then((line) => this.#identify(String(line)), ignore),
+      this.#introduce(),
       this.ask(commands.ping),
     ]);
+  }
+
+  /** Common to both protocols: who we are, which database, and what the address wants to know. */
+  async #introduce(): Promise<void> {
+    const { dbid } = this.#options;
+    const { greeting = [] } = this.#owner.address ?? {};
+    const identity = this.ask(commands.clientInfo).then((line) => this.#identify(String(line)), ignore);
+    const select = dbid === 0 ? undefined : this.ask(commands.select, dbid);
+    const replies = greeting.map(([row, ...args]) => this.ask(row, ...args).catch((error: unknown) => error));
+    await Promise.all([identity, select]);
+    this.said.greeting = await Promise.all(replies);
+  }
+
+  /** `id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 ...`, of which the rest is not for us. */
+  #identify(line: string): void {
+    const words = new Map(line.split(" ", 3).map((word) => cut(word, "=")));
+    this.fence.id = words.get("id") ?? "";
+    this.fence.address = words.get("addr") ?? "";
+    this.fence.server += ` ${words.get("laddr") ?? ""}`;
+  }
+
+  async #verify(): Promise<void> {
+    try {
+      await this.#owner.address?.verify?.(this);
+    } catch (cause) {
+      if (cause instanceof ConnectionError) throw cause;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      const message = `${addressOf(this.#endpoint)} is not the server that is wanted: ${why}`;
+      throw new ConnectionError("WRONG_SERVER", "not-sent", message, { cause });
+    }
   }
 
   /** A command of ours, for the handshake. */
@@ -3928,50 +4026,108 @@ const MESSAGES: ReadonlyMap<string, number> = new Map([["message", 3], ["pmessag
 const UNASKED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
 
+/** The text before and behind the first of these marks. */
+function cut(text: string, mark: string): [before: string, behind: string] {
+  const at = text.indexOf(mark);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
+}
+
 const flush = (connection: Connection): void => connection.flush();
 const ignore = (): void => {};
 
-const placeOf = ({ path, host, port }: Config): string =>
+const placeOf = ({ path, host, port }: Pick<Endpoint, "path" | "host" | "port">): string =>
   path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
-const addressOf = (config: Config): string => config.tls === false ? placeOf(config) : `${placeOf(config)} over TLS`;
+const addressOf = (endpoint: Endpoint): string =>
+  endpoint.tls === false ? placeOf(endpoint) : `${placeOf(endpoint)} over TLS`;
 
-function overdue({ place, timeout }: Command): TimeoutError {
-  const what = place === "waiting" ? "no connection was free" : "no answer";
-  return new TimeoutError("REPLY_TIMEOUT", "unknown", `${what} within ${timeout} ms`);
+/** What becomes of a refusal: wait and try again, ask another copy, look where the address leads now, tell the caller. */
+type Verdict = "wait" | "elsewhere" | "follow" | "tell";
+/** Where it was met: by HELLO, by the rest of the handshake, or by a command. */
+type Met = "hello" | "handshake" | "primary" | "replica";
+/** `holds`: the commands of its pool that wait until one of them has been accepted; nothing unless it says. */
+type Refusal = { readonly [M in Met]?: Verdict } & { readonly holds?: "writes" | "everything" };
+
+/** By code; what is not here, or not for where it was met, is told to the caller. */
+const REFUSALS: Record<string, Refusal> = {
+  LOADING: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything" },
+  MASTERDOWN: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything" },
+  TRYAGAIN: { handshake: "wait", primary: "wait" },
+  BUSY: { handshake: "wait" }, // only SCRIPT KILL helps, and must not wait
+  READONLY: { primary: "follow", holds: "writes" }, // it was demoted; its name may lead to the new primary
+  NOPROTO: { hello: "elsewhere" },
+  NOPERM: { hello: "elsewhere" },
+  NOAUTH: { hello: "elsewhere" }, // Valkey 9.1, before a login, to any command that it does not know
+  UNKNOWN_COMMAND: { hello: "elsewhere" },
+  NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere" },
+  CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere" },
+  CLOSED: { primary: "elsewhere", replica: "elsewhere" },
+  REPLY_TIMEOUT: { primary: "elsewhere", replica: "elsewhere" },
+};
+
+function refusalOf({ code, message }: RedisError): Refusal {
+  const name = message.includes("ERR unknown command") ? "UNKNOWN_COMMAND" : code;
+  return Object.hasOwn(REFUSALS, name) ? REFUSALS[name]! : {};
 }
 
-/** NOAUTH is what Valkey 9.1 says to any command that it does not know, before a login. */
-const lacksHello = (error: unknown): boolean => error instanceof ReplyError &&
-  (["NOPROTO", "NOPERM", "NOAUTH"].includes(error.code) || error.message.includes("unknown command"));
-
-const PASSING: readonly string[] = ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN"];
-/** In a BUSY server only SCRIPT KILL helps, which must not wait. READONLY: it was demoted; its name may lead away. */
-const NOT_READY: readonly string[] = ["LOADING", "MASTERDOWN", "TRYAGAIN", "READONLY"];
-
-/** Why a handshake failed: the server said no, or the credentials function did, or the connection died meanwhile. */
+/** Why a handshake failed, as it is told of the connection. */
 function refusal(cause: unknown): RedisError {
   if (cause instanceof ConnectionError) return cause;
-  if (cause instanceof ReplyError && PASSING.includes(cause.code)) {
-    return new ConnectionError("NOT_READY", "not-sent", `the server is not ready: ${cause.message}`, { cause });
-  }
   if (!(cause instanceof ReplyError)) {
-    return new ConnectionError("NO_CREDENTIALS", "not-sent", "the credentials function failed", { cause });
+    return new ConnectionError("CONNECT_FAILED", "not-sent", "the handshake failed", { cause });
+  }
+  if (refusalOf(cause).handshake === "wait") {
+    return new ConnectionError("NOT_READY", "not-sent", `the server is not ready: ${cause.message}`, { cause });
   }
   const said = cause.code === "NOAUTH" ? "it wants a password" : cause.message;
   return new ConnectionError("REFUSED", "not-sent", `the server refused the connection: ${said}`, { cause });
 }
 
-// ==== 7. Pool ====
+// ==== 7. Addresses and pools ====
 //
-// Keeps `poolsize` connections to one address, each on a seat; a single connection is a pool of one. A seat's place is
-// its only state. Ordinary commands go to the least loaded open seat, one seat a tick, so that one write carries them;
-// a blocking command has a seat lent to it. While a seat opens, or all are lent, commands wait; while the server is
-// down, they fail at once. To change how a seat is chosen, change #freest.
+// An Address says where a server is, each time somebody connects. A Pool keeps `poolsize` connections to one address,
+// each on a seat; a single connection is a pool of one. A seat's place is its only state. Ordinary commands go to the
+// least loaded open seat, one seat a tick, so that one write carries them; a blocking command has a seat lent to it.
+// While a seat opens, or all are lent, commands wait; while the server is down, they fail at once. To change how a seat
+// is chosen, change #freest. To find servers in a new way, write an Address.
 //
-//     opening -> open <-> lent     its connection died, or could not be made:  -> resting -> opening
+//     opening -> open <-> lent     it is to move, and answers first: -> recalled     its connection has died: -> resting
+
+/** Where a server is. What is optional is for addresses that move. */
+interface Address {
+  /** For people: in errors, and where a handler is inspected. */
+  readonly name: string;
+  /** Asked before every attempt, which connectTimeout bounds as a whole. */
+  next(): Endpoint | Promise<Endpoint>;
+  /** Rows, each with its arguments, to send in the same write as the handshake: their replies are in `said`. */
+  readonly greeting?: readonly (readonly [row: Row, ...args: unknown[]])[];
+  /** Throws, or rejects, when the server that answered is not the one that is meant. */
+  verify?(connection: Connection): unknown;
+  /** Is notified when an attempt has failed, and when a connection was lost. */
+  ended?(endpoint: Endpoint, error: RedisError): void;
+  /** Whether its server is about to come back: then commands wait for it, as long as their deadlines allow. */
+  readonly expected?: boolean;
+  /** A pool begins to use it; it may call renew() of that pool, and lives until its last pool has released it. */
+  retain?(pool: Pool): void;
+  release?(pool: Pool): void;
+}
+
+/** The address of a server that stays where it is. */
+class FixedAddress implements Address {
+  readonly name: string;
+  readonly #endpoint: Endpoint;
+
+  constructor(endpoint: Endpoint) {
+    this.name = addressOf(endpoint);
+    this.#endpoint = endpoint;
+  }
+
+  next(): Endpoint {
+    return this.#endpoint;
+  }
+}
 
 type Seat = {
-  place: "opening" | "open" | "lent" | "resting";
+  place: "opening" | "open" | "lent" | "recalled" | "resting";
   connection: Connection | undefined;
   /** Since when it is open. */
   since: number;
@@ -3981,6 +4137,7 @@ type Seat = {
   hopeless: boolean;
   /** How often the next rest has been doubled; only a connection that has lasted sets it back. */
   doublings: number;
+  /** Of its rest, or of the time that its address may take to answer. */
   timer: NodeJS.Timeout | undefined;
   /** To whom it is lent. */
   lease: Lease | undefined;
@@ -3990,18 +4147,20 @@ const FIRST_REST: Milliseconds = 50;
 const LONGEST_REST: Milliseconds = 2_500;
 /** A connection that has lasted this long was a good one. */
 const STABLE: Milliseconds = 5_000;
-/** An attempt that fails so long after the loss is followed by none that commands wait for: a restart is not seen. */
+/** Commands wait for no attempt that comes so long after the loss: a restart takes less. */
 const PATIENCE: Milliseconds = 250;
-/** A server that is there and not ready is asked again this much later, by one command, and the others wait for it. */
+/** A server that is there and not ready is asked again after this time. */
 const PAUSE: Milliseconds = 50;
-/** A server that refuses the login is asked again this much later: more often would look like an attack. */
+/** A server that refuses the login is asked again after this time: more often would look like an attack. */
 const REFUSED_REST: Milliseconds = 1_000;
 
-/** What else is done with the connections of a pool that is not there for commands. */
+/** Additional uses of a pool's connections. */
 type Hooks = Pick<Owner, "prepare" | "pushed"> & {
   readonly lost?: (error: RedisError) => void;
-  /** What the server is not ready for is told at once. */
-  readonly impatient?: boolean;
+  /** What the server is, for REFUSALS; a primary unless it says. */
+  readonly role?: "primary" | "replica";
+  /** Another copy of the data that may answer a command. */
+  readonly copy?: (from: Pool, command: Command) => Pool | undefined;
 };
 type Waiter = { resolve: () => void; reject: (error: RedisError) => void };
 
@@ -4010,12 +4169,15 @@ class Lease {
   readonly #pool: Pool;
   readonly #seat: Seat;
   readonly #connection: Connection;
+  /** The command that it was lent for. */
+  readonly command: Command;
   #touched = world.now();
 
-  constructor(pool: Pool, seat: Seat, connection: Connection) {
+  constructor(pool: Pool, seat: Seat, connection: Connection, command: Command) {
     this.#pool = pool;
     this.#seat = seat;
     this.#connection = connection;
+    this.command = command;
   }
 
   /** Since when nothing has been going on. */
@@ -4029,6 +4191,11 @@ class Lease {
     return command.promise;
   }
 
+  /** The command that it was lent for has been answered or has failed. */
+  finish(): void {
+    this.release(!this.#connection.awaits(this.command));
+  }
+
   /** Gives it back; unless it is `clean`, what it is bound by ends with it. */
   release(clean: boolean): void {
     if (this.#seat.lease !== this) return;
@@ -4037,17 +4204,19 @@ class Lease {
   }
 }
 
-class Pool {
-  readonly config: Config;
+class Pool implements CommandOwner {
+  readonly address: Address;
+  readonly #options: PoolOptions;
   readonly #hooks: Hooks;
   readonly #seats: Seat[];
   readonly #waiting = new Queue();
   /** Connections that the server must end before anything new is sent. */
   readonly #fences = new Set<Fence>();
-  /** Commands that the server was not ready for; the one that tries whether it is; connections that were demoted. */
+  /** Commands that the server refused, and those that are held back until it has taken one of them: the probe. */
   #refused: Command[] = [];
-  #trying: Command | undefined;
-  #demoted: Connection[] = [];
+  readonly #held = new Queue();
+  #holds: "nothing" | "writes" | "everything" = "nothing";
+  #probe: Command | undefined;
   #pause: NodeJS.Timeout | undefined;
   #whenReady: Waiter[] = [];
   /** The time of this tick and the connection that takes its commands; no tick has begun while it is 0. */
@@ -4061,13 +4230,15 @@ class Pool {
   #closing: Promise<void> | undefined;
   #ended = false;
 
-  constructor(config: Config, hooks: Hooks = {}) {
-    this.config = config;
+  constructor(address: Address, options: PoolOptions, hooks: Hooks = {}) {
+    this.address = address;
+    this.#options = options;
     this.#hooks = hooks;
-    this.#seats = Array.from({ length: config.poolsize }, () => ({
+    this.#seats = Array.from({ length: options.poolsize }, () => ({
       place: "resting", connection: undefined, since: 0, until: world.now(), hopeless: false, doublings: 0,
       timer: undefined, lease: undefined,
     }));
+    address.retain?.(this);
     for (const seat of this.#seats) this.#open(seat);
     this.#beat();
   }
@@ -4075,24 +4246,26 @@ class Pool {
   // ---- Commands ----
 
   dispatch(command: Command): Promise<unknown> {
+    command.owner = this;
     if (this.#closing !== undefined) command.fail(CLOSED);
     else {
       this.admit(command);
-      if (command.exclusive) this.#wait(command);
+      if (this.#isHeld(command)) this.#wait(command, this.#held);
+      else if (command.exclusive) this.#wait(command);
       else this.#send(command);
     }
     return command.promise;
   }
 
-  /** Gives a command its deadline, and the time. */
+  /** Sets the deadline of a command that has none; returns the time. */
   admit(command: Command): number {
     const now = this.#now === 0 ? this.#beginTick() : this.#now;
-    command.deadline = now + command.timeout;
+    if (command.deadline === Infinity) command.deadline = now + command.timeout;
     if (command.deadline < this.#due) this.#wakeAt(command.deadline, now);
     return now;
   }
 
-  /** A connection to oneself, on which this command is the first; given once that has been answered. */
+  /** A connection to oneself, on which this command is the first; resolves once that has been answered. */
   async lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
     let lease: Lease | undefined;
     const keep = (given: Lease): void => {
@@ -4118,111 +4291,70 @@ class Pool {
   }
 
   #send(command: Command): void {
-    const connection = this.#isHeld ? undefined : this.#current ??= this.#freest()?.connection;
+    const connection = this.#current ??= this.#freest()?.connection;
     if (connection === undefined) this.#wait(command);
     else if (connection.full) overload(command);
     else connection.push(command);
   }
 
-  #wait(command: Command): void {
-    const { maxPending, maxUnsent } = this.config;
-    if (this.#waiting.length >= maxPending || this.#waiting.bytes >= maxUnsent) overload(command);
-    else {
-      this.#waiting.push(command);
-      this.#serve();
-    }
+  #wait(command: Command, queue = this.#waiting): void {
+    const { maxPending, maxUnsent } = this.#options;
+    if (queue.length >= maxPending || queue.bytes >= maxUnsent) return overload(command);
+    queue.push(command);
+    if (queue === this.#waiting) this.#serve();
   }
 
   /** Gives those who wait what there is, in order; nobody waits for a server that is down. */
   #serve(): void {
-    if (this.#isHeld) return;
     for (let command = this.#waiting.next; command !== undefined; command = this.#waiting.next) {
       const seat = this.#freest();
       if (seat === undefined && !this.#down) return;
       this.#waiting.shift();
       if (seat === undefined) command.fail(this.#notConnected());
-      else if (command.place !== "settled") this.#seatCommand(seat, command);
+      else if (this.#has(command)) this.#seatCommand(seat, command);
     }
-  }
-
-  // ---- A server that is there, and not ready ----
-
-  get #isHeld(): boolean {
-    return this.#trying !== undefined || this.#pause !== undefined;
-  }
-
-  /**
-   * All wait while one of them tries, every PAUSE, as long as their deadlines allow: what is certainly not executed
-   * must not become unknown by an answer that is cut off.
-   */
-  #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
-    const isLate = world.now() + 2 * PAUSE > command.deadline;
-    if (isLate || this.#hooks.impatient || this.#closing !== undefined) return false;
-    command.place = "waiting";
-    command.refusal = error;
-    this.#refused.push(command);
-    if (command === this.#trying) this.#trying = undefined;
-    // What else is on it is answered in the meantime; then the name is looked up again.
-    if (error.code === "READONLY" && seat.place === "open") this.#retire(seat);
-    this.#pause ??= world.after(PAUSE, () => this.#try());
-    return true;
-  }
-
-  #retire(seat: Seat): void {
-    if (this.#current === seat.connection) this.#current = undefined;
-    seat.place = "lent";
-    this.#demoted.push(seat.connection!);
-  }
-
-  #try(): void {
-    this.#pause = undefined;
-    for (const connection of this.#demoted) connection.close(DEMOTED);
-    const refused = this.#refused.filter(({ place }) => place !== "settled");
-    const seat = this.#freest();
-    const first = seat === undefined ? undefined : refused.shift();
-    const later = this.#waiting.drain();
-    for (const command of [...refused, ...later]) this.#waiting.push(command);
-    this.#demoted = [];
-    this.#refused = [];
-    if (first === undefined) return this.#serve();
-    this.#trying = first;
-    const over = (): void => this.#tried(first);
-    first.promise.then(over, over);
-    seat!.connection!.push(first);
-  }
-
-  #tried(command: Command): void {
-    if (this.#trying !== command) return;
-    this.#trying = undefined;
-    this.#serve();
   }
 
   #seatCommand(seat: Seat, command: Command): void {
     const connection = seat.connection!;
-    connection.push(command);
-    if (!command.exclusive) return;
+    if (command.deadline < this.#due) this.#wakeAt(command.deadline, world.now());
+    if (command === this.#probe) return connection.attend(command);
+    if (!command.exclusive) return connection.push(command);
     if (this.#current === connection) this.#current = undefined;
-    const lease = new Lease(this, seat, connection);
+    const lease = new Lease(this, seat, connection, command);
     seat.place = "lent";
     seat.lease = lease;
-    const giveBack = (): void => lease.release(!connection.awaits(command));
-    if (command.special.keep === undefined) command.promise.then(giveBack, giveBack);
-    else {
-      command.special.keep(lease);
-      this.#wakeAt(Math.min(this.#due, world.now() + this.config.leaseTimeout), world.now());
-    }
+    connection.attend(command);
+    if (command.special.keep === undefined) return;
+    command.special.keep(lease);
+    this.#wakeAt(Math.min(this.#due, world.now() + this.#options.leaseTimeout), world.now());
   }
 
-  /** What others have on it, from before it was lent, is answered before it is closed. */
-  giveBack(seat: Seat, connection: Connection, clean: boolean): void {
-    if (clean) {
-      this.#setOpen(seat, connection);
-      return this.#serve();
+  /** A command that was attended to is done: a blocking one gives its connection back. */
+  finished(command: Command): void {
+    if (command === this.#probe) this.#holdNothing();
+    if (command.blocks === undefined) return;
+    this.#seats.find(({ lease }) => lease?.command === command)?.lease?.finish();
+  }
+
+  elsewhere(command: Command, error: RedisError): Pool | undefined {
+    const isFirst = command.within !== Infinity;
+    const hasTime = command.within !== undefined || command.deadline > world.now();
+    const mayLeave = refusalOf(error)[this.#hooks.role ?? "primary"] === "elsewhere" && isFirst && hasTime;
+    return mayLeave ? this.#hooks.copy?.(this, command) : undefined;
+  }
+
+  /** Puts these before all others. Those that are held back wait for the probe, the others for a seat. */
+  #lineUp(first: readonly Command[] = []): void {
+    for (const command of [...first, ...this.#waiting.drain(), ...this.#held.drain()]) {
+      if (this.#has(command)) (this.#isHeld(command) ? this.#held : this.#waiting).push(command);
     }
-    const others = connection.pending.filter(({ special, exclusive, deadline }) =>
-      !special.bound && !exclusive && deadline < Infinity);
-    if (others.length === 0) return connection.close(ABANDONED);
-    void Promise.allSettled(others.map(({ promise }) => promise)).then(() => connection.close(ABANDONED));
+    this.#serve();
+  }
+
+  /** Whether it still waits here: not settled, and not given to another server. */
+  #has({ place, owner }: Command): boolean {
+    return place === "waiting" && owner === this;
   }
 
   /** The least loaded of the open seats. */
@@ -4235,7 +4367,100 @@ class Pool {
     return freest;
   }
 
+  // ---- A server that is there, and refuses ----
+
+  #isHeld(command: Command): boolean {
+    if (this.#holds === "nothing" || command === this.#probe) return false;
+    return this.#holds === "everything" || command.mayWrite;
+  }
+
+  /**
+   * Takes back a command that was certainly not executed, for another try after PAUSE: not so late that its deadline
+   * could cut off the reply, because then its outcome would be unknown.
+   */
+  #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
+    const copy = this.elsewhere(command, error);
+    if (copy !== undefined) command.moveTo(copy);
+    const { [this.#hooks.role ?? "primary"]: verdict, holds = "nothing" } = refusalOf(error);
+    const isLate = world.now() + 2 * PAUSE > command.deadline;
+    const mayWait = (verdict === "wait" || verdict === "follow") && !isLate && this.#closing === undefined;
+    if (copy !== undefined || !mayWait) return copy !== undefined;
+    command.place = "waiting";
+    command.refusal = error;
+    this.#refused.push(command);
+    if (command === this.#probe) this.#probe = undefined;
+    if (verdict === "follow" && seat.place === "open") this.#recall(seat, DEMOTED);
+    this.#pause ??= world.after(PAUSE, () => this.#retry());
+    if (holds !== this.#holds && holds !== "nothing" && this.#holds !== "everything") {
+      this.#holds = holds;
+      this.#lineUp();
+    }
+    return true;
+  }
+
+  /** One of those that were refused tries whether the server takes it now, and the others wait for that. */
+  #retry(): void {
+    this.#pause = undefined;
+    if (this.#probe !== undefined) return;
+    const refused = this.#refused.filter((command) => this.#has(command));
+    const probe = refused.find(({ refusal }) => refusalOf(refusal!).holds !== undefined);
+    if (probe === undefined) return this.#holdNothing();
+    this.#refused = [];
+    this.#probe = probe;
+    this.#lineUp(refused);
+  }
+
+  #holdNothing(): void {
+    const refused = this.#refused;
+    world.cancel(this.#pause);
+    this.#pause = this.#probe = undefined;
+    this.#holds = "nothing";
+    this.#refused = [];
+    this.#lineUp(refused);
+  }
+
   // ---- Seats ----
+
+  /** Moves to where the address leads now: connections close when they have answered, leases when they come back. */
+  renew(): void {
+    for (const seat of this.#seats) {
+      if (seat.place === "open") this.#recall(seat, MOVED);
+      else if (seat.place === "lent") seat.place = "recalled";
+      else if (seat.place !== "recalled") this.#openAnew(seat);
+    }
+  }
+
+  /** It takes no more commands, and has some time to answer those that it has. */
+  #recall(seat: Seat, error: RedisError): void {
+    const connection = seat.connection!;
+    seat.place = "recalled";
+    if (this.#current === connection) this.#current = undefined;
+    this.#closeWhenAnswered(connection, error, PATIENCE);
+  }
+
+  #openAnew(seat: Seat): void {
+    const { connection } = seat;
+    world.cancel(seat.timer);
+    seat.connection = seat.timer = undefined;
+    seat.until = world.now();
+    connection?.close(MOVED);
+    this.#open(seat);
+  }
+
+  /** Commands that have no deadline, or belong to a lease that has ended, are not waited for. */
+  #closeWhenAnswered(connection: Connection, error: RedisError, limit = Infinity): void {
+    const others = connection.pending.filter(({ special, exclusive, deadline }) =>
+      !special.bound && !exclusive && deadline < Infinity);
+    if (others.length === 0) return connection.close(error);
+    void settled(others.map(({ promise }) => promise), limit).then(() => connection.close(error));
+  }
+
+  giveBack(seat: Seat, connection: Connection, clean: boolean): void {
+    if (!clean) return this.#closeWhenAnswered(connection, ABANDONED);
+    if (seat.place === "recalled") return connection.close(MOVED);
+    this.#setOpen(seat, connection);
+    this.#serve();
+  }
 
   /** No connection, and none is about to be. */
   get #down(): boolean {
@@ -4246,15 +4471,50 @@ class Pool {
   #open(seat: Seat): void {
     seat.place = "opening";
     try {
-      const closed: Owner["closed"] = (error, orphans) => this.#lost(seat, error, orphans);
-      const refused: Owner["refused"] = (command, error) => this.#takeBack(seat, command, error);
-      const connection = new Connection(this.config, { ...this.#hooks, closed, refused });
-      seat.connection = connection;
-      connection.opened.then(() => this.#opened(seat, connection), (error: RedisError) => this.#failed(seat, error));
+      const endpoint = this.address.next();
+      if (endpoint instanceof Promise) this.#ask(seat, endpoint);
+      else this.#dial(seat, endpoint, this.#options);
     } catch (cause) {
-      const what = `no connection to ${addressOf(this.config)}`;
-      this.#failed(seat, new ConnectionError("CONNECT_FAILED", "not-sent", what, { cause }));
+      this.#failed(seat, this.#unreachable(cause));
     }
+  }
+
+  /** Waits for an address that takes its time. What it says too late, or after the seat was opened anew, is dropped. */
+  #ask(seat: Seat, asked: Promise<Endpoint>): void {
+    const { connectTimeout } = this.#options;
+    const end = world.now() + connectTimeout;
+    const late = `nobody said within ${connectTimeout} ms where ${this.address.name} is`;
+    const timer = seat.timer = world.after(connectTimeout, () =>
+      finish(() => this.#failed(seat, new TimeoutError("CONNECT_TIMEOUT", "not-sent", late))));
+    const finish = (then: () => void): void => {
+      if (seat.timer !== timer) return;
+      world.cancel(timer);
+      seat.timer = undefined;
+      then();
+    };
+    asked.then(
+      (endpoint) => finish(() => this.#dial(seat, endpoint, { ...this.#options, connectTimeout: end - world.now() })),
+      (cause: unknown) => finish(() => this.#failed(seat, this.#unreachable(cause))));
+  }
+
+  #unreachable(cause: unknown): RedisError {
+    if (cause instanceof ConnectionError) return cause;
+    return new ConnectionError("CONNECT_FAILED", "not-sent", `no connection to ${this.address.name}`, { cause });
+  }
+
+  #dial(seat: Seat, endpoint: Endpoint, options: PoolOptions): void {
+    const { address } = this;
+    const connection: Connection = new Connection(endpoint, options, {
+      ...this.#hooks,
+      address,
+      closed: (error, orphans) => this.#lost(seat, connection, endpoint, error, orphans),
+      refused: (command, error) => this.#takeBack(seat, command, error),
+    });
+    seat.connection = connection;
+    connection.opened.then(() => this.#opened(seat, connection), (error: RedisError) => {
+      address.ended?.(endpoint, error);
+      if (seat.connection === connection) this.#failed(seat, error);
+    });
   }
 
   #opened(seat: Seat, connection: Connection): void {
@@ -4265,7 +4525,7 @@ class Pool {
     this.#serve();
   }
 
-  /** On it, the server is told of lost connections before anything else. */
+  /** Before anything else, the server is told on it to end lost connections. */
   #setOpen(seat: Seat, connection: Connection): void {
     seat.place = "open";
     void this.#fenceOff(connection, this.#fences);
@@ -4283,40 +4543,45 @@ class Pool {
   }
 
   /** What was not written, and what only reads, is issued again, before all that came later. */
-  #lost(seat: Seat, error: RedisError, orphans: readonly Command[]): void {
+  #lost(seat: Seat, connection: Connection, endpoint: Endpoint, error: RedisError, orphans: readonly Command[]): void {
     this.#lastError = error;
-    const connection = seat.connection!;
     if (this.#current === connection) this.#current = undefined;
-    seat.connection = seat.lease = undefined;
     if (connection.mayLinger && connection.fence.id !== "") this.#fence(connection.fence);
+    this.address.ended?.(endpoint, error);
     this.#hooks.lost?.(error);
+    seat.place = "resting";
+    seat.connection = seat.lease = undefined;
+    const again: Command[] = [];
+    for (const command of orphans) {
+      if (this.#closing === undefined && mayRunAgain(command)) again.push(command);
+      else command.fail(error);
+    }
+    this.#restAfterLoss(seat, connection, error);
+    this.#lineUp(again);
+  }
+
+  #restAfterLoss(seat: Seat, connection: Connection, error: RedisError): void {
     seat.until = world.now();
     const lasted = seat.until - seat.since >= STABLE;
     if (lasted) seat.doublings = 0;
     else if (connection.heard > seat.since || this.#hooks.prepare) seat.doublings = Math.min(seat.doublings, 1);
     else seat.doublings++; // it was good for nothing
-    if (this.#trying !== undefined && orphans.includes(this.#trying)) this.#trying = undefined;
-    const later = this.#waiting.drain();
-    for (const command of [...orphans, ...later]) {
-      if (this.#closing === undefined && mayRunAgain(command)) this.#waiting.push(command);
-      else command.fail(error);
-    }
-    this.#rest(seat, lasted || error === ABANDONED || error === DEMOTED ? 0 : restOf(seat.doublings));
-    this.#serve();
+    this.#rest(seat, lasted || CLOSED_BY_US.includes(error) ? 0 : restOf(seat.doublings));
   }
 
   /**
-   * What was written to it may still be on its way: all others first tell the server to end it; one that is lent, when
-   * it comes back, because there it might become a part of a transaction.
+   * Commands that were written to it may still be on their way: all others first have the server end it; one that is
+   * lent does so when it comes back, because there it might become a part of a transaction.
    */
   #fence(fence: Fence): void {
     this.#fences.add(fence);
     for (const { place, connection } of this.#seats) if (place === "open") void this.#fenceOff(connection!, [fence]);
   }
 
-  /** The answer is 1, or 0 when it was gone already. Who may not do it goes without. */
+  /** The server that knows it answers 1, or 0 when it was gone already. A user who may not do it goes without. */
   async #fenceOff(connection: Connection, fences: Iterable<Fence>): Promise<void> {
-    await Promise.all([...fences].map(async (fence) => {
+    const own = [...fences].filter(({ server }) => server === connection.fence.server);
+    await Promise.all(own.map(async (fence) => {
       try {
         const ended = await connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address });
         fence.done ||= typeof ended === "number";
@@ -4327,12 +4592,16 @@ class Pool {
     }));
   }
 
-  #rest(seat: Seat, delay: Milliseconds, isHopeless = world.now() - seat.until > PATIENCE): void {
+  #rest(seat: Seat, delay: Milliseconds, isHopeless = this.#isHopeless(seat)): void {
     seat.place = "resting";
-    seat.hopeless = !this.config.reconnect || isHopeless;
-    if (this.#closing !== undefined || !this.config.reconnect) return;
+    seat.hopeless = !this.#options.reconnect || isHopeless;
+    if (this.#closing !== undefined || !this.#options.reconnect) return;
     if (delay === 0) this.#open(seat);
     else seat.timer = world.after(delay, () => this.#open(seat));
+  }
+
+  #isHopeless({ until }: Seat): boolean {
+    return world.now() - until > PATIENCE && this.address.expected !== true;
   }
 
   #notConnected(): ConnectionError {
@@ -4353,33 +4622,24 @@ class Pool {
   #expire(): void {
     const now = world.now();
     this.#due = Infinity;
-    let next = Infinity;
-    for (const seat of this.#seats) {
-      next = Math.min(next, seat.connection?.expire(now) ?? Infinity, this.#expireLease(seat, now));
-    }
-    for (const command of this.#waiting.drain()) {
-      if (command.deadline <= now) command.expire(overdue(command));
-      if (command.place === "settled") continue;
-      this.#waiting.push(command);
-      next = Math.min(next, command.deadline);
-    }
-    for (const command of this.#refused) {
-      if (command.deadline <= now) command.expire(overdue(command));
-      else next = Math.min(next, command.deadline);
-    }
+    for (const command of this.#unwritten) if (command.deadline <= now) command.expire();
+    this.#lineUp();
+    const ends = this.#seats.map((seat) =>
+      Math.min(seat.connection?.expire(now) ?? Infinity, this.#expireLease(seat, now)));
+    const next = this.#unwritten.reduce((first, { deadline }) => Math.min(first, deadline), Math.min(...ends));
     if (next < this.#due) this.#wakeAt(Math.max(next, now + COARSE), now);
   }
 
   /** A lease that is kept and not used is taken away, with its connection: whoever forgot it cannot be asked. */
   #expireLease({ lease, connection }: Seat, now: number): number {
     if (lease === undefined) return Infinity;
-    const end = lease.idleSince + this.config.leaseTimeout;
+    const end = lease.idleSince + this.#options.leaseTimeout;
     if (end <= now) connection?.close(FORGOTTEN);
     return end <= now ? Infinity : end;
   }
 
   #beat(): void {
-    const { pingInterval } = this.config;
+    const { pingInterval } = this.#options;
     const now = world.now();
     const idle = this.#seats.filter(({ place }) => place === "open");
     const next = Math.min(...idle.map(({ connection }) => connection!.probe(now, pingInterval)));
@@ -4395,10 +4655,10 @@ class Pool {
   }
 
   get #isReady(): boolean {
-    return this.#seats.every(({ place }) => place === "open" || place === "lent");
+    return this.#seats.every(({ place }) => place !== "opening" && place !== "resting");
   }
 
-  /** Resolved when all connections are up; rejected as soon as one of them cannot be made. */
+  /** Resolves when all connections are up; rejects as soon as one of them cannot be made. */
   ready(): Promise<void> {
     if (this.#closing !== undefined) return Promise.reject(CLOSED.of(undefined, "not-sent"));
     if (this.#isReady) return Promise.resolve();
@@ -4420,39 +4680,52 @@ class Pool {
     this.#end();
   }
 
+  get #connections(): Connection[] {
+    return this.#seats.flatMap(({ connection }) => connection ?? []);
+  }
+
+  /** Commands that no connection has yet, in the order in which they would be written. */
+  get #unwritten(): Command[] {
+    return [...this.#refused, ...this.#waiting.commands(), ...this.#held.commands()].filter((command) => this.#has(command));
+  }
+
   /** What is pending may still be answered, for so long; what waits for a connection that is not coming may not. */
   async #drain(timeout: Milliseconds): Promise<void> {
-    const connections = this.#seats.flatMap(({ connection }) => connection ?? []);
-    for (const seat of this.#seats) world.cancel(seat.timer);
+    const connections = this.#connections;
+    this.#cancelSeats();
     if (connections.length === 0) for (const command of this.#waiting.drain()) command.fail(CLOSED);
-    const given = connections.flatMap((connection) => connection.pending);
-    const pending = [...this.#waiting.commands(), ...this.#refused, ...given];
+    const pending = [...this.#unwritten, ...connections.flatMap((connection) => connection.pending)];
     await settled(pending.map((command) => command.promise), timeout);
     this.#end();
     await Promise.all(connections.map((connection) => connection.gone));
   }
 
   #end(): void {
+    if (!this.#ended) this.address.release?.(this);
     this.#ended = true;
     world.cancel(this.#deadlines);
     world.cancel(this.#heartbeat);
     world.cancel(this.#pause);
-    for (const command of [...this.#refused, ...this.#waiting.drain()]) command.fail(CLOSED);
-    for (const seat of this.#seats) {
-      world.cancel(seat.timer);
-      seat.connection?.close(CLOSED);
-    }
+    for (const command of this.#unwritten) command.fail(CLOSED);
+    this.#cancelSeats();
+    for (const connection of this.#connections) connection.close(CLOSED);
     this.#settleReady(({ reject }) => reject(CLOSED.of(undefined, "not-sent")));
   }
 
-  /** How it stands, for a person to read. */
+  #cancelSeats(): void {
+    for (const seat of this.#seats) {
+      world.cancel(seat.timer);
+      seat.timer = undefined;
+    }
+  }
+
+  /** For a person to read. */
   describe(): string {
-    const { dbid } = this.config;
     const count = (of: Seat["place"]): number => this.#seats.filter(({ place }) => place === of).length;
-    const places = (["open", "lent", "opening", "resting"] as const).filter((place) => count(place) > 0);
-    const pending = this.#seats.reduce((sum, { connection }) => sum + (connection?.load ?? 0), this.#waiting.length);
+    const places = (["open", "lent", "recalled", "opening", "resting"] as const).filter((place) => count(place) > 0);
+    const pending = this.#connections.reduce((sum, { load }) => sum + load, this.#unwritten.length);
     const state = this.#closing === undefined ? places.map((place) => `${count(place)} ${place}`).join(", ") : "closed";
-    return `${addressOf(this.config)} db ${dbid}: ${state}; ${pending} pending`;
+    return `${this.address.name} db ${this.#options.dbid}: ${state}; ${pending} pending`;
   }
 }
 
@@ -4474,10 +4747,13 @@ const COARSE: Milliseconds = 10;
 const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
 /** By the million, if it has to be. */
-const overload = (command: Command): void => withoutStack(() => command.fail(OVERLOADED));
+const overload = (command: Command): void => void withoutStack(() => command.fail(OVERLOADED));
 const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a transaction was left alone for leaseTimeout");
 const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
+const MOVED = new ConnectionError("CONNECTION_LOST", "unknown", "the address leads to another server now");
 const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a blocking command was given up");
+/** After these the server is well, and is dialled again at once. */
+const CLOSED_BY_US: readonly RedisError[] = [DEMOTED, MOVED, ABANDONED];
 
 /** Full jitter: clients that lost the same server do not come back in step. */
 const restOf = (doublings: number): Milliseconds =>
@@ -4977,7 +5253,7 @@ class Ear {
 
   /** `begin` says what to tell the server on each new connection. */
   constructor(config: Config, begin: (connection: Connection) => Promise<unknown>, hears: Hears) {
-    this.#pool = new Pool({ ...config, poolsize: 1 }, {
+    this.#pool = new Pool(new FixedAddress(config), { ...config, poolsize: 1 }, {
       prepare: async (connection) => {
         this.#connection = connection;
         await begin(connection);
@@ -5460,9 +5736,6 @@ type Progress = { readonly at: number; readonly offset: number };
 const LOOK: Milliseconds = 1_000;
 /** No server makes us open more pools than so many. */
 const MOST_REPLICAS = 64;
-/** Errors of a copy that cannot answer now; the primary may. */
-const ELSEWHERE: readonly string[] =
-  ["NOT_CONNECTED", "CONNECTION_LOST", "CLOSED", "REPLY_TIMEOUT", "LOADING", "MASTERDOWN"];
 
 class Server {
   readonly config: Config;
@@ -5481,12 +5754,14 @@ class Server {
   /** Who answers what this tick reads. */
   #readers: { replica?: Pool; any?: Pool } | undefined;
   #turn = 0;
+  readonly #hooks: Hooks;
 
   constructor(config: Config) {
     this.config = config;
     const replyTimeout = Math.min(config.replyTimeout, LOOK); // who takes longer is not fit
     this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false, readFrom: "primary" });
-    this.primary = new Pool(config);
+    this.#hooks = { copy: (from, command) => this.#copyFor(from, command) };
+    this.primary = new Pool(new FixedAddress(config), config, this.#hooks);
     if (config.readFrom !== "primary") this.#looked = this.#begin();
   }
 
@@ -5496,7 +5771,9 @@ class Server {
     this.#looked ??= this.#begin();
     if (this.#readers === undefined) world.endOfTick(endReading, this);
     const readers = this.#readers ??= {};
-    return this.#read(readers[readFrom] ??= this.#choose(readFrom), command);
+    const pool = readers[readFrom] ??= this.#choose(readFrom);
+    if (pool !== this.primary) command.within = Math.min(LOOK, command.timeout / 2);
+    return pool.dispatch(command);
   }
 
   endReading(): void {
@@ -5511,19 +5788,11 @@ class Server {
     return up[this.#turn++ % up.length] ?? this.primary;
   }
 
-  /** What one copy could not answer, another may. */
-  async #read(from: Pool, command: Command): Promise<unknown> {
-    const end = world.now() + command.timeout;
-    if (from !== this.primary) command.within = Math.min(LOOK, command.timeout / 2);
-    try {
-      return await from.dispatch(command);
-    } catch (error) {
-      const left = Math.ceil(end - world.now());
-      const other = from === this.primary ? this.#choose("replica") : this.primary;
-      const mayElsewhere = error instanceof RedisError && ELSEWHERE.includes(error.code) && other !== from;
-      if (!mayElsewhere || left <= 0) throw error;
-      return other.dispatch(command.again(left));
-    }
+  /** Another copy for a command that this one cannot answer. */
+  #copyFor(from: Pool, command: Command): Pool | undefined {
+    if (command.view.readFrom === "primary" || !command.reads) return undefined;
+    const other = from === this.primary ? this.#choose("replica") : this.primary;
+    return other === from ? undefined : other;
   }
 
   // ---- Replicas ----
@@ -5534,7 +5803,7 @@ class Server {
   }
 
   #add(config: Config): void {
-    const pool = new Pool(config, { impatient: true });
+    const pool = new Pool(new FixedAddress(config), config, { ...this.#hooks, role: "replica" });
     this.#replicas.set(addressOf(config), { pool, fit: false, current: -Infinity, offset: 0 });
   }
 
@@ -5629,12 +5898,6 @@ class Server {
 }
 
 const endReading = (server: Server): void => server.endReading();
-
-/** What stands before and behind the first of these marks. */
-function cut(text: string, mark: string): [before: string, behind: string] {
-  const at = text.indexOf(mark);
-  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
-}
 
 /** slave0:ip=10.0.0.2,port=6379,state=online,offset=...,lag=... or, before Redis 2.8, slave0:10.0.0.2,6379,online */
 function online(said: Map<string, string>): Unchecked[] {

@@ -416,6 +416,8 @@ class Server {
   readonly entries = new Map<number, Entry[]>();
   /** Who was refused at least once. */
   readonly refusals = new Set<number>();
+  /** Whether it has refused writes alone: what does not write goes past those that wait. */
+  refusedWrites = false;
   /** What another client has published: the channel of each message, which says which of these it is. */
   readonly published: string[] = [];
   readonly #data = new Map<string, string | number | string[]>();
@@ -573,6 +575,7 @@ class Server {
   #refuse(words: string[], why: string): Reply {
     const nonce = nonceOf(words);
     if (nonce !== undefined) this.refusals.add(nonce);
+    this.refusedWrites ||= why.startsWith("READONLY");
     this.sim.say?.(`server refuses ${words.join(" ").slice(0, 100)}: ${why}`);
     return refused(why);
   }
@@ -1556,7 +1559,8 @@ class Simulation {
         batch.done += entries.length;
         for (const entry of entries) batch.runs.add(entry.batch);
       }
-      const mayMove = op.lent || op.name === "get" || op.name === "blpop" || server.refusals.has(op.nonce);
+      const mayMove = op.lent || op.name === "get" || op.name === "blpop" || server.refusals.has(op.nonce) ||
+        (server.refusedWrites && !op.writes);
       if (settings.poolsize > 1 || op.outcome !== "acked" || mayMove) continue;
       const order = entries[0]?.order ?? last;
       if (order < last) this.breach("I5", `#${op.nonce} was done before what was given earlier`);
