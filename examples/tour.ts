@@ -1,4 +1,4 @@
-// A tour of redis.ts against a private server: what it does on a good day, and what it does when Redis dies.
+// A tour of redis.ts with a private server: ordinary use first, then what happens when Redis is killed.
 // `npm start` runs it.
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -26,7 +26,7 @@ show('await db.zadd("scores", [1, "a"], [2.5, "b"])', await db.zadd("scores", [1
 show('await db.zrange("scores", 0, -1, { WITHSCORES: true })', await db.zrange("scores", 0, -1, { WITHSCORES: true }));
 show('await db.with({ charset: null }).get("greeting")', await db.with({ charset: null }).get("greeting"));
 
-title("Calls made together travel together");
+title("Calls made in one tick are sent in one write");
 const began = performance.now();
 const counts = await Promise.all(Array.from({ length: 10_000 }, () => db.incr("visits")));
 show("await Promise.all(10,000 × db.incr(\"visits\"))", `1 … ${counts.at(-1)}, in ${Math.round(performance.now() - began)} ms`);
@@ -48,9 +48,9 @@ for await (const item of news) {
   break;
 }
 
-title("Errors say what happened, and what became of the command");
+title("Errors say what happened, and whether the command was executed");
 await db.lpush("greeting", "x").catch((error: unknown) => show('await db.lpush("greeting", "x")', failure(error)));
-// @ts-expect-error null is no value: the compiler says so, and so does the call
+// @ts-expect-error null is not a value: both the compiler and the call reject it
 await db.set("greeting", null).catch((error: unknown) => show('await db.set("greeting", null)', String(error)));
 const soon = AbortSignal.timeout(20);
 await db.with({ signal: soon }).blpop("empty", 0)
@@ -61,7 +61,7 @@ await db.ping();
 const caught = db.debug("sleep", 5).catch(failure);
 await sleep(20);
 await server.kill();
-show('a command that the server was working on', await caught);
+show('a command that the server was executing', await caught);
 for (let i = 0; i < 3; i++) {
   const asked = performance.now();
   const result = await db.get("greeting").catch(failure);
@@ -70,14 +70,14 @@ for (let i = 0; i < 3; i++) {
 }
 show("db", db);
 
-title("… and comes back");
+title("The server is restarted");
 await server.restart();
 let attempts = 1;
 while (await db.get("greeting").catch(() => undefined) === undefined) {
   attempts++;
   await sleep(50);
 }
-show(`await db.get("greeting"), asked ${attempts} times`, await db.get("greeting"));
+show(`await db.get("greeting"), attempt ${attempts}`, await db.get("greeting"));
 show('await db.incr("visits")', await db.incr("visits"));
 
 title("Goodbye");

@@ -3,15 +3,15 @@
 //     REDIS_HOSTS=localhost:6379,localhost:6380 PORT=8080 node dist/examples/web.js
 //     curl -T photo.jpg http://localhost:8080/photo
 //
-// Kill one of the Redis servers: requests for its keys are answered with 503 at once, and all others as if nothing had
-// happened. Start it again: so are its own.
+// Kill one of the Redis servers: requests for its keys get a 503 at once, and all other requests still work. Start it
+// again, and requests for its keys work again.
 
 import { createServer } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { ConnectionError, lazyShardedConnectionPool } from "../redis.ts";
 
 const { REDIS_HOSTS = "localhost:6379", PORT = "8080" } = process.env;
-const MOST_BYTES = 16 * 2 ** 20; // without a bound, one client could fill the memory
+const MAX_BYTES = 16 * 2 ** 20; // without a limit, one client could exhaust the memory
 
 // Lazy, so that the web server starts whether Redis is there or not; charset null, because values are bytes.
 const db = lazyShardedConnectionPool(REDIS_HOSTS.split(","), { charset: null, replyTimeout: 1_000 });
@@ -19,7 +19,7 @@ const db = lazyShardedConnectionPool(REDIS_HOSTS.split(","), { charset: null, re
 type Answer = { status: number; body?: string | Buffer; headers?: Record<string, string> };
 const MISSING: Answer = { status: 404, body: "there is no such key\n" };
 
-async function answer(request: IncomingMessage): Promise<Answer> {
+async function respond(request: IncomingMessage): Promise<Answer> {
   const key = decodeURIComponent(request.url!.slice(1));
   if (request.method === "GET") {
     const value = await db.get(key);
@@ -28,8 +28,8 @@ async function answer(request: IncomingMessage): Promise<Answer> {
   if (request.method === "PUT" || request.method === "POST") {
     const chunks: Buffer[] = [];
     let size = 0;
-    for await (const chunk of request) if ((size += chunk.length) <= MOST_BYTES) chunks.push(chunk);
-    if (size > MOST_BYTES) return { status: 413 };
+    for await (const chunk of request) if ((size += chunk.length) <= MAX_BYTES) chunks.push(chunk);
+    if (size > MAX_BYTES) return { status: 413 };
     await db.set(key, Buffer.concat(chunks));
     return { status: 200 };
   }
@@ -37,20 +37,20 @@ async function answer(request: IncomingMessage): Promise<Answer> {
   return { status: 405, headers: { allow: "GET, PUT, POST, DELETE" } };
 }
 
-function apology(error: unknown): Answer {
-  if (error instanceof URIError) return { status: 400, body: "a name's % signs are written %25\n" };
+function failure(error: unknown): Answer {
+  if (error instanceof URIError) return { status: 400, body: "write % in a name as %25\n" };
   console.error(String(error));
-  // The server of this key is away, and only that. What has timed out may have been done; done twice, it is the same.
+  // The server of this key is down. If the request timed out, it may have been executed; repeating it does no harm.
   if (error instanceof ConnectionError) return { status: 503, headers: { "retry-after": "1" } };
   return { status: 500 };
 }
 
 const server = createServer(async (request, response) => {
-  const { status, body, headers } = await answer(request).catch(apology);
-  if (!server.listening) response.setHeader("connection", "close"); // or a client that keeps it would keep us
+  const { status, body, headers } = await respond(request).catch(failure);
+  if (!server.listening) response.setHeader("connection", "close"); // else an open connection keeps the process alive
   response.writeHead(status, { "content-type": "application/octet-stream", ...headers }).end(body);
 });
 server.listen(Number(PORT), "127.0.0.1", () => console.log(`listening on http://127.0.0.1:${PORT}`));
 
-// Requests are answered to the end, then commands, and then there is nothing left that keeps the process alive.
+// Open requests are answered, then pending commands; then nothing keeps the process alive.
 process.once("SIGTERM", () => server.close(() => db.disconnect()));

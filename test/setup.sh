@@ -1,6 +1,6 @@
 #!/bin/sh
-# Brings what a fresh machine lacks before tests and examples run: the compiler, a Redis or Valkey server, openssl.
-# Says nothing when all is there. REDIS_SERVER names another server binary; then none is installed.
+# Installs what tests and examples need and the machine lacks: the compiler, a Redis or Valkey server, openssl.
+# Prints nothing if all of it is there. REDIS_SERVER names another server binary; then no server is installed.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,14 +11,14 @@ server() { if [ -n "${REDIS_SERVER:-}" ]; then has "$REDIS_SERVER"; else has red
 
 has npm && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || fail "Node 20 or later, with npm, is needed"
 
-# find prints the lock file when it is the newer one, and a complaint when nothing was installed yet.
+# find prints the lock file if it is newer than the installation, and an error if nothing is installed yet.
 if [ ! -x node_modules/.bin/tsc ] || [ -n "$(find package-lock.json -newer node_modules/.package-lock.json 2>&1)" ]; then
   say "installing the compiler: npm ci"
   npm ci --include=dev --no-audit --no-fund --loglevel=error >&2
 fi
 
 if server && has openssl; then exit 0; fi
-if [ -n "${REDIS_SERVER:-}" ] && ! server; then fail "REDIS_SERVER is $REDIS_SERVER, which cannot be run"; fi
+if [ -n "${REDIS_SERVER:-}" ] && ! server; then fail "cannot run REDIS_SERVER ($REDIS_SERVER)"; fi
 
 servers="redis valkey"
 root=
@@ -30,27 +30,27 @@ elif has apk; then install="apk add --no-cache"
 elif has pacman; then install="pacman -Sy --noconfirm"; servers="valkey redis"
 elif has zypper; then install="zypper --non-interactive install"
 elif has brew; then install="brew install"; root=
-else fail "redis-server (or valkey-server) and openssl are needed; no known package manager is here, please install them"
+else fail "no known package manager found; please install redis-server (or valkey-server) and openssl"
 fi
 
-# For apt-get: no questions, and (RUNLEVEL) no service started, since the tests start their own servers.
+# For apt-get: ask no questions and (RUNLEVEL) start no service, because the tests start their own servers.
 as_root="${root}env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1"
 
-bring() { # packages: the first that can be had will do
+install_any() { # installs the first of these packages that is available
   for package; do
     say "installing: $root$install $package"
     if output=$($as_root $install "$package" </dev/null 2>&1); then return; fi
-    # On a fresh Debian the lists of packages are often missing or out of date.
+    # On a fresh Debian the package lists are often missing or out of date.
     if has apt-get && output=$({ $as_root apt-get update -qq && $as_root $install "$package"; } </dev/null 2>&1); then return; fi
   done
-  # Not the last word: perhaps only the package's own service could not be started.
+  # No failure yet: perhaps only the package's service could not be started. The checks below decide.
 }
 
 output=
-server || bring $servers
-has openssl || bring openssl
+server || install_any $servers
+has openssl || install_any openssl
 
-server || fail "no server could be installed, please do it yourself: ${root:+sudo }$install ${servers%% *}
+server || fail "could not install a server; please run ${root:+sudo }$install ${servers%% *}
 $output"
-has openssl || fail "openssl could not be installed, please do it yourself: ${root:+sudo }$install openssl
+has openssl || fail "could not install openssl; please run ${root:+sudo }$install openssl
 $output"
