@@ -7,7 +7,8 @@ import { RedisError, lazyConnection } from "../redis.ts";
 import { RedisServer } from "../test/servers.ts";
 
 const title = (text: string): void => console.log(`\n\x1b[1m${text}\x1b[0m`);
-const show = (code: string, value: unknown): void => console.log(`  ${code.padEnd(72)} ${inspect(value, { breakLength: Infinity })}`);
+const show = (code: string, value: unknown): void =>
+  console.log(`  ${code.padEnd(72)} ${inspect(value, { breakLength: Infinity })}`);
 const failure = (error: unknown): string =>
   error instanceof RedisError ? `${error.name}: ${error.message} (${error.code}, ${error.outcome})` : String(error);
 
@@ -29,7 +30,8 @@ show('await db.with({ charset: null }).get("greeting")', await db.with({ charset
 title("Calls made in one tick are sent in one write");
 const began = performance.now();
 const counts = await Promise.all(Array.from({ length: 10_000 }, () => db.incr("visits")));
-show("await Promise.all(10,000 × db.incr(\"visits\"))", `1 … ${counts.at(-1)}, in ${Math.round(performance.now() - began)} ms`);
+const took = Math.round(performance.now() - began);
+show('await Promise.all(10,000 × db.incr("visits"))', `1 … ${counts.at(-1)}, in ${took} ms`);
 
 const pipeline = db.pipeline().set("page", "home").incr("visits").get("page");
 show('await db.pipeline().set(…).incr("visits").get("page").execPipeline()', await pipeline.execPipeline());

@@ -9,10 +9,12 @@ say() { echo "setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
 server() { if [ -n "${REDIS_SERVER:-}" ]; then has "$REDIS_SERVER"; else has redis-server || has valkey-server; fi; }
 
-has npm && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || fail "Node 20 or later, with npm, is needed"
+has npm && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ||
+  fail "Node 20 or later, with npm, is needed"
 
 # find prints the lock file if it is newer than the installation, and an error if nothing is installed yet.
-if [ ! -x node_modules/.bin/tsc ] || [ -n "$(find package-lock.json -newer node_modules/.package-lock.json 2>&1)" ]; then
+if [ ! -x node_modules/.bin/tsc ] ||
+  [ -n "$(find package-lock.json -newer node_modules/.package-lock.json 2>&1)" ]; then
   say "installing the compiler: npm ci"
   npm ci --include=dev --no-audit --no-fund --loglevel=error >&2
 fi
@@ -41,7 +43,9 @@ install_any() { # installs the first of these packages that is available
     say "installing: $root$install $package"
     if output=$($as_root $install "$package" </dev/null 2>&1); then return; fi
     # On a fresh Debian the package lists are often missing or out of date.
-    if has apt-get && output=$({ $as_root apt-get update -qq && $as_root $install "$package"; } </dev/null 2>&1); then return; fi
+    if has apt-get && output=$({ $as_root apt-get update -qq && $as_root $install "$package"; } </dev/null 2>&1); then
+      return
+    fi
   done
   # No failure yet: perhaps only the package's service could not be started. The checks below decide.
 }
