@@ -1,12 +1,12 @@
 // node bench/client.mjs <client> <addresses> [<workload> <seconds>]
-// One run in a process of its own, against servers that run.mjs has filled; prints it as one line of JSON. Without a
-// workload: the client's version, if it can be had here.
+// One run in a process of its own, against servers that run.mjs has filled; prints the result as one line of JSON.
+// Without a workload, it connects and prints the client's version; it fails if the client cannot run here.
 
-import { clients, command } from "./clients.mjs";
+import { clientOf, clients, command } from "./clients.mjs";
 import { workloads } from "./workloads.mjs";
 
 const [name, addresses, workload, seconds] = process.argv.slice(2);
-const client = clients[name];
+const client = clientOf(name);
 const at = JSON.parse(addresses);
 
 async function introduce() {
@@ -23,7 +23,7 @@ const turn = onSocket ? floor : step;
 const loops = onSocket ? 1 : callers;
 const perTurn = onSocket ? callers * counts : counts;
 
-/** Of the first two turns, for the comparison with other clients. */
+/** A hash of the replies to the first two turns, to compare with other clients'. */
 async function firstReplies(db, prepared) {
   const { createHash } = await import("node:crypto");
   const { plain = (reply) => reply } = client;
@@ -64,15 +64,15 @@ async function rate() {
 
 // ==== A cost ====
 
-const tell = async (...args) => (await clients.floor.open(at.tcp)).exchange(command(...args), "+OK\r\n".length);
-/** From now on the server takes writes and does not do them. */
-const pause = () => tell("CLIENT", "PAUSE", "60000", "WRITE");
+const send = async (...args) => (await clients.floor.open(at.tcp)).exchange(command(...args), "+OK\r\n".length);
+/** Makes the server hold back writes: it reads them and executes none. */
+const pause = () => send("CLIENT", "PAUSE", "60000", "WRITE");
 
 async function once() {
   const value = await cost(() => open(client, at), pause);
-  await tell("CLIENT", "UNPAUSE");
+  await send("CLIENT", "UNPAUSE");
   return { value };
 }
 
 console.log(JSON.stringify(await (workload === undefined ? introduce() : cost ? once() : rate())));
-process.exit(); // without a closing of each client's own kind
+process.exit(); // instead of closing each client its own way

@@ -1,70 +1,78 @@
-// Who is measured. To add a client, add an entry and its package.
+// The clients, as the benchmark and the fault scenarios use them. To add one, add an entry and its package.
 //
-//   version   as its package tells it
-//   runtime   the only one that has it, where there is but one
-//   open      connects to an address ({ host, port, tls } or { path }), with the client's default options, and gives what
-//             the workloads call: get, set, mget, hgetall, lrange and publish as ioredis has them, and
+//   version   of its package
+//   runtime   the only runtime it exists for, if there is only one
+//   open      connects to an address ({ host, port, tls } or { path }) with the client's default options, and returns an
+//             object with the methods that workloads call: get, set, mget, hgetall, lrange and publish as in ioredis, and
 //               getBuffer(key)           the value as bytes
-//               gets(keys)               GETs in a pipeline, the way its manual advises
+//               gets(keys)               GETs in a pipeline, the way the client's manual advises
 //               atomic(keys)             the same between MULTI and EXEC
-//               listen(channel, hear)    SUBSCRIBE on a connection of its own
-//   make      a handler that connects in the background, as soon as there is one
-//   pool      what open gives, over ten connections
-//   lent      the same with a connection of the ten blocked and one lent
-//   shards    get and set over several addresses
-//   plain     a reply in the shape that the others give it; for the comparison of replies only
+//               listen(channel, callback)  SUBSCRIBE on a connection of its own
+//   make      returns a handler at once, which connects in the background
+//   pool      as open, but a pool of ten connections
+//   lent      the same pool, with one connection blocked and one lent
+//   shards    get and set, spread over several addresses
+//   plain     converts a reply to the shape that the other clients return; used only to compare replies
+//   adapter   for the fault scenarios (test/oracle.ts: Adapter): `npm run faults -- R02 --client ioredis`. The client has
+//             its defaults except for what the scenario asks for, and an "error" listener where its absence ends the
+//             process; a client without command timeouts runs without them
 //
-// A client is left out of workloads that open what it has not.
+// A workload leaves out clients that lack what it opens.
 
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 
 const versionOf = (folder) => JSON.parse(readFileSync(new URL(`${folder}/package.json`, import.meta.url), "utf8")).version;
 
 // ==== redis.ts ====
 
-const driver = () => import("../dist/redis.js");
+const addGets = (pipeline, keys) => keys.reduce((pipeline, key) => pipeline.get(key), pipeline);
 
-const gathered = (pipeline, keys) => keys.reduce((pipeline, key) => pipeline.get(key), pipeline);
-
-async function worded(db) {
-  await db.ready();
-  const bytes = db.with({ charset: null });
-  return Object.assign(db, {
-    getBuffer: (key) => bytes.get(key),
-    gets: (keys) => gathered(db.pipeline(), keys).execPipeline(),
-    atomic: (keys) => gathered(db.pipeline(), keys).commit(),
-    listen: (channel, hear) => db.subscribe(channel, ({ message }) => hear(message)),
-  });
+/** The driver in `file`, a compiled redis.js. */
+function redisTs(file, version) {
+  const load = () => import(file);
+  const withMethods = async (db) => {
+    await db.ready();
+    const bytes = db.with({ charset: null });
+    return Object.assign(db, {
+      getBuffer: (key) => bytes.get(key),
+      gets: (keys) => addGets(db.pipeline(), keys).execPipeline(),
+      atomic: (keys) => addGets(db.pipeline(), keys).commit(),
+      listen: (channel, callback) => db.subscribe(channel, ({ message }) => callback(message)),
+    });
+  };
+  const make = async (address) => (await load()).lazyConnection(address);
+  const pool = async (address) => withMethods((await load()).lazyConnectionPool({ ...address, poolsize: 10 }));
+  return {
+    version,
+    open: async (address) => withMethods(await make(address)),
+    make,
+    pool,
+    async lent(address) {
+      const db = await pool(address);
+      db.blpop("never", 0).catch(() => {});
+      await db.watch("never");
+      return db;
+    },
+    shards: async (addresses) => withMethods((await load()).lazyShardedConnection(addresses)),
+  };
 }
 
-const redisTs = {
-  version: () => versionOf(".."),
-  open: async (address) => worded(await redisTs.make(address)),
-  make: async (address) => (await driver()).lazyConnection(address),
-  pool: async (address) => worded((await driver()).lazyConnectionPool({ ...address, poolsize: 10 })),
-  async lent(address) {
-    const db = await redisTs.pool(address);
-    db.blpop("never", 0).catch(() => {});
-    await db.watch("never");
-    return db;
-  },
-  shards: async (addresses) => worded((await driver()).lazyShardedConnection(addresses)),
-};
+// ==== ioredis and its fork iovalkey ====
 
-// ==== ioredis, and what was made of it ====
-
-/** Clients that know nothing of shards: a connection to each, and callers who pick one by the key's last letter. */
-const byHand = (open) => async (addresses) => {
+/** For clients without sharding: a connection to each address, chosen by the last character of the key. */
+const shardedByHand = (open) => async (addresses) => {
   const dbs = await Promise.all(addresses.map(open));
-  const holder = (key) => dbs[key.charCodeAt(key.length - 1) % dbs.length];
-  return { get: (key) => holder(key).get(key), set: (key, value) => holder(key).set(key, value) };
+  const nodeOf = (key) => dbs[key.charCodeAt(key.length - 1) % dbs.length];
+  return { get: (key) => nodeOf(key).get(key), set: (key, value) => nodeOf(key).set(key, value) };
 };
 
 function likeIoredis(name, load) {
-  const gets = async (gathered, keys) => {
-    for (const key of keys) gathered.get(key);
-    return (await gathered.exec()).map(([, reply]) => reply);
+  const gets = async (pipeline, keys) => {
+    for (const key of keys) pipeline.get(key);
+    return (await pipeline.exec()).map(([, reply]) => reply);
   };
   const make = async (address) => new (await load())(address);
   const open = async (address) => {
@@ -73,19 +81,34 @@ function likeIoredis(name, load) {
     return Object.assign(db, {
       gets: (keys) => gets(db.pipeline(), keys),
       atomic: (keys) => gets(db.multi(), keys),
-      listen(channel, hear) {
-        const ear = db.duplicate();
-        ear.on("message", (_, message) => hear(message));
-        return ear.subscribe(channel);
+      listen(channel, callback) {
+        const listener = db.duplicate();
+        listener.on("message", (_, message) => callback(message));
+        return listener.subscribe(channel);
       },
     });
   };
-  return { version: () => versionOf(`node_modules/${name}`), open, make, shards: byHand(open) };
+  const adapter = {
+    async open({ port, ca, db = 0, user, timeout, connectTimeout }) {
+      const client = new (await load())({
+        host: "127.0.0.1", port, db, username: user?.name, password: user?.password, ...(ca ? { tls: { ca } } : {}),
+        ...(timeout ? { commandTimeout: timeout } : {}), ...(connectTimeout ? { connectTimeout } : {}),
+      });
+      return client.on("error", () => {});
+    },
+    call: (client, [name, ...args]) => client.call(name, ...args),
+    close: (client) => client.disconnect(),
+    async multi(client, commands) {
+      const queued = client.multi(commands.map(([name, ...args]) => [name.toLowerCase(), ...args]));
+      return (await queued.exec()).map(([error, reply]) => error ?? reply);
+    },
+  };
+  return { version: () => versionOf(`node_modules/${name}`), open, make, shards: shardedByHand(open), adapter };
 }
 
 // ==== node-redis ====
 
-const socketOf = ({ tls, ...place }) => ({ socket: { ...place, ...(tls ? { tls: true, ...tls } : {}) } });
+const socketOf = ({ tls, ...address }) => ({ socket: { ...address, ...(tls ? { tls: true, ...tls } : {}) } });
 
 async function openNodeRedis(make) {
   const client = await import("redis");
@@ -96,11 +119,11 @@ async function openNodeRedis(make) {
     hgetall: db.hGetAll,
     lrange: db.lRange,
     getBuffer: (key) => bytes.get(key),
-    gets: (keys) => gathered(db.multi(), keys).execAsPipeline(),
-    atomic: (keys) => gathered(db.multi(), keys).exec(),
-    async listen(channel, hear) {
-      const ear = await db.duplicate().connect();
-      await ear.subscribe(channel, hear);
+    gets: (keys) => addGets(db.multi(), keys).execAsPipeline(),
+    atomic: (keys) => addGets(db.multi(), keys).exec(),
+    async listen(channel, callback) {
+      const listener = await db.duplicate().connect();
+      await listener.subscribe(channel, callback);
     },
   });
 }
@@ -115,39 +138,55 @@ const nodeRedis = {
   },
   pool: (address) =>
     openNodeRedis(({ createClientPool }) => createClientPool(socketOf(address), { minimum: 10, maximum: 10 })),
-  shards: (addresses) => byHand(nodeRedis.open)(addresses),
+  shards: (addresses) => shardedByHand(nodeRedis.open)(addresses),
+  adapter: {
+    async open({ port, ca, db = 0, user, timeout, connectTimeout }) {
+      const client = (await import("redis")).createClient({
+        ...socketOf({ host: "127.0.0.1", port, tls: ca && { ca }, ...(connectTimeout ? { connectTimeout } : {}) }),
+        ...(timeout ? { commandOptions: { timeout } } : {}), database: db, username: user?.name, password: user?.password,
+      });
+      client.on("error", () => {});
+      client.connect().catch(() => {}); // the listener is told too, and the client tries again
+      return client;
+    },
+    aborts: true,
+    call: (client, args, { signal } = {}) => client.sendCommand(args, signal && { abortSignal: signal }),
+    close: (client) => client.destroy(),
+    multi: (client, commands) => commands.reduce((multi, args) => multi.addCommand(args), client.multi()).exec(),
+  },
 };
 
 // ==== valkey-glide ====
 
-// Its defaults refuse more than 1,000 requests at once, and give each 250 ms.
-const generous = { inflightRequestsLimit: 2 ** 21, requestTimeout: 60_000 };
+// By default it refuses more than 1,000 requests at once, and each times out after 250 ms.
+const limits = { inflightRequestsLimit: 2 ** 21, requestTimeout: 60_000 };
 
 const glide = {
   version: () => versionOf("node_modules/@valkey/valkey-glide"),
   async open({ host, port, path, tls }, more = {}) {
-    if (path) return undefined; // it knows no Unix sockets
+    if (path) return undefined; // it has no Unix sockets
     const { Batch, Decoder, GlideClient } = await import("@valkey/valkey-glide");
     const secure = { useTLS: true, advancedConfiguration: { tlsAdvancedConfiguration: { rootCertificates: tls?.ca } } };
-    const options = { addresses: [{ host, port }], ...generous, ...(tls ? secure : {}) };
+    const options = { addresses: [{ host, port }], ...limits, ...(tls ? secure : {}) };
     const db = await GlideClient.createClient({ ...options, ...more });
     const publish = db.publish.bind(db);
     return Object.assign(db, {
       publish: (channel, message) => publish(message, channel),
       getBuffer: (key) => db.get(key, { decoder: Decoder.Bytes }),
-      gets: (keys) => db.exec(gathered(new Batch(false), keys), true),
-      atomic: (keys) => db.exec(gathered(new Batch(true), keys), true),
-      async listen(channel, hear) {
-        const callback = ({ message }) => hear(message);
-        await glide.open({ host, port }, { pubsubSubscriptions: { channelsAndPatterns: { 0: new Set([channel]) }, callback } });
+      gets: (keys) => db.exec(addGets(new Batch(false), keys), true),
+      atomic: (keys) => db.exec(addGets(new Batch(true), keys), true),
+      async listen(channel, callback) {
+        const channelsAndPatterns = { 0: new Set([channel]) };
+        const pubsubSubscriptions = { channelsAndPatterns, callback: ({ message }) => callback(message) };
+        await glide.open({ host, port }, { pubsubSubscriptions });
       },
     });
   },
-  shards: (addresses) => byHand(glide.open)(addresses),
+  shards: (addresses) => shardedByHand(glide.open)(addresses),
   plain: (reply) => (reply?.[0]?.field ? Object.fromEntries(reply.map(({ field, value }) => [field, value])) : reply),
 };
 
-// ==== Bun's own ====
+// ==== Bun's own client ====
 
 const urlOf = ({ host, port, path, tls }) => (path ? `redis+unix://${path}` : `${tls ? "rediss" : "redis"}://${host}:${port}`);
 
@@ -159,7 +198,7 @@ const bun = {
     const db = new RedisClient(urlOf(address), address.tls ? { tls: address.tls } : {});
     await db.connect();
     const mget = db.mget.bind(db);
-    // It has no word for a pipeline or a transaction: what is called together leaves together.
+    // It has neither pipelines nor transactions; commands of one tick are sent together.
     const gets = (keys) => Promise.all(keys.map((key) => db.get(key)));
     return Object.assign(db, {
       mget: (keys) => mget(...keys),
@@ -169,10 +208,10 @@ const bun = {
         gets(keys);
         return db.send("EXEC", []);
       },
-      listen: async (channel, hear) => (await db.duplicate()).subscribe(channel, hear),
+      listen: async (channel, callback) => (await db.duplicate()).subscribe(channel, callback),
     });
   },
-  shards: (addresses) => byHand(bun.open)(addresses),
+  shards: (addresses) => shardedByHand(bun.open)(addresses),
 };
 
 // ==== The floor ====
@@ -180,9 +219,9 @@ const bun = {
 export const bulk = (text) => `$${text.length}\r\n${text}\r\n`;
 export const command = (...args) => `*${args.length}\r\n${args.map(bulk).join("")}`;
 
-/** Plain sockets: they write bytes made beforehand and count the bytes that come back, so nothing can be faster. */
+/** A plain socket that writes prepared bytes and counts the bytes of the replies: the limit for any client. */
 const floor = {
-  async open({ tls, ...place }) {
+  async open({ tls, ...address }) {
     const [{ connect }, { connect: connectTls }] = await Promise.all([import("node:net"), import("node:tls")]);
     let missing = 0;
     let arrived;
@@ -193,8 +232,8 @@ const floor = {
     };
     const dial = async () => {
       const onread = { buffer: Buffer.alloc(65_536), callback: count };
-      const socket = tls ? connectTls({ ...place, ...tls }) : connect({ ...place, noDelay: true, onread });
-      if (tls) socket.on("data", (chunk) => count(chunk.length)); // which knows no onread
+      const socket = tls ? connectTls({ ...address, ...tls }) : connect({ ...address, noDelay: true, onread });
+      if (tls) socket.on("data", (chunk) => count(chunk.length)); // TLS sockets have no onread
       await once(socket, tls ? "secureConnect" : "connect");
       return socket;
     };
@@ -219,7 +258,7 @@ const floor = {
 // ==== All of them ====
 
 export const clients = {
-  "redis.ts": redisTs,
+  "redis.ts": redisTs("../dist/redis.js", () => versionOf("..")),
   ioredis: likeIoredis("ioredis", async () => (await import("ioredis")).Redis),
   "node-redis": nodeRedis,
   iovalkey: likeIoredis("iovalkey", async () => (await import("iovalkey")).Redis),
@@ -227,3 +266,7 @@ export const clients = {
   bun,
   floor,
 };
+
+/** The client of that name, or for the path of another compiled redis.js: that one. */
+export const clientOf = (name) =>
+  Object.hasOwn(clients, name) ? clients[name] : redisTs(pathToFileURL(resolve(name)).href);

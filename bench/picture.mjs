@@ -1,4 +1,4 @@
-// The results as bars: how much of what a plain socket can do each client does. Its colours are for light pages and dark.
+// Draws the results as bars: each client's throughput as a share of a plain socket's. The colours suit light and dark pages.
 
 import { groups } from "./workloads.mjs";
 
@@ -19,8 +19,8 @@ const rect = (x, y, width, height, colour) =>
   `<rect x="${x}" y="${y}" width="${width.toFixed(1)}" height="${height}" fill="${colour}"/>`;
 
 function legend(clients, y) {
-  const place = (n) => 130 + n * 100;
-  return clients.map((client, n) => rect(place(n), y - 8, 8, 8, colours[client]) + text(place(n) + 12, y, client));
+  const at = (n) => 130 + n * 100;
+  return clients.map((client, n) => rect(at(n), y - 8, 8, 8, colours[client]) + text(at(n) + 12, y, client));
 }
 
 function bars(about, { floor, ...measured }, y) {
@@ -42,7 +42,7 @@ export function picture({ versions, runtimes, server, machine, date, results }) 
   const step = clients.length * bar + 12;
   const bottom = 52 + shown.length * step;
   const drawn = [
-    text(130, 14, "Share of what a plain socket does in the same run; x: redis.ts to the fastest other"),
+    text(130, 14, "Throughput as a share of a plain socket's in the same run; x: redis.ts to the fastest other client"),
     ...legend(clients, 34),
     ...shown.flatMap((workload, n) => bars(groups.main[workload].about, results[workload], 52 + n * step)),
     `<path d="M${left - 0.5} 46V${bottom}M${left + scale + 0.5} 46V${bottom}" stroke="#6e7781" fill="none"/>`,

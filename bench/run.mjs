@@ -1,10 +1,15 @@
 // npm run bench -- [workload or group …] [--quick] [--check] [--clients a,b] [--seconds n] [--rounds n] [--out path]
 //                  [--runtime path or bun] [--bun path]
 //
-// Servers and clients on a core each, each run in a process of its own, the clients in turn: A B C A B C. --quick runs the
-// main workloads, once each. --check ends with an error if a goal is missed. --runtime runs the clients on another Node, or on
-// Bun; Bun's own client runs on the Bun that `npm run runtimes` fetched, or that of the PATH, or --bun. A whole run writes
-// results.json and results.svg, any other what --out says.
+// Servers run on one core and clients on another; each run is a process of its own, and clients take turns: A B C A B C.
+//
+//   --quick     runs the main workloads only, once each
+//   --check     exits with an error if a goal is missed
+//   --clients   measures only these; the path of another compiled redis.js is a client too, so that two versions can be
+//               compared: --clients redis.ts,old/redis.js
+//   --runtime   runs the clients on another Node, or on Bun
+//   --bun       the Bun that runs Bun's own client; by default the one that `npm run runtimes` fetched, or that of the PATH
+//   --out       writes the results to <path>.json and <path>.svg; a complete run writes results.json and results.svg
 
 import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { existsSync, statSync, writeFileSync } from "node:fs";
@@ -12,18 +17,19 @@ import { arch, availableParallelism, cpus, platform } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { RedisServer } from "../dist/test/servers.js";
-import { clients } from "./clients.mjs";
+import { clientOf, clients } from "./clients.mjs";
 import { picture } from "./picture.mjs";
 import { groups, workloads } from "./workloads.mjs";
 
 const here = import.meta.dirname;
 const fetchedBun = join(here, "../.runtimes/node_modules/bun/bin/bun");
+const allClients = Object.keys(clients).join();
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     quick: { type: "boolean" },
     check: { type: "boolean" },
-    clients: { type: "string", default: Object.keys(clients).join() },
+    clients: { type: "string", default: allClients },
     seconds: { type: "string" },
     rounds: { type: "string" },
     runtime: { type: "string", default: process.execPath },
@@ -39,19 +45,19 @@ const asked = positionals.length > 0 ? positionals : options.quick ? ["main"] : 
 const chosen = asked.flatMap((name) => (Object.hasOwn(groups, name) ? Object.keys(groups[name]) : [name]));
 const unknown = chosen.find((name) => !Object.hasOwn(workloads, name));
 if (unknown) throw new Error(`no workload ${unknown}; there are ${Object.keys({ ...groups, ...workloads }).join(", ")}`);
-const partial = positionals.length > 0 || options.quick || options.clients.split(",").length < Object.keys(clients).length;
+const partial = positionals.length > 0 || options.quick || options.clients !== allClients;
 const out = options.out ?? (partial ? undefined : join(here, "results"));
 
 // ==== Runs ====
 
 function install() {
   const modified = (file) => statSync(join(here, file), { throwIfNoEntry: false })?.mtimeMs ?? -1;
-  // npm writes its own lock file into node_modules last, so an installation cut short is not taken for a whole one.
+  // npm writes this lock file last, so an interrupted installation does not count.
   if (modified("node_modules/.package-lock.json") >= modified("package-lock.json")) return;
   try {
     execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: here, stdio: "inherit" });
   } catch {
-    console.error("npm could not install the other clients; those that are not there are left out");
+    console.error("npm could not install the other clients; the missing ones are left out");
   }
 }
 
@@ -63,16 +69,17 @@ const progress = (text) => {
 
 const execute = promisify(execFile);
 
-/** What a process that runs client.mjs says, or why it says nothing. */
+/** The result of client.mjs in a process of its own, or why there is none. */
 async function run(client, ...args) {
-  const runtime = clients[client].runtime ?? options.runtime;
-  const command = [runtime === "bun" ? options.bun : runtime, join(here, "client.mjs"), client, JSON.stringify(addresses), ...args.map(String)];
+  const runtime = clientOf(client).runtime ?? options.runtime;
+  const program = [runtime === "bun" ? options.bun : runtime, join(here, "client.mjs")];
+  const command = [...program, client, JSON.stringify(addresses), ...args.map(String)];
   if (pinned) command.unshift("taskset", "-c", "1");
   try {
     const { stdout } = await execute(command[0], command.slice(1), { timeout: 120_000, killSignal: "SIGKILL" });
     return JSON.parse(stdout.trim().split("\n").at(-1)); // valkey-glide logs to the standard output
   } catch ({ killed, stderr = "", message }) {
-    if (killed) return { failed: "did not end within two minutes" };
+    if (killed) return { failed: "did not finish within two minutes" };
     return { failed: /^\w*Error.*/m.exec(stderr)?.[0] ?? (stderr.trim().split("\n").at(-1) || message) };
   }
 }
@@ -111,7 +118,7 @@ const median = (numbers) => {
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 };
 
-/** For each client the medians and the spread, or why there are none; a client that cannot do it at all is left out. */
+/** Each client's medians and spread, or why there are none; leaves out clients that lack the workload. */
 function summary(workload, runs) {
   const replies = Object.values(runs).flat().flatMap((run) => run.replies ?? []);
   if (new Set(replies).size > 1) throw new Error(`${workload}: the clients' replies differ`);
@@ -130,18 +137,21 @@ function summary(workload, runs) {
 
 const figure = (number) => number.toLocaleString("en", { maximumSignificantDigits: 3 });
 const times = (ratio) => `${ratio.toFixed(2)} x`;
+const percent = (ratio) => `${(ratio * 100).toFixed(1)} %`;
 const ratio = (value, other) => (value && other ? times(value / other) : "");
 const line = (cells) => console.log(cells.map((cell, n) => (n === 0 ? cell.padEnd(16) : cell.padStart(14))).join("").trimEnd());
 
 function row(client, { failed, value, spread, cpu }, { "redis.ts": ours, floor }, unit) {
   if (failed) return [`  ${client}`, `failed: ${failed}`];
-  const faster = unit ? ratio(value, ours?.value) : ratio(ours?.value, value); // a cost is the better the lower it is
+  const faster = unit ? ratio(value, ours?.value) : ratio(ours?.value, value); // of a cost, less is better
+  const isReference = client === "redis.ts" || client === "floor";
   return [
     `  ${client}`,
     unit ? `${figure(value)} ${unit}` : figure(value / 1000),
     rounds > 1 ? `${(spread * 100).toFixed(0)} %` : "",
     cpu ? figure(cpu) : "",
-    client === "redis.ts" || client === "floor" ? "" : faster,
+    isReference ? "" : faster,
+    isReference || !cpu || !ours?.cpu ? "" : percent(ours.cpu / cpu),
     client === "floor" ? "" : ratio(value, floor?.value),
   ];
 }
@@ -154,7 +164,7 @@ function print(workload, results) {
 
 // ==== The goals ====
 
-/** What redis.ts reached: [figure, whether it is enough], or undefined where there is nothing to compare it with. */
+/** redis.ts's figure for a goal and whether it is enough: [figure, enough]; undefined if nothing was measured to compare with. */
 function reached(results, workload, name, bound) {
   const ours = results[workload]["redis.ts"];
   if (ours?.value === undefined) return ["failed", false];
@@ -166,7 +176,7 @@ function reached(results, workload, name, bound) {
   return [times(ratio), ratio >= bound];
 }
 
-/** How many goals are missed. */
+/** Prints the goals and returns how many are missed. */
 function check(results) {
   let missed = 0;
   console.log("\ngoals");
@@ -200,9 +210,9 @@ const setting = {
 };
 const versions = Object.entries(setting.versions).filter(([, version]) => version);
 console.log(`${versions.map((pair) => pair.join(" ")).join(", ")}; ${setting.runtimes.join(", ")}; server ${version}`);
-const how = `server and client ${pinned ? "on a core each" : "not pinned"}; ${rounds} x ${seconds} s, medians`;
+const how = `server and client ${pinned ? "on one core each" : "not pinned"}; ${rounds} x ${seconds} s, medians`;
 console.log(`${setting.machine}; ${how}\n`);
-line(["", "k op/s", "spread", "CPU µs/op", "redis.ts is", "of the floor"]);
+line(["", "k op/s", "spread", "CPU µs/op", "redis.ts is", "at CPU", "of the floor"]);
 
 const results = {};
 for (const workload of chosen) {

@@ -1,6 +1,6 @@
 // node bench/shards.mjs [killed | placement] [--callers n] [--seconds n] [--rounds n]
-// killed: how long calls take on each of four shards before, while and after one of them is killed and restarted.
-// placement: how long it takes to find the node of a key, among sixteen.
+// killed: latency of calls on each of four shards before, while and after one of them is killed and restarted.
+// placement: time to find the node of a key among sixteen.
 
 import { availableParallelism, cpus } from "node:os";
 import { createHistogram } from "node:perf_hooks";
@@ -30,19 +30,19 @@ function print(table) {
 
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 
-// ==== A shard is killed and restarted ====
+// ==== Killing and restarting a shard ====
 
 const PHASES = ["before", "during", "after"];
 
-/** A record of each phase and node: how long calls took that succeeded, and how many failed. */
+/** A record for each phase and node: latencies of the calls that succeeded, and the number of failures. */
 const newRecords = (names) =>
   Object.fromEntries(PHASES.map((phase) => [
     phase, Object.fromEntries(names.map((name) => [name, { times: createHistogram(), failures: 0 }])),
   ]));
 
 /**
- * Callers that pause between their calls: the load is the same whether calls take long or fail at once, so that what is
- * measured of the others is what the loss of one costs them, and not what its callers do with their freedom.
+ * Starts callers that pause between calls. Otherwise the callers of the killed shard, whose calls fail at once, would put
+ * more load on the others, and that load would be measured, not the cost of losing a shard. Returns a function that stops.
  */
 function startCallers(db, record) {
   let running = true;
@@ -60,10 +60,10 @@ function startCallers(db, record) {
       await sleep(1 + Math.random() * 4);
     }
   };
-  const ended = Promise.all(Array.from({ length: callers }, caller));
+  const finished = Promise.all(Array.from({ length: callers }, caller));
   return async () => {
     running = false;
-    await ended;
+    await finished;
   };
 }
 
@@ -124,7 +124,7 @@ function placement() {
   const hosts = Array.from({ length: 16 }, (_, i) => `10.0.0.${i + 1}:6379`);
   const keys = Array.from({ length: 100_000 }, (_, i) => `user:${i}`);
   const cells = ["rendezvous", "txredisapi", "rediscluster"].map((name) => {
-    // It has no time to connect to anything before it is destroyed: nothing here waits.
+    // Nothing here awaits, so it is destroyed before it connects.
     const db = lazyShardedConnection(hosts, { placement: name, reconnect: false });
     const load = new Map();
     for (const key of keys) load.set(db.nodeFor(key), (load.get(db.nodeFor(key)) ?? 0) + 1);

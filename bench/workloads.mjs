@@ -1,21 +1,21 @@
-// What is measured, and what is aimed at. To add a workload, add an entry to a group.
+// The workloads and their goals. To add a workload, add an entry to a group.
 //
-//   about     what it is, for the table
+//   about     its description in the table
 //   data      commands that fill the empty servers
-//   open      what a run has of a client, from the addresses tcp, tls, unix and three; a connection over tcp unless said
-//   prepare   what is done once, before the turns; step is given what it gives
+//   open      opens a client at one of the addresses tcp, tls, unix and three; a connection over tcp by default
+//   prepare   runs once, before the turns; its result is passed to step
 //   step      one turn of a caller; n counts the turns of all callers
-//   callers   how many call at once, each in a loop; 1 unless said
-//   counts    operations in one step; 1 unless said
-//   floor     a turn of all callers at once on plain sockets; left out where that is not simple
-//   goal      the least ratio of redis.ts to a client, to the floor, or to itself in another workload; and cpu: the most
-//             microseconds of CPU an operation
+//   callers   how many callers run at once, each in a loop; 1 by default
+//   counts    operations in one step; 1 by default
+//   floor     a turn of all callers at once on plain sockets; omitted where that is not simple
+//   goal      the lowest acceptable ratio of redis.ts to a client, to the floor, or to itself in another workload; and
+//             cpu: the most microseconds of CPU per operation
 //
-// What is no rate has a cost instead of steps:
+// Workloads that measure no rate have a cost instead of steps:
 //
-//   cost      one measurement in a fresh process, from a function that opens one more connection
+//   cost      takes one measurement in a fresh process; it receives a function that opens one more connection
 //   unit      of the cost
-//   goal      most: what it may cost
+//   goal      most: the highest acceptable cost
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { bulk, command } from "./clients.mjs";
@@ -34,7 +34,7 @@ const total = (bulks) => bulks.reduce((sum, text) => sum + bulk(text).length, 0)
 const getReply = bulk(values[0]).length;
 const OK = "+OK\r\n".length;
 
-/** The floor's: made once, by those who need it, and sent again and again. */
+/** A turn of the floor. The request is built on first use and sent every turn. */
 const exchange = (commands, replyBytes) => {
   let request;
   return (db) => db.exchange((request ??= Buffer.from(commands().join(""))), replyBytes);
@@ -42,7 +42,7 @@ const exchange = (commands, replyBytes) => {
 const get = (n) => command("GET", keys[n % 1000]);
 const set = (n) => command("SET", keys[n % 1000], values[n % 1000]);
 
-/** At least so many times the faster of ioredis and node-redis, and Bun's own client. */
+/** Goal: at least `ratio` times as fast as ioredis and node-redis, and as fast as Bun's own client. */
 const rivals = (ratio) => ({ ioredis: ratio, "node-redis": ratio, bun: 1 });
 
 const halves = (callers) => ({
@@ -77,9 +77,9 @@ const gets = (count, step) => ({
   floor: exchange(() => times(count, get), count * getReply),
 });
 const together = (db, _, keys) => Promise.all(keys.map((key) => db.get(key)));
-const gathered = (db, _, keys) => db.gets(keys);
+const pipelined = (db, _, keys) => db.gets(keys);
 
-// ==== The eleven of every run ====
+// ==== The main workloads ====
 
 const main = {
   one: {
@@ -92,7 +92,7 @@ const main = {
   hundred: { about: "100 callers, half GET half SET", ...halves(100), goal: { ...rivals(3), floor: 0.6, cpu: 1 } },
   thousand: { about: "1,000 callers", ...halves(1000), goal: rivals(3) },
   burst: { about: "10,000 GETs at once", ...gets(10_000, together), goal: rivals(3) },
-  pipeline: { about: "explicit pipeline of 1,000 GETs", ...gets(1000, gathered), goal: rivals(2) },
+  pipeline: { about: "explicit pipeline of 1,000 GETs", ...gets(1000, pipelined), goal: rivals(2) },
   mget: {
     about: "MGET of 1,000 keys, per value",
     data: [fillKeys],
@@ -123,14 +123,16 @@ const main = {
     about: "publish and receive, 1,000 at once",
     counts: 1000,
     async prepare(db) {
-      const ear = {};
-      await db.listen("news", (message) => ear.heard.push(message) === 1000 && ear.heardAll(ear.heard));
-      return ear;
+      const listener = {};
+      await db.listen("news", (message) => {
+        if (listener.received.push(message) === 1000) listener.resolve(listener.received);
+      });
+      return listener;
     },
-    step(db, _, ear) {
-      ear.heard = [];
-      const heard = new Promise((resolve) => (ear.heardAll = resolve));
-      return Promise.all([heard, ...times(1000, () => db.publish("news", message))]);
+    step(db, _, listener) {
+      listener.received = [];
+      const receivedAll = new Promise((resolve) => (listener.resolve = resolve));
+      return Promise.all([receivedAll, ...times(1000, () => db.publish("news", message))]);
     },
     floor: exchange(
       () => times(1000, () => command("PUBLISH", "news", message)),
@@ -140,7 +142,7 @@ const main = {
   },
 };
 
-// ==== Other ways to the server, and many commands as one ====
+// ==== Pools, shards, TLS, Unix sockets, Buffers, transactions ====
 
 const more = {
   pool: {
@@ -184,10 +186,10 @@ const more = {
   },
 };
 
-// ==== The very large ====
+// ==== Very large workloads ====
 
 const large = {
-  million: { about: "explicit pipeline of 1,000,000 GETs", ...gets(1_000_000, gathered), goal: rivals(2) },
+  million: { about: "explicit pipeline of 1,000,000 GETs", ...gets(1_000_000, pipelined), goal: rivals(2) },
   huge: {
     about: "GET of 512 MiB as a Buffer, per MiB",
     data: [["SETRANGE", "huge", String(2 ** 29 - 1), "."]],
@@ -197,9 +199,9 @@ const large = {
   },
 };
 
-// ==== What it costs to have a client ====
+// ==== Costs of having a client ====
 
-/** Not by a flag of the process: it would have Node compile its own modules anew, and be slower to start. */
+/** Exposes gc() at run time: with the process flag, Node would compile its own modules again and start slower. */
 async function collector() {
   if (process.versions.bun) return () => Bun.gc(true);
   const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([import("node:v8"), import("node:vm")]);
@@ -207,7 +209,7 @@ async function collector() {
   return runInNewContext("gc");
 }
 
-/** What is alive, in bytes; what valkey-glide and Bun keep outside of JavaScript's heap is not seen. */
+/** Bytes of live memory, without what valkey-glide and Bun keep outside of JavaScript's heap. */
 async function alive() {
   globalThis.gc ??= await collector();
   globalThis.gc();
@@ -267,14 +269,14 @@ const costs = {
       await pause();
       const before = await alive();
       const pending = times(100_000, (n) => db.set(keys[n % 1000], "."));
-      await sleep(500); // the system takes it all meanwhile
+      await sleep(500); // until everything is in the system's buffers
       return (await alive() - before) / pending.length;
     },
     goal: { most: 250 },
   },
 };
 
-// ==== How the cost grows with the work ====
+// ==== How the cost grows with the amount of work ====
 
 const growth = {
   ...Object.fromEntries(

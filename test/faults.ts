@@ -3,7 +3,7 @@
 //     npm run faults                               all rows
 //     npm run faults -- R02 R05 --scale 0.1        some, at a tenth of their size
 //     npm run faults -- --client pool              pools, or shards, where a row is not about one connection
-//     npm run faults -- R02 --client ioredis       another client (bench/adapters.mjs), where a row is not redis.ts's own
+//     npm run faults -- R02 --client ioredis       another client (bench/clients.mjs), where a row is not redis.ts's own
 //
 // To add a row, add an entry to `rows`: `what` is a sentence, `run` does the harm and tells its Scene what it saw.
 
@@ -1544,9 +1544,11 @@ async function main(args: string[]) {
   };
   const scale = Number(option("scale") ?? 1);
   const client = option("client") ?? "redis.ts";
-  const others = async () => (await import(new URL("../../bench/adapters.mjs", import.meta.url).href)).adapters;
-  const adapter: Adapter = forms[client] ?? (await others())[client];
-  if (!adapter || !(scale > 0)) throw new Error(`npm run faults -- [rows] [--scale x] [--client pool|shards|ioredis|node-redis]`);
+  const others = async () => (await import(new URL("../../bench/clients.mjs", import.meta.url).href)).clients;
+  const adapter: Adapter = forms[client] ?? { name: client, ...(await others())[client]?.adapter };
+  if (!adapter.call || !(scale > 0)) {
+    throw new Error("npm run faults -- [rows] [--scale x] [--client pool|shards|ioredis|iovalkey|node-redis]");
+  }
   const unknown = args.filter((id) => !rows.some((row) => row.id === id));
   if (unknown.length > 0) throw new Error(`no such row: ${unknown}; there are ${rows.map(({ id }) => id)}`);
   const able = ({ needs }: Row) => adapter === redisTs || needs === undefined || (needs === "signals" && adapter.aborts === true)
