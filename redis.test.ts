@@ -7873,6 +7873,28 @@ describe("steps over nodes", () => {
     }
   }));
 
+  test("an element that cannot be put back, because its list has become a text, is where the error says", () =>
+    withShards(pools, async (db) => {
+    const [from, to] = keyOnEach(db) as [string, string];
+    await db.set(to, "text");
+    for (const [name, move] of moves()) {
+      await db.rpush(from, name);
+      const error = await holding(shards[1]!, async (goOn) => {
+        const moving = failure(move(db, from, to));
+        await isHeld(shards[1]!, "[lr]push");
+        await shards[0]!.call("SET", from, "theirs");
+        await goOn();
+        return moving;
+      });
+      assert.ok(error instanceof ShardError, `${name}: ${inspect(error)}`);
+      assert.deepEqual([error.code, error.outcome, error.command], ["WRONGTYPE", "unknown", name]);
+      const [{ node, keys: [key], reply }] = error.done as [ShardError["done"][number]];
+      assert.deepEqual([node, String(reply), await db.get(from)], [addresses()[0], name, "theirs"]);
+      assert.deepEqual(await shards[0]!.call("LRANGE", String(key), "0", "-1"), [name]);
+      await Promise.all([shards[0]!.call("DEL", String(key)), db.del(from)]);
+    }
+  }));
+
   for (const [at, which] of ["source", "destination"].entries()) {
     test(`an element whose ${which} is frozen is where the error says`, () =>
       withShards({ poolsize: 5, replyTimeout: 100, name: "frozen" }, async (db) => {
@@ -7953,6 +7975,26 @@ describe("steps over nodes", () => {
       }));
     }
   }
+
+  test("the outcome of RENAME is unknown when it has replaced the destination and then fails", async () => {
+    let reads = 0;
+    let isQueued = false;
+    const changing: Scripted = (peer, [name]) => {
+      if (name === "MULTI") reads++;
+      if (name === "MULTI" || name === "EXEC") isQueued = name === "MULTI";
+      const replies: Record<string, string> = {
+        MULTI: "+OK", WATCH: "+OK", UNWATCH: "+OK", PTTL: "+QUEUED",
+        DUMP: !isQueued ? "$7\r\nanother" : reads === 1 ? "+QUEUED" : "-ERR not now",
+        EXEC: reads === 1 ? "*2\r\n:-1\r\n$3\r\none" : "-EXECABORT Transaction discarded",
+      };
+      return peer.write(`${replies[name!]}\r\n`) ?? true;
+    };
+    const restoring: Scripted = (peer) => peer.write("+OK\r\n") ?? true;
+    await withPlayed([changing, restoring], {}, async (db, here, there) => {
+      const error = await failure(db.rename(keyOn(db, here!), keyOn(db, there!)));
+      assert.deepEqual([error.raw, error.outcome, error.command, reads], ["ERR not now", "unknown", "RENAME", 2]);
+    });
+  });
 
   type Ask = (key: string) => Promise<unknown>;
   const replacements: [by: string, replace: Ask, is: Ask, now: unknown][] = [

@@ -5172,7 +5172,9 @@ async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncG
   checked("count", count, whole(1, 2 ** 30));
   checked("block", block, whole(1, 2 ** 31 - 1));
   if (claimAfter !== undefined) checked("claimAfter", claimAfter, whole(0, Number.MAX_SAFE_INTEGER));
-  if (create !== undefined) await makeGroup(db, key, group, create);
+  if (create !== undefined) {
+    await db.xgroupCreate(key, group, create, { MKSTREAM: true }).catch(ifRefused("BUSYGROUP", ignore));
+  }
   const GROUP = [group, consumer] as const;
   const over = (): boolean => signal?.aborted === true;
   let last = "0";
@@ -5195,13 +5197,11 @@ async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncG
   }
 }
 
-async function makeGroup(db: Commands, key: Key, group: string, from: string): Promise<void> {
-  try {
-    await db.xgroupCreate(key, group, from, { MKSTREAM: true });
-  } catch (error) {
-    if (!(error instanceof ReplyError) || error.code !== "BUSYGROUP") throw error;
-  }
-}
+/** For catch(): what to do instead when the server refused with this code. */
+const ifRefused = <T>(code: string, instead: () => T) => (error: unknown): T => {
+  if (error instanceof ReplyError && error.code === code) return instead();
+  throw error;
+};
 
 /** The entries of the one stream; those that have been deleted since have no fields. */
 async function readGroup(db: Commands, options: XreadgroupOptions & { CLAIM?: undefined }): Promise<PendingEntry[]> {
@@ -6509,217 +6509,172 @@ function conclude(row: Row, { words, keys, parts }: Plan, replies: readonly unkn
 
 // ---- What servers cannot do together, and a client can ----
 
-/** A key and handlers of its node, in bytes: `on` has the call's deadline, `sure` is for what must be done anyway. */
+/** A key and handlers of its node, in bytes: `on` has the call's deadline and signal, `sure` is to finish. */
 type Spot = { readonly key: Word; readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
-/** `words` are those of the command, with the keys as they are stored. */
+/** `words` are the command's arguments, with the keys as they are stored. */
 type Apart = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
-
-const leftUntil = (end: Milliseconds): Milliseconds => Math.max(1, Math.ceil(end - world.now()));
-
-/** A step before anything is changed. */
-async function before<T>(doing: Promise<T>): Promise<T> {
-  try {
-    return await doing;
-  } catch (error) {
-    if (!(error instanceof RedisError) || error instanceof ReplyError) throw error;
-    throw reason(error).of(undefined, "not-sent");
-  }
-}
-
-/** A step after something was. */
-async function after<T>(doing: Promise<T>): Promise<T> {
-  try {
-    return await doing;
-  } catch (error) {
-    throw error instanceof RedisError ? reason(error).of(undefined, "unknown") : error;
-  }
-}
-
-/** Of an error that tells of several, the one that tells why. */
-function reason(error: RedisError): RedisError {
-  if (!(error instanceof PipelineError)) return error;
-  const refused = error.results.find((result) => result instanceof ReplyError);
-  return refused as RedisError | undefined ?? error.cause as RedisError;
-}
-
-/** Copies a value with its time to live, and gives it: undefined when there is none, null when one is in its way. */
-async function copyTo(from: Spot, to: Spot, REPLACE: boolean): Promise<Buffer | null | undefined> {
-  const [left, dump] = await before(from.on.pipeline().pttl(from.key).dump(from.key).commit());
-  if (dump === null) return undefined;
-  try {
-    await to.on.restore(to.key, left < 0 ? 0 : Math.max(1, left), dump, { REPLACE });
-    return dump;
-  } catch (error) {
-    if (error instanceof ReplyError && error.code === "BUSYKEY") return null;
-    throw error;
-  }
-}
+type Falsy = null | undefined | false | 0;
 
 const MOST_RENAMES = 100;
+const MOST_MEMBERS = 10_000;
+const leftUntil = (end: Milliseconds): Milliseconds => Math.max(1, Math.ceil(end - world.now()));
+/** A key that nobody else uses. */
+const ownName = (): string => `redis.ts:${crypto.randomUUID()}`;
 
-/** The source goes only while it is what was copied; else the copy goes, if it is still ours, and all begins again. */
-async function rename(from: Spot, to: Spot, replace: boolean): Promise<boolean> {
+/** Gives a step's failure the outcome of the whole command: "not-sent" before the first change, "unknown" after it. */
+const step = <T>(outcome: "not-sent" | "unknown", doing: Promise<T>): Promise<T> => doing.catch((error) => {
+  if (!(error instanceof RedisError)) throw error;
+  const why = reason(error);
+  throw outcome === "not-sent" && why instanceof ReplyError ? why : why.of(undefined, outcome);
+});
+
+/** The error that explains a PipelineError: the first one that the server sent, if there is one. */
+const reason = (error: RedisError): RedisError => !(error instanceof PipelineError) ? error :
+  error.results.find((result) => result instanceof ReplyError) as RedisError | undefined ?? error.cause as RedisError;
+
+/**
+ * Takes or copies something on one node and gives it to another. A falsy value means: nothing to take, or refused.
+ * `undo` reverts what was certainly not given, or may have been taken, and rejects if it cannot. In that case, and if
+ * something may have been given, the outcome is unknown, and `lost` says where it may be.
+ */
+async function move<T, R>(
+  take: Promise<T | Falsy> | T, give: (taken: T) => Promise<R | Falsy>,
+  undo: (taken: T | Falsy) => Promise<unknown> = async () => {},
+  lost = (failure: RedisError, _taken: T | Falsy): RedisError => failure.of(undefined, "unknown"),
+): Promise<R | null> {
+  let taken: T | Falsy;
+  let failure: RedisError | undefined;
+  try {
+    taken = await take;
+    const given = taken && await give(taken);
+    if (!taken || given) return given || null;
+  } catch (error) {
+    failure = error as RedisError;
+    const isUnknown = failure.outcome === "unknown";
+    if (taken && isUnknown) throw lost(failure, taken);
+    if (!taken && !isUnknown) throw failure;
+  }
+  await undo(taken).catch((error) => Promise.reject(lost(failure ?? error, taken)));
+  if (failure !== undefined) throw failure;
+  return null;
+}
+
+/** Copies a value with its time to live, and resolves with its DUMP. */
+const copy = (from: Spot, to: Spot, REPLACE: boolean): Promise<Buffer | null> =>
+  move(step("not-sent", from.on.pipeline().pttl(from.key).dump(from.key).commit()), async ([left, dump]) =>
+    dump && await to.on.restore(to.key, left < 0 ? 0 : Math.max(1, left), dump, { REPLACE }) && dump);
+
+/** Deletes the source if it is still what was copied; otherwise deletes the copy, if that is unchanged, and retries. */
+async function rename(from: Spot, to: Spot, replace: boolean): Promise<true> {
   for (let attempt = 1; attempt <= MOST_RENAMES; attempt++) {
-    const copy = await copyTo(from, to, replace);
-    if (copy === null) return false;
-    if (copy === undefined && replace && attempt > 1) return true; // it was removed, let us say after it was renamed
-    if (copy === undefined) throw new ReplyError("ERR", "not-executed", "ERR no such key");
-    if (await after(removeIf(from, copy))) return true;
-    if (!replace) await after(removeIf(to, copy));
+    const isReplaced = replace && attempt > 1; // by an earlier copy
+    const dump = await (isReplaced ? step("unknown", copy(from, to, replace)) : copy(from, to, replace));
+    if (dump === null && !isReplaced) throw new ReplyError("ERR", "not-executed", "ERR no such key");
+    if (dump === null) return true; // the source was deleted: let us say, after it was renamed
+    const renaming = move(dump, () => deleteIf(from, "dump", dump), async () => replace || deleteIf(to, "dump", dump));
+    if (await renaming) return true;
   }
   throw new WatchError("WATCH", "unknown", "the key was changed each time it had been copied");
 }
 
-/** No connection is held while one of another node is waited for: two renames that cross would wait for each other. */
-async function removeIf({ sure, key }: Spot, dump: Buffer): Promise<boolean> {
-  const removed = await sure.transaction([key], async (t) => {
-    if (dump.equals(await t.dump(key) ?? EMPTY)) void (await t.multi()).del(key);
-  });
-  return removed.length > 0;
-}
-
-/** A name that nobody else uses. */
-const ownName = (): string => `redis.ts:${crypto.randomUUID()}`;
-
-/**
- * Moves an element from one list to another. Until it has arrived, a list beside the first one holds it, so that it is
- * never only here. It is put back when it could not be given; an error whose outcome is open says where it may be.
- */
-async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Row): Promise<Buffer | null> {
-  const [out = "RIGHT", into = "LEFT"] = row.name.text.includes("LMOVE") ? words.slice(2).map(endOf) : [];
-  const beside = ownName();
-  const left = from!.sure.pttl(from!.key).catch(() => -1);
-  let value: Buffer | undefined;
-  try {
-    value = await from!.on.call<Buffer | null>(row.name.text, from!.key, beside, ...words.slice(2)) ?? undefined;
-    if (value === undefined) return null;
-    await to!.sure[into === "LEFT" ? "lpush" : "rpush"](to!.key, value);
-  } catch (error) {
-    if (!(error instanceof RedisError) || (error.outcome !== "unknown" && value === undefined)) throw error;
-    const isOpen = value !== undefined && error.outcome === "unknown"; // perhaps it has arrived, and must not come back
-    if (!isOpen && await putBack(from!, beside, out, value, await left)) throw error;
-    const failures = [{ node: to!.node.name, keys: [to!.key], error }];
-    throw new ShardError(row, failures, [{ node: from!.node.name, keys: [beside], reply: value ?? null }]);
-  }
-  await from!.sure.del(beside).catch(ignore);
-  return value;
-}
-
-const endOf = (word: Word): End | undefined => END_NAMES.find((end) => end === String(word).toUpperCase());
-const END_NAMES = ["LEFT", "RIGHT"] as const;
-
-/** True when nothing is beside any more. An element that we have not seen is moved by the server. */
-async function putBack(
-  { sure, key }: Spot, beside: Key, end: End, value: Buffer | undefined, left: number,
-): Promise<boolean> {
-  try {
-    if (value === undefined) await sure.lmove(beside, key, "LEFT", end);
-    else await sure.pipeline()[end === "LEFT" ? "lpush" : "rpush"](key, value).del(beside).commit();
-    if (left > 0 && await sure.llen(key) === 1) await sure.pexpire(key, left); // it had ended with its last element
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Sets what none of has a value; what was set is taken away when another node had something after all. */
-async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<number> {
-  const existing = await before(Promise.all(spots.map(({ on, key }) => on.exists(key))));
-  if (existing.includes(1)) return 0;
-  const nodes = [...new Set(spots.map(({ node }) => node))].map((node) => ({
-    sure: spots.find((spot) => spot.node === node)!.sure,
-    own: spots.flatMap((spot, i) => spot.node === node ? [[spot.key, words[2 * i + 1]!] as const] : []),
+/** Deletes a key with this value. Holds no connection while another node is busy: crossing renames would deadlock. */
+async function deleteIf({ sure, key }: Spot, look: "dump" | "mget", value: Buffer): Promise<boolean> {
+  const deleted = await step("unknown", sure.transaction([key], async (t) => {
+    const [found] = [await t[look](key)].flat(); // MGET gives null for other types
+    if (found?.equals(value)) void (await t.multi()).del(key);
   }));
-  const set = await Promise.allSettled(nodes.map(({ sure, own }) => sure.msetnx(...own.flat())));
-  const failures = set.flatMap((result) => result.status === "rejected" ? [result.reason as RedisError] : []);
-  const isSet = set.map((result) => result.status === "fulfilled" && result.value === 1);
-  if (!isSet.includes(false)) return 1;
-  const undone = nodes.filter((_, i) => isSet[i]);
-  await after(Promise.all(undone.flatMap(({ sure, own }) => own.map(([key, value]) => takeBack(sure, key, value)))));
-  if (failures.length > 0) throw failures.find(({ outcome }) => outcome === "unknown") ?? failures[0];
-  return 0;
+  return deleted.length > 0;
 }
 
-/** Removes a string that is still ours. */
-const takeBack = (sure: Handler<Buffer>, key: Word, value: Word): Promise<unknown> =>
-  sure.transaction([key], async (t) => {
-    if (await t.type(key) !== "string") return;
-    const found = await t.call<Buffer | null>("GET", key);
-    if (found?.equals(Buffer.from(value as string))) void (await t.multi()).del(key);
-  });
+/** Moves an element between lists. Until it has arrived, a list beside the source holds it: some server always does. */
+async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Row): Promise<Buffer | null> {
+  const { on, sure, key, node } = from!;
+  const beside = ownName();
+  const [out, into] = words.slice(2).map((word) => String(word).toUpperCase()); // only LMOVE and BLMOVE name the ends
+  const ttl = sure.pttl(key).catch(() => -1);
+  return move<Buffer, Buffer>(on.call(row.name.text, key, beside, ...words.slice(2)), async (element) => {
+    await to!.sure[into === "RIGHT" ? "rpush" : "lpush"](to!.key, element);
+    await sure.del(beside).catch(ignore);
+    return element;
+  }, async (taken) => {
+    const element = taken || await sure.lindex(beside, 0);
+    if (element === null) return;
+    await sure[out === "LEFT" ? "lpush" : "rpush"](key, element); // in a MULTI, DEL would run even if this is refused
+    await sure.del(beside);
+    const left = await ttl;
+    if (left > 0 && await sure.llen(key) === 1) await sure.pexpire(key, left); // it had ended with its last element
+  }, (error, element) => new ShardError(row, [{ node: to!.node.name, keys: [to!.key], error }],
+    [{ node: node.name, keys: [beside], reply: element || null }]));
+}
 
-/** A wrong number of words is for the first key's server to refuse. */
-const refuse: Apart = ([spot], words, row) => spot!.on.call(row.name.text, ...words);
-const exactly = (count: number, apart: Apart): Apart => (spots, words, row) =>
-  (words.length === count ? apart : refuse)(spots, words, row);
+/** Sets keys of which none has a value; those that were set are deleted if another node did not set its own. */
+async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<number> {
+  const existing = await step("not-sent", Promise.all(spots.map(({ on, key }) => on.exists(key))));
+  if (existing.includes(1)) return 0;
+  const parts = divide(spots.map(({ node }) => node), words, spots.map((_, i) => 2 * i));
+  const setting = Promise.allSettled(parts.map(({ keys, args }) => spots[keys[0]!]!.sure.msetnx(...args as Word[])));
+  const isSet = (set: PromiseSettledResult<number>) => set.status === "fulfilled" && set.value === 1;
+  const areSet = await move(setting, async (sets) => sets.every(isSet), async (sets) =>
+    sets && Promise.all(parts.filter((_, i) => isSet(sets[i]!)).flatMap(({ keys }) => keys.map((at) =>
+      deleteIf(spots[at]!, "mget", Buffer.from(words[2 * at + 1] as string))))));
+  const failures = (await setting).flatMap((set) => set.status === "rejected" ? [set.reason as RedisError] : []);
+  if (failures.length > 0) throw failures.find(({ outcome }) => outcome === "unknown") ?? failures[0];
+  return Number(areSet);
+}
+
+/** Lets the first key's server refuse a call that has not so many arguments per key. */
+const exactly = (perKey: number, apart: Apart): Apart => (spots, words, row) =>
+  words.length === perKey * spots.length ? apart(spots, words, row) : spots[0]!.on.call(row.name.text, ...words);
 
 const APART = new Map<Row, Apart>([
-  [commands.rename, exactly(2, async ([from, to]) => (await rename(from!, to!, true)) && "OK")],
-  [commands.renamenx, exactly(2, async ([from, to]) => Number(await rename(from!, to!, false)))],
-  [commands.copy, async ([from, to], [, , ...options]) => {
-    const words = options.map((word) => String(word).toUpperCase());
-    if (words.some((word) => word !== "REPLACE")) throw unsharded(commands.copy, "over nodes it knows only REPLACE");
-    return Number(Buffer.isBuffer(await copyTo(from!, to!, words.length > 0)));
+  [commands.rename, exactly(1, async ([from, to]) => await rename(from!, to!, true) && "OK")],
+  [commands.renamenx, exactly(1, ([from, to]) =>
+    rename(from!, to!, false).then(Number, ifRefused("BUSYKEY", () => 0)))],
+  [commands.copy, ([from, to], [, , ...options]) => {
+    const isKnown = options.every((word) => String(word).toUpperCase() === "REPLACE");
+    if (!isKnown) throw unsharded(commands.copy, "over nodes it knows only REPLACE");
+    return copy(from!, to!, options.length > 0).then((dump) => dump ? 1 : 0, ifRefused("BUSYKEY", () => 0));
   }],
-  [commands.smove, exactly(3, async ([from, to], [, , member]) => {
-    const looks = [from!.on.exists(from!.key), from!.on.sismember(from!.key, member!)];
-    const [exists, holds] = await before(Promise.all(looks));
-    if (exists === 1 && holds === 0) await before(to!.on.scard(to!.key)); // an error when that is no set
-    if (holds === 0) return 0;
-    await to!.on.sadd(to!.key, member!);
-    return after(from!.sure.srem(from!.key, member!)); // one that is in both is better than one that is in none
+  [commands.smove, exactly(3 / 2, async ([from, to], [, , member]) => {
+    const { on, sure, key } = from!;
+    const [exists, holds] = await step("not-sent", Promise.all([on.exists(key), on.sismember(key, member!)]));
+    if (exists === 1 && holds === 0) await step("not-sent", to!.on.scard(to!.key)); // rejects if that is no set
+    return Number(await move(holds, () => to!.on.sadd(to!.key, member!).then(() =>
+      step("unknown", sure.srem(key, member!))))); // better in both sets than in none
   })],
-  [commands.msetnx, (spots, words, row) => (words.length % 2 === 0 ? setAll : refuse)(spots, words, row)],
-  [commands.rpoplpush, pass],
-  [commands.lmove, pass],
-  [commands.brpoplpush, pass],
-  [commands.blmove, pass],
+  [commands.msetnx, exactly(2, setAll)],
+  ...[commands.rpoplpush, commands.lmove, commands.brpoplpush, commands.blmove].map((row) => [row, pass] as const),
 ]);
 
-/** So many members are written with one command. */
-const MOST_MEMBERS = 10_000;
-
-/** What makes the value again under the name that is put in front of the arguments. */
-async function carry(carriage: Carriage, spot: Spot): Promise<[row: Row, args: unknown[]][]> {
-  const { on, key } = spot;
-  if (carriage === "string") {
-    const value = await on.get(key);
-    return value === null ? [] : [[commands.set, [value]]];
-  }
-  try {
-    if (carriage === "set") return inChunks(commands.sadd, await on.smembers(key));
-    const scored = await on.zrange(key, 0, -1, { WITHSCORES: true });
-    return inChunks(commands.zadd, scored.map(([member, score]) => [String(score), member]));
-  } catch (error) {
-    const isSet = carriage === "zset" && error instanceof ReplyError && error.code === "WRONGTYPE";
-    if (isSet) return carry("set", spot); // ZUNION and its kin take sets, too
-    throw error;
-  }
+/** Reads a value, and resolves with commands that make it again under this name. */
+async function carry(carriage: Carriage, { on, key }: Spot, name: Word): Promise<[row: Row, args: unknown[]][]> {
+  const inChunks = (row: Row, members: readonly unknown[]): [row: Row, args: unknown[]][] =>
+    range(0, Math.ceil(members.length / MOST_MEMBERS)).map((i) =>
+      [row, [name, members.slice(i * MOST_MEMBERS, (i + 1) * MOST_MEMBERS)]]);
+  const set = async () => inChunks(commands.sadd, await on.smembers(key));
+  if (carriage === "string") return inChunks(commands.set, [await on.get(key)].filter((value) => value !== null));
+  if (carriage === "set") return set();
+  return on.zrange(key, 0, -1, { WITHSCORES: true }).then((scored) =>
+    inChunks(commands.zadd, scored.map(([member, score]) => [String(score), member])), ifRefused("WRONGTYPE", set));
 }
 
-const inChunks = (row: Row, members: readonly unknown[]): [row: Row, args: unknown[]][] =>
-  range(0, Math.ceil(members.length / MOST_MEMBERS)).map((i) =>
-    [row, members.slice(i * MOST_MEMBERS, (i + 1) * MOST_MEMBERS)]);
-
-/** Runs the command on the node of its first key. Copies of the others come and go in the same transaction. */
+/** Runs the command on its first key's node. Copies of the other keys exist there only within one MULTI and EXEC. */
 async function together(row: Row, { told, keys }: Plan, spots: readonly Spot[], view: View): Promise<unknown> {
-  const home = spots[0]!;
+  const { node } = spots[0]!;
   const end = world.now() + view.replyTimeout;
-  const copies = await before(Promise.all(spots.map(async (spot) =>
-    spot.node === home.node ? [] : carry(row.spread as Carriage, spot))));
-  const names = spots.map(({ node, key }) => node === home.node ? key : ownName());
-  const gathered = new Gathering(home.node.server, view.with({ replyTimeout: leftUntil(end) }));
-  for (const [i, copy] of copies.entries()) for (const [row, args] of copy) gathered.give(row, [names[i], ...args]);
   const words = [...told];
-  for (const [i, at] of keys.entries()) words[at] = names[i]!;
+  const copies = await step("not-sent", Promise.all(spots.map((spot, i) =>
+    spot.node === node ? [] : carry(row.spread as Carriage, spot, words[keys[i]!] = ownName()))));
+  const gathered = new Gathering(node.server, view.with({ replyTimeout: leftUntil(end) }));
+  for (const [add, args] of copies.flat()) gathered.give(add, args);
   gathered.give(row, words);
-  gathered.give(commands.del, names.filter((_, i) => spots[i]!.node !== home.node));
+  gathered.give(commands.del, keys.flatMap((at, i) => spots[i]!.node === node ? [] : [words[at]!]));
   const reply = (await gathered.commit()).at(-2);
   if (reply instanceof RedisError) throw reply;
   return reply;
 }
 
-/** Bytes as this view gives them. */
+/** Decodes bytes as this view asks. */
 function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
   const text = Buffer.isBuffer(reply) && charset !== null ? reply.toString(charset) : reply;
   return convertNumbers ? withNumbers(text) : text;
