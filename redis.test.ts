@@ -6652,7 +6652,8 @@ describe("what cannot be sharded", () => {
           const [args] = samples[method]!;
           const [name, ...words] = row.name.text.split(" ") as [string, ...string[]];
           await refusal(() => db.call(name, ...words, ...args), row.name.text);
-          if (!/^[ps]?subscribe$/.test(method)) await refusal(() => (db as any)[method](...args), row.name.text);
+          const isOwn = /^[ps]?subscribe$|^watch$/.test(method); // has a method of its own
+          if (!isOwn) await refusal(() => (db as any)[method](...args), row.name.text);
         }
       });
       assert.deepEqual(cost, [0, 0, 0, 0]);
@@ -6677,12 +6678,14 @@ describe("what cannot be sharded", () => {
       assert.deepEqual(placing(["127.0.0.1:1"], { placement: "rediscluster" }, (other) => other.shardedMethods), methods);
     }));
 
-  test("transactions and monitor() are the shards' own", () => withShards({}, async (db) => {
+  test("MULTI without keys and monitor() are the shards' own", () => withShards({}, async (db) => {
     const any = db as any;
+    const [a, b] = keyOnEach(db) as [string, string];
     const cost = await costOf(async () => {
       await refusal(() => any.multi(), "MULTI");
-      await refusal(() => any.multi("a"), "MULTI");
-      await refusal(() => any.watch("a"), "WATCH");
+      await refusal(() => any.multi(a, b), "WATCH");
+      await refusal(() => any.watch(a, b), "WATCH");
+      await refusal(() => any.transaction([a, b], () => {}), "WATCH");
       await refusal(() => any.exec(), "EXEC");
       await refusal(() => any.monitor(), "MONITOR");
       await refusal(() => any.scan(0), "SCAN");
@@ -6690,13 +6693,11 @@ describe("what cannot be sharded", () => {
       for (const name of ["MULTI", "EXEC", "WATCH", "UNWATCH", "DISCARD", "SUBSCRIBE", "MONITOR", "SCAN"]) {
         await refusal(() => db.call(name, "0"), name);
       }
-      assert.match((await refusal(() => any.watch("a"), "WATCH")).message, /shard/, "it says what does it");
+      assert.match((await refusal(() => any.watch(a, b), "WATCH")).message, /shard/, "it says what does it");
     });
     assert.deepEqual(cost, [0, 0, 0, 0]);
-    assert.ok(await failure((async () => any.transaction(["a"], () => {}))()) instanceof NotSupportedError);
-    const key = keyOn(db, addresses()[3]!);
-    const t = await db.shard(key).multi();
-    await t.set(key, 1);
+    const t = await db.shard(a).multi();
+    await t.set(a, 1);
     assert.deepEqual(await t.commit(), ["OK"]);
   }));
 
@@ -6867,16 +6868,71 @@ describe("pipelines over shards", () => {
     assert.ok(option instanceof TypeError && /errors/.test(option.message), String(option));
   }));
 
-  test("cannot be committed: a transaction is of one server", () => withShards({}, async (db) => {
-    const p = db.pipeline().set("a", 1).set("b", 2);
+  test("are committed as a transaction when all keys live on one node, else not sent", () => withShards({}, async (db) => {
+    const [a, b] = keyOnEach(db) as [string, string];
+    const p = db.pipeline().set(a, 1).set(b, 2);
     const error = await failure(p.commit());
     assert.ok(error instanceof NotSupportedError, inspect(error));
     assert.deepEqual([error.code, error.outcome], ["NOT_SUPPORTED", "not-sent"]);
     assert.match(error.message, /shard/);
     assert.deepEqual([await db.dbsize(), p.length], [0, 2]);
     assert.deepEqual(await p.execPipeline(), ["OK", "OK"]);
-    assert.ok(await failure(db.pipeline().commit()) instanceof NotSupportedError);
-    assert.deepEqual(await db.shard("a").pipeline().get("a").commit(), ["1"]);
+    assert.deepEqual(await db.pipeline().commit(), []);
+    const twin = `{${a}}:twin`;
+    const [set, values, refused, sum] = await db.pipeline().set(twin, 5).mget(a, twin).lpush(a, 1).incr(twin).commit();
+    assert.deepEqual([set, values, (refused as any).code, sum], ["OK", ["1", "5"], "WRONGTYPE", 6]);
+  }));
+});
+
+describe("transactions over shards", () => {
+  for (const placement of ["rendezvous", "rediscluster"] as const) {
+    const twins = placement === "rediscluster" ? ["n{tag|", "m{tag|"] as const : ["{tag}:n", "{tag}:m"] as const;
+
+    test(`run on the node of their keys (${placement})`, () => withShards({ placement }, async (db) => {
+      const [n, m] = twins;
+      await db.mset(n, 1, m, 2);
+      const t = await db.watch(n, m);
+      assert.equal(await t.get(n), "1");
+      assert.deepEqual(await t.mget(n, m), ["1", "2"]);
+      const queue = await t.multi();
+      assert.equal(await queue.incr(n), "QUEUED");
+      assert.equal(await queue.incrby(m, 5), "QUEUED");
+      assert.deepEqual(await queue.commit(), [2, 7]);
+      assert.deepEqual(await db.mget(n, m), ["2", "7"]);
+
+      const again = await (await db.multi(n)).commit();
+      assert.deepEqual(again, []);
+      const replies = await db.transaction([n, m], async (tx) => {
+        const sum = Number(await tx.get(n)) + Number(await tx.get(m));
+        void (await tx.multi()).set(n, sum);
+      });
+      assert.deepEqual([replies, await db.get(n)], [["OK"], "9"]);
+    }));
+  }
+
+  test("fail with a WatchError when a watched key was changed", () => withShards({ poolsize: 2 }, async (db) => {
+    const t = await db.watch("k");
+    await db.set("k", "changed");
+    const queue = await t.multi();
+    void queue.set("k", "mine");
+    assert.ok(await failure(queue.commit()) instanceof WatchError);
+    assert.equal(await db.get("k"), "changed");
+  }));
+
+  test("refuse keys of other nodes and commands for every node, and stay usable", () => withShards({}, async (db) => {
+    const [a, b] = keyOnEach(db) as [string, string];
+    const t = await db.watch(a);
+    for (const call of [() => t.get(b), () => t.watch(b), () => t.mget(a, b), () => t.dbsize(), () => t.call("SCAN", 0)]) {
+      const error = await failure(call() as Promise<unknown>);
+      assert.ok(error instanceof NotSupportedError, inspect(error));
+      assert.equal(error.outcome, "not-sent");
+    }
+    assert.equal(await t.get(a), null);
+    const queue = await t.multi();
+    const refused = await failure(queue.set(b, 1));
+    void queue.set(a, 1);
+    assert.equal(await failure(queue.commit()), refused, "without it the others are not done either");
+    assert.deepEqual([await db.exists(a), await db.exists(b)], [0, 0]);
   }));
 });
 

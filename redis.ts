@@ -21,7 +21,7 @@
 //   8. Pipelines and transactions   many commands as one, or none of them
 //   9. Scripts, scans and streams   what takes more than one command
 //   10. Publish and subscribe       what the server says unasked
-//   11. Servers                     a primary, its replicas, and the handler of them
+//   11. Servers and fleets          a primary and its replicas, the servers of a handler, and the handler of them
 //   12. Placement                   which of several nodes holds a key
 //   13. Sharding                    many servers behind one handler
 //   14. The door                    what a user calls
@@ -3226,6 +3226,10 @@ class Batch {
     return this.#rows.length;
   }
 
+  get calls(): [row: Row, args: readonly unknown[]][] {
+    return this.#rows.map((row, at) => [row, this.#args[at]!]);
+  }
+
   get ordered(): boolean {
     return !this.#atomic && this.#rows[this.replies.length]!.ordered;
   }
@@ -4833,21 +4837,62 @@ export interface Pipeline<Done extends unknown[] = [], Text = string> extends Li
   commit(): Promise<Results<Done>>;
 }
 
+/** A server as commands see it. */
+type Target = { dispatch(command: Command): Promise<unknown>; lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> };
+/** A server of a handler, by its name among the others. */
+type Member = { readonly name: string; readonly server: Target };
+/** A part of a command: what one server receives, and which of the command's keys that is about, by number. */
+type Part<M = Member> = { readonly member: M; readonly args: readonly unknown[]; readonly keys: readonly number[] };
+/** A command that takes more than to be sent on. Without parts, its keys are on several servers and it cannot be divided. */
+type Plan<M = Member> = { readonly server?: undefined; readonly parts: readonly Part<M>[]; conclude(replies: readonly unknown[]): unknown };
+
+/** Decides which of a handler's servers a command goes to. */
+interface Router {
+  /** The one server, if there is no other. */
+  readonly only: Target | undefined;
+  /** Throws for a row that does not work here; `isGathered`: within a pipeline or a transaction. */
+  check(row: Row, isGathered?: boolean): void;
+  /** Whether route() surely gives a server. */
+  isSimple(row: Row, args: readonly unknown[]): boolean;
+  route(row: Row, args: readonly unknown[]): Member | Plan;
+}
+
+/** The server of a command that must have a single one, and the arguments as that calls them. */
+function single(router: Router, row: Row, args: readonly unknown[]): [server: Target, args: readonly unknown[]] {
+  const route = router.route(row, args);
+  if (route.server !== undefined) return [route.server, args];
+  const [part, ...others] = route.parts;
+  if (part === undefined || others.length > 0) throw unsharded(row, "its keys are on several nodes");
+  return [part.member.server, part.args];
+}
+
+function unsharded({ name }: Row, why: string): NotSupportedError {
+  const message = `${why}; give keys of one command one hash tag, or use shard(key), or shards() for each node`;
+  return new NotSupportedError("NOT_SUPPORTED", "not-sent", `cannot be sharded: ${message}`, { command: name.text });
+}
+
+/** Gathers calls; finds the servers that they go to when it is sent, with a batch for each. */
 class Gathering extends Commander {
-  readonly #to: Pick<Pool, "dispatch">;
+  readonly #router: Router;
   #batch = new Batch();
 
-  constructor(to: Pick<Pool, "dispatch">, view: View) {
+  constructor(router: Router, view: View) {
     super(view);
-    this.#to = to;
+    this.#router = router;
   }
 
   get length(): number {
     return this.#batch.length;
   }
 
+  protected override check(row: Row): void {
+    this.#router.check(row, true);
+  }
+
   give(row: Row, args: readonly unknown[]): this {
     if (row.block?.(wordsOf(row.name, args)) !== undefined) throw notGathered(row);
+    const route = this.#router.isSimple(row, args) ? undefined : this.#router.route(row, args);
+    if (route?.server === undefined && route?.parts.length === 0) throw unsharded(row, "its keys are on several nodes");
     this.#batch.add(row, args);
     return this;
   }
@@ -4860,29 +4905,55 @@ class Gathering extends Commander {
   async execPipeline(options: PipelineOptions = {}): Promise<unknown[]> {
     const { errors = "reject" } = options;
     checked("errors", errors, oneOf("reject", "return"));
-    if (this.#batch.length === 0) return [];
-    return inPlace(await this.#send(PIPELINE), errors);
+    if (this.length === 0) return [];
+    const { lanes, conclude } = this.#divide();
+    this.#batch = new Batch();
+    const replies = await Promise.all([...lanes].map(([server, lane]) => this.#send(server, lane, PIPELINE)));
+    return inPlace(conclude(replies), errors);
   }
 
   async commit(): Promise<unknown[]> {
-    if (this.#batch.length === 0) return [];
-    const batch = this.#batch;
+    if (this.length === 0) return [];
+    const [[server, batch], ...others] = [...this.#divide().lanes] as [[Target, Batch]];
+    if (others.length > 0) throw unsharded(commands.multi, "a transaction runs on one server");
+    this.#batch = new Batch();
     batch.makeAtomic();
-    const results = await this.#send(TRANSACTION);
-    const [begun, ...rest] = results;
-    const last = rest.pop();
+    const [begun, ...results] = await this.#send(server, batch, TRANSACTION);
+    const last = results.pop();
     if (last instanceof RedisError) {
       // Refused MULTI, the server has run them one by one.
-      throw new PipelineError(rest, begun instanceof ReplyError ? begun.of("MULTI", "unknown") : last);
+      throw new PipelineError(results, begun instanceof ReplyError ? begun.of("MULTI", "unknown") : last);
     }
     return batch.executed(this.view);
   }
 
-  async #send(row: Row): Promise<unknown[]> {
-    const batch = this.#batch;
-    this.#batch = new Batch();
+  /** A batch for each server, and what makes the replies of the calls out of theirs. */
+  #divide(): { lanes: Map<Target, Batch>; conclude: (replies: readonly unknown[][]) => unknown[] } {
+    const { only } = this.#router;
+    if (only !== undefined) return { lanes: new Map([[only, this.#batch]]), conclude: ([replies]) => replies! };
+    const lanes = new Map<Target, Batch>();
+    const add = (server: Target, row: Row, args: readonly unknown[]): [lane: number, index: number] => {
+      const lane = lanes.get(server) ?? new Batch();
+      lanes.set(server, lane);
+      lane.add(row, args);
+      return [[...lanes.keys()].indexOf(server), lane.length - 1];
+    };
+    const calls = this.#batch.calls.map(([row, args]) => {
+      const route = this.#router.route(row, args);
+      if (route.server !== undefined) return add(route.server, row, args);
+      return { route, places: route.parts.map((part) => add(part.member.server, row, part.args)) };
+    });
+    const conclude = (replies: readonly unknown[][]): unknown[] => calls.map((call) => {
+      if (Array.isArray(call)) return replies[call[0]]![call[1]];
+      const own = call.places.map(([lane, index]) => replies[lane]![index]);
+      return own.length === 1 ? own[0] : call.route.conclude(own);
+    });
+    return { lanes, conclude };
+  }
+
+  async #send(server: Target, batch: Batch, row: Row): Promise<unknown[]> {
     try {
-      return await this.#to.dispatch(new Command(row, [], this.view, { batch })) as unknown[];
+      return await server.dispatch(new Command(row, [], this.view, { batch })) as unknown[];
     } catch (error) {
       return batch.told(error as RedisError);
     }
@@ -4921,81 +4992,79 @@ export interface Transaction extends Queueing {
 
 /** A transaction that looks first: commands answer as ever until multi(). */
 export class Watch<Text = string> extends Commander {
+  readonly #router: Router;
+  readonly #server: Target;
   readonly #lease: Lease;
-  /** What commit() will answer; undefined before multi(). */
-  #queued: Command[] | undefined;
-  /** Why a call could not be queued: without it the others are not done either. */
+  #state: "watching" | "queueing" | "finished";
+  readonly #queued: Command[] = [];
+  /** Why a call could not be queued: then none of them is executed. */
   #refused: unknown;
-  /** Once it is over: what is told from then on. */
-  #over: NotSupportedError | undefined;
+  /** The failure that ended it. */
+  #cause: unknown;
 
-  constructor(lease: Lease, view: View, begun: typeof commands.watch | typeof commands.multi) {
+  constructor(router: Router, server: Target, lease: Lease, view: View, state: "watching" | "queueing") {
     super(view);
+    this.#router = router;
+    this.#server = server;
     this.#lease = lease;
-    if (begun === commands.multi) this.#queued = [];
+    this.#state = state;
   }
 
-  /** Whatever is no reply leaves open what the server does next: then it is over, and the connection goes with it. */
-  #dispatch(command: Command): Promise<unknown> {
-    if (this.#over !== undefined) {
-      command.promise.catch(ignore);
-      command.fail(this.#over);
-      throw this.#over.of(command.name, "not-sent");
-    }
-    this.#queued?.push(command);
-    this.#lease.dispatch(command).catch((error) => {
-      if (!(error instanceof ReplyError)) this.#end(false, error);
-    });
-    return command.promise;
+  protected override check(row: Row): void {
+    this.#router.check(row, true);
   }
 
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
-    const special: Special = this.#queued === undefined ? { bound: true } : { bound: true, queued: true };
-    return this.#dispatch(new Command(row, args, this.view, special));
+    this.#mustGoOn(row);
+    const [server, own] = single(this.#router, row, args);
+    if (server !== this.#server) throw unsharded(row, "its keys are not on the node of this transaction");
+    if (this.#state === "watching") return this.#send(row, own).promise;
+    const command = this.#send(row, own, { bound: true, queued: true });
+    this.#queued.push(command);
+    return command.promise;
   }
 
-  /** As the server does: what cannot be queued is told twice, here and by commit(), so that nobody has to await it. */
+  /** As the server does: what cannot be queued is reported twice, here and by commit(), so nobody has to await it. */
   protected override refuse(error: unknown): Promise<unknown> {
     const refused = Promise.reject(error);
-    if (this.#queued !== undefined) this.#refused ??= error;
-    if (this.#queued !== undefined || this.#over !== undefined) refused.catch(ignore);
+    if (this.#state === "queueing") this.#refused ??= error;
+    if (this.#state !== "watching") refused.catch(ignore);
     return refused;
   }
 
   /** Watches more keys. */
   async watch(...keys: Many<Key>): Promise<this> {
     this.#mustBe("watching");
-    await this.#control(commands.watch, keys);
+    await this.give(commands.watch, keys);
     return this;
   }
 
   /** From here on commands are queued. */
   async multi(): Promise<Transaction> {
     this.#mustBe("watching");
-    const begun = this.#control(commands.multi);
-    this.#queued = [];
-    begun.catch((error) => this.#end(false, error));
-    await begun;
+    const { promise } = this.#send(commands.multi);
+    this.#state = "queueing";
+    promise.catch((error) => this.#end(false, error));
+    await promise;
     return this as unknown as Transaction;
   }
 
   /** EXEC: the replies in order, errors of single commands in place. A WatchError when a watched key was changed. */
   async commit(): Promise<unknown[]> {
     this.#mustBe("queueing");
-    const queued = this.#queued!;
     if (this.#refused !== undefined) {
       await this.discard();
       throw this.#refused;
     }
     const replies = await this.#conclude(commands.exec) as unknown[] | null;
     if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
-    return replies.map((reply, i) => queued[i]!.shaped(reply));
+    return replies.map((reply, i) => this.#queued[i]!.shaped(reply));
   }
 
   /** Forgets the queued commands, and the watched keys, and gives the connection back. */
   async discard(): Promise<"OK"> {
     this.#mustGoOn();
-    return await this.#conclude(this.#queued === undefined ? commands.unwatch : commands.discard) as "OK";
+    return await this.#conclude(this.#state === "watching" ? commands.unwatch : commands.discard) as "OK";
   }
 
   /** Forgets the watched keys and gives the connection back. */
@@ -5005,31 +5074,44 @@ export class Watch<Text = string> extends Commander {
   }
 
   [Symbol.asyncDispose](): Promise<unknown> {
-    return this.#over === undefined ? this.discard() : Promise.resolve();
+    return this.#state === "finished" ? Promise.resolve() : this.discard();
   }
 
-  #mustGoOn(): void {
-    if (this.#over !== undefined) throw this.#over.of(undefined, "not-sent");
+  /** Commits what was queued, if anything was; for transaction(). */
+  async finish(): Promise<unknown[]> {
+    if (this.#state === "queueing" || this.#cause !== undefined) return this.commit();
+    if (this.#state === "watching") await this.unwatch();
+    return [];
+  }
+
+  #mustGoOn(row?: Row): void {
+    if (this.#state !== "finished") return;
+    const about = { command: row?.name.text, cause: this.#cause };
+    throw new NotSupportedError("TRANSACTION_OVER", "not-sent", "this transaction is over", about);
   }
 
   #mustBe(state: "watching" | "queueing"): void {
     this.#mustGoOn();
-    if ((this.#queued === undefined ? "watching" : "queueing") === state) return;
+    if (this.#state === state) return;
     const message = `this comes ${state === "watching" ? "before" : "after"} multi()`;
     throw new NotSupportedError("NOT_SUPPORTED", "not-sent", message);
   }
 
-  async #control(row: Row, args: readonly unknown[] = []): Promise<unknown> {
-    return this.#dispatch(new Command(row, args, this.view, { bound: true }));
+  /** Any failure but a reply leaves open what the server does next: then it is over, and its connection with it. */
+  #send(row: Row, args: readonly unknown[] = [], special: Special = { bound: true }): Command {
+    const command = new Command(row, args, this.view, special);
+    this.#lease.dispatch(command).catch((error) => {
+      if (!(error instanceof ReplyError)) this.#end(false, error);
+    });
+    return command;
   }
 
-  /** The last command. EXEC sets the connection free, whatever it answers; the others, if they are done. */
+  /** The last command. EXEC sets the connection free, whatever it answers; the others, if they succeed. */
   async #conclude(row: Row): Promise<unknown> {
-    this.#queued = undefined;
-    const last = this.#control(row);
-    this.#over = over();
+    const last = this.#send(row);
+    this.#state = "finished";
     try {
-      const reply = await last;
+      const reply = await last.promise;
       this.#end(true);
       return reply;
     } catch (error) {
@@ -5039,22 +5121,20 @@ export class Watch<Text = string> extends Commander {
   }
 
   #end(clean: boolean, cause?: unknown): void {
-    this.#over ??= over(cause);
+    if (this.#state !== "finished") this.#cause = cause;
+    this.#state = "finished";
     this.#lease.release(clean);
-  }
-
-  /** Commits what was queued, if anything was; for transaction(). */
-  async finish(): Promise<unknown[]> {
-    if (this.#queued !== undefined) return this.commit();
-    if (this.#over === undefined) await this.unwatch();
-    return [];
   }
 }
 
 export interface Watch<Text> extends Commands<Text> {}
 
-const over = (cause?: unknown): NotSupportedError =>
-  new NotSupportedError("TRANSACTION_OVER", "not-sent", "this transaction is over", { cause });
+/** WATCH or MULTI on a connection that is lent for it. */
+async function begin<Text>(router: Router, row: Row, keys: Many<Key>, view: View): Promise<Watch<Text>> {
+  const [server, args] = single(router, row, keys);
+  const lease = await server.lend(row, args, view);
+  return new Watch<Text>(router, server, lease, view, row === commands.multi ? "queueing" : "watching");
+}
 
 /** How often transaction() tries before it gives up with the WatchError. */
 export type TransactionOptions = { attempts?: number };
@@ -5198,7 +5278,7 @@ async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncG
 }
 
 /** For catch(): what to do instead when the server refused with this code. */
-const ifRefused = <T>(code: string, instead: () => T) => (error: unknown): T => {
+const ifRefused = <T,>(code: string, instead: () => T) => (error: unknown): T => {
   if (error instanceof ReplyError && error.code === code) return instead();
   throw error;
 };
@@ -5715,11 +5795,12 @@ function readQuoted(line: string, from: number, charset: "utf-8" | "latin1"): st
   return words;
 }
 
-// ==== 11. Servers ====
+// ==== 11. Servers and fleets ====
 //
-// A server is its primary and, where readFrom asks for them, its replicas: a pool to each. Every second the primary is
-// asked who they are, and each how far it is. What only reads goes to a replica that is fit, another one each tick, and
-// to the primary when none is. A Handler is what a user holds of a server. To change who is fit, change #judge.
+// A Server is one set of data: the pool of its primary and, where readFrom asks for them, of its replicas. Every second
+// the primary is asked who they are, and each how far it is. A read goes to a replica that is fit, another one each
+// tick, and to the primary when none is. A Fleet holds the servers of a handler, which come and go, from beginning to
+// end. A Client is what a user holds of it. To change who is fit, change #judge.
 
 type Replica = {
   readonly pool: Pool;
@@ -5740,7 +5821,6 @@ const MOST_REPLICAS = 64;
 class Server {
   readonly config: Config;
   readonly primary: Pool;
-  readonly company = new Company<Companion>();
   readonly #replicas = new Map<string, Replica>();
   /** Of replicas that are none any more. */
   readonly #leaving = new Set<Pool>();
@@ -5774,6 +5854,10 @@ class Server {
     const pool = readers[readFrom] ??= this.#choose(readFrom);
     if (pool !== this.primary) command.within = Math.min(LOOK, command.timeout / 2);
     return pool.dispatch(command);
+  }
+
+  lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
+    return this.primary.lend(row, args, view);
   }
 
   endReading(): void {
@@ -5862,11 +5946,6 @@ class Server {
 
   // ---- Beginning and end ----
 
-  /** Where a channel is listened to. */
-  where(): Config[] {
-    return [this.config];
-  }
-
   async ready(): Promise<void> {
     await this.primary.ready();
     await this.#looked;
@@ -5882,7 +5961,6 @@ class Server {
   }
 
   async #end(end: (pool: Pool) => void | Promise<void>): Promise<void> {
-    this.company.close();
     world.cancel(this.#timer);
     for (const pool of this.#leaving) pool.destroy();
     await Promise.all(this.#pools.map(end));
@@ -5913,27 +5991,194 @@ function online(said: Map<string, string>): Unchecked[] {
   return replicas;
 }
 
-/** What a handler lives by: one server or many. */
-type Life = {
-  readonly company: Company<any>;
-  where(kind: Subscribing, channel: Key): readonly Config[];
-  ready(): Promise<void>;
-  disconnect(timeout: Milliseconds): Promise<void>;
-  destroy(): void;
-  describe(): string;
-};
+/** A server of a fleet, by its name. */
+type Named = { readonly name: string; readonly server: Server };
+
+/** The servers of a handler and what it has open beside them: one life cycle, be they one or many. */
+class Fleet<M extends Named = Named> {
+  readonly companions = new Company<Companion & { move?(): Promise<void> }>();
+  #members: readonly M[];
+  /** Members of an earlier list that have not been drained yet. */
+  readonly #leaving = new Set<Server>();
+  /** Commands of several steps, which must not be cut off between them. */
+  readonly #steps = new Set<Promise<unknown>>();
+  /** Handlers of single members. */
+  readonly #singles = new Map<Server, Single>();
+  #closing: Promise<void> | undefined;
+
+  constructor(members: readonly M[]) {
+    this.#members = members;
+  }
+
+  get members(): readonly M[] {
+    return this.#members;
+  }
+
+  /** The router of one member, for handlers of its own. */
+  single(server: Server): Single {
+    const single = this.#singles.get(server) ?? new Single(server);
+    this.#singles.set(server, single);
+    return single;
+  }
+
+  /** Throws when no new command may be given. */
+  mustBeOpen(command?: string): void {
+    if (this.#closing !== undefined) throw CLOSED.of(command, "not-sent");
+  }
+
+  during<T>(steps: Promise<T>): Promise<T> {
+    this.#steps.add(steps);
+    const finish = () => void this.#steps.delete(steps);
+    steps.then(finish, finish);
+    return steps;
+  }
+
+  /** Commands in flight finish where they are; resolves when the members that are not in the list have been drained. */
+  async replace(members: readonly M[], timeout: Milliseconds): Promise<void> {
+    const kept = members.map(({ server }) => server);
+    const gone = this.#members.map(({ server }) => server).filter((server) => !kept.includes(server));
+    this.#members = members;
+    const moved = this.companions.members.map((companion) => companion.move?.().catch(ignore)); // it goes on trying
+    await Promise.all([...gone.map((server) => this.#drain(server, timeout)), ...moved]);
+  }
+
+  async #drain(server: Server, timeout: Milliseconds): Promise<void> {
+    this.#leaving.add(server);
+    await settled(this.#steps, timeout);
+    this.#singles.get(server)?.fleet.companions.close();
+    this.#singles.delete(server);
+    await server.disconnect(timeout);
+    this.#leaving.delete(server);
+  }
+
+  async ready(): Promise<void> {
+    this.mustBeOpen();
+    await Promise.all(this.#members.map(({ server }) => server.ready()));
+  }
+
+  disconnect(timeout: Milliseconds): Promise<void> {
+    return this.#closing ??= this.#end((server) => server.disconnect(timeout), timeout);
+  }
+
+  destroy(): void {
+    this.#closing ??= Promise.resolve();
+    void this.#end((server) => server.destroy(), 0);
+  }
+
+  /** What is leaving already goes on, but no longer than the rest. */
+  async #end(end: (server: Server) => void | Promise<void>, timeout: Milliseconds): Promise<void> {
+    if (timeout > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
+    for (const { companions } of [this, ...[...this.#singles.values()].map(({ fleet }) => fleet)]) companions.close();
+    const leaving = [...this.#leaving];
+    const timer = world.after(timeout, () => leaving.forEach((server) => server.destroy()));
+    await Promise.all(this.#members.map(({ server }) => end(server)));
+    await Promise.all(leaving.map((server) => server.disconnect(timeout)));
+    world.cancel(timer);
+  }
+
+  describe(): string {
+    return this.#members.map(({ name, server }) => `${name === "" ? "" : `${name} at `}${server.describe()}`).join(" | ");
+  }
+}
+
+/** The router of a handler that has one server. */
+class Single implements Router {
+  readonly only: Server;
+  readonly fleet: Fleet;
+  readonly #member: Named;
+
+  constructor(server: Server) {
+    this.only = server;
+    this.#member = { name: "", server };
+    this.fleet = new Fleet([this.#member]);
+  }
+
+  check(row: Row): void {
+    if (row.kind === "session") throw notShared(row);
+  }
+
+  isSimple(): boolean {
+    return true;
+  }
+
+  route(): Named {
+    return this.#member;
+  }
+
+  where(): readonly Server[] {
+    return [this.only];
+  }
+}
+
+/** What a client needs besides: where to listen, and steps over several servers. */
+interface ClientRouter extends Router {
+  readonly fleet: Fleet;
+  where(kind: Subscribing, channel: Key): readonly Server[];
+  /** A command that takes more than to be sent on: to several servers, or in steps. */
+  spread?(row: Row, plan: Plan, view: View): Promise<unknown>;
+}
 
 /** What a user holds, of one server or of many: what its commands are made into, and its end. */
 export abstract class Client<Text> extends Commander {
-  readonly #life: Life;
+  readonly #router: ClientRouter;
 
-  constructor(life: Life, view: View) {
+  constructor(router: ClientRouter, view: View) {
     super(view);
-    this.#life = life;
+    this.#router = router;
   }
 
   /** The same with other options for the calls made through it. */
   abstract with(options: ViewOptions): Commander;
+
+  protected override check(row: Row): void {
+    this.#router.check(row);
+  }
+
+  protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
+    const route = this.#router.route(row, args);
+    if (route.server !== undefined) return route.server.dispatch(new Command(row, args, this.view));
+    return this.#router.spread!(row, route, this.view);
+  }
+
+  override get direct(): boolean {
+    return true;
+  }
+
+  /** Commands to be sent as one, to each server: db.pipeline().get("a").incr("n").execPipeline(). */
+  pipeline(): Pipeline<[], Text> {
+    return new Gathering(this.#router, this.view) as unknown as Pipeline<[], Text>;
+  }
+
+  /** MULTI on a connection lent for it, after WATCH if there are keys. */
+  async multi(...keys: Many<Key>): Promise<Transaction> {
+    if (keys.length > 0) return (await this.watch(...keys)).multi();
+    return await begin(this.#router, commands.multi, keys, this.view) as unknown as Transaction;
+  }
+
+  /** WATCH on a connection lent for it: read through what this gives, then multi(), queue, commit(). */
+  watch(...keys: Many<Key>): Promise<Watch<Text>> {
+    return begin(this.#router, commands.watch, keys, this.view);
+  }
+
+  /**
+   * Watches `keys`, lets `body` read and then, after multi(), queue, and commits; all of it again when a watched key
+   * was changed meanwhile. Gives the replies of what was queued. Over shards all keys must be on one node.
+   */
+  async transaction(
+    keys: Many<Key>, body: (t: Watch<Text>) => unknown, { attempts = 100 }: TransactionOptions = {},
+  ): Promise<unknown[]> {
+    if (!Array.isArray(keys)) throw new ArgumentError("transaction() needs the keys in an array");
+    if (typeof body !== "function") throw new ArgumentError("the body of transaction() must be a function");
+    checked("attempts", attempts, whole(1, 2 ** 30));
+    return transact(() => this.watch(...keys), body, attempts);
+  }
+
+  /** All keys of all servers, by SCAN. */
+  async *scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<Text, void, undefined> {
+    for (const { server } of this.#router.fleet.members) {
+      yield* scan((cursor) => server.dispatch(new Command(commands.scan, [cursor, options], this.view)) as Promise<any>);
+    }
+  }
 
   /** All fields of a hash with their values. */
   hscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<[field: Text, value: Text], void, undefined> {
@@ -5981,30 +6226,25 @@ export abstract class Client<Text> extends Commander {
     if (listener !== undefined && typeof listener !== "function") {
       throw new ArgumentError("the listener must be a function");
     }
-    const life = this.#life;
-    return await life.company.admit(new Subscription<Text>(
-      this.view, kind, (channel) => life.where(kind, channel), [channels].flat() as Key[], options, listener,
-    )) as Subscription<Text>;
-  }
-
-  override get direct(): boolean {
-    return true;
+    const where = (channel: Key): Config[] => this.#router.where(kind, channel).map(({ config }) => config);
+    return this.#router.fleet.companions.admit(
+      new Subscription<Text>(this.view, kind, where, [channels].flat() as Key[], options, listener));
   }
 
   /** Resolved when all connections are up; rejected as soon as one cannot be made, or when the handler is closed. */
   async ready(): Promise<this> {
-    await this.#life.ready();
+    await this.#router.fleet.ready();
     return this;
   }
 
   /** Lets what is pending finish, at most for `timeout` (replyTimeout, unless it is given), then closes. */
   disconnect({ timeout = this.view.replyTimeout }: { timeout?: Milliseconds } = {}): Promise<void> {
-    return this.#life.disconnect(checked("timeout", timeout, duration));
+    return this.#router.fleet.disconnect(checked("timeout", timeout, duration));
   }
 
   /** Closes at once; what is pending is rejected. */
   destroy(): void {
-    this.#life.destroy();
+    this.#router.fleet.destroy();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -6012,68 +6252,29 @@ export abstract class Client<Text> extends Commander {
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `${this.constructor.name} <${this.#life.describe()}>`;
+    return `${this.constructor.name} <${this.#router.fleet.describe()}>`;
   }
 }
 
 /** What the factories give for one server: every command, and a life of its own. */
 export class Handler<Text = string> extends Client<Text> {
-  readonly #server: Server;
+  readonly #single: Single;
 
-  constructor(server: Server, view: View) {
-    super(server, view);
-    this.#server = server;
-  }
-
-  protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
-    return this.#server.dispatch(new Command(row, args, this.view));
+  constructor(single: Single, view: View) {
+    super(single, view);
+    this.#single = single;
   }
 
   /** The same handler with other options for the calls made through it: with({ replyTimeout: 50 }).get("k"). */
   override with<const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined>(
     options: ViewOptions & { charset?: C; convertNumbers?: N },
   ): Handler<C extends undefined ? (N extends true ? TextOf<"utf-8", N> : Text) : TextOf<C, N>> {
-    return new Handler(this.#server, this.view.with(options));
-  }
-
-  /** Commands to be sent as one: db.pipeline().get("a").incr("n").execPipeline(). */
-  pipeline(): Pipeline<[], Text> {
-    return new Gathering(this.#server, this.view) as unknown as Pipeline<[], Text>;
-  }
-
-  /** MULTI on a connection lent for it, after WATCH if there are keys. */
-  async multi(...keys: Many<Key>): Promise<Transaction> {
-    if (keys.length > 0) return (await this.watch(...keys)).multi();
-    const lease = await this.#server.primary.lend(commands.multi, [], this.view);
-    return new Watch(lease, this.view, commands.multi) as unknown as Transaction;
-  }
-
-  /** WATCH on a connection lent for it: read through what this gives, then multi(), queue, commit(). */
-  async watch(...keys: Many<Key>): Promise<Watch<Text>> {
-    return new Watch(await this.#server.primary.lend(commands.watch, keys, this.view), this.view, commands.watch);
-  }
-
-  /**
-   * Watches `keys`, lets `body` read and then, after multi(), queue, and commits; all of it again when a watched key
-   * was changed meanwhile. Gives the replies of what was queued.
-   */
-  async transaction(
-    keys: Many<Key>, body: (t: Watch<Text>) => unknown, { attempts = 100 }: TransactionOptions = {},
-  ): Promise<unknown[]> {
-    if (!Array.isArray(keys)) throw new ArgumentError("transaction() needs the keys in an array");
-    if (typeof body !== "function") throw new ArgumentError("the body of transaction() must be a function");
-    checked("attempts", attempts, whole(1, 2 ** 30));
-    return transact(() => this.watch(...keys), body, attempts);
-  }
-
-  /** All keys, by SCAN. */
-  scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<Text, void, undefined> {
-    return scan((cursor) => this.scan(cursor, options) as Promise<any>);
+    return new Handler(this.#single, this.view.with(options));
   }
 
   /** Everything the server is asked, as it happens; costs the server much. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
-    return this.#server.company.admit(openMonitor(this.#server.config, options));
+    return this.#single.fleet.companions.admit(openMonitor(this.#single.only.config, options));
   }
 }
 
@@ -6097,6 +6298,8 @@ type Rule = {
   readonly over: (nodes: readonly ShardNode[]) => (tag: string) => number;
   /** What a key is called on its node, where that is something else. */
   readonly stored?: (key: string) => string;
+  /** It may throw, and is asked when a call is gathered, too. */
+  readonly fallible?: true;
   /** The name of a node by its number, where that is not its address; weights mean nothing then, nor in a ring. */
   readonly name?: (at: number) => string;
   readonly equal?: true;
@@ -6218,7 +6421,7 @@ function custom(placement: Placement): Rule {
     if (at < 0) throw new ArgumentError("the placement function gave the name of no node");
     return at;
   };
-  return { tag: tagOf, over };
+  return { tag: tagOf, over, fallible: true };
 }
 
 function readPlacement(placement: unknown = "rendezvous"): Rule {
@@ -6274,35 +6477,29 @@ export class ShardError extends RedisError {
   }
 }
 
-type Node = ShardNode & { readonly config: Config; readonly server: Server };
-/** A part of a command: what one node is told, and which of the command's keys that is about, by number. */
-type Part = { readonly node: Node; readonly args: readonly unknown[]; readonly keys: readonly number[] };
-/** A command on several nodes; without parts, its keys are on several and it cannot be divided. */
-type Plan = {
+type Node = ShardNode & Named & { readonly config: Config };
+
+/** A command on several nodes, or under other names on one; without parts it cannot be divided. */
+type ShardPlan = Plan<Node> & {
   readonly words: readonly Word[];
   /** The same with keys as their nodes call them. */
-  readonly told: readonly Word[];
+  readonly stored: readonly Word[];
   /** Which of the words are keys, and where each of them lives. */
   readonly keys: readonly number[];
   readonly nodes: readonly Node[];
-  readonly parts: readonly Part[];
 };
 
 /** Options of a call, and not of a node. */
 const OF_ALL = ["charset", "convertNumbers", "replyTimeout", "readFrom"] as const;
 
-/** The nodes and who holds what: what all views of a handler share. */
-class Shards {
-  readonly company = new Company<Subscription<any>>();
+/** The router over a placement. */
+class Shards implements ClientRouter {
+  readonly only = undefined;
+  readonly fleet: Fleet<Node>;
   readonly #options: Unchecked;
   readonly #rule: Rule;
   readonly #readHost: (host: unknown) => Unchecked;
-  #nodes: readonly Node[] = [];
-  #locate!: (key: Word) => Node;
-  /** Of an earlier list, and not yet drained. */
-  readonly #leaving = new Set<Server>();
-  readonly #steps = new Set<Promise<unknown>>();
-  #closing: Promise<void> | undefined;
+  #locate: (key: Word) => Node;
 
   constructor(hosts: unknown, options: Unchecked & { placement?: unknown }, readHost: (host: unknown) => Unchecked) {
     const { placement, ...others } = options;
@@ -6310,28 +6507,37 @@ class Shards {
     this.#options = others;
     this.#rule = readPlacement(placement);
     this.#readHost = readHost;
-    this.#place(this.#read(hosts).map((node) => ({ ...node, server: new Server(node.config) })));
+    this.fleet = new Fleet(this.#read(hosts).map((node) => ({ ...node, server: new Server(node.config) })));
+    this.#locate = this.#over(this.fleet.members);
   }
 
-  get nodes(): readonly Node[] {
-    return this.#nodes;
+  check(row: Row, isGathered = false): void {
+    if (!isSharded(row)) throw unsharded(row, row.kind === "session" ? "it is about one connection" : "it has no key");
+    if (isGathered && isForAll(row)) throw unsharded(row, "commands for every node cannot be pipelined");
+    if (!isGathered) this.fleet.mustBeOpen(row.name.text);
   }
 
-  locate(key: Word): Node {
-    return this.#locate(key);
+  isSimple(row: Row, args: readonly unknown[]): boolean {
+    return this.#hasOneKey(row, args) && !this.#rule.fallible;
   }
 
-  /** What a key is called on its node. */
-  stored(key: Word): Word {
-    const text = byteText(key);
-    const stored = this.#rule.stored?.(text) ?? text;
-    return stored === text ? key : Buffer.from(stored, "latin1");
+  route(row: Row, args: readonly unknown[]): Node | ShardPlan {
+    return this.#hasOneKey(row, args) ? this.#locate(args[0] as string) : this.#plan(row, args);
   }
 
-  /** Where a channel is listened to: where publish() sends, and patterns everywhere. */
-  where(kind: Subscribing, channel: Key): Config[] {
-    const nodes = kind === "psubscribe" ? this.#nodes : [this.locate(wordOf("a channel", channel))];
-    return nodes.map(({ server }) => server.config);
+  /** Most commands have one key, and it is the first argument. */
+  #hasOneKey(row: Row, args: readonly unknown[]): boolean {
+    return row.placing === one && typeof args[0] === "string" && this.#rule.stored === undefined;
+  }
+
+  locate(key: Key): Node {
+    return this.#locate(wordOf("a key", key));
+  }
+
+  /** A channel is listened to where publish() sends it, a pattern everywhere. */
+  where(kind: Subscribing, channel: Key): readonly Server[] {
+    const nodes = kind === "psubscribe" ? this.fleet.members : [this.#locate(wordOf("a channel", channel))];
+    return nodes.map(({ server }) => server);
   }
 
   /** Where keys are, or would be if these were the hosts. */
@@ -6339,100 +6545,88 @@ class Shards {
     return hosts === undefined ? this.#locate : this.#over(this.#read(hosts));
   }
 
-  /** Most commands have one key, and it is the first argument: then its node. */
-  home(row: Row, args: readonly unknown[]): Node | undefined {
-    const [key] = args;
-    return row.placing === one && typeof key === "string" && !this.#rule.stored ? this.locate(key) : undefined;
-  }
-
-  plan(row: Row, args: readonly unknown[]): Plan {
+  #plan(row: Row, args: readonly unknown[]): Node | ShardPlan {
     if (isForAll(row)) {
-      return { words: [], told: [], keys: [], nodes: [], parts: this.#nodes.map((node) => ({ node, args, keys: [] })) };
+      return planOf(row, [], [], [], [], this.fleet.members.map((member) => ({ member, args, keys: [] })));
     }
     const words = flatten(row.name, args);
     const keys = row.positions(words, row.placing);
+    if (row.placing === none) throw unsharded(row, "it has no key");
     if (words.length === 0) throw new ArgumentError("no key is given", row.name.text);
     if (keys.length === 0) throw unsharded(row, "this call has no key");
     if (SORTS.includes(row) && behind(words, 1, ["BY", "GET"]) > 0) throw unsharded(row, "its patterns are other keys");
-    const nodes = keys.map((at) => this.locate(words[at]!));
-    const told = [...words];
-    if (!CHANNELS.includes(row)) for (const at of keys) told[at] = this.stored(words[at]!);
-    if (nodes.every((node) => node === nodes[0])) {
-      const same = told.every((word, at) => word === words[at]);
-      const part = { node: nodes[0]!, args: same ? args : told, keys: [...keys.keys()] };
-      return { words, told, keys, nodes, parts: [part] };
+    const nodes = keys.map((at) => this.#locate(words[at]!));
+    const stored = [...words];
+    if (!CHANNELS.includes(row)) for (const at of keys) stored[at] = this.#stored(words[at]!);
+    const [member, ...others] = new Set(nodes) as unknown as [Node];
+    if (others.length === 0) {
+      if (stored.every((word, at) => word === words[at])) return member;
+      return planOf(row, words, stored, keys, nodes, [{ member, args: stored, keys: [...keys.keys()] }]);
     }
-    if (row.spread !== "split") return { words, told, keys, nodes, parts: [] };
+    if (row.spread !== "split") return planOf(row, words, stored, keys, nodes, []);
     if (row.placing === pairs && words.length % 2 !== 0) throw new ArgumentError("a key has no value", row.name.text);
-    return { words, told, keys, nodes, parts: divide(nodes, told, keys) };
+    return planOf(row, words, stored, keys, nodes, divide(nodes, stored, keys));
+  }
+
+  /** The name of a key on its node. */
+  #stored(key: Word): Word {
+    const text = byteText(key);
+    const stored = this.#rule.stored?.(text) ?? text;
+    return stored === text ? key : Buffer.from(stored, "latin1");
+  }
+
+  spread(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
+    const { parts } = plan;
+    if (parts.length === 0) return this.fleet.during(this.#apart(row, plan, view));
+    const issued = parts.map(({ member, args }) => ({ member, command: new Command(row, args, view) }));
+    const replies = issued.map(({ member, command }) => member.server.dispatch(command));
+    if (parts.length === 1 && row.spread !== "each") return replies[0]!;
+    return gather(plan, replies);
+  }
+
+  async #apart(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
+    const apart = APART.get(row);
+    if (apart === undefined && row.spread === undefined) throw unsharded(row, "its keys are on several nodes");
+    const spots = this.#spots(plan, view);
+    try {
+      if (apart === undefined) return await together(row, plan, spots, view);
+      return worded(await apart(spots, plan.stored, row), view);
+    } catch (error) {
+      if (!(error instanceof RedisError)) throw error;
+      const why = reason(error);
+      throw why.of(row.name.text, why.outcome);
+    }
+  }
+
+  /** All steps have one deadline, but for those that must be done because others have been. */
+  #spots({ stored, keys, nodes }: ShardPlan, { sure, signal, replyTimeout }: View): Spot[] {
+    const end = world.now() + replyTimeout;
+    return keys.map((at, i) => {
+      const node = nodes[i]!;
+      const single = this.fleet.single(node.server);
+      return {
+        key: stored[at]!,
+        node,
+        single,
+        get on() {
+          return new Handler<Buffer>(single, sure.with({ signal, replyTimeout: leftUntil(end) }));
+        },
+        sure: new Handler<Buffer>(single, sure),
+      };
+    });
   }
 
   /** The commands in flight finish where they are, the next go where the new list says. */
-  async setHosts(hosts: unknown, timeout: Milliseconds): Promise<void> {
-    if (this.#closing !== undefined) throw CLOSED.of(undefined, "not-sent");
+  setHosts(hosts: unknown, timeout: Milliseconds): Promise<void> {
+    this.fleet.mustBeOpen();
     const { isDeepStrictEqual } = builtin("node:util");
-    const before = this.#nodes.map(({ server }) => server);
-    this.#place(this.#read(hosts).map((node) => ({
-      ...node,
-      server: before.find(({ config }) => isDeepStrictEqual(config, node.config)) ?? new Server(node.config),
-    })));
-    const kept = this.#nodes.map(({ server }) => server);
-    const moved = this.company.members.map((subscription) => subscription.move().catch(ignore)); // it goes on trying
-    const gone = before.filter((server) => !kept.includes(server)).map((server) => this.#drain(server, timeout));
-    await Promise.all([...gone, ...moved]);
-  }
-
-  async #drain(server: Server, timeout: Milliseconds): Promise<void> {
-    this.#leaving.add(server);
-    await settled(this.#steps, timeout);
-    await server.disconnect(timeout);
-    this.#leaving.delete(server);
-  }
-
-  /** A command of several steps, which are not to be cut off from each other. */
-  during<T>(doing: Promise<T>): Promise<T> {
-    this.#steps.add(doing);
-    const over = () => void this.#steps.delete(doing);
-    doing.then(over, over);
-    return doing;
-  }
-
-  async ready(): Promise<void> {
-    await Promise.all(this.#nodes.map(({ server }) => server.ready()));
-  }
-
-  disconnect(timeout: Milliseconds): Promise<void> {
-    return this.#closing ??= settled(this.#steps, timeout).then(() =>
-      this.#end((server) => server.disconnect(timeout), timeout));
-  }
-
-  destroy(): void {
-    this.#closing ??= Promise.resolve();
-    void this.#end((server) => server.destroy(), 0);
-  }
-
-  /** Throws when no new command may be given. */
-  mustBeOpen(row: Row): void {
-    if (this.#closing !== undefined) throw CLOSED.of(row.name.text, "not-sent");
-  }
-
-  /** What is leaving already goes on, but no longer than the rest. */
-  async #end(end: (server: Server) => void | Promise<void>, timeout: Milliseconds): Promise<void> {
-    this.company.close();
-    const leaving = [...this.#leaving];
-    const timer = world.after(timeout, () => leaving.forEach((server) => server.destroy()));
-    await Promise.all(this.#nodes.map(({ server }) => end(server)));
-    await Promise.all(leaving.map((server) => server.disconnect(timeout)));
-    world.cancel(timer);
-  }
-
-  describe(): string {
-    return this.#nodes.map(({ name, server }) => `${name} at ${server.describe()}`).join(" | ");
-  }
-
-  #place(nodes: readonly Node[]): void {
-    this.#nodes = nodes;
+    const before = this.fleet.members;
+    const nodes = this.#read(hosts).map((node) => {
+      const kept = before.find(({ config }) => isDeepStrictEqual(config, node.config));
+      return { ...node, server: kept?.server ?? new Server(node.config) };
+    });
     this.#locate = this.#over(nodes);
+    return this.fleet.replace(nodes, timeout);
   }
 
   /** A function of the user's sees no more of a node than its name and weight. */
@@ -6461,12 +6655,25 @@ class Shards {
   }
 }
 
-/** Each node's keys, each with what stands behind it up to the next one. */
-function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly number[]): Part[] {
+function planOf(
+  row: Row, words: readonly Word[], stored: readonly Word[], keys: readonly number[], nodes: readonly Node[],
+  parts: readonly Part<Node>[],
+): ShardPlan {
+  return { words, stored, keys, nodes, parts, conclude: (replies) => conclude(row, words, keys, parts, replies) };
+}
+
+async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise<unknown> {
+  const reply = plan.conclude(await Promise.all(replies.map((reply) => reply.catch((error: unknown) => error))));
+  if (reply instanceof RedisError) throw reply;
+  return reply;
+}
+
+/** Each node's keys, each with the words between it and the next one. */
+function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly number[]): Part<Node>[] {
   const step = keys[1]! - keys[0]!;
-  const parts = new Map<Node, { node: Node; args: Word[]; keys: number[] }>();
+  const parts = new Map<Node, { member: Node; args: Word[]; keys: number[] }>();
   for (const [i, node] of nodes.entries()) {
-    const part = parts.get(node) ?? { node, args: [], keys: [] };
+    const part = parts.get(node) ?? { member: node, args: [], keys: [] };
     parts.set(node, part);
     part.keys.push(i);
     for (let at = keys[i]!; at < keys[i]! + step; at++) part.args.push(words[at]!);
@@ -6482,22 +6689,14 @@ const CHANNELS: readonly Row[] = [commands.publish, commands.spublish];
 
 const isForAll = ({ spread }: Row): boolean => spread === "everywhere" || spread === "each";
 
-function unsharded({ name }: Row, why: string): NotSupportedError {
-  const message = `${why}; give keys of one command one hash tag, or use shard(key), or shards() for each node`;
-  return new NotSupportedError("NOT_SUPPORTED", "not-sent", `cannot be sharded: ${message}`, { command: name.text });
-}
-
 const isSharded = (row: Row): boolean => row.kind !== "session" && (isForAll(row) || row.placing !== none);
 
-/** Throws for what has no place on several servers. */
-function checkSharded(row: Row): void {
-  if (!isSharded(row)) throw unsharded(row, row.kind === "session" ? "it is about one connection" : "it has no key");
-}
-
-/** What several nodes have answered, as one reply, or a ShardError. */
-function conclude(row: Row, { words, keys, parts }: Plan, replies: readonly unknown[]): unknown {
+/** The replies of several nodes as one, or a ShardError. */
+function conclude(
+  row: Row, words: readonly Word[], keys: readonly number[], parts: readonly Part[], replies: readonly unknown[],
+): unknown {
   const told = parts.map((part, i) => ({
-    node: part.node.name, keys: part.keys.map((key) => words[keys[key]!]!), reply: replies[i],
+    node: part.member.name, keys: part.keys.map((key) => words[keys[key]!]!), reply: replies[i],
   }));
   const failures = told.flatMap(({ reply: error, ...of }) => error instanceof RedisError ? { ...of, error } : []);
   const done = told.filter(({ reply }) => !(reply instanceof RedisError));
@@ -6510,7 +6709,10 @@ function conclude(row: Row, { words, keys, parts }: Plan, replies: readonly unkn
 // ---- What servers cannot do together, and a client can ----
 
 /** A key and handlers of its node, in bytes: `on` has the call's deadline and signal, `sure` is to finish. */
-type Spot = { readonly key: Word; readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
+type Spot = {
+  readonly key: Word; readonly node: Node; readonly single: Single;
+  readonly on: Handler<Buffer>; readonly sure: Handler<Buffer>;
+};
 /** `words` are the command's arguments, with the keys as they are stored. */
 type Apart = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
 type Falsy = null | undefined | false | 0;
@@ -6522,7 +6724,7 @@ const leftUntil = (end: Milliseconds): Milliseconds => Math.max(1, Math.ceil(end
 const ownName = (): string => `redis.ts:${crypto.randomUUID()}`;
 
 /** Gives a step's failure the outcome of the whole command: "not-sent" before the first change, "unknown" after it. */
-const step = <T>(outcome: "not-sent" | "unknown", doing: Promise<T>): Promise<T> => doing.catch((error) => {
+const step = <T,>(outcome: "not-sent" | "unknown", doing: Promise<T>): Promise<T> => doing.catch((error) => {
   if (!(error instanceof RedisError)) throw error;
   const why = reason(error);
   throw outcome === "not-sent" && why instanceof ReplyError ? why : why.of(undefined, outcome);
@@ -6659,13 +6861,13 @@ async function carry(carriage: Carriage, { on, key }: Spot, name: Word): Promise
 }
 
 /** Runs the command on its first key's node. Copies of the other keys exist there only within one MULTI and EXEC. */
-async function together(row: Row, { told, keys }: Plan, spots: readonly Spot[], view: View): Promise<unknown> {
-  const { node } = spots[0]!;
+async function together(row: Row, { stored, keys }: ShardPlan, spots: readonly Spot[], view: View): Promise<unknown> {
+  const { node, single } = spots[0]!;
   const end = world.now() + view.replyTimeout;
-  const words = [...told];
+  const words = [...stored];
   const copies = await step("not-sent", Promise.all(spots.map((spot, i) =>
     spot.node === node ? [] : carry(row.spread as Carriage, spot, words[keys[i]!] = ownName()))));
-  const gathered = new Gathering(node.server, view.with({ replyTimeout: leftUntil(end) }));
+  const gathered = new Gathering(single, view.with({ replyTimeout: leftUntil(end) }));
   for (const [add, args] of copies.flat()) gathered.give(add, args);
   gathered.give(row, words);
   gathered.give(commands.del, keys.flatMap((at, i) => spots[i]!.node === node ? [] : [words[at]!]));
@@ -6681,87 +6883,6 @@ function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
 }
 
 // ---- The handler ----
-
-/** A call of a pipeline: on one lane, or, as planned, on several; and where in it. */
-type Gathered =
-  | { readonly row: Row; readonly args: readonly unknown[]; readonly lane: Gathering; readonly place: number }
-  | { readonly row: Row; readonly args: readonly unknown[]; readonly plan: Plan; readonly places: readonly number[] };
-
-/** A pipeline to each node, and their replies in the order of the calls. */
-class ShardedGathering extends Commander {
-  readonly #shards: Shards;
-  #nodes: readonly Node[];
-  #lanes = new Map<Node, Gathering>();
-  #calls: Gathered[] = [];
-
-  constructor(shards: Shards, view: View) {
-    super(view);
-    this.#shards = shards;
-    this.#nodes = shards.nodes;
-  }
-
-  get length(): number {
-    return this.#calls.length;
-  }
-
-  protected override check(row: Row): void {
-    checkSharded(row);
-    if (isForAll(row)) throw unsharded(row, "a pipeline holds no questions to every node");
-  }
-
-  give(row: Row, args: readonly unknown[]): this {
-    const home = this.#shards.home(row, args);
-    if (home !== undefined) return this.#add(row, args, home, args);
-    const plan = this.#shards.plan(row, args);
-    const [part, ...others] = plan.parts;
-    if (part === undefined) throw unsharded(row, "its keys are on several nodes");
-    if (others.length === 0) return this.#add(row, plan.words, part.node, part.args);
-    const places = plan.parts.map((part) => this.#lane(part.node).give(row, part.args).length - 1);
-    this.#calls.push({ row, args: plan.words, plan, places });
-    return this;
-  }
-
-  #add(row: Row, args: readonly unknown[], node: Node, told: readonly unknown[]): this {
-    const lane = this.#lane(node).give(row, told);
-    this.#calls.push({ row, args, lane, place: lane.length - 1 });
-    return this;
-  }
-
-  #lane(node: Node): Gathering {
-    const lane = this.#lanes.get(node) ?? new Gathering(node.server, this.view);
-    this.#lanes.set(node, lane);
-    return lane;
-  }
-
-  protected override refuse(error: unknown): never {
-    throw error;
-  }
-
-  async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
-    checked("errors", errors, oneOf("reject", "return"));
-    if (this.#nodes !== this.#shards.nodes) for (const { row, args } of this.#empty().calls) this.give(row, args);
-    const { calls, lanes } = this.#empty();
-    const results = new Map(await Promise.all([...lanes.values()].map(async (lane) =>
-      [lane, await lane.execPipeline({ errors: "return" })] as const)));
-    return inPlace(calls.map((call) => {
-      if ("lane" in call) return results.get(call.lane)![call.place];
-      const { row, plan, places } = call;
-      return conclude(row, plan, plan.parts.map(({ node }, i) => results.get(lanes.get(node)!)![places[i]!]));
-    }), errors);
-  }
-
-  #empty() {
-    const taken = { calls: this.#calls, lanes: this.#lanes };
-    this.#calls = [];
-    this.#lanes = new Map();
-    this.#nodes = this.#shards.nodes;
-    return taken;
-  }
-
-  async commit(): Promise<never> {
-    throw unsharded(commands.multi, "a transaction is of one server");
-  }
-}
 
 /** What does not work over shards is not there; what every node is asked gives its reply by the node's name. */
 export type ShardedCommands<Text = string> = {
@@ -6781,58 +6902,9 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     this.#shards = shards;
   }
 
-  protected override check(row: Row): void {
-    checkSharded(row);
-    this.#shards.mustBeOpen(row);
-  }
-
-  protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
-    const home = this.#shards.home(row, args);
-    if (home !== undefined) return home.server.dispatch(new Command(row, args, this.view));
-    const plan = this.#shards.plan(row, args);
-    if (plan.parts.length === 0) return this.#shards.during(this.#apart(row, plan));
-    if (plan.parts.length > 1 || row.spread === "each") return this.#gather(row, plan);
-    const [{ node, args: told }] = plan.parts as [Part];
-    return node.server.dispatch(new Command(row, told, this.view));
-  }
-
-  async #gather(row: Row, plan: Plan): Promise<unknown> {
-    const parts = plan.parts.map(({ node, args }) => ({ node, command: new Command(row, args, this.view) }));
-    const replies = parts.map(({ node, command }) => node.server.dispatch(command).catch((error: unknown) => error));
-    const reply = conclude(row, plan, await Promise.all(replies));
-    if (reply instanceof RedisError) throw reply;
-    return reply;
-  }
-
-  async #apart(row: Row, plan: Plan): Promise<unknown> {
-    const apart = APART.get(row);
-    if (apart === undefined && row.spread === undefined) throw unsharded(row, "its keys are on several nodes");
-    const spots = this.#spots(plan);
-    try {
-      if (apart === undefined) return await together(row, plan, spots, this.view);
-      return worded(await apart(spots, plan.told, row), this.view);
-    } catch (error) {
-      if (!(error instanceof RedisError)) throw error;
-      const why = reason(error);
-      throw why.of(row.name.text, why.outcome);
-    }
-  }
-
-  /** All steps have one deadline, but for those that must be done because others have been. */
-  #spots({ told, keys, nodes }: Plan): Spot[] {
-    const { sure, signal, replyTimeout } = this.view;
-    const end = world.now() + replyTimeout;
-    return keys.map((at, i) => {
-      const node = nodes[i]!;
-      return {
-        key: told[at]!,
-        node,
-        get on() {
-          return new Handler<Buffer>(node.server, sure.with({ signal, replyTimeout: leftUntil(end) }));
-        },
-        sure: new Handler<Buffer>(node.server, sure),
-      };
-    });
+  /** WATCH and MULTI on the node of these keys. */
+  override multi(key: Key | readonly Key[], ...more: Many<Key>): Promise<Transaction> {
+    return super.multi(...(key === undefined ? [] : [key]), ...more);
   }
 
   /** Names of the commands that work here. */
@@ -6842,17 +6914,21 @@ export class ShardedHandler<Text = string> extends Client<Text> {
 
   /** The name of the node on which a key lives. */
   nodeFor(key: Key): string {
-    return this.#shards.locate(wordOf("a key", key)).name;
+    return this.#shards.locate(key).name;
   }
 
   /** The handler of that node: for transactions, and all else that is about one server. */
   shard(key: Key): Handler<Text> {
-    return new Handler(this.#shards.locate(wordOf("a key", key)).server, this.view);
+    return this.#handlerOf(this.#shards.locate(key));
   }
 
   /** All nodes, by their names. */
   shards(): Map<string, Handler<Text>> {
-    return new Map(this.#shards.nodes.map(({ name, server }) => [name, new Handler<Text>(server, this.view)]));
+    return new Map(this.#shards.fleet.members.map((node) => [node.name, this.#handlerOf(node)]));
+  }
+
+  #handlerOf({ server }: Node): Handler<Text> {
+    return new Handler(this.#shards.fleet.single(server), this.view);
   }
 
   /**
@@ -6868,8 +6944,8 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     hosts?: readonly ShardHost[],
   ): AsyncGenerator<{ key: Text; from: string; to: string }, void, undefined> {
     const locate = this.#shards.locator(hosts);
-    for (const { name, config, server } of this.#shards.nodes) {
-      for await (const key of new Handler<Buffer>(server, this.view.sure).scanIterator()) {
+    for (const { name, config, server } of this.#shards.fleet.members) {
+      for await (const key of new Handler<Buffer>(this.#shards.fleet.single(server), this.view.sure).scanIterator()) {
         const to = locate(key);
         if (placeOf(to.config) === placeOf(config)) continue;
         yield { key: worded(key, this.view) as Text, from: name, to: to.name };
@@ -6882,21 +6958,6 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     options: ViewOptions & { charset?: C; convertNumbers?: N },
   ): ShardedHandler<C extends undefined ? (N extends true ? TextOf<"utf-8", N> : Text) : TextOf<C, N>> {
     return new ShardedHandler(this.#shards, this.view.with(options));
-  }
-
-  /** Commands to be sent as one to each node. */
-  pipeline(): Pipeline<[], Text> {
-    return new ShardedGathering(this.#shards, this.view) as unknown as Pipeline<[], Text>;
-  }
-
-  /** Is not to be had over several nodes: see shard(). */
-  async transaction(): Promise<never> {
-    throw unsharded(commands.multi, "a transaction is of one server");
-  }
-
-  /** All keys of all nodes, by SCAN. */
-  async *scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<Text, void, undefined> {
-    for (const handler of this.shards().values()) yield* handler.scanIterator(options);
   }
 }
 
@@ -7024,7 +7085,7 @@ type ShardOptionsOf<C, N> = OptionsOf<C, N> & { placement?: ShardOptions["placem
 const SOCKET = "/tmp/redis.sock";
 
 function open<Text>(config: Config): Handler<Text> {
-  return new Handler<Text>(new Server(config), new View(config));
+  return new Handler<Text>(new Single(new Server(config)), new View(config));
 }
 
 function openShards<Text>(
