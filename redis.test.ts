@@ -2392,6 +2392,21 @@ describe("a pipeline", () => {
     await db.del("text");
   }));
 
+  test("shapes each reply by the options as they were when its command was called", async () => {
+    await withDb({ protocol: 2 }, async (db) => {
+      await db.zadd("shaped", [1, "a"]);
+      for (const send of ["execPipeline", "commit"] as const) {
+        const options = { WITHSCORES: true as boolean };
+        const p = db.pipeline().get("none").zrange("shaped", 0, -1, options as { WITHSCORES: true });
+        options.WITHSCORES = false;
+        p.zrange("shaped", 0, -1, options as { WITHSCORES: true }).zrange("shaped", 0, -1);
+        p.call("ZRANGE", "shaped", 0, -1, "WITHSCORES");
+        assert.deepEqual(await (p as any)[send](), [null, [["a", 1]], ["a"], ["a"], [["a", 1]]], send);
+      }
+      await db.del("shaped");
+    });
+  });
+
   test("throws what cannot be sent or gathered, and keeps what it has", () => withDb({}, async (db) => {
     const p = db.pipeline().set("a", 1) as any;
     const wrong: [call: () => unknown, kind: new (...args: any[]) => Error, says: RegExp][] = [

@@ -3038,10 +3038,10 @@ class Command {
   constructor(row: Row, args: readonly unknown[], view: View, special = ORDINARY) {
     const { name } = row;
     this.row = row;
-    this.args = row.shape === undefined ? NONE : args.map((arg) => isPlain(arg) ? { ...arg } : arg);
     this.view = view;
     this.special = special;
     this.words = special.words ?? wordsOf(name, args);
+    this.args = argsFor(row, args, this.words);
     this.size = special.batch?.size ?? sizeOf(name, this.words);
     this.blocks = row.block?.(this.words);
     this.promise = new Promise((resolve, reject) => {
@@ -3160,7 +3160,9 @@ class Command {
   }
 }
 
-const NONE: readonly unknown[] = [];
+/** The arguments that shape a reply. Options objects are copied: their caller may change them before it comes. */
+const argsFor = (row: Row, args: readonly unknown[], words: Words): readonly unknown[] =>
+  row.shape === undefined || args === words ? words : args.map((arg) => isPlain(arg) ? { ...arg } : arg);
 
 function overdue({ place, timeout }: Command): TimeoutError {
   const what = place === "waiting" ? "no connection was free" : "no answer";
@@ -3200,30 +3202,30 @@ const PARTLY: readonly Row[] = [commands.eval, commands.evalsha, commands.fcall,
 const CURSORS: readonly Row[] = [commands.scan, commands.hscan, commands.sscan, commands.zscan];
 const isSteady = (row: Row): boolean => row.kind === "read" && !CURSORS.includes(row);
 
-/** Several commands that travel as one, and their replies as they come. */
+/**
+ * Several commands that are sent as one, and the replies so far. The commands are in parallel lists, because an object
+ * for each would take a fifth more memory.
+ */
 class Batch {
+  readonly rows: Row[] = [];
+  readonly words: Words[] = [];
+  /** At the same indexes, but only where argsFor() does not return the words. */
+  readonly args: (readonly unknown[])[] = [];
   readonly replies: unknown[] = [];
-  #rows: Row[] = [];
-  #args: (readonly unknown[])[] = [];
-  #words: Words[] = [];
-  /** Whether all of them do nothing but read. */
-  reads = true;
   size = 0;
-  /** How many have been written, and how many in part at least. */
+  /** Whether a replica may answer all of them. */
+  reads = true;
+  /** Whether they are enclosed in MULTI and EXEC. */
+  isAtomic = false;
+  /** How many commands have been written, and how many at least in part. */
   #written = 0;
   #begun = 0;
-  #atomic = false;
+  /** Whether its connection was lost, so that nothing more will be written. */
   #ended = false;
-  /** The same once more, for another connection: the first may still be at this one. */
   #again: Batch | undefined;
 
-  /** What has not been written never will be. */
-  end(): void {
-    this.#ended = true;
-  }
-
   get length(): number {
-    return this.#rows.length;
+    return this.rows.length;
   }
 
   get calls(): [row: Row, args: readonly unknown[]][] {
@@ -3231,77 +3233,70 @@ class Batch {
   }
 
   get ordered(): boolean {
-    return !this.#atomic && this.#rows[this.replies.length]!.ordered;
+    return !this.isAtomic && this.rows[this.replies.length]!.ordered;
   }
 
   get isChanged(): boolean {
-    return this.#words.some(areChanged);
+    return this.words.some(areChanged);
   }
 
   add(row: Row, args: readonly unknown[]): void {
-    const { name } = row;
-    const words = wordsOf(name, args);
-    this.size += sizeOf(name, words);
+    const words = wordsOf(row.name, args);
+    const kept = argsFor(row, args, words);
+    this.size += sizeOf(row.name, words);
     this.reads &&= isSteady(row);
-    this.#rows.push(row);
-    this.#args.push(args);
-    this.#words.push(words);
+    if (kept !== words) this.args[this.length] = kept;
+    this.rows.push(row);
+    this.words.push(words);
   }
 
-  /** Puts MULTI before them all and EXEC behind. */
+  /** Encloses the commands in MULTI and EXEC. */
   makeAtomic(): void {
-    this.#atomic = true;
+    this.isAtomic = true;
     this.add(commands.exec, []);
-    this.#rows.unshift(commands.multi);
-    this.#args.unshift([]);
-    this.#words.unshift([]);
+    this.rows.unshift(commands.multi);
+    this.words.unshift([]);
+    this.args.unshift([]);
   }
 
-  /** As much as the socket has a place for; true when that was the last of it. */
   write(to: Encoder): boolean {
     for (; this.#written < this.length; this.#written++) {
-      const at = this.#written;
       if (to.isFull) return false;
-      this.#begun = at + 1;
-      if (!to.put(this.#rows[at]!.name, this.#words[at]!)) return false;
+      this.#begun = this.#written + 1;
+      if (!to.put(this.rows[this.#written]!.name, this.words[this.#written]!)) return false;
     }
     return true;
   }
 
-  again(): Batch {
-    const again = new Batch();
-    again.#rows = this.#rows;
-    again.#args = this.#args;
-    again.#words = this.#words;
-    again.reads = this.reads;
-    again.size = this.size;
-    again.#atomic = this.#atomic;
-    return this.#again = again;
-  }
-
   /** Takes a reply; true if it was the last. */
   take(reply: unknown, view: View): boolean {
-    const at = this.replies.length;
-    this.replies.push(this.#atomic && !(reply instanceof ReplyError) ? reply : this.#shaped(at, view, reply));
-    return this.replies.length === this.#rows.length;
+    const isQueued = this.isAtomic && !(reply instanceof ReplyError);
+    this.replies.push(isQueued ? reply : this.shaped(this.replies.length, view, reply));
+    return this.replies.length === this.length;
   }
 
-  #shaped(at: number, view: View, reply: unknown): unknown {
-    return shape(this.#rows[at]!, this.#args[at]!, view, reply);
+  /** The reply of the command at that index, in its shape. */
+  shaped(at: number, view: View, reply: unknown): unknown {
+    return shape(this.rows[at]!, this.args[at] ?? this.words[at]!, view, reply);
   }
 
-  /** What EXEC gave, each in its shape. */
-  executed(view: View): unknown[] {
-    return (this.replies.at(-1) as unknown[]).map((reply, i) => this.#shaped(i + 1, view, reply));
+  end(): void {
+    this.#ended = true;
   }
 
-  /** The replies that have come, and for each command without one this failure. */
-  told(error: RedisError): unknown[] {
-    if (this.#again !== undefined) return this.#again.told(error);
+  /** The same commands for another connection; this batch may still be in the queue of its own. */
+  again(): Batch {
+    return this.#again = Object.assign(new Batch(), this, { replies: [] });
+  }
+
+  /** The replies so far, and this failure for each command without one. */
+  failed(error: RedisError): unknown[] {
+    if (this.#again !== undefined) return this.#again.failed(error);
+    const { replies } = this;
     const begun = this.#ended || error.outcome === "not-sent" ? this.#begun : Infinity;
-    const rest = this.#rows.slice(this.replies.length).map((row, i) =>
-      error.of(row.name.text, this.replies.length + i < begun ? "unknown" : "not-sent"));
-    return [...this.replies, ...rest];
+    const missing = this.rows.slice(replies.length).map((row, i) =>
+      error.of(row.name.text, replies.length + i < begun ? "unknown" : "not-sent"));
+    return [...replies, ...missing];
   }
 }
 
@@ -4924,7 +4919,7 @@ class Gathering extends Commander {
       // Refused MULTI, the server has run them one by one.
       throw new PipelineError(results, begun instanceof ReplyError ? begun.of("MULTI", "unknown") : last);
     }
-    return batch.executed(this.view);
+    return (last as unknown[]).map((reply, i) => batch.shaped(i + 1, this.view, reply));
   }
 
   /** A batch for each server, and what makes the replies of the calls out of theirs. */
@@ -4955,7 +4950,7 @@ class Gathering extends Commander {
     try {
       return await server.dispatch(new Command(row, [], this.view, { batch })) as unknown[];
     } catch (error) {
-      return batch.told(error as RedisError);
+      return batch.failed(error as RedisError);
     }
   }
 }
