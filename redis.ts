@@ -2949,14 +2949,9 @@ export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: 
 
 // ==== 5. Commander ====
 //
-// Whatever understands commands is a Commander: it has every row of the table as a method, and says in give() what
-// becomes of a call. A call is a Command: its words, its promise and its place. How it is given (deadline, charset and
-// signal) is a View. To make a new kind of handler, extend Commander and write give().
-
-/** For call(), which makes it. */
-let byName: ReadonlyMap<string, Row> | undefined;
-const rowNamed = (text: string): Row | undefined =>
-  (byName ??= new Map(Object.values<Row>(commands).map((row) => [row.name.text, row]))).get(text);
+// A Commander has every row of the table as a method; its give() decides what becomes of a call. A Command is one call:
+// its words, its promise and its state. A View holds the options of a call: deadline, charset, signal. To add a kind of
+// handler, extend Commander and implement give().
 
 type Signatures = typeof commands;
 /** A union of signatures as overloads. */
@@ -2978,23 +2973,23 @@ export type Commands<Text = string> = { [C in Shared]: Later<Signatures[C]["call
 /** The commands that leave a connection as it was. */
 type Shared = { [C in keyof Signatures]: Signatures[C] extends Row<any, "session"> ? never : C }[keyof Signatures];
 
-/** Where a command is, and with it what a failure means. */
+/** The state of a command, which decides its outcome if it fails. */
 type Place = "waiting" | "written" | "settled";
 
-/** A blocking command's answer may come so much later than its time is up: a server looks ten times a second. */
+/** How much later than its timeout a blocking command may be answered: a server checks ten times a second. */
 const GRACE: Milliseconds = 1_000;
 
-/** What is special about a few commands. */
+/** How a few commands differ from all others. */
 type Special = {
-  /** It is several commands that travel as one. */
+  /** Several commands that are sent as one. */
   readonly batch?: Batch;
-  /** It is given again. */
+  /** Its words, when it is issued again. */
   readonly words?: Words;
-  /** It belongs to what has begun on its connection, and goes to no other. */
+  /** It is part of a transaction and must not go to another connection. */
   readonly bound?: true;
-  /** Inside of MULTI it is answered QUEUED; its reply comes with EXEC's. */
+  /** MULTI came before it: the server answers QUEUED, and EXEC returns its reply. */
   readonly queued?: true;
-  /** Its connection is lent for more than itself: takes the lease. */
+  /** Takes the lease: its connection stays lent after this command. */
   readonly keep?: (lease: Lease) => void;
 };
 const ORDINARY: Special = {};
@@ -3008,7 +3003,7 @@ interface CommandOwner {
   finished(command: Command): void;
 }
 
-/** One call of one command: its words, its promise and its place. */
+/** One call of one command: its words, its promise and its state. */
 class Command {
   readonly row: Row;
   readonly args: readonly unknown[];
@@ -3016,7 +3011,7 @@ class Command {
   special: Special;
   readonly words: Words;
   readonly size: number;
-  /** For how long it may block on the server; undefined when it does not. */
+  /** How long it may block on the server; undefined if it does not. */
   readonly blocks: Milliseconds | undefined;
   readonly promise: Promise<unknown>;
   place: Place = "waiting";
@@ -3028,9 +3023,9 @@ class Command {
   owner: CommandOwner | undefined = undefined;
   /** How often it was lost with its connection and issued again. */
   reissues = 0;
-  /** Why the server could not do it yet. */
+  /** Why the server could not execute it yet. */
   refusal: ReplyError | undefined = undefined;
-  /** Of the connection that it was written to. */
+  /** The fence of the lost connection that it was written to. */
   fence: Fence | undefined = undefined;
   #resolve!: (reply: unknown) => void;
   #reject!: (error: unknown) => void;
@@ -3048,14 +3043,14 @@ class Command {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    if (view.signal !== undefined) view.follow(this);
+    if (view.signal !== undefined) follow(view.signal, this);
   }
 
   get name(): string {
     return this.row.name.text;
   }
 
-  /** How long it may take, from the call to the answer. */
+  /** How long it may take, from the call to the reply. */
   get timeout(): Milliseconds {
     const { blocks } = this;
     const { replyTimeout } = this.view;
@@ -3063,12 +3058,12 @@ class Command {
     return Math.min(replyTimeout, this.within ?? replyTimeout);
   }
 
-  /** Whether it needs a connection to itself. */
+  /** Whether it needs a connection of its own. */
   get exclusive(): boolean {
     return this.blocks !== undefined || this.special.keep !== undefined;
   }
 
-  /** Whether its next reply must have its maps in order. */
+  /** Whether the maps of its next reply must keep their order. */
   get ordered(): boolean {
     return this.special.batch?.ordered ?? this.row.ordered;
   }
@@ -3078,17 +3073,17 @@ class Command {
     return this.refusal === undefined ? "not-sent" : "not-executed";
   }
 
-  /** Whether it is not what it was when it was given. */
+  /** Whether a Buffer among its words was detached after the call. */
   get isChanged(): boolean {
     return this.special.batch?.isChanged ?? areChanged(this.words);
   }
 
-  /** Writes as much of it as the socket has a place for; true when that was the last of it. */
+  /** Writes as much as the socket has room for; true if nothing is left to write. */
   write(to: Encoder): boolean {
     return this.special.batch?.write(to) ?? to.put(this.row.name, this.words);
   }
 
-  /** Takes a reply; true if it was its last. */
+  /** Takes a reply; true if it was the last. */
   answer(reply: unknown): boolean {
     const { batch, queued } = this.special;
     if (batch !== undefined && !batch.take(reply, this.view)) return false;
@@ -3100,12 +3095,12 @@ class Command {
     return true;
   }
 
-  /** A reply as the row's signature promises it, or an error as it is told of this command. */
+  /** The reply in the shape that the row's signature promises; an error with this command's name. */
   shaped(reply: unknown): unknown {
     return shape(this.row, this.args, this.view, reply);
   }
 
-  /** Whether any copy of the data may answer it. */
+  /** Whether a replica may answer it. */
   get reads(): boolean {
     return this.blocks === undefined && (this.special.batch?.reads ?? isSteady(this.row));
   }
@@ -3156,7 +3151,7 @@ class Command {
 
   #settle(): void {
     this.place = "settled";
-    if (this.view.signal !== undefined) this.view.leave(this);
+    if (this.view.signal !== undefined) unfollow(this.view.signal, this);
   }
 }
 
@@ -3228,10 +3223,6 @@ class Batch {
     return this.rows.length;
   }
 
-  get calls(): [row: Row, args: readonly unknown[]][] {
-    return this.#rows.map((row, at) => [row, this.#args[at]!]);
-  }
-
   get ordered(): boolean {
     return !this.isAtomic && this.rows[this.replies.length]!.ordered;
   }
@@ -3300,7 +3291,7 @@ class Batch {
   }
 }
 
-/** Text that is exactly what a number prints as, as that number: nothing is lost by it. */
+/** Converts text to a number wherever the number prints as exactly that text. */
 function withNumbers(reply: unknown): unknown {
   if (typeof reply === "string") return toNumberOrText(reply);
   if (Array.isArray(reply)) return reply.map(withNumbers);
@@ -3310,85 +3301,75 @@ function withNumbers(reply: unknown): unknown {
 }
 
 function toNumberOrText(text: string): number | bigint | string {
-  if (String(Number(text)) === text && text !== "NaN" && !text.endsWith("Infinity")) return Number(text);
-  const bytes = Buffer.from(text);
-  const big = bytes.length > 15 && bytes.length < 64 ? toBigInt(bytes) : undefined;
+  const number = toNumber(text);
+  if (Number.isFinite(number)) return number;
+  const big = text.length > 15 && text.length < 64 ? toBigInt(Buffer.from(text)) : undefined;
   return big !== undefined && String(big) === text ? big : text;
 }
 
-type ViewOf = Required<Omit<ViewOptions, "signal">> & { readonly signal?: AbortSignal | undefined };
+type ViewOf = Required<Omit<ViewOptions, "signal">> & { signal?: AbortSignal | undefined };
 
-/** How commands are given and answered: the part of the options that may differ from call to call. */
+/** The options that may differ from call to call. */
 class View {
-  readonly replyTimeout: Milliseconds;
-  readonly charset: Charset;
-  readonly convertNumbers: boolean;
-  readonly readFrom: Config["readFrom"];
-  readonly signal: AbortSignal | undefined;
-
   constructor({ replyTimeout, charset, convertNumbers, readFrom, signal }: ViewOf) {
-    this.replyTimeout = replyTimeout;
-    this.charset = charset;
-    this.convertNumbers = convertNumbers;
-    this.readFrom = readFrom;
-    this.signal = signal;
+    Object.assign(this, { replyTimeout, charset, convertNumbers, readFrom, signal });
   }
 
-  /** This view for what must be finished once it has begun: on the primary, in bytes; nobody can abort it. */
+  /** This view for operations that must finish once begun: on the primary, in bytes, not to be aborted. */
   get sure(): View {
     const { replyTimeout } = this;
     return new View({ replyTimeout, charset: null, convertNumbers: false, readFrom: "primary" });
   }
 
   /** This view with other options. */
-  with(given: ViewOptions = {}): View {
-    const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-    const { signal, ...others } = options;
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw new ArgumentError("option signal must be an AbortSignal");
-    }
-    for (const [name, value] of Object.entries(others)) {
+  with(changes: ViewOptions = {}): View {
+    const options: Record<string, unknown> = { ...(this as ViewOf) };
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === undefined) continue;
       if (!Object.hasOwn(this, name)) throw new ArgumentError(`a view has no option ${JSON.stringify(name)}`);
-      checkOption(name, value);
+      if (name !== "signal") checkOption(name, value);
+      else if (!(value instanceof AbortSignal)) throw new ArgumentError("option signal must be an AbortSignal");
+      options[name] = value;
     }
-    return new View({ ...(this as ViewOf), ...options });
-  }
-
-  follow(command: Command): void {
-    const signal = this.signal!;
-    if (signal.aborted) throw this.#aborted().of(command.name, command.outcome);
-    let followers = FOLLOWERS.get(signal);
-    if (followers === undefined) FOLLOWERS.set(signal, followers = new Set());
-    if (followers.size === 0) signal.addEventListener("abort", abortAll);
-    followers.add(command);
-  }
-
-  leave(command: Command): void {
-    const followers = FOLLOWERS.get(this.signal!)!;
-    followers.delete(command);
-    if (followers.size === 0) this.signal!.removeEventListener("abort", abortAll);
-  }
-
-  abort(command: Command): void {
-    command.fail(this.#aborted());
-  }
-
-  #aborted(): AbortError {
-    return new AbortError("ABORTED", "unknown", "the signal of this call was aborted", { cause: this.signal?.reason });
+    return new View(options as ViewOf);
   }
 }
 
-/** Who follows a signal: one listener for all of them, and only while there are any. */
-const FOLLOWERS = new WeakMap<AbortSignal, Set<Command>>();
+interface View extends Readonly<ViewOf> {}
+
+/** The commands that a signal aborts: it has one listener for all of them, and only while there are any. */
+const followers = new WeakMap<AbortSignal, Set<Command>>();
+
+function follow(signal: AbortSignal, command: Command): void {
+  if (signal.aborted) throw aborted(signal).of(command.name, command.outcome);
+  const all = followers.get(signal) ?? new Set();
+  if (all.size === 0) signal.addEventListener("abort", abortAll);
+  followers.set(signal, all.add(command));
+}
+
+function unfollow(signal: AbortSignal, command: Command): void {
+  const all = followers.get(signal)!;
+  all.delete(command);
+  if (all.size === 0) signal.removeEventListener("abort", abortAll);
+}
 
 function abortAll(this: AbortSignal): void {
-  for (const command of FOLLOWERS.get(this) ?? []) command.view.abort(command);
+  for (const command of followers.get(this) ?? []) command.fail(aborted(this));
 }
 
-/** What `call` takes for a name when a command's keys are not its first argument, or when it only reads. */
+const aborted = ({ reason }: AbortSignal): AbortError =>
+  new AbortError("ABORTED", "unknown", "the signal of this call was aborted", { cause: reason });
+
+/** Describes a command to `call`, if its first argument is not its only key or if it only reads. */
 export type CallOptions = { name: string; keys?: Positions; read?: boolean };
 
-/** Anything that understands commands. Kinds of it differ in what becomes of a call. */
+function checkShared({ kind, instead, name }: Row): void {
+  if (kind !== "session") return;
+  const message = `this changes a connection that others use too; use instead: ${instead}`;
+  throw new NotSupportedError("NOT_SUPPORTED", "not-sent", message, { command: name.text });
+}
+
+/** Base class of handlers, pipelines and transactions, which differ in give(). */
 export abstract class Commander {
   readonly #view: View;
 
@@ -3396,18 +3377,18 @@ export abstract class Commander {
     this.#view = view;
   }
 
-  /** What a call comes to: the promise of a reply, or the next link of a chain. */
+  /** Takes a call and returns what its caller gets: the promise of a reply, or the pipeline itself. */
   protected abstract give(row: Row, args: readonly unknown[]): unknown;
 
-  /** Whether a command is answered before the next one has to be given. */
+  /** Whether a command's reply may be awaited before the next command is called. */
   get direct(): boolean {
     return false;
   }
 
   /**
-   * Any command, also one that the table does not have: call("JSON.SET", key, "$", "1"). What the table has comes in
-   * its usual shape. Else the first argument is taken for the key, and the command for a write, unless CallOptions say
-   * otherwise.
+   * Calls any command, also one that is not in the table: call("JSON.SET", key, "$", "1"). Replies to commands of the
+   * table have their usual shape. Otherwise the first argument is taken for the key, and the command for a write,
+   * unless CallOptions say so.
    */
   call<T = unknown>(name: string | CallOptions, ...args: unknown[]): Promise<T> {
     try {
@@ -3427,12 +3408,12 @@ export abstract class Commander {
     }
   }
 
-  /** Throws for a command that is not for this. */
+  /** Throws for a command that cannot be called here. */
   protected check(row: Row): void {
-    if (row.kind === "session") throw notShared(row);
+    checkShared(row);
   }
 
-  /** How a call that cannot be is told so. */
+  /** Reports an error to the caller. */
   protected refuse(error: unknown): Promise<unknown> {
     return Promise.reject(error);
   }
@@ -3442,25 +3423,24 @@ export abstract class Commander {
   }
 }
 
-// Whole before it is a prototype: each method that a prototype is given makes V8 lay all of it out anew.
+// Complete before it becomes a prototype: V8 lays out a prototype anew for each method that is added to it.
 const methods: Record<string, unknown> = {};
-(Object.keys(commands) as (keyof Signatures)[]).forEach((name) => {
-  const row: Row = commands[name];
+for (const [name, row] of Object.entries<Row>(commands)) {
   row.method = name;
   methods[name] = function (this: { issue: Commander["issue"] }, ...args: unknown[]) {
     return this.issue(row, args);
   };
-});
+}
 Object.setPrototypeOf(Commander.prototype, methods);
 
-function notShared({ name, instead }: Row): NotSupportedError {
-  const message = `this changes a connection that others use too; use instead: ${instead}`;
-  return new NotSupportedError("NOT_SUPPORTED", "not-sent", message, { command: name.text });
-}
+/** Built by the first call(). */
+let byName: ReadonlyMap<string, Row> | undefined;
+const rowNamed = (text: string): Row | undefined =>
+  (byName ??= new Map(Object.values<Row>(commands).map((row) => [row.name.text, row]))).get(text);
 
-/** The row for a name as `call` takes it; a subcommand may stand in the name or be the first word behind it. */
-function rowOf(given: string | CallOptions, args: readonly unknown[]): { row: Row; rest: readonly unknown[] } {
-  const { name, keys = one, read: reads = false } = isPlain(given) ? given : { name: given };
+/** The row that `call` uses, and its arguments; a subcommand may be part of the name or the first argument. */
+function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: Row; rest: readonly unknown[] } {
+  const { name, keys = one, read: reads = false } = isPlain(target) ? target : { name: target };
   if (typeof name !== "string" || name === "") throw new ArgumentError("call() needs the name of a command");
   const text = name.toUpperCase();
   const words = flatten({ text, wire: EMPTY, words: 1 }, args);
@@ -4933,7 +4913,9 @@ class Gathering extends Commander {
       lane.add(row, args);
       return [[...lanes.keys()].indexOf(server), lane.length - 1];
     };
-    const calls = this.#batch.calls.map(([row, args]) => {
+    const { rows, args: kept, words } = this.#batch;
+    const calls = rows.map((row, at) => {
+      const args = kept[at] ?? words[at]!;
       const route = this.#router.route(row, args);
       if (route.server !== undefined) return add(route.server, row, args);
       return { route, places: route.parts.map((part) => add(part.member.server, row, part.args)) };
@@ -6089,7 +6071,7 @@ class Single implements Router {
   }
 
   check(row: Row): void {
-    if (row.kind === "session") throw notShared(row);
+    checkShared(row);
   }
 
   isSimple(): boolean {

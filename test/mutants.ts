@@ -78,8 +78,7 @@ export const mutants: readonly Mutant[] = [
   ["a lent connection is used by others", 'seat.place = "lent";\n        seat.lease', "seat.lease"],
   ["a forgotten lease is never taken away", "connection?.close(FORGOTTEN);", ";"],
   ["a transaction that is lost while its body runs is told as done",
-    "if (this.#queued !== undefined)\n            return this.commit();",
-    "if (this.#queued !== undefined)\n            return this.#over ? [] : this.commit();"],
+    'if (this.#state === "queueing" || this.#cause !== undefined)', 'if (this.#state === "queueing")'],
   ["a transaction that failed keeps its connection", "this.#lease.release(clean);", "if (clean) this.#lease.release(clean);"],
   // Session state
   ["the database is not selected", "const select = dbid === 0 ?", "const select = true ?"],
@@ -109,7 +108,7 @@ export const mutants: readonly Mutant[] = [
   // The end
   ["the heartbeat goes on", "world.cancel(this.#heartbeat);", ""],
   ["a socket is left open", "else\n            this.#socket.destroy();", ""],
-  ["a signal keeps its listener", "this.view.leave(this);", ";"],
+  ["a signal keeps its listener", "unfollow(this.view.signal, this);", ";"],
   ["a closed handler still takes commands", "if (this.#closing !== undefined)\n            command.fail(CLOSED);",
     "if (false)\n            command.fail(CLOSED);"],
   ["what waits is forgotten when the handler is closed",
