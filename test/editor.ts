@@ -1,0 +1,152 @@
+// Asks TypeScript's language server what an editor shows: hovers, completions and errors. The cursor of a question is
+// the "|" in its code, which becomes a module of this package that is never written to disk.
+
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const root = new URL(import.meta.url.includes("/dist/") ? "../../" : "../", import.meta.url);
+const tsc = fileURLToPath(new URL("node_modules/typescript/bin/tsc", root));
+
+/** The type of what is under the cursor, and the documentation below it. */
+export type Hover = { code: string; documentation: string };
+/** One entry of the list that opens under the cursor. */
+export type Completion = { name: string; documentation: string; type: string };
+
+type Answer = { id?: number; result?: any; error?: { message: string }; method?: string };
+
+/** Optional members have a question mark in the list. */
+const nameOf = ({ label }: { label: string }): string => label.replace(/\?$/, "");
+
+/** One language server, and the modules that have been shown to it. Close it, or the process does not end. */
+export class Editor {
+  readonly #server: ChildProcess;
+  readonly #waiting = new Map<number, { resolve: (result: any) => void; reject: (error: Error) => void }>();
+  #received = Buffer.alloc(0);
+  #asked = 0;
+  #modules = 0;
+
+  private constructor(server: ChildProcess) {
+    this.#server = server;
+    server.stdout!.on("data", (bytes: Buffer) => this.#receive(bytes));
+    server.on("close", () => {
+      for (const { reject } of this.#waiting.values()) reject(new Error("the language server has ended"));
+    });
+  }
+
+  static async start(): Promise<Editor> {
+    const server = spawn(process.execPath, [tsc, "--lsp", "--stdio"], {
+      cwd: fileURLToPath(root),
+      stdio: ["pipe", "pipe", "ignore"],
+    });
+    const editor = new Editor(server);
+    const markup = ["markdown"];
+    await editor.#ask("initialize", {
+      processId: process.pid,
+      rootUri: root.href,
+      workspaceFolders: [{ uri: root.href, name: "redis.ts" }],
+      capabilities: {
+        textDocument: {
+          hover: { contentFormat: markup },
+          completion: { completionItem: { documentationFormat: markup, resolveSupport: { properties: ["documentation"] } } },
+          diagnostic: {},
+        },
+      },
+    });
+    editor.#send({ method: "initialized", params: {} });
+    return editor;
+  }
+
+  /** What stands under the mouse at the "|". Fails if nothing does. */
+  async hover(code: string): Promise<Hover> {
+    const { position } = this.#open(code);
+    const hover = await this.#ask("textDocument/hover", position);
+    if (hover === null) throw new Error(`there is nothing to say of ${code}`);
+    const [, type, documentation] = /^```\w*\n(.*?)\n```\n*(.*)$/s.exec(hover.contents.value) ?? [];
+    return { code: type ?? "", documentation: (documentation ?? "").trim() };
+  }
+
+  /** The names that complete what is typed before the "|". */
+  async completions(code: string): Promise<string[]> {
+    return (await this.#list(code)).map(nameOf);
+  }
+
+  /** One entry of that list, with what the editor shows beside it. Fails if it is not in the list. */
+  async completion(code: string, name: string): Promise<Completion> {
+    const item = (await this.#list(code)).find((item) => nameOf(item) === name);
+    if (item === undefined) throw new Error(`${name} does not complete ${code}`);
+    const { detail, documentation } = await this.#ask("completionItem/resolve", item);
+    return { name, type: detail ?? "", documentation: (documentation?.value ?? documentation ?? "").trim() };
+  }
+
+  /** The messages of the type errors of this code. */
+  async errors(code: string): Promise<string[]> {
+    const { position: { textDocument } } = this.#open(code);
+    const { items } = await this.#ask("textDocument/diagnostic", { textDocument });
+    return items.filter(({ severity }: any) => severity === 1).map(({ message }: any) => message);
+  }
+
+  async close(): Promise<void> {
+    const ended = once(this.#server, "close");
+    await this.#ask("shutdown", undefined);
+    this.#send({ method: "exit" });
+    await ended;
+  }
+
+  async #list(code: string): Promise<any[]> {
+    const { position } = this.#open(code);
+    const list = await this.#ask("textDocument/completion", { ...position, context: { triggerKind: 1 } });
+    return list?.items ?? list ?? [];
+  }
+
+  #open(code: string) {
+    const at = code.includes("|") ? code.indexOf("|") : code.length;
+    const before = code.slice(0, at).split("\n");
+    const uri = new URL(`test/shown${this.#modules += 1}.ts`, root).href;
+    const text = code.slice(0, at) + code.slice(at + 1);
+    this.#send({
+      method: "textDocument/didOpen",
+      params: { textDocument: { uri, languageId: "typescript", version: 1, text } },
+    });
+    const position = { line: before.length - 1, character: before.at(-1)!.length };
+    return { position: { textDocument: { uri }, position } };
+  }
+
+  #ask(method: string, params: unknown): Promise<any> {
+    const id = this.#asked += 1;
+    this.#send({ id, method, params });
+    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+  }
+
+  #send(message: object): void {
+    const body = JSON.stringify({ jsonrpc: "2.0", ...message });
+    this.#server.stdin!.write(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  }
+
+  #receive(bytes: Buffer): void {
+    this.#received = Buffer.concat([this.#received, bytes]);
+    for (;;) {
+      const head = this.#received.indexOf("\r\n\r\n");
+      if (head < 0) return;
+      const size = Number(/Content-Length: (\d+)/i.exec(this.#received.toString("latin1", 0, head))![1]);
+      const end = head + 4 + size;
+      if (this.#received.length < end) return;
+      const answer: Answer = JSON.parse(this.#received.toString("utf8", head + 4, end));
+      this.#received = this.#received.subarray(end);
+      this.#answer(answer);
+    }
+  }
+
+  /** The server asks, too: for settings, and to be told of changed files. It can do without. */
+  #answer({ id, method, result, error }: Answer): void {
+    if (method !== undefined) {
+      if (id !== undefined) this.#send({ id, result: null });
+      return;
+    }
+    const waiting = this.#waiting.get(id!);
+    this.#waiting.delete(id!);
+    if (error === undefined) waiting?.resolve(result);
+    else waiting?.reject(new Error(error.message));
+  }
+}
