@@ -1,5 +1,5 @@
-// Asks TypeScript's language server what an editor shows: hovers, completions and errors. The cursor of a question is
-// the "|" in its code, which becomes a module of this package that is never written to disk.
+// Asks TypeScript's language server what an editor shows: hovers, completions and errors. The last "|" in the code of a
+// question is the cursor; the code becomes a module in test/ that is never written to disk.
 
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -101,7 +101,7 @@ export class Editor {
   }
 
   #open(code: string) {
-    const at = code.includes("|") ? code.indexOf("|") : code.length;
+    const at = code.lastIndexOf("|");
     const before = code.slice(0, at).split("\n");
     const uri = new URL(`test/shown${this.#modules += 1}.ts`, root).href;
     const text = code.slice(0, at) + code.slice(at + 1);
