@@ -10,10 +10,11 @@ const root = new URL(import.meta.url.includes("/dist/") ? "../../" : "../", impo
 const tsc = fileURLToPath(new URL("node_modules/typescript/bin/tsc", root));
 
 /** The type of what is under the cursor, and the documentation below it. */
-export type Hover = { code: string; documentation: string };
+export type Hover = { type: string; documentation: string };
 /** One entry of the list that opens under the cursor. */
-export type Completion = { name: string; documentation: string; type: string };
+export type Completion = Hover & { name: string };
 
+type Position = { textDocument: { uri: string }; position: { line: number; character: number } };
 type Answer = { id?: number; result?: any; error?: { message: string }; method?: string };
 
 /** Optional members have a question mark in the list. */
@@ -49,7 +50,7 @@ export class Editor {
       capabilities: {
         textDocument: {
           hover: { contentFormat: markup },
-          completion: { completionItem: { documentationFormat: markup, resolveSupport: { properties: ["documentation"] } } },
+          completion: { completionItem: { documentationFormat: markup } },
           diagnostic: {},
         },
       },
@@ -58,13 +59,12 @@ export class Editor {
     return editor;
   }
 
-  /** What stands under the mouse at the "|". Fails if nothing does. */
+  /** What an editor shows with the mouse at the "|". Fails if that is nothing. */
   async hover(code: string): Promise<Hover> {
-    const { position } = this.#open(code);
-    const hover = await this.#ask("textDocument/hover", position);
-    if (hover === null) throw new Error(`there is nothing to say of ${code}`);
-    const [, type, documentation] = /^```\w*\n(.*?)\n```\n*(.*)$/s.exec(hover.contents.value) ?? [];
-    return { code: type ?? "", documentation: (documentation ?? "").trim() };
+    const position = this.#open(code);
+    const hover = await this.#hover(position);
+    if (hover === undefined) throw new Error(`an editor shows nothing at the bar of ${code}`);
+    return { ...hover, documentation: hover.documentation || await this.#documentation(position) };
   }
 
   /** The names that complete what is typed before the "|". */
@@ -77,12 +77,14 @@ export class Editor {
     const item = (await this.#list(code)).find((item) => nameOf(item) === name);
     if (item === undefined) throw new Error(`${name} does not complete ${code}`);
     const { detail, documentation } = await this.#ask("completionItem/resolve", item);
-    return { name, type: detail ?? "", documentation: (documentation?.value ?? documentation ?? "").trim() };
+    const shown = (documentation?.value ?? documentation ?? "").trim();
+    const position = this.#open(code.replace(/\w*\|(?=[^|]*$)/, `${name}|`));
+    return { name, type: detail ?? "", documentation: shown || await this.#documentation(position) };
   }
 
   /** The messages of the type errors of this code. */
   async errors(code: string): Promise<string[]> {
-    const { position: { textDocument } } = this.#open(code);
+    const { textDocument } = this.#open(code);
     const { items } = await this.#ask("textDocument/diagnostic", { textDocument });
     return items.filter(({ severity }: any) => severity === 1).map(({ message }: any) => message);
   }
@@ -95,12 +97,30 @@ export class Editor {
   }
 
   async #list(code: string): Promise<any[]> {
-    const { position } = this.#open(code);
+    const position = this.#open(code);
     const list = await this.#ask("textDocument/completion", { ...position, context: { triggerKind: 1 } });
     return list?.items ?? list ?? [];
   }
 
-  #open(code: string) {
+  async #hover(position: Position): Promise<Hover | undefined> {
+    const hover = await this.#ask("textDocument/hover", position);
+    if (hover === null) return undefined;
+    const [, type = "", documentation = ""] = /^```\w*\n(.*?)\n```\n*(.*)$/s.exec(hover.contents.value) ?? [];
+    return { type, documentation: documentation.trim() };
+  }
+
+  /**
+   * TypeScript 7.0 does not show the comments of members of mapped types, as all other versions do (typescript-go#3659);
+   * it does know where these members are declared, and the others show the comment that it finds there.
+   */
+  async #documentation(position: Position): Promise<string> {
+    const [declaration] = [await this.#ask("textDocument/definition", position)].flat();
+    if (!declaration) return "";
+    const { uri, range } = declaration;
+    return (await this.#hover({ textDocument: { uri }, position: range.start }))?.documentation ?? "";
+  }
+
+  #open(code: string): Position {
     const at = code.lastIndexOf("|");
     const before = code.slice(0, at).split("\n");
     const uri = new URL(`test/shown${this.#modules += 1}.ts`, root).href;
@@ -110,7 +130,7 @@ export class Editor {
       params: { textDocument: { uri, languageId: "typescript", version: 1, text } },
     });
     const position = { line: before.length - 1, character: before.at(-1)!.length };
-    return { position: { textDocument: { uri }, position } };
+    return { textDocument: { uri }, position };
   }
 
   #ask(method: string, params: unknown): Promise<any> {
