@@ -744,6 +744,21 @@ describe("a call", () => {
     assert.doesNotMatch(inspect(unknown, { showHidden: true }), /hunter2/);
   }));
 
+  test("the message of an error reply begins with the server's words and ends with the command", () => withDb({}, async (db) => {
+    const wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    await db.set("text", "a");
+    assert.equal((await failure(db.lpush("text", "b"))).message, `${wrong} (LPUSH)`);
+    assert.equal((await failure(db.call("LPUSH", "text", "b"))).message, `${wrong} (LPUSH)`);
+    assert.match((await failure(db.evalsha("0".repeat(40), 0))).message, /^NOSCRIPT No matching script.* \(EVALSHA\)$/);
+    const [queued] = await db.pipeline().lpush("text", "b").execPipeline({ errors: "return" });
+    assert.equal((queued as unknown as Error).message, `${wrong} (LPUSH)`);
+    const [nested] = await db.eval("return {redis.pcall('LPUSH', 'text', 'b')}", 0) as [ReplyError];
+    assert.ok(nested instanceof ReplyError && nested.message.startsWith(wrong), inspect(nested));
+    await withDb({ port: await freePort() }, async (away) => {
+      assert.match((await failure(away.get("text"))).message, /^GET: not connected/);
+    });
+  }));
+
   test("what the server quotes of a secret is cut off", () => withDb({}, async (db) => {
     const error = await failure(db.aclSetuser("nobody", "on", "<hunter2"));
     assert.equal(error.code, "ERR");
@@ -2377,7 +2392,7 @@ describe("a pipeline", () => {
     const error = await failure(wrong().execPipeline());
     assert.ok(error instanceof PipelineError && error instanceof RedisError);
     assert.deepEqual([error.code, error.outcome, error.command], ["ERR", "not-executed", "INCR"]);
-    assert.match(error.message, /2 of 5 commands failed, first INCR: /);
+    assert.match(error.message, /^INCR: 2 of 5 commands failed, first: ERR value is not an integer/);
     const results = await wrong().execPipeline({ errors: "return" });
     for (const [set, incr, got, none, again] of [error.results, results] as any[]) {
       assert.deepEqual([set, got, again], ["OK", "x", "x"]);
@@ -6872,7 +6887,7 @@ describe("pipelines over shards", () => {
     const error = await failure(wrong().execPipeline());
     assert.ok(error instanceof PipelineError, inspect(error));
     assert.deepEqual([error.code, error.command], ["ERR", "INCR"]);
-    assert.match(error.message, /3 of 7 commands failed, first INCR: /);
+    assert.match(error.message, /^INCR: 3 of 7 commands failed, first: ERR value is not an integer/);
     for (const results of [error.results, await wrong().execPipeline({ errors: "return" })] as any[]) {
       assert.deepEqual([results.slice(0, 2), results[4], results[5]], [["OK", "OK"], "x", ["x", "y", null]]);
       for (const at of [2, 3, 6]) assert.ok(results[at] instanceof ReplyError, inspect(results[at]));

@@ -315,21 +315,21 @@ const isVisible = (value: string): boolean =>
   value !== "" && Array.from(value).every((char) => char > " " && char < "\x7f");
 
 /**
- * What became of a command that failed: `not-sent`, no byte of it was handed to the socket; `not-executed`, the server
- * refused it; `unknown`, it was written and no answer came.
+ * Fate of a command that failed. `not-sent`: no byte of it reached the socket; `not-executed`: the server refused it;
+ * `unknown`: it was written, and no reply came.
  */
 export type Outcome = "not-sent" | "not-executed" | "unknown";
 
-type About = { command?: string | undefined; cause?: unknown };
-/** A lost connection as its server knows it, on which something may still be on its way; `done` when it is not. */
+type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined };
+/** A lost connection, as its server names it; `done` once nothing that was sent on it can still be executed. */
 type Fence = { id: string; address: string; server: string; done: boolean };
 
-/** Defined, not assigned: where primordials are frozen, what a prototype inherits cannot be assigned to. */
+/** Defines the name of errors: an assignment would fail where primordials are frozen, because Error's is inherited. */
 function named(kind: { readonly prototype: Error }, value: string): void {
   Object.defineProperty(kind.prototype, "name", { value, configurable: true, writable: true });
 }
 
-/** What it makes has no stack, which costs a hundred times the bytes of an error. */
+/** Runs `make` without capturing a stack, which would take 100 times the error's memory. */
 function withoutStack<T>(make: () => T): T {
   const { stackTraceLimit } = Error;
   Reflect.set(Error, "stackTraceLimit", 0); // an assignment would throw where primordials are frozen
@@ -340,68 +340,68 @@ function withoutStack<T>(make: () => T): T {
   }
 }
 
-/** What every rejection is. `code` says why and is listed in the README; `command` is the command's name. */
+/** Base class of every rejection. `code` is the reason, see the README's list; `command` is the name of the command. */
 export class RedisError extends Error {
   readonly code: string;
   readonly outcome: Outcome;
   readonly command: string | undefined;
-  /** The message without the command. */
-  readonly #what: string;
-  #fence: Fence | undefined;
+  /** The message as it was given, without the command's name. */
+  readonly #text: string;
+  readonly #fence: Fence | undefined;
 
-  constructor(code: string, outcome: Outcome, message: string, about: About = {}) {
-    const { command, cause } = about;
-    super(command === undefined ? message : `${command}: ${message}`, cause === undefined ? undefined : { cause });
-    this.#what = message;
+  constructor(code: string, outcome: Outcome, message: string, { command, cause, fence }: About = {}) {
+    super(new.target.worded(message, command), cause === undefined ? undefined : { cause });
     this.code = code;
     this.outcome = outcome;
     this.command = command;
+    this.#text = message;
+    this.#fence = fence;
   }
 
   /**
-   * Of a command with outcome `unknown`: whether its connection is known to have ended on the server. Then nothing that
-   * is given from now on can be overtaken by it.
+   * For outcome `unknown`: true once the connection that carried the command is known to have ended on the server, so
+   * that nothing sent from now on can be overtaken by it.
    */
   get fenced(): boolean {
     return this.#fence?.done === true;
   }
 
-  /** This error, of a command behind that fence. */
-  behind(fence: Fence): this {
-    this.#fence = fence;
-    return this;
-  }
-
-  /** The same failure, told of one command, or of none. */
-  of(command: string | undefined, outcome: Outcome): RedisError {
+  /** The same failure for another command, or for none. */
+  of(command: string | undefined, outcome: Outcome, fence?: Fence): this {
     const Kind = this.constructor as typeof RedisError;
-    return new Kind(this.code, outcome, this.#what, { command, cause: this.cause });
+    return new Kind(this.code, outcome, this.#text, { command, cause: this.cause, fence }) as this;
   }
 
-  static {
-    named(this, "RedisError");
+  protected static worded(message: string, command: string | undefined): string {
+    return command === undefined ? message : `${command}: ${message}`;
   }
+
+  static { named(this, "RedisError"); }
 }
 
-/** No connection, or it was lost, or it did not answer in time: what a web server answers with 503. */
+/** There is no connection, or it was lost, or it did not answer in time. A web server answers this with 503. */
 export class ConnectionError extends RedisError {
-  static {
-    named(this, "ConnectionError");
-  }
+  static { named(this, "ConnectionError"); }
 }
 
-/** A deadline has passed: replyTimeout, connectTimeout, or the block time of a blocking command and its grace. */
+/** A deadline has passed: replyTimeout, connectTimeout, or the time of a blocking command plus a grace period. */
 export class TimeoutError extends ConnectionError {
-  static {
-    named(this, "TimeoutError");
-  }
+  static { named(this, "TimeoutError"); }
 }
 
-/** The server sent what the protocol does not allow. The connection is dead and nothing on it was answered wrongly. */
+/** The server sent bytes that violate the protocol. Its connection is closed; no command got another's reply. */
 export class ProtocolError extends ConnectionError {
-  static {
-    named(this, "ProtocolError");
-  }
+  static { named(this, "ProtocolError"); }
+}
+
+/** The AbortSignal of a view fired; `cause` is its reason. */
+export class AbortError extends RedisError {
+  static { named(this, "AbortError"); }
+}
+
+/** The command does not work on this kind of handler; the message says what does. */
+export class NotSupportedError extends RedisError {
+  static { named(this, "NotSupportedError"); }
 }
 
 /** The server answered with an error; `code` is its first word: ERR, WRONGTYPE, NOPERM. */
@@ -409,59 +409,36 @@ export class ReplyError extends RedisError {
   readonly #raw: string;
 
   constructor(code: string, outcome: Outcome, message: string, about: About = {}) {
-    super(code, outcome, readable(message), about);
+    super(code, outcome, message, about);
     this.#raw = message;
   }
 
-  /** What the server said, as it came: of any length, with any characters. */
+  /** Text of the server's error, unchanged: of any length, with any characters. */
   get raw(): string {
     return this.#raw;
   }
 
-  override of(command: string | undefined, outcome: Outcome): ReplyError {
-    return new ReplyError(this.code, outcome, this.#raw, { command, cause: this.cause });
+  /** The server's words come first, because libraries match on them: /^NOSCRIPT/. */
+  protected static override worded(message: string, command: string | undefined): string {
+    return command === undefined ? readable(message) : `${readable(message)} (${command})`;
   }
 
-  static {
-    named(this, "ReplyError");
-  }
+  static { named(this, "ReplyError"); }
 }
 
-/** Bytes of UTF-8: with a command's name in front it is still less than 1 KiB. */
+/** Longest text of the server in a message, in bytes: less than 1 KiB with the command's name. */
 const MOST_SHOWN = 900;
+/** Characters that move a cursor or change the direction of writing. */
+const UNSHOWN = /[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-/** Without what moves a cursor or turns the direction of writing, and not too long for a log. */
+/** Makes a text fit for a log: without control characters, and short. */
 function readable(text: string): string {
-  let shown = "";
-  let size = 0;
-  for (const char of text) {
-    const fit = isShown(char.codePointAt(0)!) ? char : "\ufffd";
-    size += Buffer.byteLength(fit);
-    if (size > MOST_SHOWN) return `${shown}\u2026`;
-    shown += fit;
-  }
-  return shown;
+  const shown = text.slice(0, MOST_SHOWN + 1).replace(UNSHOWN, "\ufffd");
+  const bytes = Buffer.from(shown);
+  return bytes.length <= MOST_SHOWN ? shown : `${new StringDecoder().write(bytes.subarray(0, MOST_SHOWN))}\u2026`;
 }
 
-const isShown = (code: number): boolean =>
-  code >= 0x20 && (code < 0x7f || code > 0x9f) && code !== 0x61c && (code < 0x200e || code > 0x200f) &&
-  (code < 0x2028 || code > 0x202e) && (code < 0x2066 || code > 0x2069);
-
-/** The AbortSignal of a view fired; `cause` is its reason. */
-export class AbortError extends RedisError {
-  static {
-    named(this, "AbortError");
-  }
-}
-
-/** The command does not work on this kind of handler; the message says what does. */
-export class NotSupportedError extends RedisError {
-  static {
-    named(this, "NotSupportedError");
-  }
-}
-
-/** An option or an argument that cannot be: nothing was sent. */
+/** An impossible option or argument; nothing was sent. */
 export class ArgumentError extends TypeError {
   readonly code: string = "INVALID_ARGUMENT";
   readonly outcome: Outcome = "not-sent";
@@ -472,9 +449,7 @@ export class ArgumentError extends TypeError {
     this.command = command;
   }
 
-  static {
-    named(this, "TypeError");
-  }
+  static { named(this, "TypeError"); }
 }
 
 // ==== 2. RESP: encoding ====
@@ -3110,8 +3085,7 @@ class Command {
     if (this.place === "settled") return undefined;
     const other = this.owner?.elsewhere(this, error);
     if (other !== undefined) return this.moveTo(other);
-    const failure = error.of(this.name, this.outcome);
-    if (this.fence !== undefined) failure.behind(this.fence);
+    const failure = error.of(this.name, this.outcome, this.fence);
     this.#settle();
     // Rejects one microtask later, when the caller has attached its handlers: tracking unhandled rejections is expensive.
     void Promise.resolve().then(() => this.#reject(failure));
@@ -3189,7 +3163,7 @@ function outcomeOf(row: Row, error: ReplyError): Outcome {
 }
 
 /** Not by its code alone: a script that has run may say NOSCRIPT, too. */
-const isUnknownScript = ({ message }: ReplyError): boolean => message.includes("NOSCRIPT No matching script");
+const isUnknownScript = ({ raw }: ReplyError): boolean => raw.startsWith("NOSCRIPT No matching script");
 
 const PARTLY: readonly Row[] = [commands.eval, commands.evalsha, commands.fcall, commands.migrate];
 
@@ -4764,7 +4738,8 @@ export class PipelineError extends RedisError {
 
   constructor(results: unknown[], first: RedisError) {
     const failed = results.filter((result) => result instanceof RedisError).length;
-    const message = `${failed} of ${results.length} commands failed, first ${first.message}`;
+    const why = first.of(undefined, first.outcome).message;
+    const message = `${failed} of ${results.length} commands failed, first: ${why}`;
     super(first.code, first.outcome, message, { command: first.command, cause: first });
     this.#results = results;
   }
@@ -5178,7 +5153,7 @@ export function libraryFunction<R = unknown>(
     try {
       return await fcall(on, rest);
     } catch (error) {
-      const unknown = error instanceof ReplyError && error.message.includes("Function not found");
+      const unknown = error instanceof ReplyError && error.raw.startsWith("ERR Function not found");
       if (!unknown || code === undefined) throw error;
       await on.call("FUNCTION", "LOAD", "REPLACE", code);
       return fcall(on, rest);

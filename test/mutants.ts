@@ -45,8 +45,8 @@ export const mutants: readonly Mutant[] = [
   ["what a script did before it failed is told as not executed", 'PARTLY.includes(row) ? "unknown"', 'false ? "unknown"'],
   ["the commands of a pipeline that were written are counted off by one", "? this.#begun : Infinity",
     "? this.#begun - 1 : Infinity"],
-  ["what is lost is told as not executed", 'const failure = error.of(this.name, this.outcome);',
-    'const failure = error.of(this.name, this.outcome === "unknown" ? "not-executed" : this.outcome);'],
+  ["what is lost is told as not executed", 'const failure = error.of(this.name, this.outcome, this.fence);',
+    'const failure = error.of(this.name, this.outcome === "unknown" ? "not-executed" : this.outcome, this.fence);'],
   // Bytes
   ["memory is used again before the socket has sent what is in it",
     "if (sink.writableLength > 0)\n            this.#holders.add(sink);", "if (false)\n            ;"],
