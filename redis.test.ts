@@ -128,8 +128,10 @@ describe("the file", () => {
   });
 
   test("each option and each code has a line in the README", () => {
-    const [options = ""] = source.split("export type Options = {")[1]!.split("};");
-    for (const [, name] of options.matchAll(/^  (\w+)\?:/gm)) assert.match(readme, new RegExp(`^${name}( {2,}|$)`, "m"), `option ${name}`);
+    const [options = ""] = source.split("const OPTIONS = {")[1]!.split("} satisfies");
+    const names = [...options.matchAll(/^  (\w+): \{ check: /gm)].map(([, name]) => name);
+    assert.ok(names.length > 20);
+    for (const name of names) assert.match(readme, new RegExp(`^${name}( {2,}|$)`, "m"), `option ${name}`);
     for (const [, code] of source.matchAll(/Error\(\s*"([A-Z_]+)", "(?:not-sent|not-executed|unknown)"/g)) {
       assert.ok(readme.includes(`### ${code}`) || readme.includes(`\`${code}\``), `code ${code}`);
     }

@@ -59,149 +59,134 @@ const builtin = <Name extends keyof Seldom>(name: Name): Seldom[Name] => createR
 
 // ==== 1. Options and errors ====
 //
-// Each option stands twice: in the type with what it means, in the table below it with its check and its default. To
-// add one, add both, and the README's line. A wrong option is a TypeError that names it; no message ever shows a value.
+// Each option is one row of OPTIONS: its check, its default, where else it may be set, and the comment that editors
+// show. The types are derived from there. To add an option, add a row, and the README's line. A wrong option is a
+// TypeError that names it; no message ever shows a value.
 
 /** How text is decoded; null gives Buffers. */
 export type Charset = "utf-8" | "latin1" | null;
-/** Milliseconds; Infinity for no limit. */
+/** Infinity for no limit. */
 type Milliseconds = number;
-
-/** How to connect and how to behave. All of it may be left out. */
-export type Options = {
-  /** Name or address of the server. */
-  host?: string;
-  port?: number;
-  /** Unix socket of the server, instead of host and port. */
-  path?: string;
-  /** Number of the database, selected at every connect. */
-  dbid?: number;
-  /** User of the access control list; without it a password is the default user's. */
-  username?: string;
-  password?: string;
-  /** Asked at every connect, for passwords that change. Instead of username and password. */
-  credentials?: () => Credentials | Promise<Credentials>;
-  /** Name of the connections, as CLIENT LIST shows it. */
-  name?: string;
-  /** TLS: true, or the options of Node's tls.connect (ca, cert, key, servername ...). Certificates are verified. */
-  tls?: boolean | Tls.ConnectionOptions;
-  /** Version of the protocol to ask for; a server without HELLO is spoken to in version 2, with the same replies. */
-  protocol?: 2 | 3;
-  /** How many connections a pool keeps. */
-  poolsize?: number;
-  /** Open lost connections again, in the background. */
-  reconnect?: boolean;
-  /** How text in replies is decoded; null gives Buffers. Arguments always go out as UTF-8. */
-  charset?: Charset;
-  /** Give text that is exactly what a number prints as ("42", not "042") as that number. */
-  convertNumbers?: boolean;
-  /** From the first packet to the end of the handshake. */
-  connectTimeout?: Milliseconds;
-  /** From the call to the answer: waiting, the wire and the server together. */
-  replyTimeout?: Milliseconds;
-  /** How long a transaction may keep its connection without using it. */
-  leaseTimeout?: Milliseconds;
-  /** A connection that has been silent this long is asked whether it lives. */
-  pingInterval?: Milliseconds;
-  /** How many commands may be pending at once; one more is rejected. */
-  maxPending?: number;
-  /** How many bytes, and characters of text, may wait to be written; with more of them, a command is rejected. */
-  maxUnsent?: number;
-  /** How deep a reply may be nested. */
-  maxDepth?: number;
-  /** How long a string in a reply may be, in bytes. */
-  maxBulk?: number;
-  /** How many elements an array, a map or a set in a reply may have. */
-  maxElements?: number;
-  /** How many bytes a reply may have, with all that is in it. */
-  maxReply?: number;
-  /** Who answers commands that only read: the primary, its replicas, or any of them. */
-  readFrom?: "primary" | "replica" | "any";
-  /** The replicas; without it the primary is asked who they are, where readFrom needs them. */
-  replicas?: readonly Host[];
-  /** A replica that has been behind its primary for longer is not read from. */
-  maxLag?: Milliseconds;
-};
-
-/** One server of a list: "host:port", "[::1]:6379", a URL, or options. */
-export type Host = string | URL | Given;
-/** Options that may be undefined are as good as left out. */
-type Given = { [Name in keyof Options]?: Options[Name] | undefined };
-
 export type Credentials = { username?: string; password: string };
 type Login = { username?: string | undefined; password?: string | undefined };
 
-/** Options of one view of a handler: db.with({ replyTimeout: 50 }). */
-export type ViewOptions = Pick<Options, "replyTimeout" | "charset" | "convertNumbers" | "readFrom"> & {
-  signal?: AbortSignal | undefined;
-};
-
-/** What text in replies comes as under these options. */
-export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | number | bigint : string;
-type OptionsOf<C, N> = Given & { charset?: C; convertNumbers?: N };
-
-/** What every option is once it has been read. */
-type Config = Required<Omit<Options, Unset | "replicas">> & Pick<Options, Unset> & { replicas?: readonly Config[] };
-type Unset = "path" | "username" | "password" | "credentials" | "name";
-
-type Check = (value: unknown) => string | undefined;
-
-const must = (what: string, holds: (value: any) => boolean): Check => (value) => holds(value) ? undefined : what;
-const whole = (from: number, to: number): Check =>
+type Check<T> = { readonly wanted: string; readonly holds: (value: unknown) => value is T };
+const must = <T extends unknown>(wanted: string, holds: (value: any) => boolean): Check<T> =>
+  ({ wanted, holds: holds as Check<T>["holds"] });
+const whole = (from: number, to: number): Check<number> =>
   must(`a whole number from ${from} to ${to}`, (value) => Number.isInteger(value) && value >= from && value <= to);
-const oneOf = (...values: unknown[]): Check =>
+const oneOf = <const T extends string | number | boolean | null>(...values: T[]): Check<T> =>
   must(`one of ${values.map((value) => JSON.stringify(value)).join(", ")}`, (value) => values.includes(value));
-const duration = must("a positive number of milliseconds", (value) => typeof value === "number" && value > 0);
-const filled = must("a string that is not empty", (value) => typeof value === "string" && value !== "");
-const visible = must("a string of visible characters", (value) => typeof value === "string" && isVisible(value));
-const secret = must("a string", (value) => typeof value === "string");
+const string = (wanted: string, holds: (value: string) => boolean): Check<string> =>
+  must(wanted, (value) => typeof value === "string" && holds(value));
+const duration = must<Milliseconds>("a positive number of milliseconds", (ms) => typeof ms === "number" && ms > 0);
+const secure = must<boolean | Tls.ConnectionOptions>("a boolean or an object",
+  (value) => typeof value === "boolean" || isPlain(value));
+const callback = must<() => Credentials | Promise<Credentials>>("a function", (value) => typeof value === "function");
+const hosts = must<readonly Host[]>("a list of hosts", () => true); // readOptions reads its entries
+const visible = string("a string of visible characters", (value) => /^[!-~]+$/.test(value));
+const secret = string("a string", () => true);
 
-const OPTIONS: { [Name in keyof Required<Options>]: [check: Check, preset?: Options[Name]] } = {
-  host: [visible, "localhost"],
-  port: [whole(1, 65_535), 6379],
-  path: [filled],
-  dbid: [whole(0, 2 ** 31 - 1), 0],
-  username: [secret],
-  password: [secret],
-  credentials: [must("a function", (value) => typeof value === "function")],
-  name: [visible],
-  tls: [must("a boolean or an object", (value) => typeof value === "boolean" || isPlain(value)), false],
-  protocol: [oneOf(2, 3), 3],
-  poolsize: [whole(1, 65_535), 10],
-  reconnect: [oneOf(true, false), true],
-  charset: [oneOf("utf-8", "latin1", null), "utf-8"],
-  convertNumbers: [oneOf(true, false), false],
-  connectTimeout: [duration, 10_000],
-  replyTimeout: [duration, 5_000],
-  leaseTimeout: [duration, 30_000],
-  pingInterval: [duration, 10_000],
-  maxPending: [whole(1, 2 ** 30), 2 ** 20],
-  maxUnsent: [whole(1, Number.MAX_SAFE_INTEGER), 64 * 2 ** 20],
-  maxDepth: [whole(1, 65_536), 128],
-  maxBulk: [whole(1, 2 ** 31 - 1), 512 * 2 ** 20],
-  maxElements: [whole(1, 2 ** 27), 2 ** 26],
-  maxReply: [whole(1, Number.MAX_SAFE_INTEGER), 2 ** 30], // two strings of the longest
-  readFrom: [oneOf("primary", "replica", "any"), "primary"],
-  replicas: [() => undefined], // a list of hosts is checked when the other options are known
-  maxLag: [duration, 10_000],
-};
+/** With `query`, a URL's query may set it; nothing that could weaken security. With `view`, db.with() may. */
+type Setting = { check: Check<unknown>; preset?: unknown; query?: true; view?: true };
 
-type Unchecked = { [Name in keyof Options]?: unknown };
+const OPTIONS = {
+  /** Name or IP address of the server. */
+  host: { check: visible, preset: "localhost" },
+  /** TCP port of the server. */
+  port: { check: whole(1, 65_535), preset: 6379 },
+  /** Unix socket of the server, instead of host and port. */
+  path: { check: string("a string that is not empty", (value) => value !== "") },
+  /** Number of the database, selected on every connect. */
+  dbid: { check: whole(0, 2 ** 31 - 1), preset: 0, query: true },
+  /** User of the access control list. A password without a username is the default user's. */
+  username: { check: secret },
+  password: { check: secret },
+  /** Called on every connect, for passwords that change. Replaces username and password. */
+  credentials: { check: callback },
+  /** Name of the connections in CLIENT LIST. */
+  name: { check: visible, query: true },
+  /** TLS: true, or options of Node's tls.connect (ca, cert, key, servername ...). Certificates are verified. */
+  tls: { check: secure, preset: false },
+  /** Version of the protocol to ask for. A server without HELLO gets version 2, and the replies are the same. */
+  protocol: { check: oneOf(2, 3), preset: 3, query: true },
+  /** Number of connections in a pool. */
+  poolsize: { check: whole(1, 65_535), preset: 10, query: true },
+  /** Reopens lost connections in the background. */
+  reconnect: { check: oneOf(true, false), preset: true },
+  /** How text in replies is decoded; null gives Buffers. Arguments are always sent as UTF-8. */
+  charset: { check: oneOf("utf-8", "latin1", null), preset: "utf-8", view: true },
+  /** Converts text in replies to a number if that number is printed as exactly this text ("42", but not "042"). */
+  convertNumbers: { check: oneOf(true, false), preset: false, view: true },
+  /** Limit for opening a connection, from the first packet to the end of the handshake, in milliseconds. */
+  connectTimeout: { check: duration, preset: 10_000, query: true },
+  /** Limit for a command from the call to its reply: waiting, network and server together, in milliseconds. */
+  replyTimeout: { check: duration, preset: 5_000, query: true, view: true },
+  /** Limit for a transaction that holds its connection without using it, in milliseconds. */
+  leaseTimeout: { check: duration, preset: 30_000 },
+  /** A connection that has been silent for so many milliseconds is checked with PING. */
+  pingInterval: { check: duration, preset: 10_000, query: true },
+  /** Number of commands that may be pending at once; further commands are rejected. */
+  maxPending: { check: whole(1, 2 ** 30), preset: 2 ** 20 },
+  /** Size of what may wait to be written, in bytes and characters of text; beyond it, commands are rejected. */
+  maxUnsent: { check: whole(1, Number.MAX_SAFE_INTEGER), preset: 64 * 2 ** 20 },
+  /** How deep a reply may be nested. */
+  maxDepth: { check: whole(1, 65_536), preset: 128 },
+  /** Size of the longest string in a reply, in bytes. */
+  maxBulk: { check: whole(1, 2 ** 31 - 1), preset: 512 * 2 ** 20 },
+  /** Number of elements that an array, a map or a set in a reply may have. */
+  maxElements: { check: whole(1, 2 ** 27), preset: 2 ** 26 },
+  /** Size of a whole reply, in bytes. */
+  maxReply: { check: whole(1, Number.MAX_SAFE_INTEGER), preset: 2 ** 30 }, // two of the longest strings
+  /** Servers that answer commands that only read: the primary, its replicas, or any of them. */
+  readFrom: { check: oneOf("primary", "replica", "any"), preset: "primary", view: true },
+  /** Replicas of the server. Without it, the primary is asked for them if readFrom needs them. */
+  replicas: { check: hosts },
+  /** A replica that is further behind its primary is not read from, in milliseconds. */
+  maxLag: { check: duration, preset: 10_000 },
+} satisfies Record<string, Setting>;
 
-/** The options of a call, checked and completed. */
+type Table = typeof OPTIONS;
+type OptionName = keyof Table;
+type Value<N extends keyof Table> = Table[N]["check"] extends Check<infer T> ? T : never;
+/** Names of the options whose rows have this entry. */
+type Having<E extends string> = { [N in OptionName]: Table[N] extends Record<E, unknown> ? N : never }[OptionName];
+
+/** Where to connect, and how to behave. Every option may be left out, or undefined. */
+export interface Options extends Optional {} // an interface may contain itself, as it does by its replicas
+type Optional = { [N in keyof Table]?: Value<N> | undefined };
+/** Options of one view of a handler: db.with({ replyTimeout: 50 }). */
+export type ViewOptions = Pick<Options, Having<"view">> & { signal?: AbortSignal | undefined };
+/** One server of a list: "host:port", "[::1]:6379", a URL, or options. */
+export type Host = string | URL | Options;
+
+/** Type of text in replies under these options. */
+export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | number | bigint : string;
+
+type Preset = { [N in Having<"preset">]: Value<N> };
+/** Options after they have been checked and completed. */
+type Config = Preset & Omit<Optional, keyof Preset | "replicas"> & { replicas?: readonly Config[] };
+type Unchecked = { [N in OptionName]?: unknown };
+
+const NAMES = Object.keys(OPTIONS) as OptionName[];
+const IN_QUERY = NAMES.filter((name) => "query" in OPTIONS[name]);
+/** These belong to the caller, and not to one of several servers. */
+const OF_VIEW = NAMES.filter((name) => "view" in OPTIONS[name]);
+
+/** Checks options, or a URL, and completes them with the defaults. */
 function readOptions(given: Unchecked | string | URL = {}): Config {
   const options = typeof given === "string" || given instanceof URL ? readUrl(String(given)) : given;
   if (!isPlain(options)) throw new ArgumentError("options must be an object or a URL");
   const config: Unchecked = {};
-  for (const [name, [, preset]] of Object.entries(OPTIONS)) config[name as keyof Options] = preset;
+  for (const [name, { preset }] of Object.entries<Setting>(OPTIONS)) config[name as OptionName] = preset;
   for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined) config[name as keyof Options] = checkOption(name, value);
+    if (value !== undefined) config[name as OptionName] = checkOption(name, value);
   }
   if (config.credentials && (config.username ?? config.password) !== undefined) {
-    throw new ArgumentError("option credentials stands instead of username and password, not beside them");
+    throw new ArgumentError("option credentials replaces username and password, and cannot be combined with them");
   }
   if (config.username !== undefined && config.password === undefined) {
-    throw new ArgumentError("option username needs a password; redis://:secret@host has one without a username");
+    throw new ArgumentError("option username needs a password; in a URL, a password alone is redis://:secret@host");
   }
   const { replicas } = config;
   if (replicas === undefined || (Array.isArray(replicas) && replicas.length === 0)) return config as Config;
@@ -209,61 +194,51 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
   return { ...config as Config, replicas: readHosts("replicas", replicas, read) };
 }
 
-/** The options of a replica: those of its primary, but for where it is. */
+/** Options of a replica: those of its primary, except for where it is. */
 function replicaOf(primary: Config, host: Unchecked): Config {
   return readOptions({ ...primary, path: undefined, replicas: undefined, readFrom: "primary", ...host });
 }
 
 function checkOption(name: string, value: unknown): unknown {
-  if (!Object.hasOwn(OPTIONS, name)) {
-    const names = Object.keys(OPTIONS).join(", ");
-    throw new ArgumentError(`there is no option ${JSON.stringify(name)}; there are ${names}`);
-  }
-  return checked(name, value, OPTIONS[name as keyof Options][0]);
+  if (Object.hasOwn(OPTIONS, name)) return checked(name, value, OPTIONS[name as OptionName].check);
+  throw new ArgumentError(`there is no option ${JSON.stringify(name)}; there are ${NAMES.join(", ")}`);
 }
 
-function checked<T>(name: string, value: T, check: Check): T {
-  const wanted = check(value);
-  if (wanted !== undefined) throw new ArgumentError(`option ${name} must be ${wanted}`);
+function checked<T>(name: string, value: T, check: Check<unknown>): T {
+  if (!check.holds(value)) throw new ArgumentError(`option ${name} must be ${check.wanted}`);
   return value;
 }
 
-const SCHEMES: readonly string[] = ["redis:", "rediss:", "valkey:", "valkeys:", "unix:"];
-// What the query of a URL may set; anything that opens a hole (tls options, functions) stays out of reach.
-const IN_QUERY: readonly string[] =
-  ["dbid", "name", "protocol", "poolsize", "connectTimeout", "replyTimeout", "pingInterval"];
-
-/** redis://user:password@host:port/dbid?name=value, rediss: for TLS, valkey: and valkeys: likewise, unix:///path. */
+/**
+ * Reads redis://user:password@host:port/dbid?name=value; rediss: and valkeys: use TLS, unix:///path is a socket. Errors
+ * do not show the URL, because it may contain a password.
+ */
 function readUrl(given: string): Unchecked {
-  const url = parseUrl(given);
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url === undefined || !given.includes("://")) throw new ArgumentError("not a URL such as redis://host:port");
+  const schemes = ["redis:", "rediss:", "valkey:", "valkeys:", "unix:"];
+  if (!schemes.includes(url.protocol)) throw new ArgumentError(`a URL's scheme must be one of ${schemes.join(" ")}`);
+  if (given.split("@").length > 2) throw new ArgumentError("a URL has at most one @; write %40 inside a password");
+  if (given.includes("#")) throw new ArgumentError("a server's URL has no #; write %23 inside a password");
   const options: Unchecked = {};
-  if (url.protocol === "unix:") options.path = decode(url.pathname);
-  else {
+  if (url.username !== "") options.username = decode(url.username);
+  if (url.password !== "") options.password = decode(url.password);
+  if (url.protocol === "unix:") {
+    if (url.hostname !== "") throw new ArgumentError("a Unix socket's URL has three slashes");
+    options.path = decode(url.pathname);
+  } else {
     if (url.hostname !== "") options.host = decode(url.hostname).replace("[", "").replace("]", "");
     if (url.port !== "") options.port = Number(url.port);
     if (url.pathname.length > 1) options.dbid = toNumber(url.pathname.slice(1));
     if (url.protocol === "rediss:" || url.protocol === "valkeys:") options.tls = true;
   }
-  if (url.username !== "") options.username = decode(url.username);
-  if (url.password !== "") options.password = decode(url.password);
-  for (const [name, value] of url.searchParams) {
-    const allowed = IN_QUERY.includes(name) && !Object.hasOwn(options, name);
-    const shown = Object.hasOwn(OPTIONS, name) ? name : "that";
-    if (!allowed) throw new ArgumentError(`a URL cannot set ${shown} in its query`);
-    options[name as keyof Options] = name === "name" ? value : toNumber(value);
+  for (const [name, value] of url.searchParams as Iterable<[OptionName, string]>) {
+    if (!IN_QUERY.includes(name) || Object.hasOwn(options, name)) {
+      throw new ArgumentError(`a URL cannot set ${Object.hasOwn(OPTIONS, name) ? name : "that"} in its query`);
+    }
+    options[name] = name === "name" ? value : toNumber(value);
   }
   return options;
-}
-
-/** A URL of ours, or an error that does not show it: it may hold a password. */
-function parseUrl(given: string): URL {
-  const url = URL.canParse(given) ? new URL(given) : undefined;
-  if (url === undefined || !given.includes("://")) throw new ArgumentError("not a URL, such as redis://host:port");
-  if (!SCHEMES.includes(url.protocol)) throw new ArgumentError(`a URL's scheme must be one of ${SCHEMES.join(" ")}`);
-  if (given.split("@").length > 2) throw new ArgumentError("a URL has one @ at the most; write %40 inside a password");
-  if (url.protocol === "unix:" && url.hostname !== "") throw new ArgumentError("a Unix socket's URL has three slashes");
-  if (given.includes("#")) throw new ArgumentError("a URL of a server has no #; write %23 inside a password");
-  return url;
 }
 
 function decode(part: string): string {
@@ -274,7 +249,7 @@ function decode(part: string): string {
   }
 }
 
-/** Each entry of a list of hosts by `read`; an error says which entry it is about. */
+/** Reads each entry of a list of hosts; an error names the entry. */
 function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: number) => T): T[] {
   if (!Array.isArray(hosts) || hosts.length === 0) {
     throw new ArgumentError(`${name} must be a list of hosts, such as ["10.0.0.1:6379"]`);
@@ -288,21 +263,19 @@ function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: nu
   });
 }
 
-/** One entry as options. It is shown in errors when it is no URL, which may hold a password. */
+/** Reads one entry of a list. Errors show it unless it may contain a password. */
 function readHost(host: unknown): Unchecked {
   if (isPlain(host)) return host;
   if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host));
   if (typeof host !== "string" || host.includes("@")) throw new ArgumentError("not host:port, nor a URL, nor options");
-  const colon = host.lastIndexOf(":");
-  const name = host.startsWith("[") && host[colon - 1] === "]" ? host.slice(1, colon - 1) : host.slice(0, colon);
-  const port = toNumber(host.slice(colon + 1));
-  if (colon < 1 || Number.isNaN(port) || (name.includes(":") && !host.startsWith("["))) {
+  const [, ip, name = ip, port = ""] = /^(?:\[([^\]]*)\]|([^:]+)):(.*)$/s.exec(host) ?? [];
+  if (Number.isNaN(toNumber(port))) {
     throw new ArgumentError(`${JSON.stringify(host)} has no port; write "10.0.0.1:6379" or "[::1]:6379"`);
   }
-  return { host: name, port };
+  return { host: name, port: toNumber(port) };
 }
 
-/** The number that prints as this text, else NaN, which no check lets through. */
+/** The number that is printed as this text, else NaN, which fails every check. */
 const toNumber = (text: string): number => String(Number(text)) === text ? Number(text) : NaN;
 
 function isPlain(value: unknown): value is Record<string, unknown> {
@@ -310,9 +283,6 @@ function isPlain(value: unknown): value is Record<string, unknown> {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype;
 }
-
-const isVisible = (value: string): boolean =>
-  value !== "" && Array.from(value).every((char) => char > " " && char < "\x7f");
 
 /**
  * Fate of a command that failed. `not-sent`: no byte of it reached the socket; `not-executed`: the server refused it;
@@ -324,28 +294,11 @@ type About = { command?: string | undefined; cause?: unknown; fence?: Fence | un
 /** A lost connection, as its server names it; `done` once nothing that was sent on it can still be executed. */
 type Fence = { id: string; address: string; server: string; done: boolean };
 
-/** Defines the name of errors: an assignment would fail where primordials are frozen, because Error's is inherited. */
-function named(kind: { readonly prototype: Error }, value: string): void {
-  Object.defineProperty(kind.prototype, "name", { value, configurable: true, writable: true });
-}
-
-/** Runs `make` without capturing a stack, which would take 100 times the error's memory. */
-function withoutStack<T>(make: () => T): T {
-  const { stackTraceLimit } = Error;
-  Reflect.set(Error, "stackTraceLimit", 0); // an assignment would throw where primordials are frozen
-  try {
-    return make();
-  } finally {
-    Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
-  }
-}
-
 /** Base class of every rejection. `code` is the reason, see the README's list; `command` is the name of the command. */
 export class RedisError extends Error {
   readonly code: string;
   readonly outcome: Outcome;
   readonly command: string | undefined;
-  /** The message as it was given, without the command's name. */
   readonly #text: string;
   readonly #fence: Fence | undefined;
 
@@ -358,12 +311,13 @@ export class RedisError extends Error {
     this.#fence = fence;
   }
 
-  /**
-   * For outcome `unknown`: true once the connection that carried the command is known to have ended on the server, so
-   * that nothing sent from now on can be overtaken by it.
-   */
+  /** True once the server is known to have ended the command's connection: it cannot overtake later commands. */
   get fenced(): boolean {
     return this.#fence?.done === true;
+  }
+
+  protected get text(): string {
+    return this.#text;
   }
 
   /** The same failure for another command, or for none. */
@@ -375,55 +329,30 @@ export class RedisError extends Error {
   protected static worded(message: string, command: string | undefined): string {
     return command === undefined ? message : `${command}: ${message}`;
   }
-
-  static { named(this, "RedisError"); }
 }
 
 /** There is no connection, or it was lost, or it did not answer in time. A web server answers this with 503. */
-export class ConnectionError extends RedisError {
-  static { named(this, "ConnectionError"); }
-}
-
+export class ConnectionError extends RedisError {}
 /** A deadline has passed: replyTimeout, connectTimeout, or the time of a blocking command plus a grace period. */
-export class TimeoutError extends ConnectionError {
-  static { named(this, "TimeoutError"); }
-}
-
+export class TimeoutError extends ConnectionError {}
 /** The server sent bytes that violate the protocol. Its connection is closed; no command got another's reply. */
-export class ProtocolError extends ConnectionError {
-  static { named(this, "ProtocolError"); }
-}
-
+export class ProtocolError extends ConnectionError {}
 /** The AbortSignal of a view fired; `cause` is its reason. */
-export class AbortError extends RedisError {
-  static { named(this, "AbortError"); }
-}
-
+export class AbortError extends RedisError {}
 /** The command does not work on this kind of handler; the message says what does. */
-export class NotSupportedError extends RedisError {
-  static { named(this, "NotSupportedError"); }
-}
+export class NotSupportedError extends RedisError {}
 
 /** The server answered with an error; `code` is its first word: ERR, WRONGTYPE, NOPERM. */
 export class ReplyError extends RedisError {
-  readonly #raw: string;
-
-  constructor(code: string, outcome: Outcome, message: string, about: About = {}) {
-    super(code, outcome, message, about);
-    this.#raw = message;
-  }
-
   /** Text of the server's error, unchanged: of any length, with any characters. */
   get raw(): string {
-    return this.#raw;
+    return this.text;
   }
 
   /** The server's words come first, because libraries match on them: /^NOSCRIPT/. */
   protected static override worded(message: string, command: string | undefined): string {
     return command === undefined ? readable(message) : `${readable(message)} (${command})`;
   }
-
-  static { named(this, "ReplyError"); }
 }
 
 /** Longest text of the server in a message, in bytes: less than 1 KiB with the command's name. */
@@ -448,9 +377,15 @@ export class ArgumentError extends TypeError {
     super(command === undefined ? message : `${command}: ${message}`);
     this.command = command;
   }
-
-  static { named(this, "TypeError"); }
 }
+
+/** Sets the name of errors, which minifiers leave alone. An assignment would fail where primordials are frozen. */
+function named(kind: { readonly prototype: Error }, value: string): void {
+  Object.defineProperty(kind.prototype, "name", { value, configurable: true, writable: true });
+}
+
+const KINDS = { RedisError, ConnectionError, TimeoutError, ProtocolError, AbortError, NotSupportedError, ReplyError };
+for (const [name, kind] of Object.entries({ ...KINDS, TypeError: ArgumentError })) named(kind, name);
 
 // ==== 2. RESP: encoding ====
 //
@@ -1304,6 +1239,17 @@ function toError(line: Buffer): ReplyError {
   const message = said.startsWith(named) ? `NOPERM this user${said.slice(said.indexOf(" has ", named.length))}` : said;
   const [code = ""] = message.split(" ", 1);
   return withoutStack(() => new ReplyError(readable(code), "not-executed", message));
+}
+
+/** Runs `make` without capturing a stack, which would take 100 times the error's memory. */
+function withoutStack<T>(make: () => T): T {
+  const { stackTraceLimit } = Error;
+  Reflect.set(Error, "stackTraceLimit", 0); // an assignment would throw where primordials are frozen
+  try {
+    return make();
+  } finally {
+    Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
+  }
 }
 
 function toBoolean(line: Buffer): boolean | undefined {
@@ -3281,7 +3227,7 @@ function toNumberOrText(text: string): number | bigint | string {
   return big !== undefined && String(big) === text ? big : text;
 }
 
-type ViewOf = Required<Omit<ViewOptions, "signal">> & { signal?: AbortSignal | undefined };
+type ViewOf = Pick<Config, Having<"view">> & { signal?: AbortSignal | undefined };
 
 /** The options that may differ from call to call. */
 class View {
@@ -5937,7 +5883,7 @@ function online(said: Map<string, string>): Unchecked[] {
     const parts = line.split(",");
     const of = new Map(parts.map((part) => cut(part, "=")));
     const [host = "", port = "", state] = of.has("ip") ? [of.get("ip"), of.get("port"), of.get("state")] : parts;
-    const isRight = state === "online" && isVisible(host) && OPTIONS.port[0](toNumber(port)) === undefined;
+    const isRight = state === "online" && visible.holds(host) && OPTIONS.port.check.holds(toNumber(port));
     if (isRight) replicas.push({ host, port: toNumber(port) });
   }
   return replicas;
@@ -6378,7 +6324,7 @@ function custom(placement: Placement): Rule {
 
 function readPlacement(placement: unknown = "rendezvous"): Rule {
   if (typeof placement === "function") return custom(placement as Placement);
-  checked("placement", placement, must(`a function or ${oneOf(...Object.keys(RULES))(undefined)}`, (name) =>
+  checked("placement", placement, must(`a function or ${oneOf(...Object.keys(RULES)).wanted}`, (name) =>
     typeof name === "string" && Object.hasOwn(RULES, name)));
   return RULES[placement as string]!;
 }
@@ -6390,7 +6336,7 @@ function readPlacement(placement: unknown = "rendezvous"): Rule {
 // in APART, step by step. None of this is atomic over nodes. To shard a command, give its row a policy, or add steps.
 
 /** A server of several; one of weight 3 holds three times as many keys as one of weight 1, one of weight 0 none. */
-export type ShardHost = string | URL | Given & { weight?: number | undefined };
+export type ShardHost = string | URL | Options & { weight?: number | undefined };
 export type ShardOptions = Options & { placement?: "rendezvous" | "txredisapi" | "rediscluster" | Placement };
 
 /** Some servers failed of those that a command went to; code and cause are those of the first. */
@@ -6440,9 +6386,6 @@ type ShardPlan = Plan<Node> & {
   readonly keys: readonly number[];
   readonly nodes: readonly Node[];
 };
-
-/** Options of a call, and not of a node. */
-const OF_ALL = ["charset", "convertNumbers", "replyTimeout", "readFrom"] as const;
 
 /** The router over a placement. */
 class Shards implements ClientRouter {
@@ -6592,7 +6535,7 @@ class Shards implements ClientRouter {
     const seen = new Set<string>();
     const nodes = readHosts("hosts", hosts, (host, at) => {
       const { weight = 1, ...own } = this.#readHost(host) as Unchecked & { weight?: unknown };
-      const common = OF_ALL.find((name) => own[name] !== undefined);
+      const common = OF_VIEW.find((name) => own[name] !== undefined);
       if (common !== undefined) throw new ArgumentError(`option ${common} is one for all nodes`);
       checked("weight", weight, must("a number from 0", (value) => Number.isFinite(value) && value >= 0));
       if (this.#rule.equal && weight !== 1) throw new ArgumentError("this placement knows no weights");
@@ -7032,6 +6975,7 @@ export function lazyShardedUnixConnectionPool<const C extends Charset = "utf-8",
   return openShards(paths, readPath, options);
 }
 
+type OptionsOf<C, N> = Options & { charset?: C | undefined; convertNumbers?: N | undefined };
 type ShardOptionsOf<C, N> = OptionsOf<C, N> & { placement?: ShardOptions["placement"] };
 
 const SOCKET = "/tmp/redis.sock";

@@ -84,7 +84,7 @@ export class Editor {
 
   /** The messages of the type errors of this code. */
   async errors(code: string): Promise<string[]> {
-    const { textDocument } = this.#open(code);
+    const { textDocument } = this.#open(`${code}|`);
     const { items } = await this.#ask("textDocument/diagnostic", { textDocument });
     return items.filter(({ severity }: any) => severity === 1).map(({ message }: any) => message);
   }
