@@ -6860,156 +6860,78 @@ export interface ShardedHandler<Text> extends ShardedCommands<Text> {}
 
 // ==== 14. The door ====
 //
-// What a user calls. A factory's name says what it makes: lazy ones give the handler at once and connect in the
-// background, the others give a promise of a handler that is ready. Everything else is on the handler.
-
-/** One connection, ready; rejects when it cannot be made. */
-export async function connection<const C extends Charset = "utf-8", const N extends boolean = false>(
-  options?: OptionsOf<C, N> | string | URL,
-): Promise<Handler<TextOf<C, N>>> {
-  return eager(open<TextOf<C, N>>({ ...readOptions(options), poolsize: 1 }));
-}
-
-/** One connection, made in the background. */
-export function lazyConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
-  options?: OptionsOf<C, N> | string | URL,
-): Handler<TextOf<C, N>> {
-  return open({ ...readOptions(options), poolsize: 1 });
-}
-
-/** `poolsize` connections, all of them ready. */
-export async function connectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
-  options?: OptionsOf<C, N> | string | URL,
-): Promise<Handler<TextOf<C, N>>> {
-  return eager(open<TextOf<C, N>>(readOptions(options)));
-}
-
-/** `poolsize` connections, made in the background. */
-export function lazyConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
-  options?: OptionsOf<C, N> | string | URL,
-): Handler<TextOf<C, N>> {
-  return open(readOptions(options));
-}
-
-/** One connection through a Unix socket, ready. */
-export async function unixConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
-  path = SOCKET, options?: OptionsOf<C, N>,
-): Promise<Handler<TextOf<C, N>>> {
-  return eager(open<TextOf<C, N>>({ ...readOptions({ ...options, path }), poolsize: 1 }));
-}
-
-/** One connection through a Unix socket, made in the background. */
-export function lazyUnixConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
-  path = SOCKET, options?: OptionsOf<C, N>,
-): Handler<TextOf<C, N>> {
-  return open({ ...readOptions({ ...options, path }), poolsize: 1 });
-}
-
-/** `poolsize` connections through a Unix socket, all of them ready. */
-export async function unixConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
-  path = SOCKET, options?: OptionsOf<C, N>,
-): Promise<Handler<TextOf<C, N>>> {
-  return eager(open<TextOf<C, N>>(readOptions({ ...options, path })));
-}
-
-/** `poolsize` connections through a Unix socket, made in the background. */
-export function lazyUnixConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
-  path = SOCKET, options?: OptionsOf<C, N>,
-): Handler<TextOf<C, N>> {
-  return open(readOptions({ ...options, path }));
-}
-
-/** Many servers, one connection to each, ready; rejects when one cannot be reached. */
-export async function shardedConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
-  hosts: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
-): Promise<ShardedHandler<TextOf<C, N>>> {
-  return eager(openShards<TextOf<C, N>>(hosts, readHost, options, 1));
-}
-
-/** Many servers, one connection to each, connected in the background. */
-export function lazyShardedConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
-  hosts: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
-): ShardedHandler<TextOf<C, N>> {
-  return openShards(hosts, readHost, options, 1);
-}
-
-/** Many servers, `poolsize` connections to each, ready; rejects when one cannot be reached. */
-export async function shardedConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
-  hosts: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
-): Promise<ShardedHandler<TextOf<C, N>>> {
-  return eager(openShards<TextOf<C, N>>(hosts, readHost, options));
-}
-
-/** Many servers, `poolsize` connections to each, connected in the background. */
-export function lazyShardedConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
-  hosts: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
-): ShardedHandler<TextOf<C, N>> {
-  return openShards(hosts, readHost, options);
-}
-
-/** Many servers through Unix sockets, one connection to each, ready; rejects when one cannot be reached. */
-export async function shardedUnixConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
-  paths: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
-): Promise<ShardedHandler<TextOf<C, N>>> {
-  return eager(openShards<TextOf<C, N>>(paths, readPath, options, 1));
-}
-
-/** Many servers through Unix sockets, one connection to each, connected in the background. */
-export function lazyShardedUnixConnection<const C extends Charset = "utf-8", const N extends boolean = false>(
-  paths: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
-): ShardedHandler<TextOf<C, N>> {
-  return openShards(paths, readPath, options, 1);
-}
-
-/** Many servers through Unix sockets, `poolsize` connections to each, ready; rejects when one is not there. */
-export async function shardedUnixConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
-  paths: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
-): Promise<ShardedHandler<TextOf<C, N>>> {
-  return eager(openShards<TextOf<C, N>>(paths, readPath, options));
-}
-
-/** Many servers through Unix sockets, `poolsize` connections to each, made in the background. */
-export function lazyShardedUnixConnectionPool<const C extends Charset = "utf-8", const N extends boolean = false>(
-  paths: readonly ShardHost[], options?: ShardOptionsOf<C, N>,
-): ShardedHandler<TextOf<C, N>> {
-  return openShards(paths, readPath, options);
-}
+// Factories. Lazy ones return a handler and connect in the background; the others return a promise of a ready handler.
 
 type OptionsOf<C, N> = Options & { charset?: C | undefined; convertNumbers?: N | undefined };
-type ShardOptionsOf<C, N> = OptionsOf<C, N> & { placement?: ShardOptions["placement"] };
+type Made<W, H> = W extends "ready" ? Promise<H> : H;
+type Factory<W> = <const C extends Charset = "utf-8", const N extends boolean = false>(
+  options?: OptionsOf<C, N> | string | URL) => Made<W, Handler<TextOf<C, N>>>;
+type UnixFactory<W> = <const C extends Charset = "utf-8", const N extends boolean = false>(
+  path?: string, options?: OptionsOf<C, N>) => Made<W, Handler<TextOf<C, N>>>;
+type Sharding<W> = <const C extends Charset = "utf-8", const N extends boolean = false>(
+  hosts: readonly ShardHost[], options?: OptionsOf<C, N> & ShardOptions) => Made<W, ShardedHandler<TextOf<C, N>>>;
 
-const SOCKET = "/tmp/redis.sock";
+const open = (config: Config, poolsize = config.poolsize): Handler<any> =>
+  new Handler(new Single(new Server({ ...config, poolsize })), new View(config));
+const readSocket = (path = "/tmp/redis.sock", options?: Options): Config => readOptions({ ...options, path });
 
-function open<Text>(config: Config): Handler<Text> {
-  return new Handler<Text>(new Single(new Server(config)), new View(config));
-}
-
-function openShards<Text>(
-  hosts: readonly ShardHost[], read: typeof readHost, options: ShardOptionsOf<any, any> = {},
-  poolsize = options.poolsize,
-): ShardedHandler<Text> {
+function openShards(
+  hosts: readonly ShardHost[], read: typeof readHost, options: ShardOptions = {}, poolsize = options.poolsize,
+): ShardedHandler<any> {
   if (!isPlain(options)) throw new ArgumentError("options must be an object");
   const { placement: _, ...others } = options;
   const view = new View(readOptions(others));
-  return new ShardedHandler<Text>(new Shards(hosts, { ...options, poolsize }, read), view);
+  return new ShardedHandler(new Shards(hosts, { ...options, poolsize }, read), view);
 }
 
-/** An entry of a list of Unix sockets: a string is a path. */
+/** Reads one entry of a list of Unix sockets; a string is a path. */
 function readPath(host: unknown): Unchecked {
   const options = typeof host === "string" && !host.includes("://") ? { path: host } : readHost(host);
-  if (options.path === undefined) throw new ArgumentError("it has no path");
-  return options;
+  return { ...options, path: checkOption("path", options.path) };
 }
 
-async function eager<H extends { ready(): Promise<unknown>; destroy(): void }>(handler: H): Promise<H> {
-  try {
-    await handler.ready();
-    return handler;
-  } catch (error) {
-    handler.destroy();
-    throw error;
-  }
-}
+/** Turns a lazy factory into one of ready handlers. A handler that cannot connect is destroyed. */
+const ready = <A extends unknown[], H extends { ready(): Promise<any>; destroy(): void }>(make: (...args: A) => H) =>
+  async (...args: A): Promise<H> => {
+    const handler = make(...args);
+    return handler.ready().catch((error: unknown) => {
+      handler.destroy();
+      throw error;
+    });
+  };
+
+/** One connection, opened in the background. */
+export const lazyConnection: Factory<"now"> = (options) => open(readOptions(options), 1);
+/** One connection, ready; rejects if it cannot be opened. */
+export const connection: Factory<"ready"> = ready(lazyConnection);
+/** `poolsize` connections, opened in the background. */
+export const lazyConnectionPool: Factory<"now"> = (options) => open(readOptions(options));
+/** `poolsize` connections, all of them ready. */
+export const connectionPool: Factory<"ready"> = ready(lazyConnectionPool);
+/** One connection through a Unix socket, opened in the background. */
+export const lazyUnixConnection: UnixFactory<"now"> = (path, options) => open(readSocket(path, options), 1);
+/** One connection through a Unix socket, ready. */
+export const unixConnection: UnixFactory<"ready"> = ready(lazyUnixConnection);
+/** `poolsize` connections through a Unix socket, opened in the background. */
+export const lazyUnixConnectionPool: UnixFactory<"now"> = (path, options) => open(readSocket(path, options));
+/** `poolsize` connections through a Unix socket, all of them ready. */
+export const unixConnectionPool: UnixFactory<"ready"> = ready(lazyUnixConnectionPool);
+/** One connection to each of several servers, opened in the background. */
+export const lazyShardedConnection: Sharding<"now"> = (hosts, options) => openShards(hosts, readHost, options, 1);
+/** One connection to each of several servers, ready; rejects if one of them cannot be opened. */
+export const shardedConnection: Sharding<"ready"> = ready(lazyShardedConnection);
+/** `poolsize` connections to each of several servers, opened in the background. */
+export const lazyShardedConnectionPool: Sharding<"now"> = (hosts, options) => openShards(hosts, readHost, options);
+/** `poolsize` connections to each of several servers, all of them ready. */
+export const shardedConnectionPool: Sharding<"ready"> = ready(lazyShardedConnectionPool);
+/** One connection through each of several Unix sockets, opened in the background. */
+export const lazyShardedUnixConnection: Sharding<"now"> = (paths, options) => openShards(paths, readPath, options, 1);
+/** One connection through each of several Unix sockets, ready. */
+export const shardedUnixConnection: Sharding<"ready"> = ready(lazyShardedUnixConnection);
+/** `poolsize` connections through each of several Unix sockets, opened in the background. */
+export const lazyShardedUnixConnectionPool: Sharding<"now"> = (paths, options) => openShards(paths, readPath, options);
+/** `poolsize` connections through each of several Unix sockets, all of them ready. */
+export const shardedUnixConnectionPool: Sharding<"ready"> = ready(lazyShardedUnixConnectionPool);
 
 /** For the tests of this file; may change from version to version. */
 export const internals = { Decoder, Encoder, MORE, Row, commands, encodeName, flatten, wordsOf, world };
