@@ -6766,6 +6766,23 @@ describe("what cannot be sharded", () => {
       }
     }));
 
+  test("is a sort by keys that only its patterns name, alone and in a pipeline; without such patterns it works", () =>
+    withShards({}, async (db) => {
+      const list = keyOn(db, addresses()[1]!, "list");
+      await db.rpush(list, 2, 1);
+      const reads = isOld() ? [] : ["sort_ro"] as const;
+      for (const name of ["sort", ...reads] as const) {
+        const cost = await costOf(async () => {
+          for (const options of [{ BY: "w_*" }, { GET: "*" }, { BY: "nosort", GET: "w_*->f" }] as any[]) {
+            await refusal(() => db[name](list, options), name.toUpperCase());
+            assert.throws(() => db.pipeline()[name](list, options), NotSupportedError);
+          }
+        });
+        assert.deepEqual(cost, [0, 0, 0, 0]);
+        assert.deepEqual([await db[name](list), await db[name](list, { BY: "nosort", GET: "#" })], [["1", "2"], ["2", "1"]]);
+      }
+    }));
+
   test("a script runs where its keys are, is loaded where it is not known, and cannot be without a key", () =>
     withShards({}, async (db) => {
       const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 });

@@ -1314,11 +1314,19 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //   (keys)                    where the keys stand among the arguments: first, last and step, or a function
 //   .as(shape)                turns the reply of either protocol version into the one that the signature promises
 //   .blocks(time)             may wait on the server, and how long, as the arguments say
-//   .inOrder()                gives its shape the maps of RESP3 as pairs, in the order they came
 //   .split(merge)             its keys may be divided among several servers, each with what follows it
 //   .together(carriage)       copies of its keys may be brought to one server, for writes to that of the first
 //   .everywhere(merge)        has no key: goes to all servers, and has one reply; .each() one reply from each
-//   .placedBy(keys)           has no key, but goes where one of that name would be
+//   .placedBy(keys)           has no key, but goes where a key of that name would be
+//   .traits(...)              facts that other sections ask for:
+//     ordered                 its shape needs the maps of RESP3 as pairs, in the order they came
+//     secret                  its arguments may be passwords, which the server may quote in an error
+//     partly                  when the server refuses it, part of its work may have been done
+//     digest                  names a script by its digest: nothing was done if the server does not know the script
+//     cursor                  its cursor has a meaning only for the server that issued it
+//     patterns                BY and GET may lead to keys that are not among the arguments
+//     channel                 what decides on the server is a channel, not a key
+//     harmless                sent by the driver itself; no harm if it runs after its connection was lost
 //
 // To add a command, add its row; a test asks a live server whether it is right, and another whether it is sent.
 
@@ -1360,23 +1368,33 @@ type Carriage = "set" | "zset" | "string";
 /** What the replies of several servers are together; `keys` are those that each of them is about, by number. */
 type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => unknown;
 
-class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
+/** A fact about a row that other sections ask for; the legend above explains each. */
+type Trait = "ordered" | "secret" | "partly" | "digest" | "cursor" | "patterns" | "channel" | "harmless";
+
+class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> implements Record<Trait, boolean> {
   declare readonly call: F;
   declare readonly reach: R;
   readonly kind: K;
   readonly keys: Positions | Finder;
   /** What to use instead of a session row. */
   readonly instead: string | undefined;
-  /** As it is called here: "configGet". */
+  /** Name of its method: "configGet". */
   method = "";
   #name: Name | undefined;
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
-  ordered = false;
-  /** What decides on the server. */
+  /** The arguments that decide on the server. */
   placing: Positions | Finder;
   spread: Spread | undefined = undefined;
   merge: Merge = first;
+  ordered = false;
+  secret = false;
+  partly = false;
+  digest = false;
+  cursor = false;
+  patterns = false;
+  channel = false;
+  harmless = false;
 
   constructor(kind: K, keys: Positions | Finder, instead?: string) {
     this.kind = kind;
@@ -1385,7 +1403,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
     this.placing = keys;
   }
 
-  /** As it is called on the wire: made when it is first sent, for most never are. */
+  /** Name on the wire: made on first use, as most commands are never sent. */
   get name(): Name {
     return this.#name ??= encodeName(wireName(this.method));
   }
@@ -1395,45 +1413,36 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   }
 
   as(shape: Shape): this {
-    this.shape = shape;
-    return this;
+    return Object.assign(this, { shape });
   }
 
   blocks(block: Block): this {
-    this.block = block;
-    return this;
-  }
-
-  inOrder(): this {
-    this.ordered = true;
-    return this;
+    return Object.assign(this, { block });
   }
 
   split(merge: Merge): this {
-    this.spread = "split";
-    this.merge = merge;
-    return this;
+    return Object.assign(this, { spread: "split", merge });
+  }
+
+  together(spread: Carriage): this {
+    return Object.assign(this, { spread });
   }
 
   everywhere(merge: Merge): Row<F, K, "placed"> {
-    this.spread = "everywhere";
-    this.merge = merge;
-    return this as unknown as Row<F, K, "placed">;
+    return Object.assign(this as Row<F, K, any>, { spread: "everywhere", merge });
   }
 
   each(): Row<F, K, "each"> {
-    this.spread = "each";
-    return this as unknown as Row<F, K, "each">;
+    return Object.assign(this as Row<F, K, any>, { spread: "each" });
   }
 
-  together(carriage: Carriage): this {
-    this.spread = carriage;
+  placedBy(placing: Positions): Row<F, K, "placed"> {
+    return Object.assign(this as Row<F, K, any>, { placing });
+  }
+
+  traits(...traits: Trait[]): this {
+    for (const trait of traits) this[trait] = true;
     return this;
-  }
-
-  placedBy(positions: Positions): Row<F, K, "placed"> {
-    this.placing = positions;
-    return this as unknown as Row<F, K, "placed">;
   }
 
   /** Which of the flat arguments are keys, counted from 0; a count may promise more than there are. */
@@ -1665,7 +1674,7 @@ const commands = {
   /** Some keys and the cursor to go on with; "0" ends. A key may come twice. Begin with 0. Since 2.8.0; TYPE 6.0. */
   scan: read<
     (cursor: Arg, options?: ScanOptions & { TYPE?: Arg }) => [cursor: string, keys: string[]], "nowhere"
-  >(none),
+  >(none).traits("cursor"),
   /** Any key of the database, or null when it is empty. Since 1.0.0. */
   randomkey: read<() => Bulk>(none).everywhere(random),
   /**
@@ -1676,12 +1685,12 @@ const commands = {
     | ((key: Key, ...options: [...options: SortOptions[], last: SortOptions & { STORE: Key }]) => number)
     | ((key: Key, options: SortOptions & { GET: Arg; STORE?: No }, ...more: (SortOptions & { STORE?: No })[]) => Bulk[])
     | ((key: Key, options?: SortOptions & { GET?: No; STORE?: No }) => string[])
-  >(oneAndAfter("STORE")),
+  >(oneAndAfter("STORE")).traits("patterns"),
   /** As sort, without STORE. Since 7.0.0. */
   sort_ro: read<
     | ((key: Key, options: SortRoOptions & { GET: Arg }, ...more: SortRoOptions[]) => Bulk[])
     | ((key: Key, options?: SortRoOptions & { GET?: No }) => string[])
-  >(),
+  >().traits("patterns"),
   /** The value in the server's own format, for restore; null when missing. Ask with charset null. Since 2.6.0. */
   dump: read<(key: Key) => Bulk>(),
   /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, without REPLACE. Since 2.6.0. */
@@ -1689,7 +1698,7 @@ const commands = {
   /** Moves `key` (if "", KEYS) to another server; "NOKEY" if missing. `timeout` in ms of silence. Since 2.6.0. */
   migrate: write<
     (host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY"
-  >(atOrBehind(3, "KEYS")),
+  >(atOrBehind(3, "KEYS")).traits("secret", "partly"),
   /** How the value is stored ("listpack", "embstr" ...); null when `key` is missing. Since 2.2.3. */
   objectEncoding: read<(key: Key) => Bulk>(),
   /** How often it is used, logarithmic; null when missing, an error unless an LFU policy is set. Since 4.0.0. */
@@ -1854,7 +1863,7 @@ const commands = {
   >().as(given("WITHVALUES", couples)),
   /** Some fields and the cursor to go on with; "0" ends. With NOVALUES the names only. Since 2.8.0; NOVALUES 7.4. */
   hscan: read<With<"NOVALUES", [key: Key, cursor: Arg], Page<string[]>, Page<Fields>, ScanOptions>>()
-    .as(given("NOVALUES", same, tuple(same, map))),
+    .as(given("NOVALUES", same, tuple(same, map))).traits("cursor"),
   /** For each field 1: set, 2: removed (the time is past), 0: condition failed, -2: no such field. Since 7.4.0. */
   hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>(),
   /** As hexpire, in milliseconds. Since 7.4.0. */
@@ -2007,7 +2016,7 @@ const commands = {
   /** All members, in no order. Walk a large set with sscan instead. Since 1.0.0. */
   smembers: read<(key: Key) => string[]>(),
   /** Some members and the cursor of the next call, "0" at the end. A member may come twice. Since 2.8.0. */
-  sscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => [cursor: string, members: string[]]>(),
+  sscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<string[]>>().traits("cursor"),
   /** The members of the first set that no other has. Since 1.0.0. */
   sdiff: read<(...keys: Many<Key>) => string[]>(all).together("set"),
   /** Put sdiff of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
@@ -2073,7 +2082,7 @@ const commands = {
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 6.2.0. */
   zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().as(withScores),
   /** Some members with their scores, and the cursor of the next call, "0" at the end. Since 2.8.0. */
-  zscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<Scored[]>>().as(tuple(same, scored)),
+  zscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<Scored[]>>().as(tuple(same, scored)).traits("cursor"),
   /** Remove the members that score from `min` to `max`; gives how many. Since 1.2.0. */
   zremrangebyscore: write<(key: Key, min: Arg, max: Arg) => number>(),
   /** Remove the members from rank `start` to `stop`, -1 being the highest; gives how many. Since 2.0.0. */
@@ -2222,24 +2231,25 @@ const commands = {
         [element: string, attributes: Bulk][])
     | ((key: Key, query: VsimQuery, options: VsimOptions & { WITHSCORES: true; WITHATTRIBS?: No }) => Scored[])
     | ((key: Key, query: VsimQuery, options?: VsimOptions & { WITHSCORES?: No; WITHATTRIBS?: No }) => string[])
-  >().as(similar).inOrder(),
+  >().as(similar).traits("ordered"),
   /** An element's neighbours, layer by layer from the top, or null. Since 8.0.0. */
   vlinks: read<With<"WITHSCORES", [key: Key, element: Arg], Scored[][] | null, string[][] | null>>()
-    .as(given("WITHSCORES", list(records(same, number)))).inOrder(),
+    .as(given("WITHSCORES", list(records(same, number)))).traits("ordered"),
   /** Dimension, size, quantization and graph of a vector set, or null. Since 8.0.0. */
   vinfo: read<(key: Key) => Facts | null>().as(map),
 
   // ---- Scripting ----
   /** Run a Lua script: `numkeys` keys, then other arguments; gives what it returns, as it comes. Since 2.6.0. */
-  eval: other<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)),
+  eval: other<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
   /** eval of a script that may only read, so replicas take it. Since 7.0.0. */
   eval_ro: read<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
   /** eval by the SHA-1 digest of a cached script; NOSCRIPT when the server does not know it. Since 2.6.0. */
-  evalsha: other<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)),
+  evalsha: other<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2))
+    .traits("partly", "digest"),
   /** evalsha of a script that may only read. Since 7.0.0. */
   evalsha_ro: read<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
   /** Call a function of a loaded library: `numkeys` keys, then arguments; gives what it returns. Since 7.0.0. */
-  fcall: other<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)),
+  fcall: other<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
   /** fcall of a function flagged no-writes; an error for any other. Since 7.0.0. */
   fcall_ro: read<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
   /** Delete a library and its functions; an error when there is none of that name. Since 7.0.0. */
@@ -2280,9 +2290,9 @@ const commands = {
 
   // ---- Publish and subscribe ----
   /** Send a message to a channel; gives how many clients of this server received it. Since 2.0.0. */
-  publish: other<(channel: Arg, message: Arg) => number>().placedBy(one),
+  publish: other<(channel: Arg, message: Arg) => number>().placedBy(one).traits("channel"),
   /** Send a message to a shard channel, on the node of its slot; gives how many received it. Since 7.0.0. */
-  spublish: other<(shardchannel: Key, message: Arg) => number, "placed">(one),
+  spublish: other<(shardchannel: Key, message: Arg) => number, "placed">(one).traits("channel"),
   /** Channels with at least one subscriber, or those of them that match the glob pattern. Since 2.8.0. */
   pubsubChannels: other<(pattern?: Arg) => string[]>().everywhere(joined),
   /** How many different patterns are subscribed to. Since 2.8.0. */
@@ -2320,7 +2330,8 @@ const commands = {
 
   // ---- Connection ----
   /** Log in, as the default user when no name is given. Since 1.0.0; username 6.0. */
-  auth: session<((password: Arg) => "OK") | ((username: Arg, password: Arg) => "OK")>("the password option"),
+  auth: session<((password: Arg) => "OK") | ((username: Arg, password: Arg) => "OK")>("the password option")
+    .traits("secret"),
   /** With OPTIN or OPTOUT tracking: whether the next command's keys are tracked. Since 6.0.0. */
   clientCaching: session<(mode: "YES" | "NO") => "OK">("(nothing: there is no cache yet)"),
   /** Tell the server what this client can handle, such as redirect. Valkey 8.0. */
@@ -2334,9 +2345,9 @@ const commands = {
   /** Make this connection an import source, which sees expired keys. Valkey 8.1. */
   clientImportSource: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** clientList's line about the connection that happens to answer. Since 6.2.0. */
-  clientInfo: other<() => string>(),
+  clientInfo: other<() => string>().traits("harmless"),
   /** Close the client at ip:port, or all that pass every filter: how many. Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
-  clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>(),
+  clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>().traits("harmless"),
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
   clientList: other<(filters?: ClientFilters) => string>().each(),
   /** Spare this connection when client memory is evicted. Since 7.0.0. */
@@ -2362,9 +2373,10 @@ const commands = {
   /** Gives the message back. Since 1.0.0. */
   echo: other<(message: Arg) => string>(),
   /** Change the protocol, log in, name the connection; describes the server. NOPROTO when unknown. Since 6.0.0. */
-  hello: session<(protover?: 2 | 3, options?: object) => Report>("the protocol option").as(fields({ modules: maps })),
+  hello: session<(protover?: 2 | 3, options?: object) => Report>("the protocol option").as(fields({ modules: maps }))
+    .traits("secret"),
   /** Gives PONG, or the message back. Since 1.0.0; message 2.8. */
-  ping: other<(() => "PONG") | ((message: Arg) => string)>().each(),
+  ping: other<(() => "PONG") | ((message: Arg) => string)>().each().traits("harmless"),
   /** Ask the server to close the connection. Since 1.0.0; deprecated 7.2. */
   quit: session<() => "OK">("disconnect()"),
   /** Make the connection as good as new: RESP2, database 0, logged out. Since 6.2.0. */
@@ -2392,7 +2404,7 @@ const commands = {
   /** Write the users to the ACL file. Since 6.0.0. */
   aclSave: other<() => "OK">(),
   /** Create a user or change its rules; an error in one rule changes nothing. Since 6.0.0; selectors 7.0. */
-  aclSetuser: other<(username: Arg, ...rules: Many) => "OK">(),
+  aclSetuser: other<(username: Arg, ...rules: Many) => "OK">().traits("secret"),
   /** Names of all users. Since 6.0.0. */
   aclUsers: other<() => string[]>().each(),
   /** Name of the user that this connection is logged in as. Since 6.0.0. */
@@ -2442,7 +2454,7 @@ const commands = {
   /** Write the present configuration to the file the server was started with. Since 2.8.0. */
   configRewrite: other<() => "OK">().everywhere(first),
   /** Change configuration parameters, all or with an error none. Since 2.0.0; several 7.0. */
-  configSet: other<(...parameters: Pairs[]) => "OK">().everywhere(first),
+  configSet: other<(...parameters: Pairs[]) => "OK">().everywhere(first).traits("secret"),
   /** How many keys the database has. Since 1.0.0. */
   dbsize: read<() => number>(none).everywhere(sum),
   /** For those who test the server: what it does and gives depends on the subcommand and may harm. Since 1.0.0. */
@@ -3043,7 +3055,7 @@ class Command {
   get mayWrite(): boolean {
     const { special, row } = this;
     if (special.batch !== undefined) return !special.batch.reads;
-    return row.kind === "write" || row.kind === "session" || PARTLY.includes(row);
+    return row.kind === "write" || row.kind === "session" || row.partly;
   }
 
   /** Gives it to another server, with the same promise and deadline. The tombstone takes the replies still due here. */
@@ -3093,29 +3105,22 @@ function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): 
 /** What the server quotes of these may be a password. */
 function withoutSecrets(row: Row, error: ReplyError): ReplyError {
   const isQuoting = error.raw.slice(0, 22).toLowerCase() === "err unknown subcommand";
-  if (!SECRET.includes(row) && !isQuoting) return error;
+  if (!row.secret && !isQuoting) return error;
   const quotes = ["'", '"', "`"].map((quote) => error.raw.indexOf(quote)).filter((at) => at >= 0);
   const shown = error.raw.slice(0, Math.min(...quotes, error.raw.length));
   return new ReplyError(error.code, error.outcome, `${shown}\u2026`);
 }
 
-const SECRET: readonly Row[] =
-  [commands.auth, commands.hello, commands.aclSetuser, commands.configSet, commands.migrate];
-
 /** What a script did before it failed is done, and so is what MIGRATE did. */
 function outcomeOf(row: Row, error: ReplyError): Outcome {
-  if (row === commands.evalsha && isUnknownScript(error)) return "not-executed";
-  return PARTLY.includes(row) ? "unknown" : "not-executed";
+  const hasBegun = row.partly && !(row.digest && isUnknownScript(error));
+  return hasBegun ? "unknown" : "not-executed";
 }
 
 /** Not by its code alone: a script that has run may say NOSCRIPT, too. */
 const isUnknownScript = ({ raw }: ReplyError): boolean => raw.startsWith("NOSCRIPT No matching script");
 
-const PARTLY: readonly Row[] = [commands.eval, commands.evalsha, commands.fcall, commands.migrate];
-
-/** A cursor is nothing to a server that did not give it. */
-const CURSORS: readonly Row[] = [commands.scan, commands.hscan, commands.sscan, commands.zscan];
-const isSteady = (row: Row): boolean => row.kind === "read" && !CURSORS.includes(row);
+const isSteady = (row: Row): boolean => row.kind === "read" && !row.cursor;
 
 /**
  * Several commands that are sent as one, and the replies so far. The commands are in parallel lists, because an object
@@ -3667,7 +3672,7 @@ class Connection {
     const orphans = this.pending;
     const written = this.#inFlight;
     for (const { special } of written) special.batch?.end();
-    this.mayLinger = written.some(({ row }) => row.kind !== "read" && !OUR_OWN.includes(row));
+    this.mayLinger = written.some(({ row }) => row.kind !== "read" && !row.harmless);
     if (this.mayLinger) reset(this.#socket);
     else this.#socket.destroy();
     this.#queue.drain();
@@ -3819,7 +3824,7 @@ class Connection {
   #takenBack(command: Command, error: ReplyError): boolean {
     const { special, exclusive, place, row } = command;
     const isAlone = special.batch === undefined && !special.bound && !exclusive && place === "written";
-    const mayRepeat = isAlone && !PARTLY.includes(row) && this.#phase === "open";
+    const mayRepeat = isAlone && !row.partly && this.#phase === "open";
     return mayRepeat && this.#owner.refused?.(command, error) === true;
   }
 
@@ -3919,7 +3924,6 @@ class Connection {
   }
 }
 
-const OUR_OWN: readonly Row[] = [commands.ping, commands.clientInfo, commands.clientKill];
 /** How many parts each kind of message has. */
 const MESSAGES: ReadonlyMap<string, number> = new Map([["message", 3], ["pmessage", 4], ["smessage", 3]]);
 const UNASKED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
@@ -6422,7 +6426,7 @@ class Shards implements ClientRouter {
 
   /** Most commands have one key, and it is the first argument. */
   #hasOneKey(row: Row, args: readonly unknown[]): boolean {
-    return row.placing === one && typeof args[0] === "string" && this.#rule.stored === undefined;
+    return row.placing === one && !row.patterns && typeof args[0] === "string" && this.#rule.stored === undefined;
   }
 
   locate(key: Key): Node {
@@ -6449,10 +6453,10 @@ class Shards implements ClientRouter {
     if (row.placing === none) throw unsharded(row, "it has no key");
     if (words.length === 0) throw new ArgumentError("no key is given", row.name.text);
     if (keys.length === 0) throw unsharded(row, "this call has no key");
-    if (SORTS.includes(row) && behind(words, 1, ["BY", "GET"]) > 0) throw unsharded(row, "its patterns are other keys");
+    if (row.patterns && hasPattern(words)) throw unsharded(row, "its patterns are other keys");
     const nodes = keys.map((at) => this.#locate(words[at]!));
     const stored = [...words];
-    if (!CHANNELS.includes(row)) for (const at of keys) stored[at] = this.#stored(words[at]!);
+    if (!row.channel) for (const at of keys) stored[at] = this.#stored(words[at]!);
     const [member, ...others] = new Set(nodes) as unknown as [Node];
     if (others.length === 0) {
       if (stored.every((word, at) => word === words[at])) return member;
@@ -6576,11 +6580,9 @@ function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly n
   return [...parts.values()];
 }
 
-/** BY and GET look at keys that nobody knows before. */
-const SORTS: readonly Row[] = [commands.sort, commands.sort_ro];
-
-/** Of these, the name is no key, and goes out as it is. */
-const CHANNELS: readonly Row[] = [commands.publish, commands.spublish];
+/** Without "*", GET "#" and BY "nosort" look at no other key. */
+const hasPattern = (words: Words): boolean => words.some((word, i) =>
+  ["BY", "GET"].includes(String(words[i - 1]).toUpperCase()) && String(word).includes("*"));
 
 const isForAll = ({ spread }: Row): boolean => spread === "everywhere" || spread === "each";
 
