@@ -27,6 +27,7 @@ import {
 import type {
   ConsumeOptions, Gap, Handler, Key, Message, Monitored, Options, Subscription, Transaction, Watch,
 } from "./redis.ts";
+import { Editor } from "./test/editor.ts";
 import * as reference from "./test/reference.ts";
 import { encoded, failure, using } from "./test/handlers.ts";
 import { samples } from "./test/samples.ts";
@@ -598,6 +599,29 @@ describe("commands", () => {
       if (isOld() && /^ERR Invalid (number of )?arguments/.test(found)) continue; // its options too
       if (keys.length === 0 || NOT_KEYS.includes(row.name.text)) assert.match(String(found), /has no key arguments|wrong number/, wire);
       else assert.deepEqual(isOld() ? [...found].sort() : found, isOld() ? [...keys].sort() : keys, wire);
+    }
+  });
+
+  test("editors show the comment of a row, on all that has commands, from the source and from the built types", async () => {
+    const editor = await Editor.start();
+    const get = /^The value of `key`, or null\./;
+    const calls: [on: string, method: string, comment: RegExp][] = [
+      ["db.", "get", get], ["db.", "zadd", /^Add members or change scores/], ["db.pipeline().", "get", get],
+      ["(await db.multi()).", "get", get], ["sharded.", "get", get], ["sharded.", "info", /^Text about the server/],
+    ];
+    try {
+      for (const from of ["../redis.ts", "../dist/redis.js"]) {
+        const head = `import { lazyConnection, lazyShardedConnection } from "${from}";
+          const db = lazyConnection(), sharded = lazyShardedConnection(["a", "b"]);
+          async (): Promise<void> => void `;
+        for (const [on, method, comment] of calls) {
+          const hover = await editor.hover(`${head}${on}${method}|`);
+          const completion = await editor.completion(`${head}${on}${method.slice(0, -1)}|`, method);
+          for (const { documentation } of [hover, completion]) assert.match(documentation, comment, `${on}${method} from ${from}`);
+        }
+      }
+    } finally {
+      await editor.close();
     }
   });
 

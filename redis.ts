@@ -2901,10 +2901,11 @@ type Reworded<R, Text> =
   : R;
 type RewordedPairs<R, Text> = [name: Text, value: Reworded<R[keyof R], Text>][];
 
-/** Every command as a method; `Text` is what its texts come as. */
-export type Commands<Text = string> = { [C in Shared]: Later<Signatures[C]["call"], Text> };
-/** The commands that leave a connection as it was. */
-type Shared = { [C in keyof Signatures]: Signatures[C] extends Row<any, "session"> ? never : C }[keyof Signatures];
+/** The commands that leave a connection as it was. Only a mapped type over `keyof` keeps the rows' comments. */
+type Shared = Omit<Signatures, RowsLike<Row<any, "session">>>;
+type RowsLike<R extends Row> = { [C in keyof Signatures]: Signatures[C] extends R ? C : never }[keyof Signatures];
+/** Every command as a method; `Text` is the type of text in replies. */
+export type Commands<Text = string> = { [C in keyof Shared]: Later<Shared[C]["call"], Text> };
 
 /** The state of a command, which decides its outcome if it fails. */
 type Place = "waiting" | "written" | "settled";
@@ -4721,7 +4722,7 @@ export type PipelineOptions = { errors?: "reject" | "return" };
 type Chained<F, Done extends unknown[], Text> = Overloads<
   F extends (...args: infer A) => infer R ? (...args: A) => Pipeline<[...Done, Reply<R, Text>], Text> : never>;
 /** Every command as a link of a chain that remembers what each of them will give. */
-type Links<Done extends unknown[], Text> = { [C in Shared]: Chained<Signatures[C]["call"], Done, Text> };
+type Links<Done extends unknown[], Text> = { [C in keyof Shared]: Chained<Shared[C]["call"], Done, Text> };
 /** A chain that began before types could follow it gives what it gives. */
 type Results<Done extends unknown[]> = Done extends [] ? unknown[] : Done;
 
@@ -4880,7 +4881,7 @@ function notGathered({ name }: Row): NotSupportedError {
 }
 
 /** What a transaction answers after multi(). */
-type Queueing = { [C in Shared]: Queued<Signatures[C]["call"]> };
+type Queueing = { [C in keyof Shared]: Queued<Shared[C]["call"]> };
 type Queued<F> = Overloads<F extends (...args: infer A) => unknown ? (...args: A) => Promise<"QUEUED"> : never>;
 
 /** A transaction in which commands are queued: each answers "QUEUED", and commit() gives what they gave. */
@@ -6783,10 +6784,10 @@ function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
 
 /** What does not work over shards is not there; what every node is asked gives its reply by the node's name. */
 export type ShardedCommands<Text = string> = {
-  [C in Sharded]: Signatures[C] extends Row<any, any, "each">
-    ? PerNode<Signatures[C]["call"], Text> : Later<Signatures[C]["call"], Text>;
+  [C in keyof Sharded]: Sharded[C] extends Row<any, any, "each">
+    ? PerNode<Sharded[C]["call"], Text> : Later<Sharded[C]["call"], Text>;
 };
-type Sharded = { [C in Shared]: Signatures[C] extends Row<any, any, "nowhere"> ? never : C }[Shared];
+type Sharded = Omit<Shared, RowsLike<Row<any, any, "nowhere">>>;
 type PerNode<F, Text> = Overloads<
   F extends (...args: infer A) => infer R ? (...args: A) => Promise<Record<string, Reply<R, Text>>> : never>;
 
@@ -6936,7 +6937,9 @@ export const lazyShardedUnixConnectionPool: Sharding<"now"> = (paths, options) =
 export const shardedUnixConnectionPool: Sharding<"ready"> = ready(lazyShardedUnixConnectionPool);
 
 /** For the tests of this file; may change from version to version. */
-export const internals = { Decoder, Encoder, MORE, Row, commands, encodeName, flatten, wordsOf, world };
+export const internals = {
+  Decoder, Encoder, MORE, Row, commands: commands as Signatures, encodeName, flatten, wordsOf, world,
+};
 
 // MIT License
 //
