@@ -153,8 +153,8 @@ type Value<N extends keyof Table> = Table[N]["check"] extends Check<infer T> ? T
 type Having<E extends string> = { [N in OptionName]: Table[N] extends Record<E, unknown> ? N : never }[OptionName];
 
 /** Where to connect, and how to behave. Every option may be left out, or undefined. */
-export interface Options extends Optional {} // an interface may contain itself, as it does by its replicas
-type Optional = { [N in keyof Table]?: Value<N> | undefined };
+export interface Options extends AnyOptions {} // an interface may contain itself, as it does by its replicas
+type AnyOptions = { [N in keyof Table]?: Value<N> | undefined };
 /** Options of one view of a handler: db.with({ replyTimeout: 50 }). */
 export type ViewOptions = Pick<Options, Having<"view">> & { signal?: AbortSignal | undefined };
 /** One server of a list: "host:port", "[::1]:6379", a URL, or options. */
@@ -165,7 +165,7 @@ export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | n
 
 type Preset = { [N in Having<"preset">]: Value<N> };
 /** Options after they have been checked and completed. */
-type Config = Preset & Omit<Optional, keyof Preset | "replicas"> & { replicas?: readonly Config[] };
+type Config = Preset & Omit<AnyOptions, keyof Preset | "replicas"> & { replicas?: readonly Config[] };
 type Unchecked = { [N in OptionName]?: unknown };
 
 const NAMES = Object.keys(OPTIONS) as OptionName[];
@@ -1305,25 +1305,26 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 
 // ==== 4. Commands ====
 //
-// One row a command, the only list there is. Its name on the wire follows from its place: a capital begins a new word,
-// the first word is the container (configGet is CONFIG GET, clientNoEvict is CLIENT NO-EVICT). A row says:
+// One row per command, the only list there is. The name on the wire follows from the method's: a capital starts a new
+// word, and the first word is the container (configGet is CONFIG GET, clientNoEvict is CLIENT NO-EVICT). A row states:
 //
-//   read / write / other      COMMAND's flags: readonly, write, or neither; only a read is ever issued twice
+//   read / write / other      COMMAND's flags: readonly, write, or neither; only a read is ever sent twice
 //   session(instead)          changes the connection it runs on (SELECT, MULTI, SUBSCRIBE): refused on a shared one
-//   <(key: Key) => Bulk>      the signature, arguments in the manual's order; a union of signatures makes overloads
-//   (keys)                    where the keys stand among the arguments: first, last and step, or a function
-//   .as(shape)                turns the reply of either protocol version into the one that the signature promises
-//   .blocks(time)             may wait on the server, and how long, as the arguments say
-//   .split(merge)             its keys may be divided among several servers, each with what follows it
-//   .together(carriage)       copies of its keys may be brought to one server, for writes to that of the first
-//   .everywhere(merge)        has no key: goes to all servers, and has one reply; .each() one reply from each
+//   <(key: Key) => Bulk>      the signature, arguments in the manual's order; a union of signatures becomes overloads
+//   (keys)                    where the keys are among the arguments: first, last and step, or a function
+//   .as(shape)                turns the reply of either protocol version into what the signature promises
+//   .blocks(time)             may wait on the server, for as long as the arguments say
+//   .split(merge)             its keys may be divided among several servers, each with the arguments that follow it
+//   .together(carriage)       copies of its keys may be brought to the server of the first key
+//   .everywhere(merge)        has no key: goes to all servers, and has one reply, the first unless merged
+//   .each()                   has no key: goes to all servers, and has the reply of each
 //   .placedBy(keys)           has no key, but goes where a key of that name would be
 //   .traits(...)              facts that other sections ask for:
 //     ordered                 its shape needs the maps of RESP3 as pairs, in the order they came
 //     secret                  its arguments may be passwords, which the server may quote in an error
-//     partly                  when the server refuses it, part of its work may have been done
+//     partly                  when it fails, part of its work may have been done
 //     digest                  names a script by its digest: nothing was done if the server does not know the script
-//     cursor                  its cursor has a meaning only for the server that issued it
+//     cursor                  its cursor means something only to the server that issued it
 //     patterns                BY and GET may lead to keys that are not among the arguments
 //     channel                 what decides on the server is a channel, not a key
 //     harmless                sent by the driver itself; no harm if it runs after its connection was lost
@@ -1335,47 +1336,48 @@ export type Bytes = ArrayBufferView | ArrayBuffer;
 export type Key = string | Bytes;
 export type Arg = string | number | bigint | Bytes;
 export type Int = number | bigint;
-/** Any number of them, in arrays or not: del("a", "b"), del(["a", "b"]). */
+/** Any number of values, in arrays or not: del("a", "b"), del(["a", "b"]). */
 export type Many<T = Arg> = (T | readonly T[])[];
-/** Name and value in turn: { a: 1, b: 2 } or ["a", 1, "b", 2]. */
+/** Names and values in turn: { a: 1, b: 2 } or ["a", 1, "b", 2]. */
 export type Pairs = Readonly<Record<string, Arg | undefined>> | readonly (Arg | readonly Arg[])[];
 export type Bulk = string | null;
 export type Fields = Record<string, string>;
 export type Scored = [member: string, score: number];
 /** An entry of a stream. */
 export type Entry = [id: string, fields: Fields];
-/** An option that is a bare word. */
+/** An option without a value. */
 export type Flag = boolean | undefined;
 
 type Kind = "read" | "write" | "other" | "session";
-/** The first and the last key among the arguments, 1 for the first and -1 for the last, and the step between them. */
+/** The first and the last key among the arguments (1 is the first, -1 the last argument), and the step between keys. */
 type Positions = readonly [first: number, last: number, step: number];
-/** The same for commands of which three numbers cannot say it: indexes into the flat arguments. */
+/** Finds keys that three numbers cannot describe, as indexes into the flat arguments. */
 type Finder = (words: readonly Word[]) => number[];
-/** What a shape may know of the command that it shapes the reply of; `raw` is charset null. */
+type Keys = Positions | Finder;
+/** The command that a reply belongs to; `raw` is charset null. */
 type Asked = { readonly raw: boolean; readonly args: readonly unknown[] };
-/** Leaves alone what is in shape already, and null. */
+/** Converts a reply; leaves null alone, and what has its shape already. */
 type Shape = (reply: any, asked: Asked) => unknown;
-/** Milliseconds that a call with these arguments may block for; undefined when it does not block. */
+/** For how long a call with these arguments may block; undefined if it does not block. */
 type Block = (words: Words) => Milliseconds | undefined;
 
 /** Where a command goes when there are several servers: to that of its keys, to each of them, or nowhere. */
 type Reach = "placed" | "each" | "nowhere";
-/** The same with what it takes: its keys divided, one reply made of all, or copies of its keys at one server. */
+/** How it gets there: its keys divided, one reply made of all, one reply from each, or copies of its keys together. */
 type Spread = "split" | "everywhere" | "each" | Carriage;
-/** How a value is read on one server and made again on another. */
+/** How a value is copied from one server to another. */
 type Carriage = "set" | "zset" | "string";
-/** What the replies of several servers are together; `keys` are those that each of them is about, by number. */
+/** Makes one reply of those of several servers; `keys` are the indexes of the keys that each reply is about. */
 type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => unknown;
-
-/** A fact about a row that other sections ask for; the legend above explains each. */
 type Trait = "ordered" | "secret" | "partly" | "digest" | "cursor" | "patterns" | "channel" | "harmless";
+type Traits = { readonly [T in Trait]?: true };
+const NO_TRAITS: Traits = {};
 
-class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> implements Record<Trait, boolean> {
+class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   declare readonly call: F;
   declare readonly reach: R;
   readonly kind: K;
-  readonly keys: Positions | Finder;
+  readonly keys: Keys;
   /** What to use instead of a session row. */
   readonly instead: string | undefined;
   /** Name of its method: "configGet". */
@@ -1383,20 +1385,13 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> implements Re
   #name: Name | undefined;
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
+  is = NO_TRAITS;
   /** The arguments that decide on the server. */
-  placing: Positions | Finder;
+  placing: Keys;
   spread: Spread | undefined = undefined;
   merge: Merge = first;
-  ordered = false;
-  secret = false;
-  partly = false;
-  digest = false;
-  cursor = false;
-  patterns = false;
-  channel = false;
-  harmless = false;
 
-  constructor(kind: K, keys: Positions | Finder, instead?: string) {
+  constructor(kind: K, keys: Keys, instead?: string) {
     this.kind = kind;
     this.keys = keys;
     this.instead = instead;
@@ -1420,7 +1415,11 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> implements Re
     return Object.assign(this, { block });
   }
 
-  split(merge: Merge): this {
+  traits(...traits: Trait[]): this {
+    return Object.assign(this, { is: Object.fromEntries(traits.map((trait) => [trait, true])) });
+  }
+
+  split(merge = first): this {
     return Object.assign(this, { spread: "split", merge });
   }
 
@@ -1428,7 +1427,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> implements Re
     return Object.assign(this, { spread });
   }
 
-  everywhere(merge: Merge): Row<F, K, "placed"> {
+  everywhere(merge = first): Row<F, K, "placed"> {
     return Object.assign(this as Row<F, K, any>, { spread: "everywhere", merge });
   }
 
@@ -1440,36 +1439,25 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> implements Re
     return Object.assign(this as Row<F, K, any>, { placing });
   }
 
-  traits(...traits: Trait[]): this {
-    for (const trait of traits) this[trait] = true;
-    return this;
-  }
-
-  /** Which of the flat arguments are keys, counted from 0; a count may promise more than there are. */
+  /** Indexes of the keys in the flat arguments, where a count may promise more of them than there are. */
   positions(words: readonly Word[], keys = this.keys): number[] {
     if (typeof keys === "function") return keys(words).filter((at) => at < words.length);
     const [first, last, step] = keys;
     if (first === 0) return [];
     const end = last < 0 ? words.length + last + 1 : Math.min(last, words.length);
-    return range(0, Math.ceil((end - first + 1) / step)).map((i) => first - 1 + i * step);
+    return range(first - 1, Math.ceil((end - first + 1) / step), step);
   }
 }
 
-/** "configGet" is CONFIG GET, "clientNoEvict" CLIENT NO-EVICT, "eval_ro" EVAL_RO. */
-function wireName(name: string): string {
-  let text = "";
-  for (const char of name) text += char === char.toLowerCase() ? char : `${text.includes(" ") ? "-" : " "}${char}`;
-  return text.toUpperCase();
-}
+const wireName = (method: string): string =>
+  method.replace(/[A-Z]/, " $&").replace(/(?<! )[A-Z]/g, "-$&").toUpperCase();
 
-const read = <F, R extends Reach = "placed">(keys: Positions | Finder = one) => new Row<F, "read", R>("read", keys);
-const write = <F,>(keys: Positions | Finder = one) => new Row<F, "write", "placed">("write", keys);
-const other = <F, R extends Reach = "nowhere">(keys: Positions | Finder = none) =>
-  new Row<F, "other", R>("other", keys);
-const session = <F,>(instead: string, keys: Positions | Finder = none) =>
-  new Row<F, "session", "nowhere">("session", keys, instead);
+const read = <F, R extends Reach = "placed">(keys: Keys = one) => new Row<F, "read", R>("read", keys);
+const write = <F,>(keys: Keys = one) => new Row<F, "write", "placed">("write", keys);
+const other = <F, R extends Reach = "nowhere">(keys: Keys = none) => new Row<F, "other", R>("other", keys);
+const session = <F,>(instead: string, keys: Keys = none) => new Row<F, "session", "nowhere">("session", keys, instead);
 
-// ---- Where keys stand ----
+// ---- Where the keys are ----
 
 const none: Positions = [0, 0, 0];
 const one: Positions = [1, 1, 1];
@@ -1479,52 +1467,44 @@ const butFirst: Positions = [2, -1, 1];
 const butLast: Positions = [1, -2, 1];
 const pairs: Positions = [1, -1, 2];
 
-/** `count` numbers from `from` on; none when that is no count. */
-const range = (from: number, count: number): number[] =>
-  Array.from({ length: count > 0 && count <= MAX_WORDS ? count : 0 }, (_, i) => from + i);
-
+/** `count` numbers from `from` on, `step` apart; none when `count` makes no sense. */
+const range = (from: number, count: number, step = 1): number[] =>
+  Array.from({ length: count > 0 && count <= MAX_WORDS ? count : 0 }, (_, i) => from + i * step);
+/** Index of the argument that follows the first of these words at `from` or later; 0 if there is none. */
 const behind = (words: Words, from: number, names: readonly string[]): number =>
   words.findIndex((word, i) => i >= from && names.includes(String(word).toUpperCase())) + 1;
 
-/** As many as the argument at `at` says, right behind it: numkeys(1) for LMPOP, numkeys(2) for EVAL. */
-const numkeys = (at: number): Finder => (words) => range(at, Number(String(words[at - 1])));
-/** A destination, then as many sources as the argument behind it says: ZUNIONSTORE. */
+/** The argument at `at` is a count, and as many keys follow it, `step` apart: numkeys(1) for LMPOP, (2) for EVAL. */
+const numkeys = (at: number, step = 1): Finder => (words) => range(at, Number(String(words[at - 1])), step);
+/** A destination, then the number of sources, then these: ZUNIONSTORE. */
 const storeNumkeys: Finder = (words) => [0, ...numkeys(2)(words)];
-/** The first argument, and the one behind such a word: SORT's STORE. */
-const oneAndAfter = (...names: string[]): Finder => (words) => {
-  const at = behind(words, 1, names);
-  return at > 0 && at < words.length ? [0, at] : [0];
+/** The first argument, and the one that follows such a word: STORE of SORT. */
+const oneAndAfter = (...names: string[]): Finder => (words) => [...new Set([0, behind(words, 1, names)])];
+/** The arguments that follow the word `name` at `from` or later, or a part of them. */
+const allAfter = (name: string, from: number, part = 1): Finder => (words) => {
+  const at = behind(words, from, [name]);
+  return at > 0 ? range(at, (words.length - at) * part) : [];
 };
-
-/** As many keys, each with a value, as the argument at `at` says, right behind it: MSETEX. */
-const numpairs = (at: number): Finder => (words) => range(at, Number(words[at - 1])).map((_, pair) => at + 2 * pair);
-/** The key at `at`, or, when that is empty, all behind the word `name`: MIGRATE. */
-const atOrBehind = (at: number, name: string): Finder => (words) => {
-  if (String(words[at - 1]) !== "") return [at - 1];
-  const first = behind(words, at, [name]);
-  return first > 0 ? range(first, words.length - first) : [];
-};
-/** As many keys as ids behind the word STREAMS, which stands at `from` or later: a group may be called STREAMS. */
-const streams = (from: number): Finder => (words) => {
-  const at = behind(words, from, ["STREAMS"]);
-  return at > 0 ? range(at, (words.length - at) / 2) : [];
-};
+/** The third argument or, when that is empty, all that follow KEYS: MIGRATE. */
+const thirdOrKeys: Finder = (words) => String(words[2]) === "" ? allAfter("KEYS", 3)(words) : [2];
+/** As many keys as ids follow STREAMS, which is at `from` or later: a group may be called STREAMS. */
+const streams = (from: number): Finder => allAfter("STREAMS", from, 1 / 2);
 
 // ---- One reply of several servers ----
 
 const first: Merge = ([reply]) => reply;
 const sum: Merge = (replies) => replies.reduce((total, reply) => total + reply, 0);
+const most: Merge = (replies) => Math.max(...replies);
 const joined: Merge = (replies) => replies.flat();
+/** The smallest of each column: 1 where all servers say 1. */
+const least: Merge = (replies) =>
+  replies[0].map((_: unknown, i: number) => Math.min(...replies.map((reply) => reply[i])));
 /** Values in the order of the command's keys. */
 const inTurn: Merge = (replies, keys) => {
   const values: unknown[] = [];
   for (const [i, reply] of replies.entries()) for (const [j, key] of keys[i]!.entries()) values[key] = reply[j];
   return values;
 };
-/** 1 where all have 1. */
-const least: Merge = (replies) =>
-  replies[0].map((_: unknown, i: number) => Math.min(...replies.map((reply) => reply[i])));
-const most: Merge = (replies) => Math.max(...replies);
 const random: Merge = (replies) => {
   const found = replies.filter((reply) => reply !== null);
   return found[Math.floor(Math.random() * found.length)] ?? null;
@@ -1532,101 +1512,96 @@ const random: Merge = (replies) => {
 
 // ---- How long a call may block ----
 
-/** Nonsense is for the server to refuse. */
-const toBlock = (time: number): Milliseconds => time === 0 ? Infinity : time > 0 ? time : 0;
-const numberAt = (words: Words, at: number): number => Number(String(words.at(at < 0 ? at : at - 1)));
-
-/** The argument at that place, -1 for the last, in seconds. */
-const seconds = (at: number): Block => (words) => toBlock(numberAt(words, at) * 1000);
-const milliseconds = (at: number): Block => (words) => toBlock(numberAt(words, at));
-/** What BLOCK says in milliseconds, if it stands before STREAMS; a group, before `from`, may have that name. */
+/** The argument at position `at` (-1: the last) in such units; the server refuses what is no time. */
+const timeAt = (words: Words, at: number, unit: Milliseconds): Milliseconds => {
+  const time = Number(String(words.at(at < 0 ? at : at - 1))) * unit;
+  return time === 0 ? Infinity : time > 0 ? time : 0;
+};
+const seconds = (at: number): Block => (words) => timeAt(words, at, 1_000);
+const milliseconds = (at: number): Block => (words) => timeAt(words, at, 1);
+/** The milliseconds of BLOCK, if that precedes STREAMS; a group, before `from`, may have either name. */
 const blockOption = (from: number): Block => (words) => {
   const at = behind(words, from, ["BLOCK", "STREAMS"]);
-  return String(words[at - 1]).toUpperCase() === "BLOCK" ? toBlock(numberAt(words, at + 1)) : undefined;
+  return String(words[at - 1]).toUpperCase() === "BLOCK" ? timeAt(words, at + 1, 1) : undefined;
 };
 
 // ---- Shapes ----
 
 const same: Shape = (reply) => reply;
-
-/** "1.5" (RESP2) or 1.5 (RESP3) as 1.5; also "inf", "-inf" and "nan". */
-const number: Shape = (reply) => {
-  if (typeof reply !== "string" && !Buffer.isBuffer(reply)) return reply;
-  return toDouble(Buffer.from(reply)) ?? reply;
-};
-
+/** Text even under charset null, for words that types spell out. */
+const text: Shape = (reply) => (reply instanceof Uint8Array ? Buffer.from(reply).toString() : reply);
 /** true and 1 as 1, false and 0 as 0. */
 const flag: Shape = (reply) => typeof reply === "boolean" ? Number(reply) : reply;
+/** "1.5" (RESP2) or 1.5 (RESP3) as 1.5; also "inf", "-inf" and "nan". */
+const number: Shape = (reply) =>
+  typeof reply === "string" || Buffer.isBuffer(reply) ? toDouble(Buffer.from(reply)) ?? reply : reply;
 
 const list = (shape: Shape): Shape => (reply, asked) =>
   Array.isArray(reply) ? reply.map((item) => shape(item, asked)) : reply;
-
 const tuple = (...shapes: readonly Shape[]): Shape => (reply, asked) =>
   Array.isArray(reply) ? reply.map((item, i) => (shapes[i] ?? same)(item, asked)) : reply;
 
-/** A map that has come as an object, as [name, value] pairs or as name and value in turn, each value in its shape. */
+/** A map that came as an object, as [name, value] pairs or as name and value in turn, each value in its shape. */
 const mapBy = (shapeOf: (name: string) => Shape): Shape => (reply, asked) => {
   if (!Array.isArray(reply) && !isPlain(reply)) return reply;
   const flat = Array.isArray(reply) ? (Array.isArray(reply[0]) ? reply.flat() : reply) : Object.entries(reply).flat();
   return toMap(flat.map((item, i) => i % 2 === 0 ? item : shapeOf(String(flat[i - 1]))(item, asked)), asked.raw);
 };
-
 const mapOf = (shape: Shape): Shape => mapBy(() => shape);
-/** A map some of whose values have a shape of their own. */
+/** A map in which some values have a shape of their own. */
 const fields = (shapes: Record<string, Shape>): Shape =>
   mapBy((name) => Object.hasOwn(shapes, name) ? shapes[name]! : same);
-/** A map: as it is from RESP3, built from name and value in turn of RESP2. */
+/** A map: of RESP3 as it is, of RESP2 made from names and values in turn. */
 const map: Shape = (reply, asked) =>
   Array.isArray(reply) && !Array.isArray(reply[0]) ? toMap(reply, asked.raw) : reply;
 const maps = list(map);
 /** [f, v, f, v] or [[f, v], [f, v]] as the latter. */
 const couples: Shape = (reply) => Array.isArray(reply) && !Array.isArray(reply[0]) ? toPairs(reply) : reply;
+/** [m, "1"] or [m, 1] as the latter. */
+const pair = tuple(same, number);
 /** [m, "1", m, "2"] or [[m, 1], [m, 2]] as the latter. */
-const scored: Shape = (reply, asked) => list(tuple(same, number))(couples(reply, asked), asked);
-/** Entries of a stream, [id, [f, v, f, v]], as [id, { f: v }]; one that has been deleted stays null. */
+const scored: Shape = (reply, asked) => list(pair)(couples(reply, asked), asked);
+/** A cursor or a key, and scored members. */
+const andScored = tuple(same, scored);
+/** Entries of a stream, [id, [f, v, f, v]], as [id, { f: v }]; a deleted one stays null. */
 const entry: Shape = tuple(same, map);
 const entries: Shape = list(entry);
+const numbers = list(number);
+const numeric: Shape = (reply, asked) => numbers(number(reply, asked), asked);
+/** [[m, "1.5", 7, ["2", "3"]], ...] as [[m, 1.5, 7, [2, 3]], ...]: members stay, the rest are numbers. */
+const located = list(tuple(same, numeric, numeric, numeric));
 
-/** The first shape when the call has that option, else the other. */
+/** The first shape if the call has that option, else the second. */
 const given = (name: string, shape: Shape, otherwise: Shape = same): Shape => (reply, asked) => {
   const options = asked.args.find((arg): arg is Report => isPlain(arg) && Object.hasOwn(arg, name));
   const value = options?.[name] ?? asked.args.some((arg, i) => i > 0 && arg === name);
   return (value === false ? otherwise : shape)(reply, asked);
 };
 const withScores = given("WITHSCORES", scored);
-
-const coordinates = list(number);
-const numeric: Shape = (reply, asked) => coordinates(number(reply, asked), asked);
-/** [[m, "1.5", 7, ["2", "3"]], ...] -> [[m, 1.5, 7, [2, 3]], ...]: members stay, what comes with them are numbers. */
-const located = list(tuple(same, numeric, numeric, numeric));
-
-/** That shape when the command has at most `most` arguments, else the other. */
-const upTo = (most: number, shape: Shape, otherwise: Shape = same): Shape => (reply, command) =>
-  (command.args[most] === undefined ? shape : otherwise)(reply, command);
-
-/** [] -> null, [m, "1"] or [m, 1] -> [m, 1]; with a count a list, as scored. */
-const popped = upTo(1, (reply, asked) => reply?.length ? tuple(same, number)(reply, asked) : null, scored);
+/** The first shape if the command has at most `most` arguments, else the second. */
+const upTo = (most: number, shape: Shape, otherwise: Shape = same): Shape => (reply, asked) =>
+  (asked.args[most] === undefined ? shape : otherwise)(reply, asked);
+/** [] as null, [m, "1"] or [m, 1] as [m, 1]; with a count a list, as scored. */
+const popped = upTo(1, (reply, asked) => reply?.length ? pair(reply, asked) : null, scored);
 
 /**
- * [a, b, c, a, b, c] (RESP2) or a map of a to b or to [b, c] (RESP3) -> [[a, b, c], [a, b, c]], each part in its shape.
- * A map must come with its order kept: names like "2" and "1" would be sorted in an object.
+ * [a, b, c, a, b, c] (RESP2) or a map of a to b or to [b, c] (RESP3) as [[a, b, c], [a, b, c]], each part in its shape.
+ * Needs maps in order, because an object would sort names like "2" and "1".
  */
-const records = (...parts: readonly Shape[]): Shape => (reply, command) => {
+const records = (...parts: readonly Shape[]): Shape => (reply, asked) => {
   if (reply === null) return null;
   const words: unknown[] = (Array.isArray(reply) ? reply : Object.entries(reply)).flat(2);
-  return range(0, words.length / parts.length).map((row) =>
-    parts.map((part, column) => part(words[row * parts.length + column], command)));
+  return range(0, words.length / parts.length, parts.length).map((row) =>
+    parts.map((part, column) => part(words[row + column], asked)));
 };
 const similar = given("WITHSCORES", given("WITHATTRIBS", records(same, number, same), records(same, number)),
   given("WITHATTRIBS", records(same, same)));
 
-/** Text even under charset null, for words that types spell out. */
-const text: Shape = (reply) => (reply instanceof Uint8Array ? Buffer.from(reply).toString() : reply);
-/** The one row of COMMAND INFO, which holds rows for subcommands. */
+/** A row of COMMAND INFO, which has rows for subcommands. */
 const commandInfo: Shape = (reply, asked) =>
   tuple(same, same, same, same, same, same, same, same, list(keySpec), list(commandInfo))(reply, asked);
 const keySpec = fields({ begin_search: fields({ spec: map }), find_keys: fields({ spec: map }) });
-/** What COMMAND DOCS says of a command or of an argument: either may hold more of its kind. */
+/** COMMAND DOCS of a command or of an argument: either may contain more of its kind. */
 const docs: Shape = (reply, asked) => fields({ arguments: list(docs), subcommands: mapOf(docs) })(reply, asked);
 
 // ---- The table ----
@@ -1637,11 +1612,11 @@ const commands = {
   del: write<(...keys: Many<Key>) => number>(all).split(sum),
   /** As del, but the memory is freed in the background. Since 4.0.0. */
   unlink: write<(...keys: Many<Key>) => number>(all).split(sum),
-  /** How many of the keys exist; one that is named twice counts twice. Since 1.0.0; several keys 3.0.3. */
+  /** How many of the keys exist; a key named twice counts twice. Since 1.0.0; several keys 3.0.3. */
   exists: read<(...keys: Many<Key>) => number>(all).split(sum),
   /** How many of the keys exist; marks each as just used, for eviction. Since 3.2.1. */
   touch: read<(...keys: Many<Key>) => number>(all).split(sum),
-  /** The type of the value, "none" when `key` is missing; a module's types carry its own names. Since 1.0.0. */
+  /** The type of the value, "none" when `key` is missing; modules name their own types. Since 1.0.0. */
   type: read<(key: Key) => KeyType>(),
   /** 1 when copied (into DB); 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
   copy: write<(source: Key, destination: Key, options?: { DB?: Int; REPLACE?: Flag }) => number>(two),
@@ -1655,7 +1630,7 @@ const commands = {
   expire: write<(key: Key, seconds: Int, options?: ExpireOptions) => number>(),
   /** As expire, in milliseconds. Since 2.6.0; options 7.0. */
   pexpire: write<(key: Key, milliseconds: Int, options?: ExpireOptions) => number>(),
-  /** As expire, at a Unix time in seconds; one that is past removes the key. Since 1.2.0; options 7.0. */
+  /** As expire, at a Unix time in seconds; a past time removes the key. Since 1.2.0; options 7.0. */
   expireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>(),
   /** As expireat, with the Unix time in milliseconds. Since 2.6.0; options 7.0. */
   pexpireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>(),
@@ -1667,63 +1642,51 @@ const commands = {
   ttl: read<(key: Key) => number>(),
   /** The time to live in milliseconds; -1 when there is none, -2 when `key` is missing. Since 2.6.0. */
   pttl: read<(key: Key) => number>(),
-  /** 1 when a time to live was taken away, 0 when there was none. Since 2.2.0. */
+  /** 1 when a time to live was removed, 0 when there was none. Since 2.2.0. */
   persist: write<(key: Key) => number>(),
-  /** All keys that match the glob pattern. Blocks the server for long on a big database: see scan. Since 1.0.0. */
+  /** All keys that match the glob pattern. Blocks a server with many keys for a long time: see scan. Since 1.0.0. */
   keys: read<(pattern: Arg) => string[]>(none).everywhere(joined),
-  /** Some keys and the cursor to go on with; "0" ends. A key may come twice. Begin with 0. Since 2.8.0; TYPE 6.0. */
-  scan: read<
-    (cursor: Arg, options?: ScanOptions & { TYPE?: Arg }) => [cursor: string, keys: string[]], "nowhere"
-  >(none).traits("cursor"),
+  /** Some keys and the cursor for the next call, "0" at the end. Keys may repeat. Start with 0. Since 2.8; TYPE 6.0. */
+  scan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg }) => Page<string[]>, "nowhere">(none).traits("cursor"),
   /** Any key of the database, or null when it is empty. Since 1.0.0. */
   randomkey: read<() => Bulk>(none).everywhere(random),
-  /**
-   * The sorted elements of a list, set or sorted set, as numbers unless ALPHA; with GET what its patterns find, null
-   * for nothing; with STORE how many were stored. Several GETs need several objects, STORE in the last. Since 1.0.0.
-   */
+  /** The sorted elements, as numbers unless ALPHA; GET: what its patterns find; STORE: how many it stored. Since 1.0.0. */
   sort: write<
     | ((key: Key, ...options: [...options: SortOptions[], last: SortOptions & { STORE: Key }]) => number)
-    | ((key: Key, options: SortOptions & { GET: Arg; STORE?: No }, ...more: (SortOptions & { STORE?: No })[]) => Bulk[])
-    | ((key: Key, options?: SortOptions & { GET?: No; STORE?: No }) => string[])
+    | Sorted<SortOptions & { STORE?: No }>
   >(oneAndAfter("STORE")).traits("patterns"),
   /** As sort, without STORE. Since 7.0.0. */
-  sort_ro: read<
-    | ((key: Key, options: SortRoOptions & { GET: Arg }, ...more: SortRoOptions[]) => Bulk[])
-    | ((key: Key, options?: SortRoOptions & { GET?: No }) => string[])
-  >().traits("patterns"),
-  /** The value in the server's own format, for restore; null when missing. Ask with charset null. Since 2.6.0. */
+  sort_ro: read<Sorted<SortRoOptions>>().traits("patterns"),
+  /** The value in the server's own format, for restore; null when missing. Use charset null. Since 2.6.0. */
   dump: read<(key: Key) => Bulk>(),
   /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, without REPLACE. Since 2.6.0. */
   restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">(),
-  /** Moves `key` (if "", KEYS) to another server; "NOKEY" if missing. `timeout` in ms of silence. Since 2.6.0. */
+  /** Move `key`, or KEYS if it is "", to another server; "NOKEY" if missing. `timeout`: ms of silence. Since 2.6.0. */
   migrate: write<
     (host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY"
-  >(atOrBehind(3, "KEYS")).traits("secret", "partly"),
+  >(thirdOrKeys).traits("secret", "partly"),
   /** How the value is stored ("listpack", "embstr" ...); null when `key` is missing. Since 2.2.3. */
   objectEncoding: read<(key: Key) => Bulk>(),
-  /** How often it is used, logarithmic; null when missing, an error unless an LFU policy is set. Since 4.0.0. */
+  /** Access frequency on a logarithmic scale; null when missing, an error unless an LFU policy is set. Since 4.0.0. */
   objectFreq: read<(key: Key) => number | null>(),
-  /** Seconds since last used; null when missing, an error when an LFU policy is set. Since 2.2.3. */
+  /** Seconds since the last access; null when missing, an error when an LFU policy is set. Since 2.2.3. */
   objectIdletime: read<(key: Key) => number | null>(),
   /** How many references the value has; null when `key` is missing. Since 2.2.3. */
   objectRefcount: read<(key: Key) => number | null>(),
-  /** How many replicas have this connection's writes; waits for so many, or `timeout` ms (0: for ever). Since 3.0.0. */
+  /** Waits until `numreplicas` have this connection's writes, or `timeout` ms (0: for ever); gives how many. Since 3.0.0. */
   wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(milliseconds(-1)),
-  /** As wait, for writes on disk (AOF): here, 0 or 1, and on how many replicas. Since 7.2.0. */
+  /** As wait, for writes on disk (AOF): 0 or 1 for this server, and how many replicas. Since 7.2.0. */
   waitaof: other<(numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]>()
     .blocks(milliseconds(-1)),
 
   // ---- Strings ----
   /** The value of `key`, or null. WRONGTYPE when it is not a string. Since 1.0.0. */
   get: read<(key: Key) => Bulk>(),
-  /**
-   * Set `key`. With NX, XX or IF... null when the condition did not hold; with GET always the old value. EX in seconds,
-   * PX in milliseconds, EXAT and PXAT as Unix times. Since 1.0.0; KEEPTTL 6.0, GET 6.2, NX with GET 7.0, IF... 8.4.
-   */
+  /** "OK", or null when NX, XX or IF... fails; with GET the old value. EX in seconds, PX in ms. Since 1.0.0. */
   set: write<With<"GET", [key: Key, value: Arg], Bulk, "OK" | null, SetOptions>>(),
-  /** The value, whose time to live is set, or taken away with PERSIST; null when missing. Since 6.2.0. */
+  /** The value, or null; also sets its time to live, or removes that with PERSIST. Since 6.2.0. */
   getex: write<(key: Key, options?: GetexOptions) => Bulk>(),
-  /** The value, which is removed; null when missing. Since 6.2.0. */
+  /** The value, or null; also removes the key. Since 6.2.0. */
   getdel: write<(key: Key) => Bulk>(),
   /** The old value, or null. Deprecated since 6.2.0: set with GET. Since 1.0.0. */
   getset: write<(key: Key, value: Arg) => Bulk>(),
@@ -1736,11 +1699,11 @@ const commands = {
   /** The values of all keys in order, null for each that is missing or not a string. Since 1.0.0. */
   mget: read<(...keys: Many<Key>) => Bulk[]>(all).split(inTurn),
   /** Set several keys at once, atomically. Since 1.0.1. */
-  mset: write<(...pairs: (Arg | Pairs)[]) => "OK">(pairs).split(first),
+  mset: write<(...pairs: (Arg | Pairs)[]) => "OK">(pairs).split(),
   /** Set several keys only when none of them exists: 1, else 0 and nothing is set. Since 1.0.1. */
   msetnx: write<(...pairs: (Arg | Pairs)[]) => number>(pairs),
   /** Set `numkeys` keys with one expiry: 1, or 0 and none is set when NX or XX fails for any. Since 8.4.0. */
-  msetex: write<(numkeys: number, pairs: Pairs, options?: MsetexOptions) => number>(numpairs(1)),
+  msetex: write<(numkeys: number, pairs: Pairs, options?: MsetexOptions) => number>(numkeys(1, 2)),
   /** Append to the string at `key`; gives the new length in bytes. Since 2.0.0. */
   append: write<(key: Key, value: Arg) => number>(),
   /** The length in bytes, 0 when `key` is missing. Since 2.2.0. */
@@ -1755,21 +1718,21 @@ const commands = {
   incr: write<(key: Key) => number>(),
   /** The new value, as incr. Since 1.0.0. */
   incrby: write<(key: Key, increment: Int) => number>(),
-  /** The new value as text, with up to 17 digits behind the point. Since 2.6.0. */
+  /** The new value as text, with up to 17 digits after the point. Since 2.6.0. */
   incrbyfloat: write<(key: Key, increment: Float) => string>(),
   /** The new value, as incr. Since 1.0.0. */
   decr: write<(key: Key) => number>(),
   /** The new value, as incr. Since 1.0.0. */
   decrby: write<(key: Key, decrement: Int) => number>(),
-  /** Add 1, BYINT or BYFLOAT; past a bound nothing, with SATURATE up to it. ENX: only without expiry. Since 8.8.0. */
-  increx: write<(key: Key, options?: IncrexOptions) => [value: number, added: number]>().as(list(number)),
-  /** 1 when removed, 0 when missing or the condition fails; WRONGTYPE if that is asked of no string. Since 8.4.0. */
+  /** Add 1, BYINT or BYFLOAT, but not past a bound; SATURATE stops there. ENX: only without expiry. Since 8.8.0. */
+  increx: write<(key: Key, options?: IncrexOptions) => [value: number, added: number]>().as(numbers),
+  /** 1 when removed, 0 when missing or the condition fails; WRONGTYPE for a condition on another type. Since 8.4.0. */
   delex: write<(key: Key, options?: Compare) => number>(),
   /** Remove `key` only when it holds `value`: 1, else 0. Valkey 9.0; in Redis delex. */
   delifeq: write<(key: Key, value: Arg) => number>(),
   /** The XXH3 hash of the string as 16 hexadecimal digits, for IFDEQ and IFDNE; null when missing. Since 8.4.0. */
   digest: read<(key: Key) => Bulk>(),
-  /** The longest common subsequence; LEN: its length; IDX: its pieces, last first. Missing keys: empty. Since 7.0. */
+  /** The longest common subsequence; LEN: its length; IDX: its pieces, last first. A missing key is empty. Since 7. */
   lcs: read<
     | ((key1: Key, key2: Key, options: LcsOptions & { IDX: true }) => { matches: LcsMatch[]; len: number })
     | ((key1: Key, key2: Key, options: LcsOptions & { LEN: true; IDX?: No }) => number)
@@ -1783,9 +1746,9 @@ const commands = {
   setbit: write<(key: Key, offset: Int, value: Int) => number>(),
   /** How many bits are 1, of all or of the bytes (with BIT: bits) from `start` to `end`. Since 2.6.0; BIT 7.0. */
   bitcount: read<(key: Key, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
-  /** Where the first bit of that value is, from the string's begin; -1 when there is none. Since 2.8.7; BIT 7.0. */
+  /** Position of the first bit that equals `bit`; -1 when there is none. Since 2.8.7; BIT 7.0. */
   bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
-  /** Store what the operation makes of `keys`; gives its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
+  /** Store the result of the operation; gives its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
   bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst).together("string"),
   /** One result for each GET (value), SET (old value), INCRBY (new value, null on OVERFLOW FAIL). Since 3.2.0. */
   bitfield: write<(key: Key, ...operations: BitfieldOperation[]) => (number | null)[]>(),
@@ -1795,38 +1758,33 @@ const commands = {
   // ---- HyperLogLogs ----
   /** 1 when the estimate changed or `key` was created, else 0. Since 2.8.9. */
   pfadd: write<(key: Key, ...elements: Many) => number>(),
-  /** About how many different elements were added to all keys together; off by 0.81 % on average. Since 2.8.9. */
+  /** Estimates how many different elements were added to all keys together; standard error 0.81 %. Since 2.8.9. */
   pfcount: read<(...keys: Many<Key>) => number>(all).together("string"),
-  /** Adds all that `sourcekeys` have counted to `destkey`. Since 2.8.9. */
+  /** Merge `sourcekeys` into `destkey`. Since 2.8.9. */
   pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all).together("string"),
 
   // ---- Geo ----
   /** Add or move members; gives how many are new (with CH: changed). Degrees. Since 3.2.0; options 6.2. */
   geoadd: write<(key: Key, ...args: [...items: GeoItem[]] | [options: GeoaddOptions, ...items: GeoItem[]]) => number>(),
-  /** How far apart two members are, in metres or `unit`; null when either is missing. Since 3.2.0. */
+  /** Distance between two members in metres or `unit`; null when either is missing. Since 3.2.0. */
   geodist: read<(key: Key, member1: Arg, member2: Arg, unit?: GeoUnit) => number | null>().as(number),
   /** The members' standard geohashes of 11 characters, null for each that is missing. Since 3.2.0. */
   geohash: read<(key: Key, ...members: Many) => Bulk[]>(),
-  /** Where the members are, as stored (some 0.6 m off at most); null for each that is missing. Since 3.2.0. */
-  geopos: read<(key: Key, ...members: Many) => (Coordinates | null)[]>().as(list(coordinates)),
-  /**
-   * Members in a circle or box; with WITH... each as [member, distance, hash, coordinates], of which those asked for.
-   * Unsorted unless ASC or DESC; distances in the unit of BYRADIUS or BYBOX. Since 6.2.0; BYPOLYGON Valkey 9.0.
-   */
+  /** Positions of the members as stored (at most 0.6 m off); null for each that is missing. Since 3.2.0. */
+  geopos: read<(key: Key, ...members: Many) => (Coordinates | null)[]>().as(list(numbers)),
+  /** Members in an area, unsorted unless ASC or DESC; WITH... adds to each. Since 6.2.0; BYPOLYGON Valkey 9.0. */
   geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().as(located),
   /** Stores what geosearch finds, with STOREDIST scored by distance; gives how many. Since 6.2.0. */
-  geosearchstore: write<
-    (destination: Key, source: Key, area: GeosearchOptions & { STOREDIST?: Flag }) => number
-  >(two).together("zset"),
+  geosearchstore: write<(destination: Key, source: Key, area: GeosearchOptions & { STOREDIST?: Flag }) => number>(two)
+    .together("zset"),
   /** As geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
-  georadius: write<GeoStore<AroundPoint> | Georadius<AroundPoint>>(oneAndAfter("STORE", "STOREDIST")).as(located),
+  georadius: write<Georadius<AroundPoint>>(oneAndAfter("STORE", "STOREDIST")).as(located),
   /** As geosearch around a point. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
-  georadius_ro: read<Georadius<AroundPoint>>().as(located),
+  georadius_ro: read<GeoradiusRo<AroundPoint>>().as(located),
   /** As georadius, around a member; an error when that is missing. Deprecated since 6.2.0. Since 3.2.0. */
-  georadiusbymember: write<GeoStore<AroundMember> | Georadius<AroundMember>>(oneAndAfter("STORE", "STOREDIST"))
-    .as(located),
+  georadiusbymember: write<Georadius<AroundMember>>(oneAndAfter("STORE", "STOREDIST")).as(located),
   /** As geosearch around a member. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
-  georadiusbymember_ro: read<Georadius<AroundMember>>().as(located),
+  georadiusbymember_ro: read<GeoradiusRo<AroundMember>>().as(located),
 
   // ---- Hashes ----
   /** Set fields; gives how many are new. Since 2.0.0; several fields 4.0.0. */
@@ -1855,13 +1813,13 @@ const commands = {
   hdel: write<(key: Key, ...fields: Many) => number>(),
   /** The field's new value; a missing one counts from 0. An error when it is no integer or overflows. Since 2.0.0. */
   hincrby: write<(key: Key, field: Arg, increment: Int) => number>(),
-  /** The field's new value as text, with up to 17 digits behind the point. Since 2.6.0. */
+  /** The field's new value as text, with up to 17 digits after the point. Since 2.6.0. */
   hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => string>(),
   /** A field or null; up to `count` different ones, -3 for 3 that may repeat; WITHVALUES: pairs. Since 6.2.0. */
   hrandfield: read<
     ((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [field: string, value: string][], string[]>
   >().as(given("WITHVALUES", couples)),
-  /** Some fields and the cursor to go on with; "0" ends. With NOVALUES the names only. Since 2.8.0; NOVALUES 7.4. */
+  /** Some fields, and the cursor for the next call, "0" at the end. NOVALUES: only names. Since 2.8.0; NOVALUES 7.4. */
   hscan: read<With<"NOVALUES", [key: Key, cursor: Arg], Page<string[]>, Page<Fields>, ScanOptions>>()
     .as(given("NOVALUES", same, tuple(same, map))).traits("cursor"),
   /** For each field 1: set, 2: removed (the time is past), 0: condition failed, -2: no such field. Since 7.4.0. */
@@ -1880,27 +1838,27 @@ const commands = {
   httl: read<(key: Key, options: FieldsOption) => number[]>(),
   /** As httl, in milliseconds. Since 7.4.0. */
   hpttl: read<(key: Key, options: FieldsOption) => number[]>(),
-  /** For each field 1 when its expiry was taken away, -1 when it had none, -2 when it is missing. Since 7.4.0. */
+  /** For each field 1 when its expiry was removed, -1 when it had none, -2 when it is missing. Since 7.4.0. */
   hpersist: write<(key: Key, options: FieldsOption) => number[]>(),
-  /** The values of the fields, which are removed; null for each that is missing. Since 8.0.0. */
+  /** Remove fields and return their values, null for each that is missing. Since 8.0.0. */
   hgetdel: write<(key: Key, options: FieldsOption) => Bulk[]>(),
   /** The values of the fields, null for each that is missing, after setting their expiry. Since 8.0.0. */
   hgetex: write<(key: Key, options: GetexOptions & FieldsOption) => Bulk[]>(),
   /** Set fields and their expiry: 1, or 0 and none is set when FNX or FXX fails for any. Since 8.0.0. */
   hsetex: write<(key: Key, options: HsetexOptions) => number>(),
-  /** Names a list of fields for himportSet, for this connection. Since 8.10.0. */
+  /** Name a list of fields for himportSet, on this connection. Since 8.10.0. */
   himportPrepare: session<(fieldset: Arg, ...fields: Many) => "OK">("hset()"),
-  /** Replaces `key` by a hash of these values, for the fields that himportPrepare named here. Since 8.10.0. */
+  /** Replace `key` by a hash of these values, in the order of himportPrepare's fields. Since 8.10.0. */
   himportSet: write<(key: Key, fieldset: Arg, ...values: Many) => "OK">(),
-  /** Forgets a list of fields: 1, or 0 when there was none of that name. Since 8.10.0. */
+  /** Forget a list of fields: 1, or 0 when there was none of that name. Since 8.10.0. */
   himportDiscard: session<(fieldset: Arg) => number>("hset()"),
-  /** Forgets all lists of fields; gives how many there were. Since 8.10.0. */
+  /** Forget all lists of fields; gives how many there were. Since 8.10.0. */
   himportDiscardall: session<() => number>("hset()"),
 
   // ---- Arrays ----
-  /** Set elements from `index` on; gives how many places were empty before. Since 8.8.0. */
+  /** Set elements from `index` on; gives how many are new. Since 8.8.0. */
   arset: write<(key: Key, index: Int, ...values: Many) => number>(),
-  /** Set elements by { index: value }; gives how many places were empty before. Since 8.8.0. */
+  /** Set elements by { index: value }; gives how many are new. Since 8.8.0. */
   armset: write<(key: Key, ...elements: (Arg | Pairs)[]) => number>(),
   /** The element at `index`, or null. Since 8.8.0. */
   arget: read<(key: Key, index: Int) => Bulk>(),
@@ -1910,10 +1868,7 @@ const commands = {
   argetrange: read<(key: Key, start: Int, end: Int) => Bulk[]>(),
   /** The elements that exist from `start` to `end`, backwards if that is less, with their indexes. Since 8.8.0. */
   arscan: read<(key: Key, start: Int, end: Int, options?: { LIMIT?: Int }) => Indexed[]>().as(couples),
-  /**
-   * The indexes of elements that match any test (with AND: every), in [start, end], "-" and "+" being the ends; with
-   * WITHVALUES, in the last object, the elements too. A test that comes twice needs two objects. Since 8.8.0.
-   */
+  /** Indexes from `start` ("-") to `end` ("+") whose elements pass any test; WITHVALUES: these too. Since 8.8.0. */
   argrep: read<
     | ((key: Key, start: Arg, end: Arg, ...tests: [...ArgrepTest[], ArgrepTest & { WITHVALUES: true }]) => Indexed[])
     | ((key: Key, start: Arg, end: Arg, ...tests: (ArgrepTest & { WITHVALUES?: No })[]) => number[])
@@ -1926,27 +1881,27 @@ const commands = {
   >(),
   /** How many elements exist, gaps not counted; 0 when `key` is missing. Since 8.8.0. */
   arcount: read<(key: Key) => number>(),
-  /** The last index that is in use, plus 1; 0 when `key` is missing. Since 8.8.0. */
+  /** The last index in use, plus 1; 0 when `key` is missing. Since 8.8.0. */
   arlen: read<(key: Key) => number>(),
-  /** What the array is made of; an error when `key` is missing. Since 8.8.0. */
+  /** Size and layout of the array; an error when `key` is missing. Since 8.8.0. */
   arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().as(mapOf(number)),
   /** How many elements were removed; the last one takes the key with it. Since 8.8.0. */
   ardel: write<(key: Key, ...indexes: Many<Int>) => number>(),
-  /** Remove all elements in each [start, end], both included; gives how many that were. Since 8.8.0. */
+  /** Remove all elements in each [start, end], both included; gives how many. Since 8.8.0. */
   ardelrange: write<(key: Key, ...ranges: Many<Int>) => number>(),
   /** Set elements at the insert cursor, and move it; gives the index of the last. Since 8.8.0. */
   arinsert: write<(key: Key, ...values: Many) => number>(),
-  /** As arinsert, in a ring of `size` places: behind the last comes the first. Since 8.8.0. */
+  /** As arinsert, in a ring of `size` elements: after the last comes the first. Since 8.8.0. */
   arring: write<(key: Key, size: Int, ...values: Many) => number>(),
   /** The index arinsert would use next, 0 when `key` is missing, null when there is none left. Since 8.8.0. */
   arnext: read<(key: Key) => number | null>(),
-  /** Moves the insert cursor: 1, or 0 when `key` is missing. Since 8.8.0. */
+  /** Move the insert cursor: 1, or 0 when `key` is missing. Since 8.8.0. */
   arseek: write<(key: Key, index: Int) => number>(),
   /** The last `count` elements up to the insert cursor, with REV the newest first; null in gaps. Since 8.8.0. */
   arlastitems: read<(key: Key, count: Int, options?: { REV?: Flag }) => Bulk[]>(),
 
   // ---- Lists ----
-  /** Add elements at the head, each in front of the one before; gives the new length. Since 1.0.0; several 2.4. */
+  /** Add elements at the head, each before the previous one; gives the new length. Since 1.0.0; several 2.4. */
   lpush: write<(key: Key, ...elements: Many) => number>(),
   /** lpush only when the list exists; gives the new length, 0 when there is none. Since 2.2.0; several 4.0. */
   lpushx: write<(key: Key, ...elements: Many) => number>(),
@@ -1959,7 +1914,7 @@ const commands = {
   /** Remove and return the last element, or `count` from there; null when there is none. Since 1.0.0; count 6.2. */
   rpop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[] | null)>(),
   /** Up to COUNT (1) elements from one end of the first of `keys` that has any, else null. Since 7.0.0. */
-  lmpop: write<(numkeys: Int, ...from: PopFrom<End>) => PoppedFrom<string[]>>(numkeys(1)),
+  lmpop: write<PopFrom<[], End, string[]>>(numkeys(1)),
   /** How many elements; 0 when `key` is missing. Since 1.0.0. */
   llen: read<(key: Key) => number>(),
   /** The element at `index`, counted from the tail when negative (-1 is the last); null outside. Since 1.0.0. */
@@ -1974,11 +1929,11 @@ const commands = {
   lset: write<(key: Key, index: Int, element: Arg) => "OK">(),
   /** Remove `count` equal elements, from the tail when negative, all when 0; gives how many. Since 1.0.0. */
   lrem: write<(key: Key, count: Int, element: Arg) => number>(),
-  /** Keep only the elements from `start` to `stop`; the key goes when none is left. Since 1.0.0. */
+  /** Keep only the elements from `start` to `stop`; the key is removed when none is left. Since 1.0.0. */
   ltrim: write<(key: Key, start: Int, stop: Int) => "OK">(),
   /** Move one element from an end of `source` to an end of `destination` and return it, or null. Since 6.2.0. */
   lmove: write<(source: Key, destination: Key, wherefrom: End, whereto: End) => Bulk>(two),
-  /** lmove for up to COUNT, or EXACTLY so many or null; one by one (OBO) or as they stand (BULK). Since 8.10.0. */
+  /** lmove of up to COUNT elements, or of EXACTLY that many, else null; OBO or BULK. Since 8.10.0. */
   lmovem: write<With<"EXACTLY", Move, string[] | null, string[], LmovemOptions, Int>>(two),
   /** Move the last element of `source` to the head of `destination`, or null. lmove replaces it. Since 1.2.0. */
   rpoplpush: write<(source: Key, destination: Key) => Bulk>(two),
@@ -1987,8 +1942,7 @@ const commands = {
   /** rpop from the first of `keys` that has an element, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
   brpop: write<Waiting<[key: string, element: string]>>(butLast).blocks(seconds(-1)),
   /** lmpop that waits up to `timeout` seconds (0: for ever), then gives null. Since 7.0.0. */
-  blmpop: write<(timeout: number, numkeys: Int, ...from: PopFrom<End>) => PoppedFrom<string[]>>(numkeys(2))
-    .blocks(seconds(1)),
+  blmpop: write<PopFrom<[timeout: number], End, string[]>>(numkeys(2)).blocks(seconds(1)),
   /** lmove that waits up to `timeout` seconds (0: for ever), then gives null. Since 6.2.0. */
   blmove: write<(...args: [...Move, timeout: number]) => Bulk>(two).blocks(seconds(5)),
   /** lmovem that waits up to `timeout` seconds (0: for ever) for enough, then gives null. Since 8.10.0. */
@@ -2015,28 +1969,26 @@ const commands = {
   smismember: read<(key: Key, ...members: Many) => number[]>(),
   /** All members, in no order. Walk a large set with sscan instead. Since 1.0.0. */
   smembers: read<(key: Key) => string[]>(),
-  /** Some members and the cursor of the next call, "0" at the end. A member may come twice. Since 2.8.0. */
+  /** Some members, and the cursor for the next call, "0" at the end. Members may repeat. Since 2.8.0. */
   sscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<string[]>>().traits("cursor"),
   /** The members of the first set that no other has. Since 1.0.0. */
   sdiff: read<(...keys: Many<Key>) => string[]>(all).together("set"),
   /** Put sdiff of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
   sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
   /** How many members sdiff would give, counting up to LIMIT (0: no limit). Since 8.10.0. */
-  sdiffcard: read<(numkeys: Int, ...keysAndOptions: KeysAnd<LimitOptions>) => number>(numkeys(1)).together("set"),
+  sdiffcard: read<Counted<LimitOptions>>(numkeys(1)).together("set"),
   /** The members that all sets have; a missing key is an empty set. Since 1.0.0. */
   sinter: read<(...keys: Many<Key>) => string[]>(all).together("set"),
   /** Put sinter of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
   sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
   /** How many members sinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  sintercard: read<(numkeys: Int, ...keysAndOptions: KeysAnd<LimitOptions>) => number>(numkeys(1)).together("set"),
+  sintercard: read<Counted<LimitOptions>>(numkeys(1)).together("set"),
   /** The members that any of the sets has. Since 1.0.0. */
   sunion: read<(...keys: Many<Key>) => string[]>(all).together("set"),
   /** Put sunion of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
   sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
   /** How many members sunion would give, counting up to LIMIT; an estimate with APPROX. Since 8.10.0. */
-  sunioncard: read<
-    (numkeys: Int, ...keysAndOptions: KeysAnd<LimitOptions & { APPROX?: Flag }>) => number
-  >(numkeys(1)).together("set"),
+  sunioncard: read<Counted<LimitOptions & { APPROX?: Flag }>>(numkeys(1)).together("set"),
 
   // ---- Sorted sets ----
   /** Add members or change scores; how many are new (CH: changed; INCR: new score or null). Since 1.2.0; GT, LT 6.2. */
@@ -2053,21 +2005,19 @@ const commands = {
   zcard: read<(key: Key) => number>(),
   /** How many members score from `min` to `max`: "(1" excludes 1, "-inf" and "+inf" are open. Since 2.0.0. */
   zcount: read<(key: Key, min: Arg, max: Arg) => number>(),
-  /** How many members stand from `min` to `max`, as zrangebylex has them. All must have one score. Since 2.8.9. */
+  /** How many members zrangebylex would give. All members must have the same score. Since 2.8.9. */
   zlexcount: read<(key: Key, min: Arg, max: Arg) => number>(),
   /** The score of `member`, or null. Since 1.2.0. */
   zscore: read<(key: Key, member: Arg) => number | null>().as(number),
   /** The scores of `members`, null for each that is missing. Since 6.2.0. */
-  zmscore: read<(key: Key, ...members: Many) => (number | null)[]>().as(list(number)),
+  zmscore: read<(key: Key, ...members: Many) => (number | null)[]>().as(numbers),
   /** The rank of `member`, 0 for the lowest score, or null; WITHSCORE adds the score. Since 2.0.0; WITHSCORE 7.2. */
-  zrank: read<With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: number] | null, number | null>>()
-    .as(given("WITHSCORE", tuple(same, number))),
+  zrank: read<Rank>().as(given("WITHSCORE", pair)),
   /** zrank from the other end: 0 for the highest score. Since 2.0.0; WITHSCORE 7.2. */
-  zrevrank: read<With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: number] | null, number | null>>()
-    .as(given("WITHSCORE", tuple(same, number))),
+  zrevrank: read<Rank>().as(given("WITHSCORE", pair)),
   /** Members by rank, BYSCORE or BYLEX (name); REV also swaps the bounds. Since 1.2.0; BY..., REV and LIMIT 6.2. */
   zrange: read<WithScores<[key: Key, start: Arg, stop: Arg], ZrangeOptions>>().as(withScores),
-  /** Put that zrange of `src` into `dst`, replacing it; gives how many members it now has. Since 6.2.0. */
+  /** Put zrange of `src` into `dst`, replacing it; gives how many members it now has. Since 6.2.0. */
   zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two).together("zset"),
   /** Members that score from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
   zrangebyscore: read<WithScores<[key: Key, min: Arg, max: Arg], { LIMIT?: Limit }>>().as(withScores),
@@ -2081,8 +2031,8 @@ const commands = {
   zrevrangebylex: read<(key: Key, max: Arg, min: Arg, options?: { LIMIT?: Limit }) => string[]>(),
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 6.2.0. */
   zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().as(withScores),
-  /** Some members with their scores, and the cursor of the next call, "0" at the end. Since 2.8.0. */
-  zscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<Scored[]>>().as(tuple(same, scored)).traits("cursor"),
+  /** Some members with their scores, and the cursor for the next call, "0" at the end. Since 2.8.0. */
+  zscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<Scored[]>>().as(andScored).traits("cursor"),
   /** Remove the members that score from `min` to `max`; gives how many. Since 1.2.0. */
   zremrangebyscore: write<(key: Key, min: Arg, max: Arg) => number>(),
   /** Remove the members from rank `start` to `stop`, -1 being the highest; gives how many. Since 2.0.0. */
@@ -2094,49 +2044,40 @@ const commands = {
   /** Remove and return the member with the highest score (null without), or the `count` highest. Since 5.0.0. */
   zpopmax: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().as(popped),
   /** Up to COUNT (1) lowest or highest of the first of `keys` that has any, else null. Since 7.0.0. */
-  zmpop: write<(numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => PoppedFrom<Scored[]>>(numkeys(1))
-    .as(tuple(same, scored)),
+  zmpop: write<PopFrom<[], "MIN" | "MAX", Scored[]>>(numkeys(1)).as(andScored),
   /** zpopmin from the first of `keys` that has a member, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
   bzpopmin: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
   /** zpopmax from the first of `keys` that has a member, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
   bzpopmax: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
   /** zmpop that waits up to `timeout` seconds (0: for ever), then gives null. Since 7.0.0. */
-  bzmpop: write<(timeout: number, numkeys: Int, ...from: PopFrom<"MIN" | "MAX">) => PoppedFrom<Scored[]>>(numkeys(2))
-    .as(tuple(same, scored)).blocks(seconds(1)),
+  bzmpop: write<PopFrom<[timeout: number], "MIN" | "MAX", Scored[]>>(numkeys(2)).as(andScored).blocks(seconds(1)),
   /** The members of the first sorted set that no other has. Since 6.2.0. */
   zdiff: read<Combined<unknown>>(numkeys(1)).as(withScores).together("zset"),
   /** Put zdiff of the keys into `destination`, replacing it; gives how many members it now has. Since 6.2.0. */
-  zdiffstore: write<(destination: Key, numkeys: Int, ...keys: Many<Key>) => number>(storeNumkeys).together("zset"),
+  zdiffstore: write<CombineInto<Key>>(storeNumkeys).together("zset"),
   /** The members that all have, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
   zinter: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).together("zset"),
   /** Put zinter of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
-  zinterstore: write<
-    (destination: Key, numkeys: Int, ...rest: KeysAnd<ZunionOptions>) => number
-  >(storeNumkeys).together("zset"),
+  zinterstore: write<CombineInto<ZunionOptions>>(storeNumkeys).together("zset"),
   /** How many members zinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  zintercard: read<(numkeys: Int, ...keysAndOptions: KeysAnd<LimitOptions>) => number>(numkeys(1)).together("zset"),
+  zintercard: read<Counted<LimitOptions>>(numkeys(1)).together("zset"),
   /** The members that any has, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
   zunion: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).together("zset"),
   /** Put zunion of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
-  zunionstore: write<
-    (destination: Key, numkeys: Int, ...rest: KeysAnd<ZunionOptions>) => number
-  >(storeNumkeys).together("zset"),
+  zunionstore: write<CombineInto<ZunionOptions>>(storeNumkeys).together("zset"),
 
   // ---- Streams ----
-  /**
-   * Append an entry, its id "*" or greater than the last; gives the id, null with NOMKSTREAM when there is no stream.
-   * Since 5.0.0; NOMKSTREAM, MINID, LIMIT 6.2; KEEPREF, DELREF, ACKED 8.2; IDMP, IDMPAUTO (no duplicates) 8.6.
-   */
+  /** Append an entry, `id` "*" or above the last; gives its id, null if NOMKSTREAM prevents that. Since 5.0.0. */
   xadd: write<
     | ((key: Key, options: XaddOptions & { NOMKSTREAM: true }, id: Arg, ...fields: Pairs[]) => Bulk)
     | ((key: Key, options: XaddOptions & { NOMKSTREAM?: No }, id: Arg, ...fields: Pairs[]) => string)
     | ((key: Key, id: Arg, ...fields: Pairs[]) => string)
   >(),
-  /** Drop the oldest until MAXLEN are left or MINID is first: how many. Since 5.0.0; MINID 6.2; KEEPREF ... 8.2. */
+  /** Delete the oldest down to MAXLEN, or before MINID; gives how many. Since 5.0.0; MINID 6.2; KEEPREF ... 8.2. */
   xtrim: write<(key: Key, options: Trimming & References) => number>(),
   /** Delete entries; gives how many were there. Since 5.0.0. */
   xdel: write<(key: Key, ...ids: Many) => number>(),
-  /** Delete entries and maybe what groups refer to them; 1 for each, -1 not there, 2 kept (ACKED). Since 8.2.0. */
+  /** Delete entries, and groups' references to them; for each 1, -1 if missing, 2 if kept (ACKED). Since 8.2.0. */
   xdelex: write<(key: Key, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
   /** How many entries; 0 when `key` is missing. Since 5.0.0. */
   xlen: read<(key: Key) => number>(),
@@ -2144,52 +2085,45 @@ const commands = {
   xrange: read<(key: Key, start: Arg, end: Arg, options?: CountOptions) => Entry[]>().as(entries),
   /** xrange from the newest down, `end` first. Since 5.0.0; "(" 6.2. */
   xrevrange: read<(key: Key, end: Arg, start: Arg, options?: CountOptions) => Entry[]>().as(entries),
-  /**
-   * Entries after the given ids, by stream; null when there are none, or none came within BLOCK milliseconds
-   * (0: for ever). As id "$" means from now on, "+" the last entry (7.4). Since 5.0.0; MAXCOUNT, MAXSIZE 8.10.
-   */
+  /** Entries after the ids, by stream; null if there are none, even after BLOCK ms (0: for ever). Since 5.0.0. */
   xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0))
     .as(mapOf(entries)).blocks(blockOption(0)),
-  /**
-   * xread as a consumer of a group: ">" gives what nobody got yet, an id this consumer's pending entries (fields null
-   * when the entry is deleted). With CLAIM also idle ones, with idle time and deliveries. Since 5.0.0; CLAIM 8.4.
-   */
+  /** xread for a consumer of a group: undelivered entries for the id ">", else its own pending ones. Since 5.0.0. */
   xreadgroup: write<
-    | ((options: XreadgroupOptions & Undelivered & { CLAIM: Int }) => Record<string, ClaimedEntry[]> | null)
+    | ((options: XreadgroupOptions & Streams<">"> & { CLAIM: Int }) => Record<string, ClaimedEntry[]> | null)
     | ((options: XreadgroupOptions & { CLAIM?: No }) => Record<string, PendingEntry[]> | null)
   >(streams(3)).as(mapOf(list(tuple(same, map, number, number)))).blocks(blockOption(3)),
-  /** Take entries off the group's pending list; gives how many were on it. Since 5.0.0. */
+  /** Remove entries from the group's pending list; gives how many were on it. Since 5.0.0. */
   xack: write<(key: Key, group: Arg, ...ids: Many) => number>(),
-  /** xack and xdelex in one; 1 for each, -1 not there, 2 acknowledged but not deleted (ACKED). Since 8.2.0. */
+  /** xack and xdelex in one; for each 1, -1 if missing, 2 if acknowledged but not deleted (ACKED). Since 8.2.0. */
   xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
-  /** Hand pending entries back to the group; gives how many. FATAL puts their deliveries at 2^63 - 1. Since 8.8.0. */
+  /** Return pending entries to the group; gives how many. FATAL sets their deliveries to 2^63 - 1. Since 8.8.0. */
   xnack: write<(key: Key, group: Arg, mode: "SILENT" | "FAIL" | "FATAL", options: XnackOptions) => number>(),
-  /** What a group has pending: total, first and last id, each consumer's share; or a range, idle in ms. Since 5.0.0. */
+  /** A group's pending entries: number, first and last id, number per consumer; or a range, idle in ms. Since 5.0.0. */
   xpending: read<
     | ((key: Key, group: Arg) => XpendingSummary)
-    | ((key: Key, group: Arg, start: Arg, end: Arg, count: Int, consumer?: Arg) => XpendingEntry[])
-    | ((key: Key, group: Arg, options: { IDLE: Int }, start: Arg, end: Arg, count: Int, consumer?: Arg) =>
-        XpendingEntry[])
-  >().as(upTo(2, tuple(same, same, same, list(tuple(same, number))))),
+    | ((key: Key, group: Arg, ...range: PendingRange) => XpendingEntry[])
+    | ((key: Key, group: Arg, options: { IDLE: Int }, ...range: PendingRange) => XpendingEntry[])
+  >().as(upTo(2, tuple(same, same, same, list(pair)))),
   /** Make `consumer` own entries idle for `minIdleTime` ms; gives those it got, with JUSTID their ids. Since 5.0.0. */
   xclaim: write<
     | ((...args: [...Claim, ...ids: Many, options: XclaimOptions & { JUSTID: true }]) => string[])
     | ((...args: [...Claim, ...idsAndOptions: (Arg | readonly Arg[] | XclaimOptions & { JUSTID?: No })[]]) => Entry[])
   >().as(given("JUSTID", same, entries)),
-  /** xclaim for whatever is idle from `start` on; "0-0" comes as next at the end. Since 6.2.0; deleted ids 7.0. */
+  /** xclaim of the idle entries from `start` on; next is "0-0" at the end. Since 6.2.0; deleted ids 7.0. */
   xautoclaim: write<With<"JUSTID", [...Claim, start: Arg], Claimed<string[]>, Claimed<Entry[]>, CountOptions>>()
     .as(given("JUSTID", same, tuple(same, entries, same))),
-  /** Make a group that starts behind `id` ("0" all, "$" only new); BUSYGROUP when it exists. Since 5.0.0. */
+  /** Create a group that starts after `id` ("0": all, "$": only new); BUSYGROUP when it exists. Since 5.0.0. */
   xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: { MKSTREAM?: Flag; ENTRIESREAD?: Int }) => "OK">(),
-  /** Make the group start behind another id. Since 5.0.0; ENTRIESREAD 7.0. */
+  /** Make the group start after another id. Since 5.0.0; ENTRIESREAD 7.0. */
   xgroupSetid: write<(key: Key, group: Arg, id: Arg, options?: { ENTRIESREAD?: Int }) => "OK">(),
-  /** Remove a group with all it has pending: 1, or 0 when there was none. Since 5.0.0. */
+  /** Remove a group and its pending entries: 1, or 0 when there was none. Since 5.0.0. */
   xgroupDestroy: write<(key: Key, group: Arg) => number>(),
   /** Add a consumer: 1, or 0 when it exists. Since 6.2.0. */
   xgroupCreateconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
   /** Remove a consumer; gives how many pending entries went with it. Since 5.0.0. */
   xgroupDelconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
-  /** About a stream; FULL: all entries and groups, up to COUNT (10; 0: all). An error if missing. Since 5.0.0. */
+  /** Describes a stream; FULL: with entries and groups, up to COUNT (10; 0: all). An error if missing. Since 5.0.0. */
   xinfoStream: read<
     | ((key: Key, options: { FULL: true; COUNT?: Int }) => XinfoStreamFull)
     | ((key: Key) => XinfoStream)
@@ -2198,11 +2132,11 @@ const commands = {
   xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(maps),
   /** The consumers of a group; idle and inactive in milliseconds. Since 5.0.0; inactive 7.2. */
   xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(maps),
-  /** How long (seconds) and how many ids per producer IDMP remembers; forgets those it had. Since 8.6.0. */
+  /** Set for how many seconds, and how many ids per producer, IDMP remembers; forgets the present ids. Since 8.6.0. */
   xcfgset: write<(key: Key, options: { "IDMP-DURATION"?: Int; "IDMP-MAXSIZE"?: Int }) => "OK">(),
 
   // ---- Vector sets ----
-  /** Add an element or replace its vector: 1 when it is new, else 0. REDUCE stands before the vector. Since 8.0.0. */
+  /** Add an element or replace its vector: 1 when it is new, else 0. REDUCE precedes the vector. Since 8.0.0. */
   vadd: write<(key: Key, vector: Vector & { REDUCE?: Int }, element: Arg, options?: VaddOptions) => number>().as(flag),
   /** Remove an element: 1, or 0 when it was not there. Since 8.0.0. */
   vrem: write<(key: Key, element: Arg) => number>().as(flag),
@@ -2212,9 +2146,9 @@ const commands = {
   vdim: read<(key: Key) => number>(),
   /** 1 when `element` is in the set, else 0. Since 8.2.0. */
   vismember: read<(key: Key, element: Arg) => number>().as(flag),
-  /** An element's vector, about as added, or null; with RAW as it is stored (ask with charset null). Since 8.0.0. */
+  /** An element's vector, about as added, or null; with RAW as it is stored (use charset null). Since 8.0.0. */
   vemb: read<With<"RAW", [key: Key, element: Arg], VembRaw | null, number[] | null>>()
-    .as(given("RAW", tuple(same, same, number, number), list(number))),
+    .as(given("RAW", tuple(same, same, number, number), numbers)),
   /** An element's attributes, a JSON text, or null. Since 8.0.0. */
   vgetattr: read<(key: Key, element: Arg) => Bulk>(),
   /** Set an element's attributes, "" to remove them: 1, or 0 when there is no such element. Since 8.0.0. */
@@ -2225,11 +2159,8 @@ const commands = {
   vrange: read<(key: Key, start: Arg, end: Arg, count?: Int) => string[]>(),
   /** The elements most like a vector or an element, best first; scores from 1 (same) to 0 (opposite). Since 8.0.0. */
   vsim: read<
-    | ((key: Key, query: VsimQuery, options: VsimOptions & { WITHSCORES: true; WITHATTRIBS: true }) =>
-        [element: string, score: number, attributes: Bulk][])
-    | ((key: Key, query: VsimQuery, options: VsimOptions & { WITHATTRIBS: true; WITHSCORES?: No }) =>
-        [element: string, attributes: Bulk][])
-    | ((key: Key, query: VsimQuery, options: VsimOptions & { WITHSCORES: true; WITHATTRIBS?: No }) => Scored[])
+    | Adding<[key: Key, query: VsimQuery], VsimOptions, [element: string],
+        [["WITHSCORES", [score: number]], ["WITHATTRIBS", [attributes: Bulk]]]>
     | ((key: Key, query: VsimQuery, options?: VsimOptions & { WITHSCORES?: No; WITHATTRIBS?: No }) => string[])
   >().as(similar).traits("ordered"),
   /** An element's neighbours, layer by layer from the top, or null. Since 8.0.0. */
@@ -2239,40 +2170,36 @@ const commands = {
   vinfo: read<(key: Key) => Facts | null>().as(map),
 
   // ---- Scripting ----
-  /** Run a Lua script: `numkeys` keys, then other arguments; gives what it returns, as it comes. Since 2.6.0. */
+  /** Run a Lua script: `numkeys` keys, then other arguments; gives its result unchanged. Since 2.6.0. */
   eval: other<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
-  /** eval of a script that may only read, so replicas take it. Since 7.0.0. */
+  /** eval of a script that may only read, so replicas accept it. Since 7.0.0. */
   eval_ro: read<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
   /** eval by the SHA-1 digest of a cached script; NOSCRIPT when the server does not know it. Since 2.6.0. */
   evalsha: other<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2))
     .traits("partly", "digest"),
   /** evalsha of a script that may only read. Since 7.0.0. */
   evalsha_ro: read<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
-  /** Call a function of a loaded library: `numkeys` keys, then arguments; gives what it returns. Since 7.0.0. */
+  /** Call a function of a loaded library: `numkeys` keys, then arguments; gives its result. Since 7.0.0. */
   fcall: other<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
   /** fcall of a function flagged no-writes; an error for any other. Since 7.0.0. */
   fcall_ro: read<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
   /** Delete a library and its functions; an error when there is none of that name. Since 7.0.0. */
-  functionDelete: write<(library: Arg) => "OK">(none).everywhere(first),
-  /** All libraries as one binary payload for functionRestore: read it with charset null. Since 7.0.0. */
+  functionDelete: write<(library: Arg) => "OK">(none).everywhere(),
+  /** All libraries as one binary payload for functionRestore. Use charset null. Since 7.0.0. */
   functionDump: other<() => string>(),
   /** Delete all libraries. Since 7.0.0. */
-  functionFlush: write<(options?: FlushOptions) => "OK">(none).everywhere(first),
+  functionFlush: write<(options?: FlushOptions) => "OK">(none).everywhere(),
   /** Stop the function that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 7.0.0. */
   functionKill: other<() => "OK">(),
   /** The libraries, or those whose name matches LIBRARYNAME, and with WITHCODE their source. Since 7.0.0. */
   functionList: other<
     With<"WITHCODE", [], (FunctionLibrary & { library_code: string })[], FunctionLibrary[], { LIBRARYNAME?: Arg }>
   >().as(list(fields({ functions: maps }))).each(),
-  /** Load a library; gives its name. An error when it exists, unless REPLACE, which stands first. Since 7.0.0. */
-  functionLoad: write<
-    (...args: [code: Arg] | [options: { REPLACE?: Flag }, code: Arg]) => string
-  >(none).everywhere(first),
-  /** Load functionDump's bytes: APPEND (the default) fails on a name taken, FLUSH deletes all first. Since 7.0.0. */
-  functionRestore: write<
-    (payload: Arg, options?: { FLUSH?: Flag; APPEND?: Flag; REPLACE?: Flag }) => "OK"
-  >(none).everywhere(first),
-  /** The function that is running, or null, and for each engine how much is loaded. Since 7.0.0. */
+  /** Load a library; gives its name. An error when it exists, unless REPLACE, which comes first. Since 7.0.0. */
+  functionLoad: write<(...args: [code: Arg] | [options: Optional<"REPLACE">, code: Arg]) => string>(none).everywhere(),
+  /** Load functionDump's bytes: APPEND (the default) fails if a name exists, FLUSH deletes all first. Since 7.0.0. */
+  functionRestore: write<(payload: Arg, options?: Optional<"FLUSH" | "APPEND" | "REPLACE">) => "OK">(none).everywhere(),
+  /** The running function, or null, and for each engine the numbers of libraries and functions. Since 7.0.0. */
   functionStats: other<() => { running_script: Report | null; engines: Record<string, Counts> }>()
     .as(fields({ running_script: map, engines: mapOf(map) })).each(),
   /** Debugging mode of this connection's next eval. Since 3.2.0. */
@@ -2280,11 +2207,11 @@ const commands = {
   /** For each digest 1 when that script is cached, else 0. Since 2.6.0. */
   scriptExists: other<(...sha1s: Many) => number[]>().everywhere(least),
   /** Empty the script cache. Since 2.6.0; ASYNC and SYNC 6.2. */
-  scriptFlush: other<(options?: FlushOptions) => "OK">().everywhere(first),
+  scriptFlush: other<(options?: FlushOptions) => "OK">().everywhere(),
   /** Stop the script that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 2.6.0. */
   scriptKill: other<() => "OK">(),
   /** Cache a script without running it; gives its SHA-1 digest in hex. Since 2.6.0. */
-  scriptLoad: other<(script: Arg) => string>().everywhere(first),
+  scriptLoad: other<(script: Arg) => string>().everywhere(),
   /** Source of a cached script; NOSCRIPT when it is not cached. Valkey 8.0. */
   scriptShow: other<(sha1: Arg) => string>(),
 
@@ -2317,13 +2244,13 @@ const commands = {
   sunsubscribe: session<(...shardchannels: Many<Key>) => unknown>("unsubscribe() of the subscription", all),
 
   // ---- Transactions ----
-  /** Begin a transaction: from here on commands are queued. Since 1.2.0. */
+  /** Begin a transaction: later commands are queued. Since 1.2.0. */
   multi: session<() => "OK">("multi()"),
-  /** Run what is queued; gives all replies, or null when a watched key has changed. Since 1.2.0. */
+  /** Run the queued commands; gives all replies, or null when a watched key has changed. Since 1.2.0. */
   exec: session<() => unknown[] | null>("multi()"),
-  /** Drop what is queued, and all watches. Since 2.0.0. */
+  /** Drop the queued commands and all watches. Since 2.0.0. */
   discard: session<() => "OK">("multi()"),
-  /** Let the next transaction fail if one of these keys changes before. Since 2.2.0. */
+  /** Make the next transaction fail if one of these keys changes before it. Since 2.2.0. */
   watch: session<(...keys: Many<Key>) => "OK">("watch()", all),
   /** Forget all watched keys. Since 2.2.0. */
   unwatch: session<() => "OK">("watch()"),
@@ -2336,23 +2263,23 @@ const commands = {
   clientCaching: session<(mode: "YES" | "NO") => "OK">("(nothing: there is no cache yet)"),
   /** Tell the server what this client can handle, such as redirect. Valkey 8.0. */
   clientCapa: session<(...capabilities: Many) => "OK">("(nothing: the driver does it)"),
-  /** The name of the connection that happens to answer, or null. Since 2.6.9. */
+  /** Name of whichever connection answers, or null. Since 2.6.9. */
   clientGetname: other<() => Bulk>(),
   /** Id of the client that gets this connection's invalidations: 0 for itself, -1 when not tracking. Since 6.0.0. */
   clientGetredir: other<() => number>(),
-  /** The server's id of the connection that happens to answer; ids only grow. Since 5.0.0. */
+  /** The server's id of whichever connection answers; ids only grow. Since 5.0.0. */
   clientId: other<() => number>(),
   /** Make this connection an import source, which sees expired keys. Valkey 8.1. */
   clientImportSource: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
-  /** clientList's line about the connection that happens to answer. Since 6.2.0. */
+  /** clientList's line about whichever connection answers. Since 6.2.0. */
   clientInfo: other<() => string>().traits("harmless"),
-  /** Close the client at ip:port, or all that pass every filter: how many. Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
+  /** Close the client at ip:port, or all that pass every filter (how many). Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
   clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>().traits("harmless"),
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
   clientList: other<(filters?: ClientFilters) => string>().each(),
-  /** Spare this connection when client memory is evicted. Since 7.0.0. */
+  /** Exempt this connection from the eviction of clients. Since 7.0.0. */
   clientNoEvict: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
-  /** Do not count this connection's reads as use of the keys. Since 7.2.0. */
+  /** Do not count this connection's reads as accesses to the keys. Since 7.2.0. */
   clientNoTouch: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** Hold back all clients' commands (with WRITE only writes) for `timeout` milliseconds. Since 3.0.0; WRITE 6.2. */
   clientPause: other<(timeout: Int, options?: { WRITE?: Flag; ALL?: Flag }) => "OK">(),
@@ -2366,20 +2293,20 @@ const commands = {
   clientTracking: session<(state: "ON" | "OFF", ...options: object[]) => "OK">("(nothing: there is no cache yet)"),
   /** Whether and how the connection that answers is tracked; redirect is -1 when it is not. Since 6.2.0. */
   clientTrackinginfo: other<() => { flags: string[]; redirect: number; prefixes: string[] }>().as(map),
-  /** Wake a blocked client: as if its time were up, or with an error; 0 when it was not blocked. Since 5.0.0. */
+  /** Wake a blocked client, as by a timeout or with an error; 0 when it was not blocked. Since 5.0.0. */
   clientUnblock: other<(id: Int, options?: { TIMEOUT?: Flag; ERROR?: Flag }) => number>(),
-  /** Take back clientPause. Since 6.2.0. */
+  /** End clientPause. Since 6.2.0. */
   clientUnpause: other<() => "OK">(),
-  /** Gives the message back. Since 1.0.0. */
+  /** The message itself. Since 1.0.0. */
   echo: other<(message: Arg) => string>(),
   /** Change the protocol, log in, name the connection; describes the server. NOPROTO when unknown. Since 6.0.0. */
   hello: session<(protover?: 2 | 3, options?: object) => Report>("the protocol option").as(fields({ modules: maps }))
     .traits("secret"),
-  /** Gives PONG, or the message back. Since 1.0.0; message 2.8. */
+  /** "PONG", or the message itself. Since 1.0.0; message 2.8. */
   ping: other<(() => "PONG") | ((message: Arg) => string)>().each().traits("harmless"),
   /** Ask the server to close the connection. Since 1.0.0; deprecated 7.2. */
   quit: session<() => "OK">("disconnect()"),
-  /** Make the connection as good as new: RESP2, database 0, logged out. Since 6.2.0. */
+  /** Reset the connection: RESP2, database 0, logged out. Since 6.2.0. */
   reset: session<() => "RESET">("disconnect()"),
   /** Change the database of this connection. Since 1.0.0. */
   select: session<(index: Int) => "OK">("the dbid option"),
@@ -2399,7 +2326,7 @@ const commands = {
   aclList: other<() => string[]>().each(),
   /** Read the ACL file again: all of it, or with an error nothing. Since 6.0.0. */
   aclLoad: other<() => "OK">(),
-  /** What was refused of late, newest first, 10 or `count` entries, times in Unix ms; or clear the log. Since 6.0.0. */
+  /** Recent refusals, newest first, 10 or `count` entries, times in Unix ms; or clear the log. Since 6.0.0. */
   aclLog: other<((reset: "RESET") => "OK") | ((count?: Int) => Facts[])>().as(list(fields({ "age-seconds": number }))),
   /** Write the users to the ACL file. Since 6.0.0. */
   aclSave: other<() => "OK">(),
@@ -2409,11 +2336,11 @@ const commands = {
   aclUsers: other<() => string[]>().each(),
   /** Name of the user that this connection is logged in as. Since 6.0.0. */
   aclWhoami: other<() => string>().each(),
-  /** Give up the backup that is not yet sealed. Since 8.10.0. */
+  /** Abort the backup that is not yet sealed. Since 8.10.0. */
   backupAbort: other<() => "OK">(),
   /** Remove the files of the sealed backup. Since 8.10.0. */
   backupCleanup: other<() => "OK">(),
-  /** Paths of the backup's files that will not change any more. Since 8.10.0. */
+  /** Paths of those files of the backup that will not change again. Since 8.10.0. */
   backupList: other<() => string[]>(),
   /** Freeze the backup: its files are complete. Since 8.10.0. */
   backupSeal: other<() => "OK">(),
@@ -2424,53 +2351,51 @@ const commands = {
   /** Begin to rewrite the append-only file in the background. Since 1.0.0. */
   bgrewriteaof: other<() => `Background ${string}`>().each(),
   /** Begin to save in the background; an error when busy. Since 1.0.0; SCHEDULE 3.2.2; CANCEL Valkey 8.1. */
-  bgsave: other<
-    (options?: { SCHEDULE?: Flag; CANCEL?: Flag }) => `Background ${string}` | `Scheduled ${string}`
-  >().each(),
-  /** Everything about all commands: arity, flags, keys, subcommands. Since 2.8.13. */
+  bgsave: other<(options?: Optional<"SCHEDULE" | "CANCEL">) => `${"Background" | "Scheduled"} ${string}`>().each(),
+  /** Details of all commands: arity, flags, keys, subcommands. Since 2.8.13. */
   command: other<() => CommandInfo[]>().as(list(commandInfo)),
   /** How many commands the server has. Since 2.8.13. */
   commandCount: other<() => number>(),
-  /** Documentation of these commands, or of all; leaves out what is unknown. Since 7.0.0. */
+  /** Documentation of these commands, or of all; omits unknown ones. Since 7.0.0. */
   commandDocs: other<(...names: Many) => Record<string, Report>>().as(mapOf(docs)),
-  /** The keys of a whole command, as the server finds them; an error when it has none. Since 2.8.13. */
+  /** The keys in a full command; an error when it has none. Since 2.8.13. */
   commandGetkeys: other<(command: Arg, ...args: Many) => string[]>(),
-  /** The keys of a whole command, each with how it is used: RO, RW, access, update ... Since 7.0.0. */
+  /** The keys in a full command, each with its use: RO, RW, access, update ... Since 7.0.0. */
   commandGetkeysandflags: other<(command: Arg, ...args: Many) => [key: string, flags: Line[]][]>(),
-  /** Everything about these commands, null for one that is unknown; about all when none is named. Since 2.8.13. */
+  /** Details of these commands, null for an unknown one; of all when none is named. Since 2.8.13. */
   commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().as(list(commandInfo)),
   /** Names of all commands, or of one module, one ACL category or a glob pattern. Since 7.0.0. */
   commandList: other<(options?: { FILTERBY?: readonly ["MODULE" | "ACLCAT" | "PATTERN", Arg] }) => string[]>(),
-  /** Up to `count` (-1: all) of the commands that were slow, or large to send or to answer. Valkey 8.1. */
+  /** Up to `count` (-1: all) commands that were slow, or whose request or reply was large. Valkey 8.1. */
   commandlogGet: other<(count: Int, type: CommandlogType) => LogEntry[]>(),
   /** How many entries that log holds. Valkey 8.1. */
   commandlogLen: other<(type: CommandlogType) => number>(),
   /** Clear that log. Valkey 8.1. */
   commandlogReset: other<(type: CommandlogType) => "OK">(),
-  /** Configuration parameters that match the glob patterns; none does: an empty object. Since 2.0.0; several 7.0. */
+  /** Configuration parameters that match the glob patterns; {} when none does. Since 2.0.0; several 7.0. */
   configGet: other<(...patterns: Many) => Fields>().as(map).each(),
   /** Set the counters of info to zero. Since 2.0.0. */
-  configResetstat: other<() => "OK">().everywhere(first),
-  /** Write the present configuration to the file the server was started with. Since 2.8.0. */
-  configRewrite: other<() => "OK">().everywhere(first),
-  /** Change configuration parameters, all or with an error none. Since 2.0.0; several 7.0. */
-  configSet: other<(...parameters: Pairs[]) => "OK">().everywhere(first).traits("secret"),
+  configResetstat: other<() => "OK">().everywhere(),
+  /** Write the configuration to the file that the server was started with. Since 2.8.0. */
+  configRewrite: other<() => "OK">().everywhere(),
+  /** Change configuration parameters: all, or on an error none. Since 2.0.0; several 7.0. */
+  configSet: other<(...parameters: Pairs[]) => "OK">().everywhere().traits("secret"),
   /** How many keys the database has. Since 1.0.0. */
   dbsize: read<() => number>(none).everywhere(sum),
-  /** For those who test the server: what it does and gives depends on the subcommand and may harm. Since 1.0.0. */
+  /** For testing the server: effect and reply depend on the subcommand, which may do harm. Since 1.0.0. */
   debug: other<(subcommand: Arg, ...args: Many) => unknown>(),
-  /** Begin to hand over to a replica; OK says begun, not done. Since 6.2.0. */
+  /** Start a failover to a replica; OK means started, not done. Since 6.2.0. */
   failover: other<(options?: FailoverOptions) => "OK">(),
   /** Delete all keys of all databases. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
-  flushall: write<(options?: FlushOptions) => "OK">(none).everywhere(first),
+  flushall: write<(options?: FlushOptions) => "OK">(none).everywhere(),
   /** Delete all keys of the database. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
-  flushdb: write<(options?: FlushOptions) => "OK">(none).everywhere(first),
-  /** What was found since hotkeysStart, as one report in an array; null when never started. Since 8.6.0. */
+  flushdb: write<(options?: FlushOptions) => "OK">(none).everywhere(),
+  /** The report since hotkeysStart, in an array; null when never started. Since 8.6.0. */
   hotkeysGet: other<() => [Report] | null>()
     .as(list(fields({ "by-cpu-time-us": couples, "by-net-bytes": couples }))),
   /** Free what hotkeysStart collected; an error while it still collects. Since 8.6.0. */
   hotkeysReset: other<() => "OK">(),
-  /** Begin to look for the keys that cost most. DURATION in seconds; one command in SAMPLE counts. Since 8.6.0. */
+  /** Start to look for the most expensive keys. DURATION in seconds; SAMPLE n counts one command in n. Since 8.6.0. */
   hotkeysStart: other<(options: HotkeysStartOptions) => "OK">(),
   /** Stop collecting and keep the report; null when nothing was being collected. Since 8.6.0. */
   hotkeysStop: other<() => "OK" | null>(),
@@ -2478,11 +2403,11 @@ const commands = {
   info: other<(...sections: Many) => string>().each(),
   /** When the last save succeeded, in Unix seconds. Since 1.0.0. */
   lastsave: other<() => number>().each(),
-  /** What the server makes of its latency events, in prose. Since 2.8.13. */
+  /** The server's analysis of its latency events, as text. Since 2.8.13. */
   latencyDoctor: other<() => string>().each(),
-  /** An event's latency drawn in text; an error when it has no samples. Since 2.8.13. */
+  /** A text graph of an event's latency; an error when it has no samples. Since 2.8.13. */
   latencyGraph: other<(event: Arg) => string>(),
-  /** For these commands, or all: calls, and how many took up to so many microseconds. Since 7.0.0. */
+  /** For these commands, or all: calls, and how many took up to each time in microseconds. Since 7.0.0. */
   latencyHistogram: other<(...commands: Many) => Record<string, { calls: number; histogram_usec: Counts }>>()
     .as(mapOf(fields({ histogram_usec: map }))),
   /** The up to 160 latest samples of an event: Unix seconds and milliseconds. Since 2.8.13. */
@@ -2491,28 +2416,28 @@ const commands = {
   latencyLatest: other<() => [event: string, time: number, latest: number, max: number][]>().each(),
   /** Forget these events, or all; gives how many there were. Since 2.8.13. */
   latencyReset: other<(...events: Many) => number>().each(),
-  /** A picture in text and the server's version. Since 5.0.0. */
+  /** Art in text, and the server's version. Since 5.0.0. */
   lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).each(),
-  /** What the server makes of its memory, in prose. Since 4.0.0. */
+  /** The server's analysis of its memory, as text. Since 4.0.0. */
   memoryDoctor: other<() => string>().each(),
   /** The allocator's own statistics, as text. Since 4.0.0. */
   memoryMallocStats: other<() => string>(),
-  /** Ask the allocator to give memory back to the system. Since 4.0.0. */
+  /** Ask the allocator to return memory to the system. Since 4.0.0. */
   memoryPurge: other<() => "OK">().each(),
-  /** Where memory goes: bytes, counts and ratios; db.0 and its kin are objects of their own. Since 4.0.0. */
+  /** Where memory goes: bytes, counts and ratios; db.0 and the like are objects. Since 4.0.0. */
   memoryStats: other<() => Record<string, number | Counts>>()
     .as(mapOf((reply, asked) => number(map(reply, asked), asked))).each(),
   /** Bytes that a key takes, estimated from 5 or SAMPLES nested values (0: all); null when missing. Since 4.0.0. */
   memoryUsage: read<(key: Key, options?: { SAMPLES?: Int }) => number | null>(),
-  /** The modules that are loaded. Since 4.0.0; path and args 7.0. */
+  /** The loaded modules. Since 4.0.0; path and args 7.0. */
   moduleList: other<() => { name: string; ver: number; path?: string; args?: string[] }[]>().as(maps).each(),
-  /** Load a module from a file of the server. Since 4.0.0. */
+  /** Load a module from a file on the server. Since 4.0.0. */
   moduleLoad: other<(path: Arg, ...args: Many) => "OK">(),
   /** moduleLoad with configuration: one options object for each CONFIG, the last with ARGS. Since 7.0.0. */
   moduleLoadex: other<(path: Arg, ...options: { CONFIG?: readonly [Arg, Arg]; ARGS?: readonly Arg[] }[]) => "OK">(),
   /** Unload a module; an error when others depend on it or it has data types. Since 4.0.0. */
   moduleUnload: other<(name: Arg) => "OK">(),
-  /** Turn the connection into a stream of all that the server is asked. Since 1.0.0. */
+  /** Turn the connection into a stream of all commands that the server receives. Since 1.0.0. */
   monitor: session<() => "OK">("monitor()"),
   /** Internal: how a replica asks for the stream of writes. Since 2.8.0. */
   psync: session<(replicationid: Arg, offset: Int, ...args: Many) => unknown>("(nothing: it is for servers only)"),
@@ -2520,14 +2445,14 @@ const commands = {
   replconf: session<(...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** Make the server a replica of another, or with ("NO", "ONE") a master again. Since 5.0.0. */
   replicaof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
-  /** What the server is in replication; see Role. Since 2.8.12. */
+  /** The server's role in replication; see Role. Since 2.8.12. */
   role: other<() => Role>().as(tuple(text)).each(),
-  /** Save to disk now, with all clients waiting. Since 1.0.0. */
+  /** Save to disk now, while all clients wait. Since 1.0.0. */
   save: other<() => "OK">().each(),
   /** Delete all keys in ranges of slots, [first, last] each, options last; gives the ranges it flushed. Since 8.0.0. */
   sflush: write<(...ranges: (Int | readonly Int[] | FlushOptions)[]) => [first: number, last: number][]>(none),
-  /** Save if so configured, then exit: the connection ends. OK only when ABORT took one back. Since 1.0.0; NOW 7.0. */
-  shutdown: other<(options?: { NOSAVE?: Flag; SAVE?: Flag; NOW?: Flag; FORCE?: Flag; ABORT?: Flag }) => "OK">(),
+  /** Save if so configured, then exit: the connection ends. OK only when ABORT cancelled one. Since 1.0.0; NOW 7.0. */
+  shutdown: other<(options?: Optional<"NOSAVE" | "SAVE" | "NOW" | "FORCE" | "ABORT">) => "OK">(),
   /** The old name of replicaof. Since 1.0.0; deprecated 5.0. */
   slaveof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
   /** The 10 or `count` (-1: all) latest slow commands. Since 2.2.12; argc 8.10. */
@@ -2544,7 +2469,7 @@ const commands = {
   time: other<() => [seconds: string, microseconds: string]>().each(),
 
   // ---- Cluster ----
-  /** Let the next command in, though its slot is still on its way to this node. Since 3.0.0. */
+  /** Accept the next command although its slot is still being imported. Since 3.0.0. */
   asking: session<() => "OK">("(nothing: there are no clusters yet)"),
   /** Take these slots for this node; an error when one is taken. Since 3.0.0. */
   clusterAddslots: other<(...slots: Many<Int>) => "OK">(),
@@ -2572,15 +2497,15 @@ const commands = {
   clusterForget: other<(node: Arg) => "OK">(),
   /** Up to `count` keys of this node that are in the slot. Since 3.0.0. */
   clusterGetkeysinslot: other<(slot: Int, count: Int) => string[]>(),
-  /** Slot migrations that run or ran of late; times are Unix seconds. Valkey 9.0. */
+  /** Current and recent slot migrations; times are Unix seconds. Valkey 9.0. */
   clusterGetslotmigrations: other<() => Facts[]>().as(maps),
   /** The state of the cluster as this node sees it, name:value in lines. Since 3.0.0. */
   clusterInfo: other<() => string>(),
-  /** The slot of a key, its hash tag honoured. Since 3.0.0. */
+  /** The slot of a key, or of its hash tag. Since 3.0.0. */
   clusterKeyslot: other<(key: Key) => number>(),
   /** The links to and from other nodes, two for each; create-time in Unix milliseconds. Since 7.0.0. */
   clusterLinks: other<() => Facts[]>().as(maps),
-  /** Introduce another node by its address; OK says tried. Since 3.0.0; cluster bus port 4.0. */
+  /** Introduce another node by its address; OK means only that it will try. Since 3.0.0; cluster bus port 4.0. */
   clusterMeet: other<(ip: Arg, port: Int, clusterBusPort?: Int) => "OK">(),
   /** Move slots to the nodes named, in the background. Valkey 9.0. */
   clusterMigrateslots: other<(...moves: { SLOTSRANGE: Many<Int>; NODE: string }[]) => "OK">(),
@@ -2606,14 +2531,14 @@ const commands = {
   clusterSaveconfig: other<() => "OK">(),
   /** Set the epoch of a node that is new and knows no others. Since 3.0.0. */
   clusterSetConfigEpoch: other<(epoch: Int) => "OK">(),
-  /** Mark a slot as on its way in or out, as STABLE, or as owned by NODE. Since 3.0.0; TIMEOUT Valkey 8.0. */
+  /** Mark a slot as importing, migrating, STABLE, or owned by NODE. Since 3.0.0; TIMEOUT Valkey 8.0. */
   clusterSetslot: other<(slot: Int, options: ClusterSetslotOptions) => "OK">(),
   /** Shards with their nodes and slots, [first, last, ...]; endpoint null or "": the host you asked. Since 7.0.0. */
   clusterShards: other<() => { slots: number[]; nodes: Record<string, string | number | null>[] }[]>()
     .as(list(fields({ nodes: maps }))),
   /** The old name of clusterReplicas. Since 3.0.0; deprecated 5.0. */
   clusterSlaves: other<(node: Arg) => string[]>(),
-  /** Use of each slot of this node: key-count and, when so configured, time and traffic. Since 8.2.0; Valkey 8.0. */
+  /** Usage of each slot of this node: key-count and, if configured, time and traffic. Since 8.2.0; Valkey 8.0. */
   clusterSlotStats: other<(options: ClusterSlotStatsOptions) => [slot: number, stats: Counts][]>()
     .as(list(tuple(same, map))),
   /** Ranges of slots, each with its master, then its replicas; host null: the one you asked. Since 3.0.0. */
@@ -2621,11 +2546,11 @@ const commands = {
     .as(list(list(tuple(same, same, same, map)))),
   /** Internal: how two nodes hand over slots. Since 8.4.0; Valkey 9.0. */
   clusterSyncslots: session<(action: Arg, ...args: Many) => unknown>("(nothing: it is for servers only)"),
-  /** A step over all keys of a cluster: the next cursor ("0" at the end), and keys. Valkey 9.1. */
+  /** Some keys of the cluster, and the cursor for the next call, "0" at the end. Valkey 9.1. */
   clusterscan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg; SLOT?: Int }) => Page<string[]>>(),
-  /** Let this replica of a cluster answer reads. Since 3.0.0. */
+  /** Let this replica in a cluster answer reads. Since 3.0.0. */
   readonly: session<() => "OK">("(nothing: there are no clusters yet)"),
-  /** Take back readonly. Since 3.0.0. */
+  /** Undo readonly. Since 3.0.0. */
   readwrite: session<() => "OK">("(nothing: there are no clusters yet)"),
 } satisfies Record<string, Row>;
 
@@ -2633,52 +2558,66 @@ const commands = {
 
 /** A number with a fraction; text keeps digits that a double would lose. */
 export type Float = number | string;
-/** What TYPE answers. Modules name their own types, mostly with a dash: "ReJSON-RL". */
+/** Replies of TYPE. Modules name their own types, mostly with a dash: "ReJSON-RL". */
 export type KeyType =
   | "none" | "string" | "list" | "set" | "zset" | "hash" | "stream" | "array" | "vectorset" | `${string}-${string}`;
+/** A simple string, and so never a Buffer: spelled so that types can tell it from `string`. */
+export type Line = Uppercase<string> | Lowercase<string> | `${string} ${string}`;
 
-/** Keeps the overloads of a row apart: what one asks for, the others rule out. (Their order is the compiler's own.) */
+/** Keeps the overloads of a row apart: what one requires, the others exclude. (Their order is the compiler's own.) */
 type No = false | undefined;
-/** The two calls of many rows: with the option N set to V the reply is Y, without it Z; O are all options. */
+/** Options with these names. */
+type Optional<N extends string, Value = Flag> = { [Name in N]?: Value };
+/** The two calls of many rows: with option N set to V the reply is Y, without it Z; O are all options. */
 type With<N extends string, A extends unknown[], Y, Z, O = unknown, V = true> =
   | ((...args: [...A, options: O & { [Name in N]: V }]) => Y)
   | ((...args: [...A, options?: O & { [Name in N]?: No }]) => Z);
 type WithScores<A extends unknown[], O = unknown> = With<"WITHSCORES", A, Scored[], string[], O>;
+/** The calls with one or more of the options in Parts, each of which adds its part to every item of the reply. */
+type Adding<A extends unknown[], O, Item extends unknown[], Parts> =
+  Parts extends [[infer N extends string, infer Part extends unknown[]], ...infer Rest]
+    ? Adding<A, O & { [Name in N]: true }, [...Item, ...Part], Rest> | Adding<A, O & { [Name in N]?: No }, Item, Rest>
+    : Item extends [unknown] ? never : (...args: [...A, options: O]) => Item[];
 
-/** When a value expires: in seconds, in milliseconds, or at a Unix time in either. One of them. */
-export type Expiry = { EX?: Int; PX?: Int; EXAT?: Int; PXAT?: Int };
-/** Conditions on the value there is: equal or not, itself or its digest. */
-export type Compare = { IFEQ?: Arg; IFNE?: Arg; IFDEQ?: Arg; IFDNE?: Arg };
-/** Options of EXPIRE and its kin: only without, only with an expiry; only to a later, only to an earlier one. */
-export type ExpireOptions = { NX?: Flag; XX?: Flag; GT?: Flag; LT?: Flag };
+/** When a value expires: in seconds, in milliseconds, or at a Unix time in either. Give one of them. */
+export type Expiry = Optional<"EX" | "PX" | "EXAT" | "PXAT", Int>;
+/** Conditions on the current value or on its digest: equal or not. */
+export type Compare = Optional<"IFEQ" | "IFNE" | "IFDEQ" | "IFDNE", Arg>;
+/** Only if there is no expiry (NX), or if there is (XX); only to a later (GT), or to an earlier time (LT). */
+export type ExpireOptions = Optional<"NX" | "XX" | "GT" | "LT">;
 /** Options of SCAN and its kin. COUNT is a hint how much work to do in one call. */
 export type ScanOptions = { MATCH?: Arg; COUNT?: Int };
 type Page<T> = [cursor: string, page: T];
 type Limit = readonly [offset: Int, count: Int];
-export type SortRoOptions = { BY?: Arg; LIMIT?: Limit; GET?: Arg; ASC?: Flag; DESC?: Flag; ALPHA?: Flag };
+export type SortRoOptions = { BY?: Arg; LIMIT?: Limit; GET?: Arg } & Optional<"ASC" | "DESC" | "ALPHA">;
+/** Each GET after the first needs an object of its own; STORE is in the last. */
 export interface SortOptions extends SortRoOptions { STORE?: Key }
+type Sorted<O> =
+  | ((key: Key, options: O & { GET: Arg }, ...more: O[]) => Bulk[])
+  | ((key: Key, options?: O & { GET?: No }) => string[]);
 /** Options of RESTORE. ABSTTL: the time to live is a Unix time in milliseconds. IDLETIME in seconds. */
 export type RestoreOptions = { REPLACE?: Flag; ABSTTL?: Flag; IDLETIME?: Int; FREQ?: Int };
-/** KEYS stands last. AUTH since 4.0.7, AUTH2 since 6.0. */
+/** KEYS comes last. AUTH since 4.0.7, AUTH2 since 6.0. */
 export type MigrateOptions = {
   COPY?: Flag; REPLACE?: Flag; AUTH?: Arg; AUTH2?: readonly [username: Arg, password: Arg]; KEYS?: Key | Many<Key>;
 };
 
+/** NX: only if the key is missing; XX: only if it exists. KEEPTTL since 6.0, GET 6.2, NX with GET 7.0, IF... 8.4. */
 export interface SetOptions extends Expiry, Compare { NX?: Flag; XX?: Flag; GET?: Flag; KEEPTTL?: Flag }
 export type GetexOptions = Expiry & { PERSIST?: Flag };
-export type MsetexOptions = Expiry & { NX?: Flag; XX?: Flag; KEEPTTL?: Flag };
-export type IncrexOptions = Expiry & {
-  BYINT?: Int; BYFLOAT?: Float; SATURATE?: Flag; LBOUND?: Int | Float; UBOUND?: Int | Float; PERSIST?: Flag; ENX?: Flag;
+export type MsetexOptions = Expiry & Optional<"NX" | "XX" | "KEEPTTL">;
+export type IncrexOptions = Expiry & Optional<"SATURATE" | "PERSIST" | "ENX"> & {
+  BYINT?: Int; BYFLOAT?: Float; LBOUND?: Int | Float; UBOUND?: Int | Float;
 };
-/** MINMATCHLEN and WITHMATCHLEN go with IDX. */
+/** MINMATCHLEN and WITHMATCHLEN need IDX. */
 export type LcsOptions = { LEN?: Flag; IDX?: Flag; MINMATCHLEN?: Int; WITHMATCHLEN?: Flag };
-/** A common piece: where it lies in the first string and in the second; its length with WITHMATCHLEN. */
+/** A common piece: its range in the first string and in the second; its length with WITHMATCHLEN. */
 export type LcsMatch = [first: [start: number, end: number], second: [start: number, end: number], length?: number];
 
 export type BitOperation = "AND" | "OR" | "XOR" | "NOT" | "DIFF" | "DIFF1" | "ANDOR" | "ONE";
-/** A number among the bits: "u8" or "i16" ..., at a bit, or at "#2": as the third of its width. */
+/** A number in a bitmap: its width, "u8" or "i16" ..., and its first bit, or "#2" for the third of this width. */
 export type BitfieldPlace = readonly [encoding: string, offset: Int | string];
-/** One step of BITFIELD. OVERFLOW, before SET or INCRBY, holds for those that follow too. */
+/** One step of BITFIELD. OVERFLOW, before SET or INCRBY, applies to all that follow. */
 export type BitfieldOperation = {
   GET?: BitfieldPlace; OVERFLOW?: "WRAP" | "SAT" | "FAIL";
   SET?: readonly [...BitfieldPlace, value: Int]; INCRBY?: readonly [...BitfieldPlace, increment: Int];
@@ -2687,147 +2626,136 @@ export type BitfieldOperation = {
 export type GeoUnit = "m" | "km" | "mi" | "ft" | "M" | "KM" | "MI" | "FT";
 export type Coordinates = [longitude: number, latitude: number];
 export type GeoItem = readonly [longitude: Float, latitude: Float, member: Arg];
-export type GeoaddOptions = { NX?: Flag; XX?: Flag; CH?: Flag };
-type GeoWith = "WITHDIST" | "WITHHASH" | "WITHCOORD";
-type GeoOrder = { ASC?: Flag; DESC?: Flag; COUNT?: Int; ANY?: Flag };
-/** Options of GEOSEARCH besides WITH...: one of FROM... and of BY... (BYPOLYGON needs no FROM), what else is wanted. */
+export type GeoaddOptions = Optional<"NX" | "XX" | "CH">;
+type GeoOrder = Optional<"ASC" | "DESC" | "ANY"> & CountOptions;
+/** Options of GEOSEARCH besides WITH...: one of FROM... and of BY... (BYPOLYGON needs no FROM), and the order. */
 export type GeosearchOptions = GeoOrder & {
   FROMMEMBER?: Arg; FROMLONLAT?: readonly [longitude: Float, latitude: Float];
   BYRADIUS?: readonly [radius: Float, unit: GeoUnit]; BYBOX?: readonly [width: Float, height: Float, unit: GeoUnit];
   BYPOLYGON?: readonly [vertices: number, ...coordinates: Many<Float>];
 };
 export interface GeoradiusOptions extends GeoOrder { STORE?: No; STOREDIST?: No }
-/** The same with a destination, for which nothing comes with the members. */
+/** The same with a destination, which excludes WITH... */
 export type GeoradiusStoreOptions = GeoOrder & ({ STORE: Key } | { STOREDIST: Key });
 type AroundPoint = [key: Key, longitude: Float, latitude: Float, radius: Float, unit: GeoUnit];
 type AroundMember = [key: Key, member: Arg, radius: Float, unit: GeoUnit];
-/** The calls of GEOSEARCH and its kin: A then options O, whose WITH... say what comes with each member. */
+/** The calls of GEOSEARCH and its kin: WITH... adds to each member; distances are in the unit of the area. */
 type GeoFind<A extends unknown[], O> =
-  | GeoFound<A, O, "WITHDIST", [distance: number]>
-  | GeoFound<A, O, "WITHHASH", [hash: number]>
-  | GeoFound<A, O, "WITHCOORD", [coordinates: Coordinates]>
-  | GeoFound<A, O, "WITHDIST" | "WITHHASH", [distance: number, hash: number]>
-  | GeoFound<A, O, "WITHDIST" | "WITHCOORD", [distance: number, coordinates: Coordinates]>
-  | GeoFound<A, O, "WITHHASH" | "WITHCOORD", [hash: number, coordinates: Coordinates]>
-  | GeoFound<A, O, GeoWith, [distance: number, hash: number, coordinates: Coordinates]>
-  | ((...args: [...A, options: O & { [N in GeoWith]?: No }]) => string[]);
-type GeoFound<A extends unknown[], O, W extends GeoWith, More extends unknown[]> =
-  (...args: [...A, options: O & { [N in W]: true } & { [N in Exclude<GeoWith, W>]?: No }]) =>
-    [member: string, ...More][];
-type Georadius<A extends unknown[]> = GeoFind<A, GeoradiusOptions> | ((...args: A) => string[]);
-type GeoStore<A extends unknown[]> = (...args: [...A, options: GeoradiusStoreOptions]) => number;
+  | Adding<A, O, [member: string],
+      [["WITHDIST", [distance: number]], ["WITHHASH", [hash: number]], ["WITHCOORD", [coordinates: Coordinates]]]>
+  | ((...args: [...A, options: O & Optional<"WITHDIST" | "WITHHASH" | "WITHCOORD", No>]) => string[]);
+type GeoradiusRo<A extends unknown[]> = GeoFind<A, GeoradiusOptions> | ((...args: A) => string[]);
+type Georadius<A extends unknown[]> = GeoradiusRo<A> | ((...args: [...A, options: GeoradiusStoreOptions]) => number);
 
-/** Which fields of a hash: how many, then their names. Comes last among the options. */
+/** Some fields of a hash: their number, then their names. Comes last among the options. */
 export type FieldsOption = { FIELDS: readonly [numfields: number, ...fields: Many] };
 export type HexpireOptions = ExpireOptions & FieldsOption;
-/** Options of HSETEX; FIELDS: how many, then names and values in turn. FNX: only if none is there, FXX: if all are. */
-export type HsetexOptions = Expiry & { FNX?: Flag; FXX?: Flag; KEEPTTL?: Flag } & FieldsOption;
+/** FIELDS: their number, then names and values in turn. FNX: only if none of them exists, FXX: only if all do. */
+export type HsetexOptions = Expiry & Optional<"FNX" | "FXX" | "KEEPTTL"> & FieldsOption;
 
 type Indexed = [index: number, value: string];
-export type ArgrepTest = {
-  EXACT?: Arg; MATCH?: Arg; GLOB?: Arg; RE?: Arg; AND?: Flag; OR?: Flag; LIMIT?: Int; WITHVALUES?: Flag; NOCASE?: Flag;
-};
+/** Tests of ARGREP: any must match, with AND all. To repeat a test, add another object; WITHVALUES is in the last. */
+export type ArgrepTest = Optional<"EXACT" | "MATCH" | "GLOB" | "RE", Arg> & { LIMIT?: Int } &
+  Optional<"AND" | "OR" | "WITHVALUES" | "NOCASE">;
 
 /** An end of a list: LEFT is the head. */
 export type End = "LEFT" | "RIGHT";
 export type CountOptions = { COUNT?: Int };
-/** Where LMPOP and its kin take from: the first of `keys` that has any, from which end, and how many. */
-type PopFrom<Where> = [...keys: Many<Key>, where: Where] | [...keys: Many<Key>, where: Where, options: CountOptions];
-type PoppedFrom<T> = [key: string, popped: T] | null;
+/** The calls of LMPOP and its kin: they pop from the first of `keys` that has any, from which end, and how many. */
+type PopFrom<A extends unknown[], Where, T> = (
+  ...args: [...A, numkeys: Int, ...keys: Many<Key>, where: Where] |
+    [...A, numkeys: Int, ...keys: Many<Key>, where: Where, options: CountOptions]
+) => [key: string, popped: T] | null;
 type Waiting<R> = (...args: [...keys: Many<Key>, timeout: number]) => R | null;
 type Move = [source: Key, destination: Key, wherefrom: End, whereto: End];
-/** Keys, as many as the argument in front of them says, and options behind them. */
+/** As many keys as the argument before them says, and options. */
 type KeysAnd<O> = (Key | readonly Key[] | O)[];
+type Counted<O> = (numkeys: Int, ...keysAndOptions: KeysAnd<O>) => number;
 /** Stop counting there; 0 for no limit. */
 export type LimitOptions = { LIMIT?: Int };
-/** Options of LPOS: RANK 2 starts at the second match, -1 at the last; MAXLEN compares so many elements. */
-export type LposOptions = { RANK?: Int; COUNT?: Int; MAXLEN?: Int };
-/** How many LMOVEM moves, and how: one of COUNT and EXACTLY, then one of OBO and BULK. */
+/** Options of LPOS: RANK 2 starts at the second match, -1 at the last; MAXLEN compares at most so many elements. */
+export type LposOptions = Optional<"RANK" | "COUNT" | "MAXLEN", Int>;
+/** How many LMOVEM moves (COUNT or EXACTLY), and how: one by one (OBO), or in their order (BULK). */
 export type LmovemOptions = { COUNT?: Int; EXACTLY?: Int; OBO?: Flag; BULK?: Flag };
 
-/** What ZADD takes: [1, "a"], ["-inf", "b"]. */
+/** Arguments of ZADD: [1, "a"], ["-inf", "b"]. */
 export type ScoreMember = readonly [score: Arg, member: Arg];
-export type ZaddOptions = { NX?: Flag; XX?: Flag; GT?: Flag; LT?: Flag; CH?: Flag; INCR?: Flag };
+export type ZaddOptions = Optional<"NX" | "XX" | "GT" | "LT" | "CH" | "INCR">;
 export type ZrangeOptions = { BYSCORE?: Flag; BYLEX?: Flag; REV?: Flag; LIMIT?: Limit };
 /** Options of ZINTER, ZUNION and their STORE forms: a weight for each key. */
 export type ZunionOptions = { WEIGHTS?: readonly Arg[]; AGGREGATE?: "SUM" | "MIN" | "MAX" | "COUNT" };
+type Rank = With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: number] | null, number | null>;
 type Combined<O> =
   | ((numkeys: Int, ...args: [...keys: Many<Key>, options: O & { WITHSCORES: true }]) => Scored[])
   | ((numkeys: Int, ...keysAndOptions: KeysAnd<O & { WITHSCORES?: No }>) => string[]);
+type CombineInto<O> = (destination: Key, numkeys: Int, ...keysAndOptions: KeysAnd<O>) => number;
 
-/** What becomes of the references that groups hold to a deleted entry; KEEPREF unless said. */
-type References = { KEEPREF?: Flag; DELREF?: Flag; ACKED?: Flag };
-/** Where to cut: 1000 or ["=", 1000] exactly, ["~", 1000] about there and faster; LIMIT (with "~") so many at once. */
+/** The references of groups to a deleted entry: kept (the default), deleted too, or deleted only once acknowledged. */
+type References = Optional<"KEEPREF" | "DELREF" | "ACKED">;
+/** The length to trim to: 1000 or ["=", 1000] exactly, ["~", 1000] about, and faster; LIMIT (with "~") per call. */
 type Trimming = { MAXLEN?: Int | readonly ["=" | "~", Int]; MINID?: Arg | readonly ["=" | "~", Arg]; LIMIT?: Int };
-/** Ids with their number in front: [2, "1-0", "2-0"]. */
+/** Ids after their number: [2, "1-0", "2-0"]. */
 type Ids = readonly [numids: Int, ...ids: Many];
+/** NOMKSTREAM, MINID, LIMIT since 6.2; KEEPREF, DELREF, ACKED 8.2; IDMP and IDMPAUTO, against duplicates, 8.6. */
 export interface XaddOptions extends References, Trimming {
   NOMKSTREAM?: Flag; IDMPAUTO?: Arg; IDMP?: readonly [pid: Arg, iid: Arg];
 }
 export type XdelexOptions = References & { IDS: Ids };
-/** Options of XNACK; RETRYCOUNT and FORCE are the server's own. */
+/** Options of XNACK; RETRYCOUNT and FORCE are for the server's own use. */
 export type XnackOptions = { IDS: Ids; RETRYCOUNT?: Int; FORCE?: Flag };
-/** Options of XREAD, STREAMS last: ["k", "$"] or [["k1", "k2"], [0, 0]]. BLOCK in milliseconds, MAXSIZE in bytes. */
-export type XreadOptions = {
-  COUNT?: Int; MAXCOUNT?: Int; MAXSIZE?: Int; BLOCK?: Int;
-  STREAMS: readonly [keys: Key | readonly Key[], ids: Arg | readonly Arg[]];
-};
-/** Options of XREADGROUP, GROUP first and STREAMS last. CLAIM and BLOCK in milliseconds. */
+/** Keys, and the id to read after for each: "$" for new entries only, "+" for the last entry (7.4). */
+type Streams<Id> = { STREAMS: readonly [keys: Key | readonly Key[], ids: Id | readonly Id[]] };
+/** STREAMS comes last: ["k", "$"] or [["j", "k"], [0, 0]]. BLOCK in milliseconds. MAXCOUNT, MAXSIZE (bytes) 8.10. */
+export type XreadOptions = Streams<Arg> & Optional<"COUNT" | "MAXCOUNT" | "MAXSIZE" | "BLOCK", Int>;
+/** GROUP comes first, STREAMS last. CLAIM (8.4) adds pending entries that have been idle for so many milliseconds. */
 export interface XreadgroupOptions extends XreadOptions {
   GROUP: readonly [group: Arg, consumer: Arg]; CLAIM?: Int; NOACK?: Flag;
 }
-/** Only what nobody got yet. */
-type Undelivered = { STREAMS: readonly [keys: Key | readonly Key[], ids: ">" | readonly ">"[]] };
 /** An entry of XREADGROUP; its fields are null when it is pending but has been deleted. */
 export type PendingEntry = [id: string, fields: Fields | null];
-/** An entry read with CLAIM: milliseconds since it was last delivered and how often it was, 0 and 0 for a new one. */
+/** An entry read with CLAIM: milliseconds since its last delivery, and number of deliveries; 0 and 0 if it is new. */
 export type ClaimedEntry = [id: string, fields: Fields, idle: number, deliveries: Int];
-/** What XPENDING says of a whole group; null for ids and consumers when nothing is pending. */
+/** Reply of XPENDING for a whole group; null for ids and consumers when nothing is pending. */
 export type XpendingSummary = [
   pending: number, first: string | null, last: string | null, consumers: [name: string, pending: number][] | null,
 ];
 export type XpendingEntry = [id: string, consumer: string, idle: number, deliveries: Int];
+type PendingRange = [start: Arg, end: Arg, count: Int, consumer?: Arg];
 type Claim = [key: Key, group: Arg, consumer: Arg, minIdleTime: Int];
 type Claimed<T> = [next: string, claimed: T, deleted: string[]];
 /** Options of XCLAIM; IDLE in milliseconds, TIME a Unix time in milliseconds. */
 export type XclaimOptions = { IDLE?: Int; TIME?: Int; RETRYCOUNT?: Int; FORCE?: Flag; JUSTID?: Flag; LASTID?: Arg };
 
-/** What XINFO STREAM tells; newer servers tell more. */
-export type XinfoStream = {
-  length: number; groups: number; "first-entry": Entry | null; "last-entry": Entry | null; "last-generated-id": string;
-  "radix-tree-keys": number; "radix-tree-nodes": number;
-  "entries-added": number; "max-deleted-entry-id": string; "recorded-first-entry-id": string;
-};
+type StreamFacts = Record<"length" | "radix-tree-keys" | "radix-tree-nodes" | "entries-added", number> &
+  Record<"last-generated-id" | "max-deleted-entry-id" | "recorded-first-entry-id", string>;
+/** Reply of XINFO STREAM; newer servers say more. */
+export type XinfoStream = StreamFacts & { groups: number; "first-entry": Entry | null; "last-entry": Entry | null };
 /** XINFO STREAM FULL: its groups have names, pending entries and consumers. Times are Unix times in milliseconds. */
-export type XinfoStreamFull = Omit<XinfoStream, "groups" | "first-entry" | "last-entry"> & {
-  entries: Entry[]; groups: Report[];
-};
+export type XinfoStreamFull = StreamFacts & { entries: Entry[]; groups: Report[] };
 export type XinfoGroup = {
   name: string; consumers: number; pending: number; "last-delivered-id": string;
   "entries-read": number | null; lag: number | null; "nacked-count"?: number;
 };
 export type XinfoConsumer = { name: string; pending: number; idle: number; inactive?: number };
 
-/** A vector: numbers with their count in front, [2, 0.5, 1], or 32-bit floats, little-endian: a Float32Array. */
+/** A vector: numbers after their count, [2, 0.5, 1], or 32-bit floats, little-endian: a Float32Array. */
 export type Vector = { VALUES: readonly [count: Int, ...values: Many] } | { FP32: Bytes };
 export type VsimQuery = Vector | { ELE: Arg };
-export type VaddOptions = { CAS?: Flag; NOQUANT?: Flag; BIN?: Flag; Q8?: Flag; EF?: Int; SETATTR?: Arg; M?: Int };
+export type VaddOptions = Optional<"CAS" | "NOQUANT" | "BIN" | "Q8"> & { EF?: Int; SETATTR?: Arg; M?: Int };
 /** Options of VSIM; EPSILON is a distance from 0 to 1. */
-export type VsimOptions = {
-  WITHSCORES?: Flag; WITHATTRIBS?: Flag; COUNT?: Int; EPSILON?: Arg; EF?: Int;
-  FILTER?: Arg; "FILTER-EF"?: Int; TRUTH?: Flag; NOTHREAD?: Flag;
-};
-/** The reply of VEMB RAW: only int8 has a range. */
+export type VsimOptions = Optional<"WITHSCORES" | "WITHATTRIBS" | "TRUTH" | "NOTHREAD"> &
+  Optional<"COUNT" | "EF" | "FILTER-EF", Int> & { EPSILON?: Arg; FILTER?: Arg };
+/** Reply of VEMB RAW: only int8 has a range. */
 export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: string, norm: number, range?: number];
 
-/** Options of FLUSHALL, FLUSHDB, FUNCTION FLUSH, SCRIPT FLUSH and CLUSTER FLUSHSLOT: in the background, or at once. */
+/** Delete in the background, or at once. */
 export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
 type ClientFilter = {
   ID?: Int | readonly Int[]; TYPE?: "NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB"; USER?: Arg;
   ADDR?: string; LADDR?: string; IP?: string; FLAGS?: string; NAME?: Arg; "LIB-NAME"?: Arg; "LIB-VER"?: Arg;
   DB?: Int; CAPA?: string;
 };
-/** Filters of CLIENT LIST and KILL; all must hold. Redis: ID, TYPE; KILL also USER, ADDR, LADDR, SKIPME, MAXAGE. */
+/** Filters of CLIENT LIST and KILL; all must match. Redis: ID, TYPE; KILL also USER, ADDR, LADDR, SKIPME, MAXAGE. */
 export type ClientFilters = ClientFilter & { SKIPME?: "YES" | "NO"; MAXAGE?: Int; IDLE?: Int } & {
   [N in keyof ClientFilter as `NOT-${N}`]: ClientFilter[N];
 };
@@ -2835,26 +2763,20 @@ export type CommandlogType = "SLOW" | "LARGE-REQUEST" | "LARGE-REPLY";
 /** Options of FAILOVER: FORCE needs TO and TIMEOUT, which is in milliseconds. */
 export type FailoverOptions = { TO?: readonly [host: Arg, port: Int]; FORCE?: Flag; ABORT?: Flag; TIMEOUT?: Int };
 /** Options of HOTKEYS START, METRICS first, counts before what they count: { METRICS: [1, "CPU"], SLOTS: [1, 42] }. */
-export type HotkeysStartOptions = {
-  METRICS: readonly [count: Int, ...metrics: ("CPU" | "NET")[]];
-  COUNT?: Int; DURATION?: Int; SAMPLE?: Int; SLOTS?: readonly [count: Int, ...slots: Int[]];
+export type HotkeysStartOptions = Optional<"COUNT" | "DURATION" | "SAMPLE", Int> & {
+  METRICS: readonly [count: Int, ...metrics: ("CPU" | "NET")[]]; SLOTS?: readonly [count: Int, ...slots: Int[]];
 };
-/** Options of CLUSTER SETSLOT: a node's id, or STABLE; TIMEOUT in milliseconds. */
+/** Options of CLUSTER SETSLOT: the id of a node, or STABLE; TIMEOUT in milliseconds. */
 export type ClusterSetslotOptions = { IMPORTING?: Arg; MIGRATING?: Arg; NODE?: Arg; STABLE?: Flag; TIMEOUT?: Int };
-/** Options of CLUSTER SLOT-STATS: slots from first to last, or by one of the statistics. */
-export type ClusterSlotStatsOptions =
-  | { SLOTSRANGE: readonly [first: Int, last: Int] }
-  | { ORDERBY: string; LIMIT?: Int; ASC?: Flag; DESC?: Flag };
+/** Options of CLUSTER SLOT-STATS: slots from first to last, or ordered by one of the statistics. */
+export type ClusterSlotStatsOptions = { SLOTSRANGE: readonly [first: Int, last: Int] } |
+  { ORDERBY: string; LIMIT?: Int; ASC?: Flag; DESC?: Flag };
 
-/** A word or line sent as a simple string and so never a Buffer: spelled so that types can tell it from `string`. */
-export type Line = Uppercase<string> | Lowercase<string> | `${string} ${string}`;
-
-// What a server tells of itself, by name: numbers, facts, or facts within facts. Versions differ in what there is.
+// What servers report about themselves, by name: numbers, facts, or nested facts. Versions differ in what they report.
 export type Counts = Record<string, number>;
 export type Facts = Record<string, string | number>;
 export type Report = Record<string, unknown>;
-
-/** What COMMAND INFO tells about a command; a negative arity is a minimum. Redis 6 ends with the ACL categories. */
+/** Reply of COMMAND INFO for one command; a negative arity is a minimum. Redis 6 ends with the ACL categories. */
 export type CommandInfo = [
   name: string, arity: number, flags: Line[], firstKey: number, lastKey: number, step: number,
   aclCategories: Line[], tips: string[], keySpecs: Report[], subcommands: unknown[][],
@@ -2863,21 +2785,19 @@ export type CommandInfo = [
 export type FunctionLibrary = {
   library_name: string; engine: string; functions: { name: string; description: Bulk; flags: Line[] }[];
 };
-/** Rules of a user as in the ACL file; passwords as SHA-256 in hex; databases are Valkey's (9.1). */
-export type AclUser = {
-  flags: string[]; passwords: string[]; commands: string; keys: string; channels: string;
-  databases?: string; selectors: { commands: string; keys: string; channels: string; databases?: string }[];
-};
-/** A logged command: Unix seconds; microseconds (if large: bytes); its first arguments; how many it had (8.10). */
+type AclRules = { commands: string; keys: string; channels: string; databases?: string };
+/** Rules of a user as in the ACL file; passwords as SHA-256 in hex; databases since Valkey 9.1. */
+export type AclUser = AclRules & { flags: string[]; passwords: string[]; selectors: AclRules[] };
+/** A logged command: Unix seconds; microseconds (or bytes, if large); its first arguments; their number (8.10). */
 export type LogEntry = [
   id: number, time: number, cost: number, args: string[], address: string, name: string, argc?: number,
 ];
-/** ROLE's answer: a master's offset and replicas, a replica's master and how far it is, a Sentinel's masters. */
+/** Reply of ROLE: a master's offset and replicas, a replica's master and offset, a Sentinel's masters. */
 export type Role =
   | [role: "master", offset: number, replicas: [host: string, port: string, offset: string][]]
   | [role: "slave", host: string, port: number, state: string, offset: number]
   | [role: "sentinel", masters: string[]];
-/** A node in CLUSTER SLOTS; the id came with 4.0, the metadata (ip, hostname) with 7.0. */
+/** A node in CLUSTER SLOTS; the id since 4.0, the metadata (ip, hostname) since 7.0. */
 export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: Fields];
 
 // ==== 5. Commander ====
@@ -2889,8 +2809,8 @@ export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: 
 type Signatures = typeof commands;
 /** A union of signatures as overloads. */
 type Overloads<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
-type Later<F, Text> =
-  Overloads<F extends (...args: infer A) => infer R ? (...args: A) => Promise<Reply<R, Text>> : never>;
+type Later<F, Text, To = Reach> = Overloads<F extends (...args: infer A) => infer R
+  ? (...args: A) => Promise<[To] extends ["each"] ? Record<string, Reply<R, Text>> : Reply<R, Text>> : never>;
 /** A reply whose text is decoded as these options say: bytes cannot be names, so maps become pairs. */
 type Reply<R, Text> = [Text] extends [string] ? R : Reworded<R, Text>;
 type Reworded<R, Text> =
@@ -2999,7 +2919,7 @@ class Command {
 
   /** Whether the maps of its next reply must keep their order. */
   get ordered(): boolean {
-    return this.special.batch?.ordered ?? this.row.ordered;
+    return this.special.batch?.ordered ?? this.row.is.ordered === true;
   }
 
   get outcome(): Outcome {
@@ -3056,7 +2976,7 @@ class Command {
   get mayWrite(): boolean {
     const { special, row } = this;
     if (special.batch !== undefined) return !special.batch.reads;
-    return row.kind === "write" || row.kind === "session" || row.partly;
+    return row.kind === "write" || row.kind === "session" || row.is.partly === true;
   }
 
   /** Gives it to another server, with the same promise and deadline. The tombstone takes the replies still due here. */
@@ -3106,7 +3026,7 @@ function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): 
 /** What the server quotes of these may be a password. */
 function withoutSecrets(row: Row, error: ReplyError): ReplyError {
   const isQuoting = error.raw.slice(0, 22).toLowerCase() === "err unknown subcommand";
-  if (!row.secret && !isQuoting) return error;
+  if (!row.is.secret && !isQuoting) return error;
   const quotes = ["'", '"', "`"].map((quote) => error.raw.indexOf(quote)).filter((at) => at >= 0);
   const shown = error.raw.slice(0, Math.min(...quotes, error.raw.length));
   return new ReplyError(error.code, error.outcome, `${shown}\u2026`);
@@ -3114,14 +3034,14 @@ function withoutSecrets(row: Row, error: ReplyError): ReplyError {
 
 /** What a script did before it failed is done, and so is what MIGRATE did. */
 function outcomeOf(row: Row, error: ReplyError): Outcome {
-  const hasBegun = row.partly && !(row.digest && isUnknownScript(error));
+  const hasBegun = row.is.partly && !(row.is.digest && isUnknownScript(error));
   return hasBegun ? "unknown" : "not-executed";
 }
 
 /** Not by its code alone: a script that has run may say NOSCRIPT, too. */
 const isUnknownScript = ({ raw }: ReplyError): boolean => raw.startsWith("NOSCRIPT No matching script");
 
-const isSteady = (row: Row): boolean => row.kind === "read" && !row.cursor;
+const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
 
 /**
  * Several commands that are sent as one, and the replies so far. The commands are in parallel lists, because an object
@@ -3150,7 +3070,7 @@ class Batch {
   }
 
   get ordered(): boolean {
-    return !this.isAtomic && this.rows[this.replies.length]!.ordered;
+    return !this.isAtomic && this.rows[this.replies.length]!.is.ordered === true;
   }
 
   get isChanged(): boolean {
@@ -3673,7 +3593,7 @@ class Connection {
     const orphans = this.pending;
     const written = this.#inFlight;
     for (const { special } of written) special.batch?.end();
-    this.mayLinger = written.some(({ row }) => row.kind !== "read" && !row.harmless);
+    this.mayLinger = written.some(({ row }) => row.kind !== "read" && !row.is.harmless);
     if (this.mayLinger) reset(this.#socket);
     else this.#socket.destroy();
     this.#queue.drain();
@@ -3825,7 +3745,7 @@ class Connection {
   #takenBack(command: Command, error: ReplyError): boolean {
     const { special, exclusive, place, row } = command;
     const isAlone = special.batch === undefined && !special.bound && !exclusive && place === "written";
-    const mayRepeat = isAlone && !row.partly && this.#phase === "open";
+    const mayRepeat = isAlone && !row.is.partly && this.#phase === "open";
     return mayRepeat && this.#owner.refused?.(command, error) === true;
   }
 
@@ -6427,7 +6347,7 @@ class Shards implements ClientRouter {
 
   /** Most commands have one key, and it is the first argument. */
   #hasOneKey(row: Row, args: readonly unknown[]): boolean {
-    return row.placing === one && !row.patterns && typeof args[0] === "string" && this.#rule.stored === undefined;
+    return row.placing === one && !row.is.patterns && typeof args[0] === "string" && this.#rule.stored === undefined;
   }
 
   locate(key: Key): Node {
@@ -6454,10 +6374,10 @@ class Shards implements ClientRouter {
     if (row.placing === none) throw unsharded(row, "it has no key");
     if (words.length === 0) throw new ArgumentError("no key is given", row.name.text);
     if (keys.length === 0) throw unsharded(row, "this call has no key");
-    if (row.patterns && hasPattern(words)) throw unsharded(row, "its patterns are other keys");
+    if (row.is.patterns && hasPattern(words)) throw unsharded(row, "its patterns are other keys");
     const nodes = keys.map((at) => this.#locate(words[at]!));
     const stored = [...words];
-    if (!row.channel) for (const at of keys) stored[at] = this.#stored(words[at]!);
+    if (!row.is.channel) for (const at of keys) stored[at] = this.#stored(words[at]!);
     const [member, ...others] = new Set(nodes) as unknown as [Node];
     if (others.length === 0) {
       if (stored.every((word, at) => word === words[at])) return member;
@@ -6784,12 +6704,9 @@ function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
 
 /** What does not work over shards is not there; what every node is asked gives its reply by the node's name. */
 export type ShardedCommands<Text = string> = {
-  [C in keyof Sharded]: Sharded[C] extends Row<any, any, "each">
-    ? PerNode<Sharded[C]["call"], Text> : Later<Sharded[C]["call"], Text>;
+  [C in keyof Sharded]: Later<Sharded[C]["call"], Text, Sharded[C]["reach"]>;
 };
 type Sharded = Omit<Shared, RowsLike<Row<any, any, "nowhere">>>;
-type PerNode<F, Text> = Overloads<
-  F extends (...args: infer A) => infer R ? (...args: A) => Promise<Record<string, Reply<R, Text>>> : never>;
 
 /** Many servers behind one handler: each key lives on one of them. */
 export class ShardedHandler<Text = string> extends Client<Text> {

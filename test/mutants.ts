@@ -21,7 +21,7 @@ export const mutants: readonly Mutant[] = [
   ["a read is issued again and again", "command.reissues++;", ""],
   ["WATCH and MULTI are forgotten across a reconnect", "if (command.special.bound", "if (false && command.special.bound"],
   ["what was lost is issued again behind what came later", "[...first, ...this.#waiting.drain(), ", "[...this.#waiting.drain(), ...first, "],
-  ["a script that says LOADING is run again", " && !row.partly && ", " && "],
+  ["a script that says LOADING is run again", " && !row.is.partly && ", " && "],
   ["a refused command of a pipeline is taken for all of it", "special.batch === undefined && !special.bound", "!special.bound"],
   ["a refused command of a transaction goes elsewhere", "special.batch === undefined && !special.bound &&",
     "special.batch === undefined &&"],
