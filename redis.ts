@@ -1650,7 +1650,7 @@ const commands = {
   scan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg }) => Page<string[]>, "nowhere">(none).traits("cursor"),
   /** Any key of the database, or null when it is empty. Since 1.0.0. */
   randomkey: read<() => Bulk>(none).everywhere(random),
-  /** The sorted elements, as numbers unless ALPHA; GET: what its patterns find; STORE: how many it stored. Since 1.0.0. */
+  /** Sorted elements, as numbers unless ALPHA; GET: what its patterns find; STORE: how many it stored. Since 1.0.0. */
   sort: write<
     | ((key: Key, ...options: [...options: SortOptions[], last: SortOptions & { STORE: Key }]) => number)
     | Sorted<SortOptions & { STORE?: No }>
@@ -1673,7 +1673,7 @@ const commands = {
   objectIdletime: read<(key: Key) => number | null>(),
   /** How many references the value has; null when `key` is missing. Since 2.2.3. */
   objectRefcount: read<(key: Key) => number | null>(),
-  /** Waits until `numreplicas` have this connection's writes, or `timeout` ms (0: for ever); gives how many. Since 3.0.0. */
+  /** Waits until `numreplicas` have this connection's writes, or `timeout` ms (0: no limit); gives how many. Since 3.0. */
   wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(milliseconds(-1)),
   /** As wait, for writes on disk (AOF): 0 or 1 for this server, and how many replicas. Since 7.2.0. */
   waitaof: other<(numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]>()
@@ -2821,7 +2821,7 @@ type Reworded<R, Text> =
   : R;
 type RewordedPairs<R, Text> = [name: Text, value: Reworded<R[keyof R], Text>][];
 
-/** The commands that leave a connection as it was. Only a mapped type over `keyof` keeps the rows' comments. */
+/** The commands that do not change their connection. Editors show a row's comment only through `keyof` of such a type. */
 type Shared = Omit<Signatures, RowsLike<Row<any, "session">>>;
 type RowsLike<R extends Row> = { [C in keyof Signatures]: Signatures[C] extends R ? C : never }[keyof Signatures];
 /** Every command as a method; `Text` is the type of text in replies. */
