@@ -37,6 +37,8 @@ import { clusterSurface, surface } from "./test/surface.ts";
 
 const { Decoder, MORE, commands, encodeName, flatten, world } = internals;
 type Row = InstanceType<typeof internals.Row>;
+type Hooks = NonNullable<ConstructorParameters<typeof internals.Pool>[2]>;
+type Connection = Parameters<NonNullable<Hooks["prepare"]>>[0];
 const rows = Object.entries(commands) as [string, Row][];
 const limits = { maxDepth: 128, maxBulk: 512 * 2 ** 20, maxElements: 2 ** 20, maxReply: 2 ** 30 };
 
@@ -1414,6 +1416,73 @@ describe("a connection", () => {
         await until(() => peers === 2, "another connection");
         assert.equal(await db.get("b"), "ANSWER");
       });
+    }
+  });
+
+  test("one that carries commands and pushes gives pushes to all who share it, in bytes, and each reply to its caller",
+    async () => {
+    const { FixedAddress, Pool, readOptions, shared } = internals;
+    const sharing = async (port: number, use: (ask: Connection["ask"], pushes: unknown[][]) => Promise<void>) => {
+      const pushes: unknown[][] = [[], []];
+      let tracked: Connection | undefined;
+      const users = pushes.map((own): Hooks => ({
+        carries: "both",
+        prepare: async (connection) => {
+          tracked = connection;
+          if (own === pushes[0]) await connection.ask(commands.clientTracking, "ON");
+        },
+        pushed: (push) => own.push(push),
+      }));
+      const options = readOptions({ port, poolsize: 1 });
+      const pool = new Pool(new FixedAddress(options), options, shared(...users));
+      try {
+        await pool.ready();
+        await use((row, ...args) => tracked!.ask(row, ...args), pushes);
+        assert.deepEqual(pushes[0], pushes[1]);
+      } finally {
+        pool.destroy();
+      }
+    };
+    const key = Buffer.from([0xff, 0x0d, 0x0a, 0xfe]);
+    const invalidated = [Buffer.from("invalidate"), [key]];
+    await sharing(server.port, async (ask, pushes) => {
+      const replies = await Promise.all(Array.from({ length: 30 }, (_, i) => [
+        ask(commands.set, key, i), ask(commands.get, key), ask(commands.echo, `é ${i}`),
+      ]).flat());
+      assert.deepEqual(replies, Array.from({ length: 30 }, (_, i) => ["OK", String(i), `é ${i}`]).flat());
+      assert.deepEqual(pushes[0], Array(29).fill(invalidated), "one for each time that it had been read before");
+      await withDb({}, (other) => other.set(key, "by another"));
+      await until(() => pushes[1]!.length === 30, "it, while nothing is in flight");
+      await server.call("FLUSHALL");
+      await until(() => pushes[1]!.length === 31, "that all keys are invalid");
+      assert.deepEqual(pushes[0]![30], [Buffer.from("invalidate"), null]);
+    });
+    const push = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$4\r\n\xff\r\n\xfe\r\n";
+    const cut = await ScriptedServer.start(async (peer) => {
+      await peer.hello();
+      for (const bytes of [`${push}+OK\r\n${push}`, `$2\r\nab\r\n${push}`]) {
+        await peer.read();
+        peer.write(Buffer.from(bytes, "latin1"));
+      }
+      await peer.read();
+      peer.write("+OK\r\n+SURPRISE\r\n");
+      await peer.closed;
+    });
+    const { connect } = world;
+    world.connect = (config, receive) => connect(config, (chunk) => {
+      for (const byte of Buffer.from(chunk)) receive(Buffer.from([byte]));
+    });
+    try {
+      await sharing(cut.port, async (ask, pushes) => {
+        assert.equal(await ask(commands.get, "k"), "ab");
+        await until(() => pushes[0]!.length === 3, "the last of them");
+        assert.deepEqual(pushes[0], Array(3).fill(invalidated));
+        assert.equal(await ask(commands.get, "k"), "OK");
+        await until(() => cut.connections === 2, "a reply to nothing to be a breach here, too");
+      });
+    } finally {
+      world.connect = connect;
+      await cut.stop();
     }
   });
 
@@ -4419,16 +4488,73 @@ describe("a subscription and a server that", () => {
       assert.deepEqual(items.slice(0, 2).map(({ pattern }) => pattern), [undefined, Buffer.from("*")]);
     }, { pingInterval: 20 }));
 
-    test(`takes a channel away unasked: it is listened to again, behind a gap, in RESP${protocol}`,
+    test(`ends a channel by itself: only that is subscribed to again, on the same connection, behind a gap, in RESP${protocol}`,
       () => withSpeaker(protocol, async (peer, time) => {
-      peer.write(say("ssubscribe", "a", 1) + say("smessage", "a", String(time)));
+      assert.equal(time, 1);
+      await peer.read();
+      peer.write(say("ssubscribe", "a", 1) + say("ssubscribe", "b", 2) + say("smessage", "a", "1"));
+      assert.deepEqual(await peer.read(), ["SSUBSCRIBE", "a"]);
+      peer.write(say("ssubscribe", "a", 2) + say("smessage", "a", "2"));
+      assert.deepEqual(await peer.read(), ["SUNSUBSCRIBE", "b"]);
+      peer.write(say("sunsubscribe", "b", 1) + say("smessage", "a", "3"));
       await peer.closed;
     }, async (db, speak) => {
-      const s = await db.ssubscribe("a");
+      const s = await db.ssubscribe(["a", "b"]);
       const items = await take(1, s);
-      speak(say("sunsubscribe", "a", 0));
+      speak(say("sunsubscribe", "a", 1));
       items.push(...await take(2, s));
-      assert.deepEqual(items.map((item) => isGap(item) || item.message), ["1", true, "2"]);
+      await s.unsubscribe("b");
+      items.push(...await take(1, s));
+      assert.deepEqual(items.map((item) => isGap(item) || item.message), ["1", true, "2", "3"]);
+      assert.deepEqual(s.channels, ["a"]);
+    }));
+
+    test(`ends a channel by itself and refuses it for now: it is asked again, and the others are heard, in RESP${protocol}`,
+      async () => {
+      const { after } = world;
+      const delays: number[] = [];
+      try {
+        await withSpeaker(protocol, async (peer, time) => {
+          assert.equal(time, 1);
+          await peer.read();
+          peer.write(say("ssubscribe", "a", 1) + say("ssubscribe", "b", 2) + say("sunsubscribe", "a", 1));
+          world.after = (delay, task) => {
+            if (delay < 1_000 || delay > 2_000) return after(delay, task);
+            delays.push(delay);
+            return after(1, task);
+          };
+          for (const refusal of ["-MOVED 1 elsewhere:6379\r\n", "-NOPERM not yet\r\n"]) {
+            assert.deepEqual(await peer.read(), ["SSUBSCRIBE", "a"]);
+            peer.write(refusal + say("smessage", "b", "meanwhile"));
+          }
+          assert.deepEqual(await peer.read(), ["SSUBSCRIBE", "a"]);
+          peer.write(say("ssubscribe", "a", 2) + say("smessage", "a", "again"));
+          await peer.closed;
+        }, async (db) => {
+          const items = await take(6, await db.ssubscribe(["a", "b"]));
+          const expected = [true, "meanwhile", true, "meanwhile", true, "again"];
+          assert.deepEqual(items.map((item) => isGap(item) || item.message), expected);
+        }, { pingInterval: 60_000, replyTimeout: 10_000 });
+        assert.equal(delays.length, 2);
+      } finally {
+        world.after = after;
+      }
+    });
+
+    test(`ends a channel whose name is not text: none is lost, in RESP${protocol}`,
+      () => withSpeaker(protocol, async (peer, time) => {
+      assert.equal(time, 1);
+      await peer.readRaw();
+      peer.write(say("ssubscribe", "?", 1) + say("ssubscribe", "?", 2));
+      const mark = protocol === 3 ? ">" : "*";
+      peer.write(Buffer.from(`${mark}3\r\n$12\r\nsunsubscribe\r\n$1\r\n\xff\r\n:1\r\n`, "latin1"));
+      const again = [await peer.readRaw(), await peer.readRaw()].map(([, name]) => name);
+      assert.deepEqual(again, [Buffer.from([0xfe]), Buffer.from([0xff])]);
+      peer.write(say("ssubscribe", "?", 1) + say("ssubscribe", "?", 2) + say("smessage", "a", "after"));
+      await peer.closed;
+    }, async (db) => {
+      const items = await take(2, await db.ssubscribe([Buffer.from([0xfe]), Buffer.from([0xff])]));
+      assert.deepEqual(items.map((item) => isGap(item) || item.message), [true, "after"]);
     }));
   }
 
@@ -4480,6 +4606,15 @@ describe("a subscription and a server that", () => {
 });
 
 describe("subscriptions that come and go", () => {
+  test("still change after the signal of the call that began them was aborted", () => withDb({}, async (db) => {
+    const abort = new AbortController();
+    const s = await db.with({ signal: abort.signal }).subscribe("signal:1");
+    abort.abort();
+    await s.subscribe("signal:2");
+    await s.unsubscribe("signal:1");
+    assert.deepEqual(await subscribers("signal:1", "signal:2"), [0, 1]);
+  }));
+
   test("are not kept by the handler", () => withDb({}, async (db) => {
     setFlagsFromString("--expose-gc");
     const collectGarbage = runInNewContext("gc") as () => void;

@@ -3468,9 +3468,17 @@ type Owner = {
   readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
   /** Takes back a command that the server was not ready for; false when that is to be told. */
   readonly refused?: ((command: Command, error: ReplyError) => boolean) | undefined;
-  /** What the server says unasked; without it such things are dropped. */
+  /** Without it, "commands". */
+  readonly carries?: Carries | undefined;
+  /** Takes each push, message, or line of MONITOR. Without it, pushes are dropped. */
   readonly pushed?: ((push: readonly unknown[]) => void) | undefined;
 };
+
+/**
+ * Traffic of a connection: replies to commands (pushes are dropped), the messages of a listener, lines of MONITOR, or
+ * both replies and pushes, as a server sends them that tracks keys; these pushes are bytes, because keys may be any.
+ */
+type Carries = "commands" | "messages" | "monitor" | "both";
 
 class Connection {
   /** Settled when the handshake is done, or when the connection died before. */
@@ -3480,6 +3488,7 @@ class Connection {
   readonly #endpoint: Endpoint;
   readonly #options: PoolOptions;
   readonly #owner: Owner;
+  readonly #carries: Carries;
   readonly #socket: Socket;
   readonly #encoder: Encoder;
   readonly #decoder: Decoder;
@@ -3509,9 +3518,10 @@ class Connection {
     this.#options = options;
     this.#owner = owner;
     this.fence = { id: "", address: "", server: addressOf(endpoint), done: false };
-    const charset = owner.pushed === undefined ? "utf-8" : options.charset;
-    // A line of MONITOR has whole commands.
-    this.#decoder = new Decoder(options, charset, owner.pushed === undefined ? undefined : maxBulk);
+    this.#carries = owner.carries ?? "commands";
+    const charset = this.#isListener ? options.charset : "utf-8";
+    const maxLine = this.#carries === "monitor" ? maxBulk : undefined; // a line contains a whole command
+    this.#decoder = new Decoder(options, this.#carries === "both" ? null : charset, maxLine);
     const replyTimeout = Math.min(options.replyTimeout, connectTimeout);
     this.#view = new View({ replyTimeout, charset, convertNumbers: false, readFrom: "primary" });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
@@ -3728,7 +3738,7 @@ class Connection {
         ? this.#decoder.take(this.#options.charset)
         : this.#decoder.take(command.view.charset, command.ordered);
       if (reply === MORE) {
-        const isBegun = command === undefined && this.#owner.pushed === undefined && this.#decoder.begun;
+        const isBegun = command === undefined && !this.#isListener && this.#decoder.begun;
         return isBegun ? this.close(UNASKED) : undefined;
       }
       if (this.#isUnasked(reply, command)) this.#owner.pushed?.(Array.isArray(reply) ? reply : [reply]);
@@ -3749,13 +3759,18 @@ class Connection {
     return mayRepeat && this.#owner.refused?.(command, error) === true;
   }
 
-  /** RESP3 marks pushes, and confirms subscriptions by one. On a connection of RESP2 that listens, messages are. */
+  get #isListener(): boolean {
+    return this.#carries === "messages" || this.#carries === "monitor";
+  }
+
+  /** RESP3 marks pushes, and confirms subscriptions by one. For a listener in RESP2, the first word is the mark. */
   #isUnasked(reply: unknown, command: Command | undefined): boolean {
-    if (!this.#decoder.pushed && this.#owner.pushed === undefined) return false;
-    if (typeof reply === "string") return command === undefined; // a line of MONITOR
+    if (!this.#decoder.pushed && !this.#isListener) return false;
+    if (this.#carries === "monitor" && typeof reply === "string") return command === undefined;
     if (!Array.isArray(reply)) return false;
     const kind = String((reply as unknown[])[0]);
-    return MESSAGES.has(kind) || (this.#decoder.pushed && kind.toUpperCase() !== command?.name);
+    const isMarked = this.#decoder.pushed || UNASKED_KINDS.has(kind);
+    return isMarked && (command === undefined || kind.toUpperCase() !== command.name);
   }
 
   // ---- The handshake: user, name and database are set before any command of a user flows ----
@@ -3845,8 +3860,16 @@ class Connection {
   }
 }
 
-/** How many parts each kind of message has. */
-const MESSAGES: ReadonlyMap<string, number> = new Map([["message", 3], ["pmessage", 4], ["smessage", 3]]);
+/** Commands of a listener: the kind of the messages that each brings, how many parts these have, what ends it. */
+const LISTENING = {
+  subscribe: { message: "message", parts: 3, end: "unsubscribe" },
+  psubscribe: { message: "pmessage", parts: 4, end: "punsubscribe" },
+  ssubscribe: { message: "smessage", parts: 3, end: "sunsubscribe" },
+} as const;
+type Subscribing = keyof typeof LISTENING;
+/** By the kinds that come unasked: messages, and ends, because a server may end a subscription by itself. */
+const UNASKED_KINDS: ReadonlyMap<string, typeof LISTENING[Subscribing]> =
+  new Map(Object.values(LISTENING).flatMap((row) => [[row.message, row], [row.end, row]]));
 const UNASKED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
 
@@ -3979,7 +4002,7 @@ const PAUSE: Milliseconds = 50;
 const REFUSED_REST: Milliseconds = 1_000;
 
 /** Additional uses of a pool's connections. */
-type Hooks = Pick<Owner, "prepare" | "pushed"> & {
+type Hooks = Pick<Owner, "prepare" | "carries" | "pushed"> & {
   readonly lost?: (error: RedisError) => void;
   /** What the server is, for REFUSALS; a primary unless it says. */
   readonly role?: "primary" | "replica";
@@ -3987,6 +4010,14 @@ type Hooks = Pick<Owner, "prepare" | "pushed"> & {
   readonly copy?: (from: Pool, command: Command) => Pool | undefined;
 };
 type Waiter = { resolve: () => void; reject: (error: RedisError) => void };
+
+/** Hooks of several users of the same connections, as one. */
+const shared = (...users: readonly Hooks[]): Hooks => ({
+  carries: users.find(({ carries }) => carries !== undefined)?.carries,
+  prepare: (connection) => Promise.all(users.map(({ prepare }) => prepare?.(connection))),
+  pushed: (push) => users.forEach(({ pushed }) => pushed?.(push)),
+  lost: (error) => users.forEach(({ lost }) => lost?.(error)),
+});
 
 /** A connection lent to one user. Its commands run on it or not at all. */
 class Lease {
@@ -5114,14 +5145,15 @@ async function readGroup(db: Commands, options: XreadgroupOptions & { CLAIM?: un
 
 // ==== 10. Publish and subscribe ====
 //
-// What servers say unasked comes through a Feed: an ear to each (a pool of one, beside the handler's), a buffer with a
-// bound and a policy, and an iterator, or a listener. After a loss an ear begins again before anything else, and marks
-// the gap in the stream: what was said meanwhile is not known. To listen to something new, tell open() how it begins
-// and the Feed how to read it.
+// What servers send unasked goes through a Feed: a listener connection to each server (a pool of one, beside the
+// handler's), a buffer with a bound and a policy, and an iterator or a callback. A new connection repeats the commands
+// of a lost one before anything else and marks the gap in the stream: messages of that time may be missing. What is
+// wanted of each server is compared with what it was sent in #arrange, and only there. To listen to something new,
+// give Feed.open() its command, and the Feed a function that reads what comes.
 
 /** A message; `pattern` is the one that matched, for psubscribe. */
 export type Message<Text = string> = { channel: Text; message: Text; pattern: Text | undefined; gap?: undefined };
-/** The connection was away for so long: something may have been missed. */
+/** For so long nobody listened: messages may be missing here. */
 export type Gap = { channel?: undefined; message?: undefined; pattern?: undefined; gap: Milliseconds };
 /** Called for each message and each gap; what it throws, or rejects with, becomes a warning of the process. */
 export type Listener<Item> = (item: Item | Gap) => unknown;
@@ -5130,169 +5162,129 @@ export type FeedOptions = {
   /** How many items may wait to be read. */
   buffer?: number;
   /**
-   * What happens when there are more. "pause" reads no more from the server: nothing is lost until its own buffer for
-   * us is full; then it ends the connection, and there is a gap. "drop" gives up the oldest and counts them. "fail"
-   * ends the stream with an error.
+   * What happens when there are more. "pause" stops reading: nothing is lost until the server's own buffer is full and
+   * it closes the connection, which is a gap. "drop" drops the oldest and counts them. "fail" ends with an error.
    */
   overflow?: "pause" | "drop" | "fail";
 };
 
-/** What a server says, as an item, if it is one. */
-type Read<Item> = (push: readonly unknown[]) => Item | undefined;
-/** What a server that is listened to has to tell. */
-type Hears = {
-  readonly said: (push: readonly unknown[]) => void;
-  readonly back: (gap: Milliseconds) => void;
-  readonly lost: (error: RedisError) => void;
-};
+/** A server that can be listened to. */
+type Source = { readonly address: Address; readonly config: Config };
 
-type Reader<Item> = { resolve: (result: IteratorResult<Item, undefined>) => void; reject: (error: unknown) => void };
-
-/** A server that is listened to. */
-class Ear {
-  readonly #pool: Pool;
-  #connection: Connection | undefined;
-  #lostAt: number | undefined;
-
-  /** `begin` says what to tell the server on each new connection. */
-  constructor(config: Config, begin: (connection: Connection) => Promise<unknown>, hears: Hears) {
-    this.#pool = new Pool(new FixedAddress(config), { ...config, poolsize: 1 }, {
-      prepare: async (connection) => {
-        this.#connection = connection;
-        await begin(connection);
-        this.#markGap(hears);
-      },
-      pushed: (push) => {
-        this.#markGap(hears);
-        hears.said(push);
-      },
-      lost: (error) => {
-        this.#connection = undefined;
-        this.#lostAt ??= world.now();
-        hears.lost(error);
-      },
-    });
-  }
-
-  ready(): Promise<void> {
-    return this.#pool.ready();
-  }
-
-  dispatch(command: Command): Promise<unknown> {
-    return this.#pool.dispatch(command);
-  }
-
-  pause(): void {
-    this.#connection?.pause();
-  }
-
-  resume(): void {
-    this.#connection?.resume();
-  }
-
-  close(): void {
-    this.#pool.destroy();
-  }
-
-  /** Before whatever followed the gap, and again until all has begun: what has not may have been missed behind it. */
-  #markGap(hears: Hears): void {
-    if (this.#lostAt === undefined) return;
-    const now = world.now();
-    hears.back(now - this.#lostAt);
-    this.#lostAt = this.#connection?.load === 0 ? undefined : now;
-  }
+/** Listens to one server. */
+class ListenerConnection {
+  /** Commands that the server was sent, by the names of their channels. A new connection repeats all of them. */
+  readonly sent = new Map<string, { readonly args: readonly Key[]; confirmed?: Promise<unknown> }>();
+  pool!: Pool;
+  /** Settled with the first connection; undefined once that has begun to send the commands, or has failed. */
+  opening: Promise<void> | undefined;
+  connection: Connection | undefined;
+  /** Since when messages may have been missed, until the gap is marked. */
+  missingSince: number | undefined;
 }
 
-/** What is said, in order, for one reader. */
+/** Reads an item from what a server sent; undefined if it is none. */
+type Read<Item> = (push: readonly unknown[], from: ListenerConnection) => Item | undefined;
+
+/** What servers send, in order, for one reader. */
 export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> {
-  /** How many items were given up, with overflow "drop". */
+  /** How many items were dropped, with overflow "drop". */
   dropped = 0;
-  /** Told when it has ended. */
+  ended = false;
+  /** By their servers. */
+  readonly listeners = new Map<Source, ListenerConnection>();
+  /** Called when it ends. */
   onClose = ignore;
   readonly #read: Read<Item>;
-  readonly #limit: number;
-  readonly #overflow: "pause" | "drop" | "fail";
-  readonly #listener: Listener<Item> | undefined;
-  readonly #ears = new Set<Ear>();
+  readonly #options: Required<FeedOptions>;
+  readonly #callback: Listener<Item> | undefined;
   #items: (Item | Gap)[] = [];
-  #readers: Reader<Item | Gap>[] = [];
-  #ended = false;
+  /** Calls of next() that wait for an item. */
+  #readers: ((result: IteratorResult<Item | Gap, undefined> | Promise<never>) => void)[] = [];
   #error: RedisError | undefined;
 
-  constructor(read: Read<Item>, options: FeedOptions, listener?: Listener<Item>) {
+  constructor(read: Read<Item>, options: FeedOptions, callback?: Listener<Item>) {
     if (!isPlain(options)) throw new ArgumentError("options must be an object");
-    const unknown = Object.keys(options).find((name) => name !== "buffer" && name !== "overflow");
-    if (unknown !== undefined) {
-      throw new ArgumentError(`there is no option ${JSON.stringify(unknown)}; there are buffer, overflow`);
+    const { buffer = 10_000, overflow = "pause", ...others } = options;
+    for (const name in others) {
+      throw new ArgumentError(`there is no option ${JSON.stringify(name)}; there are buffer, overflow`);
     }
-    const { buffer = 10_000, overflow = "pause" } = options;
     this.#read = read;
-    this.#limit = checked("buffer", buffer, whole(1, 2 ** 30));
-    this.#overflow = checked("overflow", overflow, oneOf("pause", "drop", "fail"));
-    this.#listener = listener;
+    this.#callback = callback;
+    checked("buffer", buffer, whole(1, 2 ** 30));
+    checked("overflow", overflow, oneOf("pause", "drop", "fail"));
+    this.#options = { buffer, overflow };
   }
 
-  /** Listens to one more server. */
-  open(config: Config, begin: (connection: Connection) => Promise<unknown>): Ear {
-    const ear = new Ear(config, begin, {
-      said: (push) => {
-        const item = this.#read(push);
+  /** Listens to one more server, by commands of that kind. */
+  open(server: Source, changes: Partial<PoolOptions>, kind: Subscribing | "monitor"): ListenerConnection {
+    const listener = new ListenerConnection();
+    const options = { ...server.config, ...changes, poolsize: 1 };
+    listener.pool = new Pool(server.address, options, {
+      carries: kind === "monitor" ? "monitor" : "messages",
+      prepare: async (connection) => {
+        listener.opening = undefined;
+        listener.connection = connection;
+        await Promise.all([...listener.sent.values()].map((command) =>
+          command.confirmed = connection.ask(commands[kind], ...command.args)));
+        this.markGap(listener);
+      },
+      pushed: (push) => {
+        this.markGap(listener);
+        const item = this.#read(push, listener);
         if (item !== undefined) this.#deliver(item);
       },
-      back: (gap) => this.mark(gap),
       lost: (error) => {
-        if (!config.reconnect) this.close(error);
+        listener.opening = listener.connection = undefined;
+        listener.missingSince ??= world.now();
+        if (!options.reconnect) this.close(error);
       },
     });
-    this.#ears.add(ear);
-    return ear;
+    this.listeners.set(server, listener);
+    listener.opening = listener.pool.ready();
+    listener.opening.catch(ignore); // those who wait for it learn of it
+    return listener;
   }
 
-  get ended(): boolean {
-    return this.#ended;
-  }
-
-  /** Listens to it no more. */
-  shut(ear: Ear): void {
-    this.#ears.delete(ear);
-    ear.close();
+  /** Marks a gap before what follows it, and again until the server has confirmed all that it was sent. */
+  markGap(listener: ListenerConnection): void {
+    if (listener.missingSince === undefined) return;
+    const gap = world.now() - listener.missingSince;
+    listener.missingSince = listener.connection?.load === 0 ? undefined : listener.missingSince + gap;
+    this.#deliver({ gap });
   }
 
   async ready(): Promise<void> {
-    await Promise.all([...this.#ears].map((ear) => ear.ready()));
-  }
-
-  /** Something may have been missed. */
-  mark(gap: Milliseconds): void {
-    this.#deliver({ gap });
+    await Promise.all(Array.from(this.listeners.values(), ({ pool }) => pool.ready()));
   }
 
   /** The next item; the iteration ends when this is closed. */
   next(): Promise<IteratorResult<Item | Gap, undefined>> {
-    if (this.#items.length > 0) return Promise.resolve({ value: this.#take(), done: false });
+    if (this.#items.length > 0) {
+      const isHalf = this.#items.length - 1 === this.#options.buffer >> 1;
+      if (isHalf) for (const { connection } of this.listeners.values()) connection?.resume();
+      return Promise.resolve({ value: this.#items.shift()!, done: false });
+    }
     if (this.#error !== undefined) return Promise.reject(this.#error);
-    if (this.#ended) return Promise.resolve({ value: undefined, done: true });
-    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+    if (this.ended) return Promise.resolve({ value: undefined, done: true });
+    return new Promise((resolve) => this.#readers.push(resolve));
   }
 
-  /** The loop was left. */
+  /** Called when a loop is left. */
   return(): Promise<IteratorResult<Item | Gap, undefined>> {
     this.#items = [];
     this.close();
     return Promise.resolve({ value: undefined, done: true });
   }
 
-  /** Ends it; what waits to be read may still be. */
+  /** Ends it; items in the buffer can still be read. */
   close(error?: RedisError): void {
-    if (this.#ended) return;
-    this.#ended = true;
+    if (this.ended) return;
+    this.ended = true;
     this.#error = error;
-    for (const ear of this.#ears) ear.close();
+    for (const { pool } of this.listeners.values()) pool.destroy();
     this.onClose();
-    for (const { resolve, reject } of this.#readers) {
-      if (error === undefined) resolve({ value: undefined, done: true });
-      else reject(error);
-    }
+    for (const resolve of this.#readers) resolve(this.next() as Promise<never>);
     this.#readers = [];
   }
 
@@ -5305,54 +5297,42 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   }
 
   #deliver(item: Item | Gap): void {
-    if (this.#ended) return;
-    if (this.#listener !== undefined) return hear(this.#listener, item);
+    if (this.ended) return;
+    if (this.#callback !== undefined) return call(this.#callback, item);
     const reader = this.#readers.shift();
-    if (reader !== undefined) return reader.resolve({ value: item, done: false });
-    this.#items.push(item);
-    if (this.#items.length > this.#limit) this.#overflowed();
-  }
-
-  #overflowed(): void {
-    if (this.#overflow === "pause") {
-      for (const ear of this.#ears) ear.pause();
-    } else if (this.#overflow === "fail") this.close(TOO_SLOW);
+    if (reader !== undefined) return reader({ value: item, done: false });
+    const { buffer, overflow } = this.#options;
+    if (this.#items.push(item) <= buffer) return;
+    if (overflow === "fail") this.close(TOO_SLOW);
+    else if (overflow === "pause") for (const { connection } of this.listeners.values()) connection?.pause();
     else {
-      // What is dropped is counted; what was missed is not, so the mark of a gap stays.
-      if ((this.#items[0] as Gap).gap === undefined) this.#items.shift();
-      else this.#items.splice(1, 1);
+      // A gap at the front stays: it tells of messages that `dropped` does not count.
+      this.#items.splice((this.#items[0] as Gap).gap === undefined ? 0 : 1, 1);
       this.dropped++;
     }
-  }
-
-  #take(): Item | Gap {
-    if (this.#items.length - 1 === this.#limit >> 1) for (const ear of this.#ears) ear.resume();
-    return this.#items.shift()!;
   }
 }
 
 const TOO_SLOW = new ConnectionError("TOO_SLOW", "unknown", "more than `buffer` messages were waiting to be read");
 
-function hear<Item>(listener: Listener<Item>, item: Item | Gap): void {
+function call<Item>(listener: Listener<Item>, item: Item | Gap): void {
   try {
-    const heard: unknown = listener(item);
-    if (heard !== undefined) Promise.resolve(heard).catch(warn);
+    const result: unknown = listener(item);
+    if (result !== undefined) Promise.resolve(result).catch(warn);
   } catch (error) {
     warn(error);
   }
 }
 
-function warn(error: unknown): void {
-  const isFit = error instanceof Error || typeof error === "string";
-  emitWarning(isFit ? error : `a listener threw ${nameOf(error)}`);
-}
+const warn = (error: unknown): void =>
+  emitWarning(error instanceof Error || typeof error === "string" ? error : `a listener threw ${nameOf(error)}`);
 
 type Listening<Text> = [listener?: Listener<Message<Text>>, options?: FeedOptions] | [options?: FeedOptions];
 
 type Companion = { ready(): Promise<void>; close(): void; onClose: () => void };
 
-/** What a handler has open beside its own connections, and ends with it. */
-class Company<C extends Companion> {
+/** Feeds and subscriptions of a handler, beside its own connections; they are closed with it. */
+class Companions<C extends Companion> {
   readonly #members = new Set<C>();
   #closed = false;
 
@@ -5360,7 +5340,7 @@ class Company<C extends Companion> {
     return [...this.#members];
   }
 
-  /** Once it has begun. */
+  /** Resolved when the new member is ready. */
   async admit<T extends C>(member: T): Promise<T> {
     this.#members.add(member);
     member.onClose = () => this.#members.delete(member);
@@ -5380,57 +5360,43 @@ class Company<C extends Companion> {
   }
 }
 
-type Subscribing = "subscribe" | "psubscribe" | "ssubscribe";
-const ENDING = { subscribe: "unsubscribe", psubscribe: "punsubscribe", ssubscribe: "sunsubscribe" } as const;
-const ENDINGS: readonly string[] = Object.values(ENDING);
-
-/** The servers on which something of that name is listened to. */
-type Where = (channel: Key) => readonly Config[];
-
-/** What a server was told to say; until it is `opening` no more, it will be told the rest with it. */
-type Told = { readonly ear: Ear; readonly channels: Map<string, Key>; opening: Promise<void> | undefined };
-
 /** Channels or patterns that are listened to: for await (const { channel, message, gap } of it). */
 export class Subscription<Text = string> implements AsyncIterable<Message<Text> | Gap> {
   readonly #kind: Subscribing;
   readonly #view: View;
-  readonly #where: Where;
+  /** The servers on which a channel is listened to; throws what a placement function throws. */
+  readonly #where: (channel: Key) => readonly Source[];
   readonly #feed: Feed<Message<Text>>;
+  /** The channels that are wanted, by their names. */
   readonly #channels = new Map<string, Key>();
-  readonly #told = new Map<Config, Told>();
-  /** The channels of which a server may have to be told something, and how often one was. */
-  readonly #changed = new Set<string>();
-  #asked = 0;
-  #running: Promise<unknown> = Promise.resolve();
-  #next: Promise<Map<string, unknown>> | undefined;
 
   constructor(
-    view: View, kind: Subscribing, where: Where, channels: readonly Key[],
+    view: View, kind: Subscribing, where: (channel: Key) => readonly Source[], channels: readonly Key[],
     options: FeedOptions, listener: Listener<Message<Text>> | undefined,
   ) {
     this.#kind = kind;
-    this.#view = view;
+    this.#view = new View({ ...view, signal: undefined }); // which must not abort what keeps it going
     this.#where = where;
     for (const channel of channels) this.#channels.set(channelName(channel), channel);
-    this.#feed = new Feed(readMessage<Text>, options, listener);
+    this.#feed = new Feed((push, from) => this.#read(push, from), options, listener);
   }
 
   /** Resolved when all servers have confirmed all channels. */
   async ready(): Promise<void> {
-    throwFirst(await this.#arrange(this.#channels.keys()));
+    await Promise.all(Array.from(this.#channels.keys(), (name) => this.#arrange(name)));
   }
 
-  /** Told when it has ended. */
+  /** Called when it ends. */
   set onClose(task: () => void) {
     this.#feed.onClose = task;
   }
 
-  /** How many messages were given up, with overflow "drop". */
+  /** How many messages were dropped, with overflow "drop". */
   get dropped(): number {
     return this.#feed.dropped;
   }
 
-  /** What is listened to. */
+  /** The channels that are listened to. */
   get channels(): Key[] {
     return [...this.#channels.values()];
   }
@@ -5438,33 +5404,31 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   /** Listens to more; resolved when the server has confirmed all of them. */
   async subscribe(...channels: Many<Key>): Promise<this> {
     const added = new Map((channels.flat() as Key[]).map((channel) => [channelName(channel), channel]));
-    const fresh = new Set([...added.keys()].filter((name) => !this.#channels.has(name)));
+    const fresh = [...added.keys()].filter((name) => !this.#channels.has(name));
     for (const [name, channel] of added) this.#channels.set(name, channel);
-    const refused = await this.#arrange(added.keys());
-    const undone = [...refused.keys()].filter((name) => fresh.has(name));
-    for (const name of undone) this.#channels.delete(name);
-    await this.#arrange(undone);
-    throwFirst(refused);
+    const refused = await this.#arrangeAll(added.keys());
+    for (const name of fresh) if (refused.has(name)) this.#channels.delete(name);
+    await this.#arrangeAll(refused.keys());
+    for (const error of refused.values()) throw error;
     return this;
   }
 
-  /** Listens to these no more; without arguments to none. When none is left, the subscription is over. */
+  /** Stops listening to these; without arguments, to all. The subscription ends with its last channel. */
   async unsubscribe(...channels: Many<Key>): Promise<void> {
     const removed = (channels.length === 0 ? this.channels : channels.flat() as Key[]).map(channelName);
     for (const name of removed) this.#channels.delete(name);
-    if (this.#channels.size > 0) throwFirst(await this.#arrange(removed));
-    else this.close();
+    if (this.#channels.size === 0) return this.close();
+    await Promise.all(removed.map((name) => this.#arrange(name)));
   }
 
-  /** The servers are others now. What was said between the two is not known. */
-  async move(): Promise<void> {
-    const since = world.now();
-    const before = this.#asked;
-    await this.#arrange(this.#channels.keys());
-    if (this.#asked > before) this.#feed.mark(world.now() - since);
+  /** Listens to these on the servers where they are now, behind a gap; those that are refused are tried again later. */
+  async move(names: Iterable<string> = this.#channels.keys(), since = world.now()): Promise<void> {
+    const refused = await this.#arrangeAll(names, since);
+    if (refused.size === 0 || this.#feed.ended) return;
+    world.after(REFUSED_REST * (1 + world.random()), () => void this.move(refused.keys(), since)).unref();
   }
 
-  /** Ends it at once; what waits to be read may still be. */
+  /** Ends it at once; messages in the buffer can still be read. */
   close(): void {
     this.#feed.close();
   }
@@ -5477,146 +5441,109 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return this.#feed;
   }
 
-  /**
-   * Brings what servers were told in line with what is wanted of these channels, one such thing at a time; gives those
-   * that were refused, and why.
-   */
-  async #arrange(names: Iterable<string>): Promise<Map<string, unknown>> {
-    const own = [...names];
-    for (const name of own) this.#changed.add(name);
-    const turn = this.#next ??= this.#running.then(() => this.#tell());
-    this.#running = turn.catch(ignore);
-    const refused = await turn;
-    return new Map(own.filter((name) => refused.has(name)).map((name) => [name, refused.get(name)]));
-  }
-
-  /** Tells all servers at once, each in one write; gives the channels that one of them did not confirm, and why. */
-  async #tell(): Promise<Map<string, unknown>> {
+  /** Resolved with those that were refused, and why. */
+  async #arrangeAll(names: Iterable<string>, since?: number): Promise<Map<string, unknown>> {
     const refused = new Map<string, unknown>();
-    const names = [...this.#changed];
-    this.#changed.clear();
-    this.#next = undefined;
-    if (this.#feed.ended) return new Map(names.map((name) => [name, CLOSED.of(undefined, "not-sent")]));
-    const wanted = new Map(names.map((name) => [name, this.#serversOf(name, refused)]));
-    const begun = [...wanted].flatMap(([name, servers]) => servers.map((server) => this.#begin(server, name)
-      .catch((error: unknown) => refused.set(name, error))));
-    await Promise.all(begun);
-    await Promise.all([...wanted].flatMap(([name, servers]) => this.#end(name, servers)));
+    await Promise.all(Array.from(names, (name) =>
+      this.#arrange(name, since).catch((error: unknown) => refused.set(name, error))));
     return refused;
   }
 
-  /** A placement function may throw. */
-  #serversOf(name: string, refused: Map<string, unknown>): readonly Config[] {
-    const channel = this.#channels.get(name);
-    try {
-      return channel === undefined ? [] : this.#where(channel);
-    } catch (error) {
-      refused.set(name, error);
-      return [];
+  /** Begins a channel where it is wanted, then ends it elsewhere. If it moves, messages may be missing `since` then. */
+  async #arrange(name: string, since?: number): Promise<void> {
+    if (this.#feed.ended) throw CLOSED.of(undefined, "not-sent");
+    const servers = this.#serversOf(name);
+    const begun = await Promise.allSettled(servers.map((server) => this.#begin(server, name, since)));
+    const wanted = this.#serversOf(name);
+    if (wanted.some((server) => !servers.includes(server))) return this.#arrange(name, since); // it has moved meanwhile
+    const ended: Promise<unknown>[] = [];
+    for (const [server, { sent, pool }] of this.#feed.listeners) {
+      const old = wanted.includes(server) ? undefined : sent.get(name);
+      if (old !== undefined) {
+        const end = new Command(commands[LISTENING[this.#kind].end], old.args, this.#view);
+        ended.push(pool.dispatch(end).catch(ignore)); // a new connection does not repeat it
+        sent.delete(name);
+      }
+      if (sent.size === 0 && this.#feed.listeners.delete(server)) pool.destroy();
+    }
+    await Promise.all(ended);
+    for (const [i, result] of begun.entries()) {
+      if (result.status === "rejected" && wanted.includes(servers[i]!)) throw result.reason;
     }
   }
 
-  /** The server confirms each channel by itself, so each is a command. */
-  async #begin(server: Config, name: string): Promise<unknown> {
-    const told = this.#told.get(server) ?? this.#open(server);
-    if (told.channels.has(name)) return;
-    const channel = this.#channels.get(name)!;
-    told.channels.set(name, channel);
-    this.#asked++;
-    return told.opening ?? told.ear.dispatch(new Command(commands[this.#kind], [channel], this.#view));
+  #serversOf(name: string): readonly Source[] {
+    const channel = this.#channels.get(name);
+    return channel === undefined ? [] : this.#where(channel);
   }
 
-  #open(server: Config): Told {
-    const channels = new Map<string, Key>();
-    const ear = this.#feed.open({ ...server, charset: this.#view.charset }, (connection) =>
-      Promise.all([...channels.values()].map((channel) => connection.ask(commands[this.#kind], channel))));
-    const told: Told = { channels, ear, opening: undefined };
-    const done = (): void => {
-      told.opening = undefined;
-    };
-    told.opening = ear.ready().finally(done);
-    this.#told.set(server, told);
-    return told;
+  /** Resolved when the server has confirmed the channel, by a command of its own: each is confirmed by itself. */
+  async #begin(server: Source, name: string, since?: number): Promise<void> {
+    const listener = this.#feed.listeners.get(server)
+      ?? this.#feed.open(server, { charset: this.#view.charset }, this.#kind);
+    let command = listener.sent.get(name);
+    if (command === undefined) {
+      const args = [this.#channels.get(name)!];
+      const confirmed = listener.opening ?? listener.pool.dispatch(new Command(commands[this.#kind], args, this.#view));
+      listener.sent.set(name, command = { args, confirmed });
+      listener.missingSince ??= since;
+    }
+    try {
+      await command.confirmed;
+      this.#feed.markGap(listener);
+    } catch (error) {
+      if (error instanceof ReplyError && listener.sent.get(name) === command) listener.sent.delete(name);
+      throw error;
+    }
   }
 
-  /** Ends a channel on all servers but these, and ears of which nothing is left. */
-  #end(name: string, servers: readonly Config[]): Promise<unknown>[] {
-    return [...this.#told].filter(([server, { channels }]) => !servers.includes(server) && channels.has(name))
-      .map(async ([server, { channels, ear }]) => {
-        const channel = channels.get(name)!;
-        channels.delete(name);
-        if (channels.size === 0) {
-          this.#told.delete(server);
-          return this.#feed.shut(ear);
-        }
-        const unsubscribe = new Command(commands[ENDING[this.#kind]], [channel], this.#view);
-        await ear.dispatch(unsubscribe).catch(ignore); // a new start does not know it any more
-      });
+  /** [message, channel, text], [pmessage, pattern, channel, text], or [sunsubscribe, channel, count]. */
+  #read(push: readonly unknown[], { sent }: ListenerConnection): Message<Text> | undefined {
+    const kind = String(push[0]);
+    const row = UNASKED_KINDS.get(kind);
+    if (kind === LISTENING[this.#kind].end) { // nobody asked for it: the slot of a shard channel moves, for example
+      const name = channelName(push[1] as Key);
+      const names = sent.has(name) ? [name] : [...sent.keys()]; // as text, a name that is not UTF-8 could be any
+      for (const ended of names) sent.delete(ended);
+      void this.move(names);
+    }
+    const isFit = push.every((part) => typeof part === "string" || Buffer.isBuffer(part));
+    if (row?.message !== kind || push.length !== row.parts || !isFit) return undefined;
+    const pattern = row.parts === 4 ? push[1] as Text : undefined;
+    return { channel: push[row.parts - 2] as Text, message: push[row.parts - 1] as Text, pattern };
   }
 }
 
-function throwFirst(refused: Map<string, unknown>): void {
-  for (const error of refused.values()) throw error;
-}
-
-/** Its bytes as text: two names that are no UTF-8 would be the same in it. */
+/** The bytes of a channel, one character each: as UTF-8, different names could become the same text. */
 const channelName = (channel: Key): string => byteText(wordOf("a channel", channel));
 
-/** [message, channel, text] or [pmessage, pattern, channel, text]. */
-function readMessage<Text>(push: readonly unknown[]): Message<Text> | undefined {
-  const kind = String(push[0]);
-  const parts = MESSAGES.get(kind);
-  if (parts === undefined && ENDINGS.includes(kind)) throw TAKEN;
-  const isFit = push.every((part) => typeof part === "string" || Buffer.isBuffer(part));
-  if (push.length !== parts || !isFit) return undefined;
-  const pattern = parts === 4 ? push[1] as Text : undefined;
-  return { channel: push[parts - 2] as Text, message: push[parts - 1] as Text, pattern };
-}
-
-const TAKEN = new ProtocolError("PROTOCOL", "unknown", "the server ended a subscription");
-
-/** A command that the server was given: when (Unix seconds), in which database, from where, and its words. */
+/** A command that the server was sent: when (Unix seconds), in which database, from where, and its words. */
 export type Monitored = { time: number; db: number; address: string; words: string[]; gap?: undefined };
 
-function openMonitor(config: Config, options: FeedOptions): Feed<Monitored> {
-  const charset = config.charset ?? "latin1";
+function openMonitor(server: Source, options: FeedOptions): Feed<Monitored> {
+  const charset = server.config.charset ?? "latin1";
   const feed = new Feed<Monitored>(([line]) => readMonitored(String(line), charset), options);
-  feed.open({ ...config, pingInterval: Infinity }, (connection) => connection.ask(commands.monitor));
+  feed.open(server, { pingInterval: Infinity }, "monitor").sent.set("", { args: [] });
   return feed;
 }
 
 /** `1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "a \"quoted\" value"` */
 function readMonitored(line: string, charset: "utf-8" | "latin1"): Monitored | undefined {
-  const from = line.indexOf(" [");
-  const to = line.indexOf("] ", from);
-  if (from < 0 || to < 0) return undefined;
-  const [db = "", address = ""] = line.slice(from + 2, to).split(" ", 2);
-  return { time: Number(line.slice(0, from)), db: Number(db), address, words: readQuoted(line, to + 2, charset) };
+  const [, time, db, address = "", quoted = ""] = /^(\S+) \[(\d+) (.*?)\] "(.*)"$/s.exec(line) ?? [];
+  if (time === undefined) return undefined;
+  const words = [""];
+  for (const [token] of quoted.matchAll(/" "|\\x..|\\.|[^"\\]+/gs)) {
+    if (token === '" "') words.push("");
+    else words[words.length - 1] += token.startsWith("\\") ? unescaped(token) : token;
+  }
+  const decoded = words.map((word) => Buffer.from(word, "latin1").toString(charset));
+  return { time: Number(time), db: Number(db), address, words: decoded };
 }
 
 const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", a: "\x07", b: "\b" };
-
-/** Quoted words, in which a backslash stands before a quote, a letter of ESCAPES, or x and two hexadecimal digits. */
-function readQuoted(line: string, from: number, charset: "utf-8" | "latin1"): string[] {
-  const words: string[] = [];
-  let word: string[] | undefined;
-  for (let at = from; at < line.length; at++) {
-    const char = line[at]!;
-    if (char === '"' && word === undefined) word = [];
-    else if (char === '"') {
-      words.push(Buffer.from(word!.join(""), "latin1").toString(charset));
-      word = undefined;
-    } else if (char !== "\\") word?.push(char);
-    else if (line[at + 1] === "x") {
-      word?.push(String.fromCharCode(Number.parseInt(line.slice(at + 2, at + 4), 16)));
-      at += 3;
-    } else {
-      at++;
-      word?.push(ESCAPES[line[at]!] ?? line[at]!);
-    }
-  }
-  return words;
-}
+/** `\"`, `\x41`, or a letter of ESCAPES. */
+const unescaped = ([, letter = "", ...digits]: string): string =>
+  letter === "x" ? String.fromCharCode(Number.parseInt(digits.join(""), 16)) : ESCAPES[letter] ?? letter;
 
 // ==== 11. Servers and fleets ====
 //
@@ -5642,6 +5569,7 @@ const LOOK: Milliseconds = 1_000;
 const MOST_REPLICAS = 64;
 
 class Server {
+  readonly address: Address;
   readonly config: Config;
   readonly primary: Pool;
   readonly #replicas = new Map<string, Replica>();
@@ -5659,12 +5587,13 @@ class Server {
   #turn = 0;
   readonly #hooks: Hooks;
 
-  constructor(config: Config) {
+  constructor(config: Config, address: Address = new FixedAddress(config)) {
     this.config = config;
+    this.address = address;
     const replyTimeout = Math.min(config.replyTimeout, LOOK); // who takes longer is not fit
     this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false, readFrom: "primary" });
     this.#hooks = { copy: (from, command) => this.#copyFor(from, command) };
-    this.primary = new Pool(new FixedAddress(config), config, this.#hooks);
+    this.primary = new Pool(address, config, this.#hooks);
     if (config.readFrom !== "primary") this.#looked = this.#begin();
   }
 
@@ -5819,7 +5748,7 @@ type Named = { readonly name: string; readonly server: Server };
 
 /** The servers of a handler and what it has open beside them: one life cycle, be they one or many. */
 class Fleet<M extends Named = Named> {
-  readonly companions = new Company<Companion & { move?(): Promise<void> }>();
+  readonly companions = new Companions<Companion & { move?(): Promise<void> }>();
   #members: readonly M[];
   /** Members of an earlier list that have not been drained yet. */
   readonly #leaving = new Set<Server>();
@@ -5936,7 +5865,7 @@ class Single implements Router {
 /** What a client needs besides: where to listen, and steps over several servers. */
 interface ClientRouter extends Router {
   readonly fleet: Fleet;
-  where(kind: Subscribing, channel: Key): readonly Server[];
+  where(kind: Subscribing, channel: Key): readonly Source[];
   /** A command that takes more than to be sent on: to several servers, or in steps. */
   spread?(row: Row, plan: Plan, view: View): Promise<unknown>;
 }
@@ -6049,7 +5978,7 @@ export abstract class Client<Text> extends Commander {
     if (listener !== undefined && typeof listener !== "function") {
       throw new ArgumentError("the listener must be a function");
     }
-    const where = (channel: Key): Config[] => this.#router.where(kind, channel).map(({ config }) => config);
+    const where = (channel: Key): readonly Source[] => this.#router.where(kind, channel);
     return this.#router.fleet.companions.admit(
       new Subscription<Text>(this.view, kind, where, [channels].flat() as Key[], options, listener));
   }
@@ -6097,7 +6026,7 @@ export class Handler<Text = string> extends Client<Text> {
 
   /** Everything the server is asked, as it happens; costs the server much. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
-    return this.#single.fleet.companions.admit(openMonitor(this.#single.only.config, options));
+    return this.#single.fleet.companions.admit(openMonitor(this.#single.only, options));
   }
 }
 
@@ -6855,7 +6784,8 @@ export const shardedUnixConnectionPool: Sharding<"ready"> = ready(lazyShardedUni
 
 /** For the tests of this file; may change from version to version. */
 export const internals = {
-  Decoder, Encoder, MORE, Row, commands: commands as Signatures, encodeName, flatten, wordsOf, world,
+  Decoder, Encoder, FixedAddress, MORE, Pool, Row, commands: commands as Signatures, encodeName, flatten, readOptions, shared,
+  wordsOf, world,
 };
 
 // MIT License
