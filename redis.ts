@@ -5364,8 +5364,8 @@ class Companions<C extends Companion> {
 export class Subscription<Text = string> implements AsyncIterable<Message<Text> | Gap> {
   readonly #kind: Subscribing;
   readonly #view: View;
-  /** The servers on which a channel is listened to; throws what a placement function throws. */
-  readonly #where: (channel: Key) => readonly Source[];
+  /** Where a channel is wanted, by its name; throws what a placement function throws. */
+  readonly #serversOf: (name: string) => readonly Source[];
   readonly #feed: Feed<Message<Text>>;
   /** The channels that are wanted, by their names. */
   readonly #channels = new Map<string, Key>();
@@ -5376,7 +5376,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   ) {
     this.#kind = kind;
     this.#view = new View({ ...view, signal: undefined }); // which must not abort what keeps it going
-    this.#where = where;
+    this.#serversOf = (name) => this.#channels.has(name) ? where(this.#channels.get(name)!) : [];
     for (const channel of channels) this.#channels.set(channelName(channel), channel);
     this.#feed = new Feed((push, from) => this.#read(push, from), options, listener);
   }
@@ -5472,11 +5472,6 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     }
   }
 
-  #serversOf(name: string): readonly Source[] {
-    const channel = this.#channels.get(name);
-    return channel === undefined ? [] : this.#where(channel);
-  }
-
   /** Resolved when the server has confirmed the channel, by a command of its own: each is confirmed by itself. */
   async #begin(server: Source, name: string, since?: number): Promise<void> {
     const listener = this.#feed.listeners.get(server)
@@ -5527,23 +5522,30 @@ function openMonitor(server: Source, options: FeedOptions): Feed<Monitored> {
   return feed;
 }
 
-/** `1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "a \"quoted\" value"` */
+/** `1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "a \"quoted\" value"`; there are \x41 and ESCAPES, too. */
 function readMonitored(line: string, charset: "utf-8" | "latin1"): Monitored | undefined {
-  const [, time, db, address = "", quoted = ""] = /^(\S+) \[(\d+) (.*?)\] "(.*)"$/s.exec(line) ?? [];
-  if (time === undefined) return undefined;
-  const words = [""];
-  for (const [token] of quoted.matchAll(/" "|\\x..|\\.|[^"\\]+/gs)) {
-    if (token === '" "') words.push("");
-    else words[words.length - 1] += token.startsWith("\\") ? unescaped(token) : token;
+  const from = line.indexOf(" [");
+  const to = line.indexOf("] ", from);
+  if (from < 0 || to < 0) return undefined;
+  const [db = "", address = ""] = line.slice(from + 2, to).split(" ", 2);
+  const words: string[] = [];
+  let word = "";
+  for (let at = to + 3; at < line.length; at++) {
+    if (line[at] === '"') {
+      words.push(Buffer.from(word, "latin1").toString(charset));
+      word = "";
+      at += 2; // a space, and the quote of the next word
+    } else if (line[at] !== "\\") word += line[at];
+    else if (line[++at] !== "x") word += ESCAPES[line[at]!] ?? line[at];
+    else {
+      word += String.fromCharCode(Number.parseInt(line.slice(at + 1, at + 3), 16));
+      at += 2;
+    }
   }
-  const decoded = words.map((word) => Buffer.from(word, "latin1").toString(charset));
-  return { time: Number(time), db: Number(db), address, words: decoded };
+  return { time: Number(line.slice(0, from)), db: Number(db), address, words };
 }
 
 const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", a: "\x07", b: "\b" };
-/** `\"`, `\x41`, or a letter of ESCAPES. */
-const unescaped = ([, letter = "", ...digits]: string): string =>
-  letter === "x" ? String.fromCharCode(Number.parseInt(digits.join(""), 16)) : ESCAPES[letter] ?? letter;
 
 // ==== 11. Servers and fleets ====
 //
