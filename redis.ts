@@ -5496,7 +5496,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   #read(push: readonly unknown[], { sent }: ListenerConnection): Message<Text> | undefined {
     const kind = String(push[0]);
     const row = UNASKED_KINDS.get(kind);
-    if (kind === LISTENING[this.#kind].end) { // nobody asked for it: the slot of a shard channel moves, for example
+    if (kind === row?.end && row === LISTENING[this.#kind]) { // unasked: its slot moves, for example
       const name = channelName(push[1] as Key);
       const names = sent.has(name) ? [name] : [...sent.keys()]; // as text, a name that is not UTF-8 could be any
       for (const ended of names) sent.delete(ended);
