@@ -5016,13 +5016,13 @@ async function transact<Text>(
 
 // ==== 9. Scripts, scans and streams ====
 //
-// What takes more than one command: a script by its digest, and in full where the server does not know it; cursors as
-// iterators; a consumer group read, claimed and acknowledged. Each is a retry or a loop over the commands of section 4.
+// Calls that take several commands: a script by its digest, or in full where the server does not know it; cursors as
+// iterators; reading, claiming and acknowledging the entries of a consumer group. To add one, write a retry or a loop.
 
-/** `keys`: so many arguments, from the first on, are keys. `readonly`: it only reads, and may be issued twice. */
+/** `keys`: how many of the arguments, from the first on, are keys. `readonly`: it only reads, and may be sent twice. */
 export type ScriptOptions = { keys?: number; readonly?: boolean };
 
-/** A script as a function: of a handler, a pipeline or a transaction, and of its keys and arguments. */
+/** A script as a function of a handler, a pipeline or a transaction, and of its keys and arguments. */
 export interface Script<R> {
   <Done extends unknown[], Text>(on: Pipeline<Done, Text>, ...keysAndArgs: Many): Pipeline<[...Done, R], Text>;
   (on: Transaction, ...keysAndArgs: Many): Promise<"QUEUED">;
@@ -5034,43 +5034,35 @@ export function script<R = unknown>(lua: string, { keys = 0, readonly = false }:
   checked("keys", keys, whole(0, MAX_WORDS));
   const sha1 = builtin("node:crypto").createHash("sha1").update(lua).digest("hex");
   const suffix = readonly ? "_RO" : "";
-  const inFull = (on: Commander, rest: Many) => on.call(`EVAL${suffix}`, lua, keys, ...rest);
-  return runnable(async (on, rest) => {
-    try {
-      return await on.call(`EVALSHA${suffix}`, sha1, keys, ...rest);
-    } catch (error) {
-      if (!(error instanceof ReplyError) || !isUnknownScript(error)) throw error;
-      return inFull(on, rest);
-    }
-  }, inFull);
+  const inFull: Run = (on, rest) => on.call(`EVAL${suffix}`, lua, keys, ...rest);
+  return runnable((on, rest) => on.call(`EVALSHA${suffix}`, sha1, keys, ...rest), isUnknownScript, inFull, inFull);
 }
 
-/** A function of a library (FCALL); with `code`, its library is loaded where the server does not know the function. */
+/** A library's function, called by FCALL. With `code`, its library is loaded if the server lacks the function. */
 export function libraryFunction<R = unknown>(
   name: string, { keys = 0, readonly = false, code }: ScriptOptions & { code?: string } = {},
 ): Script<R> {
   checked("keys", keys, whole(0, MAX_WORDS));
-  const fcall = (on: Commander, rest: Many) => on.call(readonly ? "FCALL_RO" : "FCALL", name, keys, ...rest);
-  return runnable(async (on, rest) => {
-    try {
-      return await fcall(on, rest);
-    } catch (error) {
-      const unknown = error instanceof ReplyError && error.raw.startsWith("ERR Function not found");
-      if (!unknown || code === undefined) throw error;
-      await on.call("FUNCTION", "LOAD", "REPLACE", code);
-      return fcall(on, rest);
-    }
+  const fcall: Run = (on, rest) => on.call(readonly ? "FCALL_RO" : "FCALL", name, keys, ...rest);
+  const isUnknown = ({ raw }: ReplyError) => code !== undefined && raw.startsWith("ERR Function not found");
+  return runnable(fcall, isUnknown, async (on, rest) => {
+    await on.call("FUNCTION", "LOAD", "REPLACE", code);
+    return fcall(on, rest);
   }, fcall);
 }
 
-/** Where replies come only later there is no second try: pipelines and transactions take what works at once. */
-function runnable<R>(
-  direct: (on: Commander, rest: Many) => Promise<unknown>, gathered: (on: Commander, rest: Many) => unknown,
-): Script<R> {
+type Run = (on: Commander, rest: Many) => Promise<unknown>;
+
+/** Calls `first`, then `second` if the server lacks the code. Pipelines and transactions cannot retry: `gathered`. */
+function runnable<R>(first: Run, isUnknown: (error: ReplyError) => boolean, second: Run, gathered: Run): Script<R> {
+  const direct: Run = (on, rest) => first(on, rest).catch((error) => {
+    if (error instanceof ReplyError && isUnknown(error)) return second(on, rest);
+    throw error;
+  });
   return ((on: Commander, ...rest: Many) => (on.direct ? direct : gathered)(on, rest)) as unknown as Script<R>;
 }
 
-/** What a cursor leads to, page by page until it comes back to "0". A member may come twice, as the manual says. */
+/** Follows a cursor, page by page, until it is "0" again. As the manual says, an item may come twice. */
 async function* scan<Item>(page: (cursor: string) => Promise<readonly [cursor: unknown, items: Iterable<Item>]>) {
   let cursor = "0";
   do {
@@ -5084,22 +5076,22 @@ async function* scan<Item>(page: (cursor: string) => Promise<readonly [cursor: u
 export type ConsumeOptions = {
   group: string;
   consumer: string;
-  /** Make the group, and the stream, where they are missing: it begins with all there is ("0") or what is new ("$"). */
+  /** Create the group, and the stream, if missing. The group starts with all entries ("0") or only new ones ("$"). */
   create?: "0" | "$";
-  /** Take over what others were given and have not acknowledged for so long. */
+  /** Take over entries that other consumers have not acknowledged for this long. */
   claimAfter?: Milliseconds;
-  /** How many entries are asked for at once. */
+  /** How many entries to ask for at once. */
   count?: number;
-  /** How long to wait for new ones at a time; a signal is heeded that often. */
+  /** How long to wait for new entries at a time; the signal is checked in between. */
   block?: Milliseconds;
-  /** Ends the loop when what is in hand has been acknowledged. */
+  /** Ends the loop once the current entry has been acknowledged. */
   signal?: AbortSignal;
 };
 
 /**
- * The entries of a stream for one consumer of a group: first its own that it has not acknowledged, then those that
- * others left lying, then new ones. An entry is acknowledged when the next one is asked for; one on which the loop was
- * left is not, and comes again. So each is given at least once.
+ * The entries of a stream for one consumer of a group: first its own unacknowledged ones, then those that other
+ * consumers abandoned, then new ones. An entry is acknowledged when the next one is asked for. If the loop ends before,
+ * it is delivered again: every entry is delivered at least once.
  */
 async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
   const { group, consumer, create, claimAfter, count = 10, block = 1_000, signal } = options;
@@ -5109,39 +5101,33 @@ async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncG
   if (create !== undefined) {
     await db.xgroupCreate(key, group, create, { MKSTREAM: true }).catch(ifRefused("BUSYGROUP", ignore));
   }
-  const GROUP = [group, consumer] as const;
-  const over = (): boolean => signal?.aborted === true;
+  const read = { GROUP: [group, consumer], COUNT: count } as const;
   let last = "0";
   let cursor = "0-0";
-  while (!over()) {
+  while (!signal?.aborted) {
     let batch: PendingEntry[] = [];
     if (last === ">" && claimAfter !== undefined) {
       [cursor, batch] = await db.xautoclaim(key, group, consumer, claimAfter, cursor, { COUNT: count });
     }
     if (batch.length === 0) {
       const wait = last === ">" ? { BLOCK: block } : {};
-      batch = await readGroup(db, { GROUP, COUNT: count, ...wait, STREAMS: [key, last] });
+      const streams = await db.xreadgroup({ ...read, ...wait, STREAMS: [key, last] });
+      batch = Object.values(streams ?? {})[0] ?? [];
       if (last !== ">") last = batch.length < count ? ">" : batch.at(-1)![0];
     }
     for (const [id, fields] of batch) {
-      if (over()) return;
-      if (fields !== null) yield [id, fields];
+      if (signal?.aborted) return;
+      if (fields !== null) yield [id, fields]; // a deleted entry has none
       await db.xack(key, group, id);
     }
   }
 }
 
-/** For catch(): what to do instead when the server refused with this code. */
+/** For catch(): what to do instead if the server refused with this code. */
 const ifRefused = <T,>(code: string, instead: () => T) => (error: unknown): T => {
   if (error instanceof ReplyError && error.code === code) return instead();
   throw error;
 };
-
-/** The entries of the one stream; those that have been deleted since have no fields. */
-async function readGroup(db: Commands, options: XreadgroupOptions & { CLAIM?: undefined }): Promise<PendingEntry[]> {
-  const streams = await db.xreadgroup(options);
-  return streams === null ? [] : Object.values(streams)[0] ?? [];
-}
 
 // ==== 10. Publish and subscribe ====
 //
@@ -6036,26 +6022,27 @@ export interface Handler<Text> extends Commands<Text> {}
 
 // ==== 12. Placement ====
 //
-// Which of several nodes holds a key: a rule says what part of the key counts, and whose that part is. To place keys in
-// another way, give a function, or add a rule.
+// Decides which node holds a key: a rule cuts the key down to its tag, and maps tags to nodes. To place keys in another
+// way, pass a function as the option, or add a rule.
 
 /** A node as a placement sees it. */
 export type ShardNode = { readonly name: string; readonly weight: number };
-/** Gives the name of the node for a key, of which `tag` is what counts: its hash tag, if it has one. */
+/** Returns the name of a key's node. `tag` is the key's hash tag, or else the whole key. */
 export type Placement = (tag: string, nodes: readonly ShardNode[]) => string;
 
-/** Keys are looked at as text of one character a byte. */
+/** Keys are strings of one character per byte. */
 type Rule = {
   /** The part of a key that decides. */
   readonly tag: (key: string) => string;
-  /** Which node that part gives. */
+  /** Makes the function that finds the node of a tag, as an index. */
   readonly over: (nodes: readonly ShardNode[]) => (tag: string) => number;
-  /** What a key is called on its node, where that is something else. */
+  /** The name under which a node stores a key, if it is another one. */
   readonly stored?: (key: string) => string;
-  /** It may throw, and is asked when a call is gathered, too. */
+  /** It may throw, so a pipeline asks it when a call is added, too. */
   readonly fallible?: true;
-  /** The name of a node by its number, where that is not its address; weights mean nothing then, nor in a ring. */
+  /** The name of the node at this index, if it is not its address. */
   readonly name?: (at: number) => string;
+  /** All nodes have the same weight. */
   readonly equal?: true;
 };
 
@@ -6063,18 +6050,19 @@ const RULES: Record<string, Rule> = {
   rendezvous: { tag: tagOf, over: rendezvous },
   txredisapi: { tag: lastTagOf, over: ring, equal: true },
   rediscluster: {
-    tag: suffixOf, over: modulo, stored: beforeSuffix, name: (at) => `node_${at + 1}`, equal: true,
+    tag: suffixOf, over: (nodes) => (tag) => crc32(tag) % nodes.length, stored: (key) => key.split("{", 1)[0]!,
+    name: (at) => `node_${at + 1}`, equal: true,
   },
 };
 
-/** As in Redis Cluster: what stands between the first { and the next }, if that is anything. */
+/** As in Redis Cluster: the text between the first { and the next }, unless it is empty. */
 function tagOf(key: string): string {
   const from = key.indexOf("{") + 1;
   const to = from === 0 ? -1 : key.indexOf("}", from);
   return to > from ? key.slice(from, to) : key;
 }
 
-/** What stands between the last { before the last } and that, in the first line, unless the key begins with it. */
+/** In the key's first line, the text between the last } and the last { before it, unless that { is the first byte. */
 function lastTagOf(key: string): string {
   const [line = ""] = key.split("\n", 1);
   const to = line.lastIndexOf("}");
@@ -6082,17 +6070,13 @@ function lastTagOf(key: string): string {
   return from > 0 ? line.slice(from + 1, to) : key;
 }
 
-/** What stands behind the first {, without its last byte. */
+/** The text after the first {, without its last byte. */
 function suffixOf(key: string): string {
   const from = key.indexOf("{");
   return from < 0 ? key : key.slice(from + 1, -1);
 }
 
-function beforeSuffix(key: string): string {
-  return key.split("{", 1)[0]!;
-}
-
-/** Of CRC-32, by byte; made when it is first needed. */
+/** The table of CRC-32, one entry per byte value; computed when it is first needed. */
 let remainders: Int32Array | undefined;
 
 function remainder(byte: number): number {
@@ -6110,8 +6094,8 @@ function crc32(text: string): number {
 }
 
 /**
- * Each node draws a number for each key, and the lowest has it: -ln(u) / weight, where u in (0, 1) is the CRC-32 of the
- * tag, mixed with that of the node's name. A node that comes or goes moves no key between the others.
+ * Rendezvous hashing: of all nodes, a key belongs to the one with the lowest -ln(u) / weight, where u in (0, 1) is the
+ * CRC-32 of the tag, mixed with that of the node's name. Adding or removing a node moves no key between the others.
  */
 function rendezvous(nodes: readonly ShardNode[]): (tag: string) => number {
   const names = nodes.map(({ name }) => crc32(byteText(name)));
@@ -6122,7 +6106,7 @@ function rendezvous(nodes: readonly ShardNode[]): (tag: string) => number {
     let lowest = Infinity;
     for (let i = 0; i < names.length; i++) {
       const u = scatter(hash ^ names[i]!);
-      if ((1 - u) / weights[i]! >= lowest) continue; // -ln(u) is not below 1 - u, and takes longer
+      if ((1 - u) / weights[i]! >= lowest) continue; // saves the logarithm: -ln(u) >= 1 - u
       const drawn = -Math.log(u) / weights[i]!;
       if (drawn >= lowest) continue;
       lowest = drawn;
@@ -6132,16 +6116,17 @@ function rendezvous(nodes: readonly ShardNode[]): (tag: string) => number {
   };
 }
 
-/** 32 bits, each of which changes half of the others, as a number between 0 and 1: the finalizer of MurmurHash3. */
+/** Mixes 32 bits into a number between 0 and 1, with the finalizer of MurmurHash3. */
 function scatter(bits: number): number {
   let mixed = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
   return (((mixed ^ (mixed >>> 16)) >>> 0) + 0.5) / 2 ** 32;
 }
 
+/** Points per node on the ring. */
 const POINTS = 160;
 
-/** 160 points a node on a ring of 32 bits; a key belongs to the first point above it, the last ones to the last. */
+/** Consistent hashing: a key belongs to the first point above its CRC-32, or to the last point if there is none. */
 function ring(nodes: readonly ShardNode[]): (tag: string) => number {
   const owners = new Map<number, number>();
   for (const [at, { name }] of nodes.entries()) {
@@ -6151,7 +6136,7 @@ function ring(nodes: readonly ShardNode[]): (tag: string) => number {
   return (tag) => owners.get(points[Math.min(above(points, crc32(tag)), points.length - 1)]!)!;
 }
 
-/** How many of the sorted numbers are not above this one. */
+/** The number of sorted values that are at most this one. */
 function above(sorted: readonly number[], value: number): number {
   let low = 0;
   let high = sorted.length;
@@ -6163,16 +6148,12 @@ function above(sorted: readonly number[], value: number): number {
   return low;
 }
 
-function modulo(nodes: readonly ShardNode[]): (tag: string) => number {
-  return (tag) => crc32(tag) % nodes.length;
-}
-
-/** A function of the user's. */
+/** A rule made of the user's function. */
 function custom(placement: Placement): Rule {
   const over = (nodes: readonly ShardNode[]) => (tag: string) => {
     const name = placement(Buffer.from(tag, "latin1").toString(), nodes);
     const at = nodes.findIndex((node) => node.name === name);
-    if (at < 0) throw new ArgumentError("the placement function gave the name of no node");
+    if (at < 0) throw new ArgumentError("the placement function did not return the name of a node");
     return at;
   };
   return { tag: tagOf, over, fallible: true };
