@@ -6438,7 +6438,7 @@ function conclude(
 
 // ---- What servers cannot do together, and a client can ----
 
-/** A key and handlers of its node, in bytes: `on` has the call's deadline and signal, `sure` is to finish. */
+/** A key and handlers of its node, in bytes: `on` obeys the call's deadline and signal, `sure` does not. */
 type Spot = {
   readonly key: Word; readonly node: Node; readonly single: Single;
   readonly on: Handler<Buffer>; readonly sure: Handler<Buffer>;
@@ -6448,7 +6448,7 @@ type Apart = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promi
 type Falsy = null | undefined | false | 0;
 
 const MOST_RENAMES = 100;
-const MOST_MEMBERS = 10_000;
+const MOST_MEMBERS = 10_000; // written by one command
 const leftUntil = (end: Milliseconds): Milliseconds => Math.max(1, Math.ceil(end - world.now()));
 /** A key that nobody else uses. */
 const ownName = (): string => `redis.ts:${crypto.randomUUID()}`;
@@ -6554,7 +6554,7 @@ async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<n
   return Number(areSet);
 }
 
-/** Lets the first key's server refuse a call that has not so many arguments per key. */
+/** Lets the first key's server refuse a call that does not have this many arguments per key. */
 const exactly = (perKey: number, apart: Apart): Apart => (spots, words, row) =>
   words.length === perKey * spots.length ? apart(spots, words, row) : spots[0]!.on.call(row.name.text, ...words);
 
@@ -6583,7 +6583,7 @@ async function carry(carriage: Carriage, { on, key }: Spot, name: Word): Promise
   const inChunks = (row: Row, members: readonly unknown[]): [row: Row, args: unknown[]][] =>
     range(0, Math.ceil(members.length / MOST_MEMBERS)).map((i) =>
       [row, [name, members.slice(i * MOST_MEMBERS, (i + 1) * MOST_MEMBERS)]]);
-  const set = async () => inChunks(commands.sadd, await on.smembers(key));
+  const set = async () => inChunks(commands.sadd, await on.smembers(key)); // ZUNION and its kin take sets, too
   if (carriage === "string") return inChunks(commands.set, [await on.get(key)].filter((value) => value !== null));
   if (carriage === "set") return set();
   return on.zrange(key, 0, -1, { WITHSCORES: true }).then((scored) =>
