@@ -1449,8 +1449,11 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   }
 }
 
-const wireName = (method: string): string =>
-  method.replace(/[A-Z]/, " $&").replace(/(?<! )[A-Z]/g, "-$&").toUpperCase();
+function wireName(method: string): string {
+  let text = "";
+  for (const char of method) text += char === char.toLowerCase() ? char : `${text.includes(" ") ? "-" : " "}${char}`;
+  return text.toUpperCase();
+}
 
 const read = <F, R extends Reach = "placed">(keys: Keys = one) => new Row<F, "read", R>("read", keys);
 const write = <F,>(keys: Keys = one) => new Row<F, "write", "placed">("write", keys);
@@ -1673,7 +1676,7 @@ const commands = {
   objectIdletime: read<(key: Key) => number | null>(),
   /** How many references the value has; null when `key` is missing. Since 2.2.3. */
   objectRefcount: read<(key: Key) => number | null>(),
-  /** Waits until `numreplicas` have this connection's writes, or `timeout` ms (0: no limit); gives how many. Since 3.0. */
+  /** Waits `timeout` ms (0: for ever) until `numreplicas` have this connection's writes; gives how many. Since 3.0. */
   wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(milliseconds(-1)),
   /** As wait, for writes on disk (AOF): 0 or 1 for this server, and how many replicas. Since 7.2.0. */
   waitaof: other<(numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]>()
@@ -2821,7 +2824,7 @@ type Reworded<R, Text> =
   : R;
 type RewordedPairs<R, Text> = [name: Text, value: Reworded<R[keyof R], Text>][];
 
-/** The commands that do not change their connection. Editors show a row's comment only through `keyof` of such a type. */
+/** Commands that do not change their connection. Editors show a row's comment only through `keyof` of such a type. */
 type Shared = Omit<Signatures, RowsLike<Row<any, "session">>>;
 type RowsLike<R extends Row> = { [C in keyof Signatures]: Signatures[C] extends R ? C : never }[keyof Signatures];
 /** Every command as a method; `Text` is the type of text in replies. */
