@@ -65,12 +65,11 @@ const builtin = <Name extends keyof Seldom>(name: Name): Seldom[Name] => createR
 
 /** How text is decoded; null gives Buffers. */
 export type Charset = "utf-8" | "latin1" | null;
-/** Infinity for no limit. */
-type Milliseconds = number;
+type Milliseconds = number; // Infinity for no limit
 export type Credentials = { username?: string; password: string };
 type Login = { username?: string | undefined; password?: string | undefined };
-
 type Check<T> = { readonly wanted: string; readonly holds: (value: unknown) => value is T };
+
 const must = <T extends unknown>(wanted: string, holds: (value: any) => boolean): Check<T> =>
   ({ wanted, holds: holds as Check<T>["holds"] });
 const whole = (from: number, to: number): Check<number> =>
@@ -84,7 +83,7 @@ const secure = must<boolean | Tls.ConnectionOptions>("a boolean or an object",
   (value) => typeof value === "boolean" || isPlain(value));
 const callback = must<() => Credentials | Promise<Credentials>>("a function", (value) => typeof value === "function");
 const hosts = must<readonly Host[]>("a list of hosts", () => true); // readOptions reads its entries
-const visible = string("a string of visible characters", (value) => /^[!-~]+$/.test(value));
+const visible = string("a string of visible characters", (s) => s !== "" && [...s].every((c) => c > " " && c < "\x7f"));
 const secret = string("a string", () => true);
 
 /** With `query`, a URL's query may set it; nothing that could weaken security. With `view`, db.with() may. */
@@ -147,10 +146,9 @@ const OPTIONS = {
 } satisfies Record<string, Setting>;
 
 type Table = typeof OPTIONS;
-type OptionName = keyof Table;
 type Value<N extends keyof Table> = Table[N]["check"] extends Check<infer T> ? T : never;
 /** Names of the options whose rows have this entry. */
-type Having<E extends string> = { [N in OptionName]: Table[N] extends Record<E, unknown> ? N : never }[OptionName];
+type Having<E extends string> = { [N in keyof Table]: Table[N] extends Record<E, unknown> ? N : never }[keyof Table];
 
 /** Where to connect, and how to behave. Every option may be left out, or undefined. */
 export interface Options extends AnyOptions {} // an interface may contain itself, as it does by its replicas
@@ -166,9 +164,9 @@ export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | n
 type Preset = { [N in Having<"preset">]: Value<N> };
 /** Options after they have been checked and completed. */
 type Config = Preset & Omit<AnyOptions, keyof Preset | "replicas"> & { replicas?: readonly Config[] };
-type Unchecked = { [N in OptionName]?: unknown };
+type Unchecked = { [N in keyof Table]?: unknown };
 
-const NAMES = Object.keys(OPTIONS) as OptionName[];
+const NAMES = Object.keys(OPTIONS) as (keyof Table)[];
 const IN_QUERY = NAMES.filter((name) => "query" in OPTIONS[name]);
 /** These belong to the caller, and not to one of several servers. */
 const OF_VIEW = NAMES.filter((name) => "view" in OPTIONS[name]);
@@ -178,9 +176,9 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
   const options = typeof given === "string" || given instanceof URL ? readUrl(String(given)) : given;
   if (!isPlain(options)) throw new ArgumentError("options must be an object or a URL");
   const config: Unchecked = {};
-  for (const [name, { preset }] of Object.entries<Setting>(OPTIONS)) config[name as OptionName] = preset;
+  for (const [name, { preset }] of Object.entries<Setting>(OPTIONS)) config[name as keyof Table] = preset;
   for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined) config[name as OptionName] = checkOption(name, value);
+    if (value !== undefined) config[name as keyof Table] = checkOption(name, value);
   }
   if (config.credentials && (config.username ?? config.password) !== undefined) {
     throw new ArgumentError("option credentials replaces username and password, and cannot be combined with them");
@@ -200,7 +198,7 @@ function replicaOf(primary: Config, host: Unchecked): Config {
 }
 
 function checkOption(name: string, value: unknown): unknown {
-  if (Object.hasOwn(OPTIONS, name)) return checked(name, value, OPTIONS[name as OptionName].check);
+  if (Object.hasOwn(OPTIONS, name)) return checked(name, value, OPTIONS[name as keyof Table].check);
   throw new ArgumentError(`there is no option ${JSON.stringify(name)}; there are ${NAMES.join(", ")}`);
 }
 
@@ -209,10 +207,7 @@ function checked<T>(name: string, value: T, check: Check<unknown>): T {
   return value;
 }
 
-/**
- * Reads redis://user:password@host:port/dbid?name=value; rediss: and valkeys: use TLS, unix:///path is a socket. Errors
- * do not show the URL, because it may contain a password.
- */
+/** Reads redis://user:password@host:port/dbid?name=value or unix:///path. Errors do not show what may be a password. */
 function readUrl(given: string): Unchecked {
   const url = URL.canParse(given) ? new URL(given) : undefined;
   if (url === undefined || !given.includes("://")) throw new ArgumentError("not a URL such as redis://host:port");
@@ -232,7 +227,7 @@ function readUrl(given: string): Unchecked {
     if (url.pathname.length > 1) options.dbid = toNumber(url.pathname.slice(1));
     if (url.protocol === "rediss:" || url.protocol === "valkeys:") options.tls = true;
   }
-  for (const [name, value] of url.searchParams as Iterable<[OptionName, string]>) {
+  for (const [name, value] of url.searchParams as Iterable<[keyof Table, string]>) {
     if (!IN_QUERY.includes(name) || Object.hasOwn(options, name)) {
       throw new ArgumentError(`a URL cannot set ${Object.hasOwn(OPTIONS, name) ? name : "that"} in its query`);
     }
@@ -268,11 +263,14 @@ function readHost(host: unknown): Unchecked {
   if (isPlain(host)) return host;
   if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host));
   if (typeof host !== "string" || host.includes("@")) throw new ArgumentError("not host:port, nor a URL, nor options");
-  const [, ip, name = ip, port = ""] = /^(?:\[([^\]]*)\]|([^:]+)):(.*)$/s.exec(host) ?? [];
-  if (Number.isNaN(toNumber(port))) {
+  const colon = host.lastIndexOf(":");
+  const isBracketed = host.startsWith("[") && host[colon - 1] === "]";
+  const name = isBracketed ? host.slice(1, colon - 1) : host.slice(0, colon);
+  const port = toNumber(host.slice(colon + 1));
+  if (colon < 1 || Number.isNaN(port) || (name.includes(":") && !isBracketed)) {
     throw new ArgumentError(`${JSON.stringify(host)} has no port; write "10.0.0.1:6379" or "[::1]:6379"`);
   }
-  return { host: name, port: toNumber(port) };
+  return { host: name, port };
 }
 
 /** The number that is printed as this text, else NaN, which fails every check. */
@@ -357,15 +355,18 @@ export class ReplyError extends RedisError {
 
 /** Longest text of the server in a message, in bytes: less than 1 KiB with the command's name. */
 const MOST_SHOWN = 900;
-/** Characters that move a cursor or change the direction of writing. */
-const UNSHOWN = /[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-/** Makes a text fit for a log: without control characters, and short. */
+/** Makes a text fit for a log: without characters that move a cursor or change the direction of writing, and short. */
 function readable(text: string): string {
-  const shown = text.slice(0, MOST_SHOWN + 1).replace(UNSHOWN, "\ufffd");
+  const chars = Array.from(text.slice(0, MOST_SHOWN + 1), (char) => isShown(char.codePointAt(0)!) ? char : "\ufffd");
+  const shown = chars.join("");
   const bytes = Buffer.from(shown);
   return bytes.length <= MOST_SHOWN ? shown : `${new StringDecoder().write(bytes.subarray(0, MOST_SHOWN))}\u2026`;
 }
+
+const isShown = (code: number): boolean =>
+  code >= 0x20 && (code < 0x7f || code > 0x9f) && code !== 0x61c && (code < 0x200e || code > 0x200f) &&
+  (code < 0x2028 || code > 0x202e) && (code < 0x2066 || code > 0x2069);
 
 /** An impossible option or argument; nothing was sent. */
 export class ArgumentError extends TypeError {
