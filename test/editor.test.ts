@@ -1,5 +1,5 @@
-// What editors show to users of the driver, asked of TypeScript's language server: of the file itself, as it is copied, and
-// of the package's types.
+// Editors document the driver to its users. TypeScript's language server says how: for the file, as users copy it, and
+// for the package's types.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -17,7 +17,10 @@ for (const file of ["../redis.ts", "../dist/redis.js"]) {
 
   describe(`an editor, of ${file}`, () => {
     test("documents an option while it is typed, in every factory and in with()", async () => {
-      for (const typed of ["lazyConnection({ pool| })", "lazyShardedConnection([], { pool| })", "const o: Options = { pool| }"]) {
+      const codes = [
+        "lazyConnection({ pool| })", "lazyShardedConnection([], { pool| })", "const o: Options = { pool| }",
+      ];
+      for (const typed of codes) {
         const { type, documentation } = await editor.completion(show(typed), "poolsize");
         assert.equal(documentation, "Number of connections in a pool.", typed);
         assert.match(type, /poolsize\?: number/);
@@ -36,11 +39,13 @@ for (const file of ["../redis.ts", "../dist/redis.js"]) {
       for (const value of ['"any"', '"primary"', '"replica"']) assert.ok(readFrom.type.includes(value), readFrom.type);
     });
 
-    test("offers what an option may be, and nothing that is none", async () => {
-      assert.deepEqual((await editor.completions(show('lazyConnection({ charset: "|" })'))).sort(), ["latin1", "utf-8"]);
+    test("offers the values of an option and the options of a view, and refuses wrong ones", async () => {
+      const charsets = await editor.completions(show('lazyConnection({ charset: "|" })'));
+      assert.deepEqual(charsets.sort(), ["latin1", "utf-8"]);
       const view = await editor.completions(show("lazyConnection().with({ | })"));
       assert.deepEqual(view.sort(), ["charset", "convertNumbers", "readFrom", "replyTimeout", "signal"]);
-      assert.deepEqual(await editor.errors(show("lazyConnection({ poolsize: 2, name: undefined, tls: { ca: 'pem' } });")), []);
+      const right = "lazyConnection({ poolsize: 2, name: undefined, tls: { ca: 'pem' } });";
+      assert.deepEqual(await editor.errors(show(right)), []);
       for (const wrong of ["poolsize: '2'", "charset: 'utf8'", "pool: 2", "replicas: 'b:1'", "credentials: () => 1"]) {
         assert.equal((await editor.errors(show(`lazyConnection({ ${wrong} });`))).length, 1, wrong);
       }

@@ -4,12 +4,12 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 
-const root = new URL(import.meta.url.includes("/dist/") ? "../../" : "../", import.meta.url);
+const root = new URL("../../", import.meta.url); // tests run compiled, in dist/test
 const tsc = fileURLToPath(new URL("node_modules/typescript/bin/tsc", root));
 
-/** The type of what is under the cursor, and the documentation below it. */
+/** Type and documentation of the name under the cursor. */
 export type Hover = { type: string; documentation: string };
 /** One entry of the list that opens under the cursor. */
 export type Completion = Hover & { name: string };
@@ -20,7 +20,7 @@ type Answer = { id?: number; result?: any; error?: { message: string }; method?:
 /** Optional members have a question mark in the list. */
 const nameOf = ({ label }: { label: string }): string => label.replace(/\?$/, "");
 
-/** One language server, and the modules that have been shown to it. Close it, or the process does not end. */
+/** One language server, with every module that it has been shown. Close it, or the process does not end. */
 export class Editor {
   readonly #server: ChildProcess;
   readonly #waiting = new Map<number, { resolve: (result: any) => void; reject: (error: Error) => void }>();
@@ -59,7 +59,7 @@ export class Editor {
     return editor;
   }
 
-  /** What an editor shows with the mouse at the "|". Fails if that is nothing. */
+  /** The tooltip of the name at the "|". Fails if there is none. */
   async hover(code: string): Promise<Hover> {
     const position = this.#open(code);
     const hover = await this.#hover(position);
@@ -72,7 +72,7 @@ export class Editor {
     return (await this.#list(code)).map(nameOf);
   }
 
-  /** One entry of that list, with what the editor shows beside it. Fails if it is not in the list. */
+  /** One entry of that list, with its details. Fails if it is not in the list. */
   async completion(code: string, name: string): Promise<Completion> {
     const item = (await this.#list(code)).find((item) => nameOf(item) === name);
     if (item === undefined) throw new Error(`${name} does not complete ${code}`);
@@ -110,8 +110,8 @@ export class Editor {
   }
 
   /**
-   * TypeScript 7.0 does not show the comments of members of mapped types, as all other versions do (typescript-go#3659);
-   * it does know where these members are declared, and the others show the comment that it finds there.
+   * Comment of the declaration: TypeScript 7.0 shows no comments of members of mapped types (typescript-go#3659), but
+   * it knows where they are declared, and all other versions show the comment that is found there.
    */
   async #documentation(position: Position): Promise<string> {
     const [declaration] = [await this.#ask("textDocument/definition", position)].flat();
@@ -158,7 +158,7 @@ export class Editor {
     }
   }
 
-  /** The server asks, too: for settings, and to be told of changed files. It can do without. */
+  /** The server makes requests, too, for settings and file watchers; null declines them. */
   #answer({ id, method, result, error }: Answer): void {
     if (method !== undefined) {
       if (id !== undefined) this.#send({ id, result: null });
