@@ -293,7 +293,7 @@ describe("encoding", () => {
     ["null in an array", [null]], ["undefined in an array", ["a", undefined]], ["a promise", Promise.resolve("secret")],
   ];
   for (const [what, value] of refused) {
-    test(`${what} is a TypeError that says where it stood, before anything is sent`, () => withDb({}, async (db) => {
+    test(`${what} is a TypeError that names the argument, before anything is sent`, () => withDb({}, async (db) => {
       await server.call("CONFIG", "RESETSTAT");
       const error = await failure(db.call("set", "key", value));
       assert.ok(error instanceof TypeError);
@@ -306,12 +306,12 @@ describe("encoding", () => {
     }));
   }
 
-  test("undefined before another argument is a TypeError; behind the last it is nothing", async () => withDb({}, async (db) => {
+  test("undefined is a TypeError before another argument, and ignored after the last", async () => withDb({}, async (db) => {
     assert.ok(await failure(db.call("set", undefined, "b")) instanceof TypeError);
     assert.equal(await db.set("key", "value", undefined), "OK");
   }));
 
-  test("what is too big is refused before a byte is sent", () => withDb({}, async (db) => {
+  test("arguments that are too big are refused before anything is sent", () => withDb({}, async (db) => {
     assert.match((await failure(db.set("k", Buffer.allocUnsafeSlow(2 ** 29 + 1)))).message, /longer than 512 MiB/);
     const quarter = Buffer.allocUnsafeSlow(2 ** 28);
     assert.match((await failure(db.sadd("k", Array(9).fill(quarter)))).message, /longer than 2 GiB/);
@@ -319,7 +319,7 @@ describe("encoding", () => {
     assert.equal(await db.ping(), "PONG");
   }));
 
-  test("bytes that are taken away before they are sent cost nobody anything", () => withDb({}, async (db) => {
+  test("a Buffer that is detached before it is sent fails its own command and no other", () => withDb({}, async (db) => {
     await db.mset({ a: "A", b: "B" });
     const bytes = new Uint8Array(5000);
     const taken = failure(db.set("k", bytes));
@@ -330,17 +330,17 @@ describe("encoding", () => {
 
   test("a boolean is an option only under a name in capitals; as data it is refused", () => withDb({}, async (db) => {
     const error = await failure(db.hset("h", JSON.parse('{ "active": true, "admin": false }')));
-    assert.match(error.message, /a boolean under a name that is no option/);
+    assert.match(error.message, /a boolean under a name that is not in capitals/);
     assert.equal(await db.set("k", "v", { EX: 10, NX: false, GET: false }), "OK");
   }));
 
   test("an array that holds itself is refused", () => {
     const endless: unknown[] = [];
     endless.push(endless);
-    assert.throws(() => flatten(name, [endless]), /arrays in arrays/);
+    assert.throws(() => flatten(name, [endless]), /arrays nested deeper/);
   });
 
-  test("what is changed after the call does not change what is sent, if it is small", () => withDb({}, async (db) => {
+  test("changing a small argument after the call does not change what is sent", () => withDb({}, async (db) => {
     const bytes = Buffer.from("before");
     const fields: Record<string, string> = { a: "before" };
     const done = [db.set("bytes", bytes), db.hset("fields", fields)];
@@ -351,7 +351,7 @@ describe("encoding", () => {
     assert.equal(await db.hget("fields", "a"), "before");
   }));
 
-  test("values of every size arrive, as text and as bytes", () => withDb({}, async (db) => {
+  test("values of every size arrive unchanged, as text and as bytes", () => withDb({}, async (db) => {
     for (const size of [0, 1, 63, 64, 65, 4095, 4096, 4097, 65_535, 65_536, 65_537, 3_000_000]) {
       for (const unit of ["x", "é", "🦊"]) {
         const text = unit.repeat(size / unit.length);
@@ -409,7 +409,7 @@ describe("decoding", () => {
     return chunks;
   };
 
-  test("every valid reply decodes to its value: whole, byte by byte and cut at every position", () => {
+  test("every valid reply decodes to its value: whole, byte by byte and split at every position", () => {
     for (const [name, frame, text, raw = text] of reference.validFrames) {
       const bytes = Buffer.from(frame as string);
       for (const [charset, value] of [["utf-8", text], [null, raw]] as const) {
@@ -430,14 +430,14 @@ describe("decoding", () => {
     }
   });
 
-  test("what is not all there is waited for", () => {
+  test("a reply that has not fully arrived is waited for", () => {
     for (const [name, frame] of reference.incompleteFrames) {
       const bytes = Buffer.from(frame as string);
       assert.deepEqual(decode(whole(bytes), "utf-8"), { replies: reference.decodeReply(bytes, "utf-8").replies }, name);
     }
   });
 
-  test("after a breach nothing is decoded any more", () => {
+  test("nothing is decoded after a breach of the protocol", () => {
     const decoder = new Decoder(limits);
     decoder.feed(Buffer.from("?\r\n+OK\r\n"));
     assert.throws(() => decoder.take("utf-8"), ProtocolError);
@@ -482,13 +482,13 @@ describe("decoding", () => {
     return now.heapUsed + now.external - before.heapUsed - before.external;
   };
 
-  test("a few hostile bytes cost no memory for what has not arrived", () => {
+  test("a few hostile bytes allocate no memory for data that has not arrived", () => {
     assert.ok(memoryFor(Buffer.from("*30000000\r\n".repeat(4))) < 4 * 2 ** 20);
     assert.ok(memoryFor(Buffer.from("%30000000\r\n".repeat(4))) < 4 * 2 ** 20);
     assert.ok(memoryFor(Buffer.from("$536870912\r\n")) < 4 * 2 ** 20);
   });
 
-  test("a streamed string of many parts takes time as its bytes do, and its parts are counted", () => {
+  test("a streamed string of many parts takes time in proportion to its bytes, and its parts are limited", () => {
     const timeFor = (parts: number): number => {
       const bytes = Buffer.from(`$?\r\n${";1\r\na\r\n".repeat(parts)};0\r\n`);
       const begun = process.cpuUsage();
@@ -503,7 +503,7 @@ describe("decoding", () => {
     assert.match(decode(whole(endless), "utf-8").error ?? "", /too long/);
   });
 
-  test("a bulk of many chunks takes no longer than its bytes do", () => {
+  test("a bulk string that arrives in many chunks takes time in proportion to its bytes", () => {
     const size = 32 * 2 ** 20;
     const decoder = new Decoder(limits);
     decoder.feed(Buffer.from(`$${size}\r\n`));
@@ -527,7 +527,7 @@ describe("decoding", () => {
   };
   const frame = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from("\r\n")]);
 
-  test("a long text is the same however it is cut, and so is one that is not UTF-8", () => {
+  test("a long text is the same wherever it is split, valid UTF-8 or not", () => {
     const random = reference.random(31);
     for (let i = 0; i < 30; i++) {
       const bytes = someText(random, 65_530 + i);
@@ -546,7 +546,7 @@ describe("decoding", () => {
     }
   });
 
-  test("many short strings are the same in every charset, however they are cut, among long ones and among others", () => {
+  test("many short strings are the same in every charset, wherever they are split and whatever is between them", () => {
     const random = reference.random(32);
     for (let i = 0; i < 100; i++) {
       const items = Array.from({ length: 400 }, (_, n) =>

@@ -7,37 +7,39 @@
 //     await db.get("greeting");                       // "hello"
 //     await db.disconnect();
 //
-// Runs as it is on Node 22.18 and later, on Bun and on Deno; compiled, on Node 20. Copy it, import it, read it.
+// Runs on Node 22.18 and later, Bun and Deno as it is, and on Node 20 when compiled. Copy it, import it, read it.
 //
 // Contents
 //
-//   1. Options and errors     what a user may set, what a user may catch
+//   1. Options and errors     options and their checks; the classes of errors
 //   2. RESP: encoding         arguments to bytes
-//   3. RESP: decoding         bytes to replies, cut anywhere, trusting nothing
-//   4. Commands               the table: one row a command
+//   3. RESP: decoding         bytes, split anywhere and never trusted, to replies
+//   4. Commands               the table: one row per command
 //   5. Commander              rows to methods, calls to promises
 //   6. Connection             one socket, from its handshake to its death
-//   7. Addresses and pools    where a server is, and connections to it kept alive; one connection is a pool of one
-//   8. Pipelines and transactions   many commands as one, or none of them
-//   9. Scripts, scans and streams   what takes more than one command
-//   10. Publish and subscribe       what the server says unasked
-//   11. Servers and fleets          a primary and its replicas, the servers of a handler, and the handler of them
+//   7. Addresses and pools          where a server is; keeps connections to it alive
+//   8. Pipelines and transactions   several commands as one, or all of them or none
+//   9. Scripts, scans and streams   operations that take several commands
+//   10. Publish and subscribe       messages that the server sends unasked
+//   11. Servers and fleets          a primary and its replicas, the servers of a handler, and handlers
 //   12. Placement                   which of several nodes holds a key
 //   13. Sharding                    many servers behind one handler
-//   14. The door                    what a user calls
+//   14. The door                    the functions that a user calls
 //
 // How a command travels
 //
-//   db.get("k")               the row of GET checks its arguments: one Command, one promise                   (5, 2)
-//   Pool.dispatch             gives it its deadline and a connection, or a place among those who wait         (7)
-//   Connection.push           puts it into the output; at the end of the tick all of that becomes bytes,      (6)
-//   Encoder.put               which one write carries away                                                    (2)
-//   in flight                 written, waiting for its turn: replies come in the order of the commands        (6)
-//   Decoder.take              one reply, whole, in the charset of the command at the head                     (3)
-//   Command.answer            the reply in its row's shape, and the promise is settled                        (5)
+//   db.get("k")               checks the arguments by the row of GET; makes a Command, which has the promise     (5, 2)
+//   Router.route              names the server of its keys: there is one, or a placement knows which             (8, 13)
+//   Pool.dispatch             sets its deadline and picks a connection, or queues it until one is free           (7)
+//   Connection.push           queues it for output; at the end of the tick, all that is queued is encoded by     (6)
+//   Encoder.put               into one buffer, which one write sends                                             (2)
+//   in flight                 written and not answered: replies arrive in the order of the commands              (6)
+//   Decoder.take              returns one complete reply, in the charset of the oldest command in flight         (3)
+//   Command.answer            converts the reply to its row's shape, and settles the promise                     (5)
 //
-// A command is always in exactly one queue: waiting (of the pool), output or in flight (of a connection). Where it is
-// tells what a failure means: not written is `not-sent`, written and unanswered is `unknown`, and no more is claimed.
+// A command is always in exactly one queue: of a pool, where it waits for a connection or for a server that is not
+// ready, or of a connection, unwritten or in flight. That determines the outcome if it fails: `not-sent` before it is
+// written, `unknown` when it is written and not answered.
 //
 // A section uses only the sections above it.
 
@@ -53,7 +55,7 @@ import type * as Util from "node:util";
 
 const { emitWarning, nextTick } = process; // node:process would open the standard streams
 
-/** Modules that few need take as long to load as all the others, and are loaded where they are needed. */
+/** Loaded where they are used: few programs need them, and they take as long to load as all other modules. */
 type Seldom = { "node:crypto": typeof Crypto; "node:tls": typeof Tls; "node:util": typeof Util };
 const builtin = <Name extends keyof Seldom>(name: Name): Seldom[Name] => createRequire("/")(name);
 
@@ -390,38 +392,32 @@ for (const [name, kind] of Object.entries({ ...KINDS, TypeError: ArgumentError }
 
 // ==== 2. RESP: encoding ====
 //
-// A command goes out as an array of bulk strings: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. Its arguments are checked and made
-// flat when it is called; they become bytes when it is written, one command behind the other in a memory that all
-// connections share, and that is used again when the system has taken what was in it. Big Buffers go out uncopied.
+// A command goes out as an array of bulk strings: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. Its arguments are checked and
+// flattened when it is called, and encoded when it is written, one command behind the other into a buffer that all
+// connections share. The buffer is reused once the sockets have sent its bytes. Big Buffers are written without a copy.
 
-/** A command's name as it is written, but for the end of its last word: "CONFIG GET" has two. */
+/** A command's name; `wire` is sent after the array's count: `\r\n$6\r\nCONFIG\r\n$3\r\nGET`, which is two words. */
 type Name = { readonly text: string; readonly wire: Uint8Array; readonly words: number };
 /** One flat argument. */
 type Word = string | Buffer;
-/** All of a command's, where numbers may still be numbers. */
+/** A command's flat arguments; numbers become text when they are written. */
 type Words = readonly (Word | number)[];
-/** What toString and write do in the end, without asking for the encoding's name each time. */
-type Raw = Buffer & Record<"utf8Slice" | "latin1Slice", (from: number, end: number) => string> & {
-  utf8Write(text: string, at: number, most: number): number;
-};
-/** What takes the bytes: a socket. */
+/** The methods behind toString() and write(), without the lookup of an encoding. */
+type Raw = Buffer & Record<"utf8Slice" | "latin1Slice", (from: number, end: number) => string> &
+  Record<"utf8Write", (text: string, at: number, maxBytes: number) => number>;
+/** The part of a socket that the encoder uses. */
 type Sink = Pick<Socket, "write" | "cork" | "uncork" | "writableLength" | "writableHighWaterMark">;
 
-/** From this many bytes on a Buffer goes out as it is. */
+/** Buffers of at least this size are written without a copy. */
 const BIG_BUFFER = 4096;
-/** As much as goes to a socket at once. */
-const PIECE = 65_536;
-/** A memory of more than this is not kept. */
-const MOST_KEPT = 2 ** 22;
-/** The head and the end of a word have no more bytes than this, nor has a number. */
+/** Bytes written to a socket at a time, about. */
+const CHUNK_SIZE = 65_536;
+/** Upper bound for an argument's framing, or for a printed number. */
 const SLACK = 32;
-/** As many as the head of most words has. */
-const HEAD = 8;
-/** A text of so few characters is quicker written one by one. */
-const FEW = 20;
+/** Size of most arguments' framing. */
+const FRAMING = 8;
 const MAX_WORD = 512 * 2 ** 20;
 const MAX_WORDS = 2 ** 20;
-const MAX_SIZE = 2 ** 31;
 const MAX_NESTING = 8;
 const EMPTY = Buffer.alloc(0);
 const CR = 13;
@@ -433,132 +429,127 @@ function encodeName(text: string): Name {
   return { text, wire: Buffer.from(wire), words: words.length };
 }
 
-/** Commands to bytes, for one socket. */
+/** Encodes commands for one socket. */
 class Encoder {
   readonly #sink: Sink;
-  /** With less than its mark before it, a socket would not tell when it has sent that. */
-  readonly #most: number;
-  /** How many words have been written of a command that the socket had no place for. */
+  /** Buffer at least up to the high-water mark, or 'drain' never fires. */
+  readonly #fullAt: number;
+  /** Number of words that were written before the socket was full, of a command that is not finished. */
   #written = 0;
   #isCorked = false;
 
   constructor(sink: Sink) {
     this.#sink = sink;
-    this.#most = Math.max(PIECE, sink.writableHighWaterMark);
+    this.#fullAt = Math.max(CHUNK_SIZE, sink.writableHighWaterMark);
   }
 
-  /** Whether more would only lie before the socket. */
+  /** Whether more bytes would only wait in the socket's buffer. */
   get isFull(): boolean {
-    return this.#sink.writableLength + room.length >= this.#most;
+    return this.#sink.writableLength + smallBuffer.length >= this.#fullAt;
   }
 
-  /** Writes a command; false when the socket has no place for the rest of it, which is to be put when it has. */
+  /** Writes a command; false if the socket is full before its end: the same call after 'drain' writes the rest. */
   put(name: Name, words: Words): boolean {
     let i = this.#written;
     if (i === 0) {
       this.#reserve(name.wire.length + SLACK);
-      room.begin(name, words.length);
+      smallBuffer.begin(name, words.length);
     }
     for (const first = i; i < words.length; i++) {
       const word = words[i]!;
       const length = lengthOf(word);
-      if (i > first && (length >= BIG_BUFFER || !room.fits(length + SLACK)) && this.isFull) {
+      if (i > first && (length >= BIG_BUFFER || !smallBuffer.fits(length + SLACK)) && this.isFull) {
         this.#written = i;
         return false;
       }
       this.#put(word);
     }
-    room.end();
+    smallBuffer.crlf();
     this.#written = 0;
     return true;
   }
 
-  /** Hands over what has been put, all as one write. */
+  /** Hands everything to the socket, as one write. */
   flush(): void {
-    room.handTo(this.#sink);
+    smallBuffer.writeTo(this.#sink);
     if (this.#isCorked) this.#sink.uncork();
     this.#isCorked = false;
-    room.settle(this.#sink);
-    hall.settle(this.#sink);
+    smallBuffer.settle(this.#sink);
+    bigBuffer.settle(this.#sink);
   }
 
   #put(word: Word | number): void {
-    if (typeof word === "string") return this.#text(word);
-    if (typeof word === "number") return this.#text(String(word));
-    if (word.length === 0) throw new Error(CHANGED); // none is, until its bytes are taken away
+    if (typeof word === "string") return this.#putText(word, smallBuffer);
+    if (typeof word === "number") return this.#putText(String(word), smallBuffer);
+    if (word.length === 0) throw new Error(CHANGED); // flatten() has replaced empty ones by ""
     const isBig = word.length >= BIG_BUFFER;
     this.#reserve(isBig ? SLACK : word.length + SLACK);
-    room.head(word.length);
-    if (!isBig) return room.copy(word);
-    this.#handOver(room);
+    smallBuffer.head(word.length);
+    if (!isBig) return smallBuffer.copy(word);
+    this.#handOver(smallBuffer);
     this.#sink.write(word);
   }
 
-  /** Most text is ASCII, of which the length is known. */
-  #text(text: string): void {
-    if (text.length >= PIECE) return this.#bigText(text);
-    this.#reserve(text.length + SLACK);
-    if (!room.ascii(text)) this.#measured(text, room);
-  }
-
-  #bigText(text: string): void {
-    this.#handOver(room);
-    this.#reserve(text.length + SLACK, hall);
-    if (!hall.ascii(text)) this.#measured(text, hall);
-    this.#handOver(hall);
-  }
-
-  #measured(text: string, into: Room): void {
+  /** Tries ASCII first: most text is, and its length in bytes is known. */
+  #putText(text: string, to: WriteBuffer): void {
+    if (text.length >= CHUNK_SIZE && to !== bigBuffer) return this.#putBigText(text);
+    this.#reserve(text.length + SLACK, to);
+    if (to.ascii(text)) return;
     const length = Buffer.byteLength(text);
-    this.#reserve(length + SLACK, into);
-    into.head(length);
-    into.write(text, length);
+    this.#reserve(length + SLACK, to);
+    to.head(length);
+    to.utf8(text, length);
   }
 
-  #reserve(size: number, of = room): void {
+  #putBigText(text: string): void {
+    this.#handOver(smallBuffer);
+    this.#putText(text, bigBuffer);
+    this.#handOver(bigBuffer);
+  }
+
+  #reserve(size: number, of = smallBuffer): void {
     if (of.fits(size)) return;
     this.#handOver(of);
     of.renew(size);
   }
 
-  /** More is to follow. */
-  #handOver(from: Room): void {
+  /** Writes a buffer to the socket, which holds it back until flush(). */
+  #handOver(from: WriteBuffer): void {
     if (from.length === 0) return;
     if (!this.#isCorked) this.#sink.cork();
     this.#isCorked = true;
-    from.handTo(this.#sink);
+    from.writeTo(this.#sink);
   }
 }
 
-/** Memory in which commands become bytes. */
-class Room {
+/** Memory that commands are encoded into. All sockets share it, and write it one after the other. */
+class WriteBuffer {
   #bytes = EMPTY;
-  /** What stands from here to #at has not been handed over. */
+  /** The bytes from here to #at have not been handed to a socket. */
   #from = 0;
   #at = 0;
-  /** To whom something was handed over that had not been sent yet. */
+  /** Sockets that had not sent everything from here when last asked. */
   readonly #holders = new Set<Sink>();
 
   get length(): number {
     return this.#at - this.#from;
   }
 
-  /** Whether so many bytes more fit in, and a whole piece where one begins. */
+  /** Whether `size` more bytes fit; at the beginning of a chunk, whether a whole one does. */
   fits(size: number): boolean {
-    return this.#at + (this.length > 0 ? size : Math.max(size, PIECE)) <= this.#bytes.length;
+    return this.#at + (this.length > 0 ? size : Math.max(size, CHUNK_SIZE)) <= this.#bytes.length;
   }
 
-  /** Begins again, in the same memory if that can be, when all has been handed over. */
+  /** Starts at 0 after everything was handed over: in the same memory, if it is big enough and no socket needs it. */
   renew(size: number): void {
     for (const sink of this.#holders) if (sink.writableLength === 0) this.#holders.delete(sink);
     const isFree = this.#holders.size === 0 && size <= this.#bytes.length;
-    if (!isFree) this.#bytes = Buffer.allocUnsafeSlow(size + 2 * PIECE);
+    if (!isFree) this.#bytes = Buffer.allocUnsafeSlow(size + 2 * CHUNK_SIZE);
     this.#holders.clear();
     this.#from = this.#at = 0;
   }
 
-  /** What has not been handed over. */
-  handTo(sink: Sink): void {
+  writeTo(sink: Sink): void {
     if (this.length === 0) return;
     const bytes = this.#bytes.subarray(this.#from, this.#at);
     this.#from = this.#at;
@@ -566,11 +557,11 @@ class Room {
     if (sink.writableLength > 0) this.#holders.add(sink);
   }
 
-  /** All has been handed over; if it was all sent at once, as most is, the next begins where this did. */
+  /** Starts at 0 after everything was handed over, if the sockets have sent it, as they mostly have at once. */
   settle(sink: Sink): void {
     if (this.#holders.size > 0 && sink.writableLength === 0) this.#holders.delete(sink);
     if (this.#holders.size === 0) this.#from = this.#at = 0;
-    if (this.#bytes.length > MOST_KEPT) this.#bytes = EMPTY;
+    if (this.#bytes.length > 2 ** 22) this.#bytes = EMPTY; // too much to keep
   }
 
   /** `*2\r\n$3\r\nGET` */
@@ -582,31 +573,31 @@ class Room {
 
   /** `\r\n$1\r\n`: the end of one word and the head of the next. */
   head(length: number): void {
-    this.end();
+    this.crlf();
     this.#bytes[this.#at++] = 0x24;
     this.#digits(length);
-    this.end();
+    this.crlf();
   }
 
-  end(): void {
+  crlf(): void {
     this.#bytes[this.#at++] = CR;
     this.#bytes[this.#at++] = LF;
   }
 
-  /** A word, if it is ASCII; else false, and nothing is written. */
+  /** Writes a word if it is ASCII; otherwise writes nothing and returns false. */
   ascii(text: string): boolean {
     const start = this.#at;
     const { length } = text;
     this.head(length);
-    // Where there is room for more than that, more is written of what is not ASCII.
-    const isSuch = length <= FEW ? this.#letters(text) : this.write(text, length + 4) === length;
-    if (!isSuch) this.#at = start;
-    return isSuch;
+    // Few characters are written faster one by one. With space for 4 more bytes, text takes them if it is not ASCII.
+    const isAscii = length <= 20 ? this.#shortAscii(text) : this.utf8(text, length + 4) === length;
+    if (!isAscii) this.#at = start;
+    return isAscii;
   }
 
-  /** As much of a text as has so many bytes; gives how many it has. */
-  write(text: string, most: number): number {
-    const written = (this.#bytes as Raw).utf8Write(text, this.#at, most);
+  /** Writes whole characters of a text, as many as fit into `maxBytes`; returns the number of bytes. */
+  utf8(text: string, maxBytes: number): number {
+    const written = (this.#bytes as Raw).utf8Write(text, this.#at, maxBytes);
     this.#at += written;
     return written;
   }
@@ -616,15 +607,12 @@ class Room {
     this.#at += bytes.length;
   }
 
-  #letters(text: string): boolean {
-    const bytes = this.#bytes;
-    let at = this.#at;
+  #shortAscii(text: string): boolean {
     for (let i = 0; i < text.length; i++) {
       const code = text.charCodeAt(i);
       if (code > 127) return false;
-      bytes[at++] = code;
+      this.#bytes[this.#at++] = code;
     }
-    this.#at = at;
     return true;
   }
 
@@ -634,11 +622,11 @@ class Room {
   }
 }
 
-const room = new Room();
-/** For the big texts: a socket that does not take one keeps this memory, and not that of everybody. */
-const hall = new Room();
+const smallBuffer = new WriteBuffer();
+/** For big texts, so that a socket that is slow to send one does not block smallBuffer. */
+const bigBuffer = new WriteBuffer();
 
-/** Throws an ArgumentError for what cannot be sent. Text and numbers, which most arguments are, stay as they are. */
+/** Flattens arguments, unless they are strings and numbers only, as most are. */
 function wordsOf(name: Name, args: readonly unknown[]): Words {
   if (args.length + name.words > MAX_WORDS) return flatten(name, args);
   for (let i = 0; i < args.length; i++) {
@@ -649,36 +637,30 @@ function wordsOf(name: Name, args: readonly unknown[]): Words {
 
 const lengthOf = (word: Word | number): number => typeof word === "number" ? SLACK : word.length;
 
-/** Their bytes, where text is one for each character; an ArgumentError if they are too many. */
+/** Estimates a command's size in bytes, counting one per character. Throws if the command is too big for a server. */
 function sizeOf(name: Name, words: Words): number {
   let size = name.wire.length;
-  for (const word of words) size += lengthOf(word) + HEAD;
-  if (size > MAX_WORD / 3) checkSize(name, words);
+  for (const word of words) size += lengthOf(word) + FRAMING;
+  if (size > MAX_WORD / 3) checkSize(name, words); // a character takes up to three bytes
   return size;
 }
 
 function checkSize(name: Name, words: Words): void {
-  let size = 0;
-  for (const word of words) {
-    const length = typeof word === "string" ? Buffer.byteLength(word) : lengthOf(word);
-    if (length > MAX_WORD) throw new ArgumentError("an argument is longer than 512 MiB", name.text);
-    size += length;
-  }
-  if (size > MAX_SIZE) throw new ArgumentError("the arguments are longer than 2 GiB", name.text);
+  const sizes = words.map((word) => typeof word === "string" ? Buffer.byteLength(word) : lengthOf(word));
+  if (sizes.some((size) => size > MAX_WORD)) throw new ArgumentError("an argument longer than 512 MiB", name.text);
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  if (total > 2 ** 31) throw new ArgumentError("arguments longer than 2 GiB in all", name.text);
 }
 
-const CHANGED = "its bytes were taken away before they were sent";
+const CHANGED = "an argument's ArrayBuffer was detached before it was sent";
 
-/** Whether a Buffer among them has lost its bytes. */
-function areChanged(words: Words): boolean {
-  for (const word of words) if (typeof word === "object" && word.length === 0) return true;
-  return false;
-}
+/** Whether the ArrayBuffer of an argument was detached: no Buffer among the arguments was empty. */
+const areChanged = (words: Words): boolean => words.some((word) => typeof word === "object" && word.length === 0);
 
 /**
- * The one rule for arguments: an array gives its elements; a plain object name and value in turn, nothing for
- * undefined, and under a name in capitals the bare name for true and nothing for false; an optional argument that is
- * left out, nothing. Everything else is refused.
+ * Flattens arguments. An array is replaced by its elements, and a plain object by names and values in turn. In an
+ * object, undefined omits a name; a name in capitals with true is sent alone, and with false it is omitted. Trailing
+ * undefined arguments are omitted. Everything else is an ArgumentError.
  */
 function flatten(name: Name, args: readonly unknown[]): Word[] {
   const words: Word[] = [];
@@ -686,40 +668,32 @@ function flatten(name: Name, args: readonly unknown[]): Word[] {
   while (count > 0 && args[count - 1] === undefined) count--;
   for (let i = 0; i < count; i++) {
     const refused = addWords(words, args[i], 0);
-    if (refused === undefined) continue;
-    const verb = refused === nameOf(args[i]) ? "is" : "holds";
-    throw new ArgumentError(`argument ${i + 1} ${verb} ${refused}, which cannot be sent`, name.text);
+    if (refused !== undefined) throw new ArgumentError(`argument ${i + 1}: ${refused} cannot be sent`, name.text);
   }
   if (words.length + name.words > MAX_WORDS) throw new ArgumentError(`more than ${MAX_WORDS} arguments`, name.text);
   return words;
 }
 
-/** A key or channel that is named by itself. */
+/** Checks that an argument is one word; `what` names it in the error. */
 function wordOf(what: string, key: unknown): Word {
   if (typeof key === "string") return key;
   const [word, ...more] = flatten({ text: what, wire: EMPTY, words: 0 }, [key]);
-  if (word === undefined || more.length > 0) throw new ArgumentError(`${what} is one string or Buffer`);
+  if (word === undefined || more.length > 0) throw new ArgumentError(`${what} must be one string or Buffer`);
   return word;
 }
 
-/** Its bytes, one character each. */
+/** Returns the bytes of a word as text, one character each. */
 function byteText(key: Word): string {
   if (typeof key !== "string") return key.toString("latin1");
-  return isAscii(key) ? key : Buffer.from(key).toString("latin1");
+  return Buffer.byteLength(key) === key.length ? key : Buffer.from(key).toString("latin1");
 }
 
-function isAscii(text: string): boolean {
-  if (text.length > FEW) return Buffer.byteLength(text) === text.length;
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
-  return true;
-}
-
-/** Gives the name of what cannot be sent, if there is any. */
+/** Appends a value's words. Returns a description of the first part that cannot be sent, if there is one. */
 function addWords(words: Word[], value: unknown, depth: number): string | undefined {
   if (typeof value === "string") words.push(value);
   else if (typeof value === "bigint" || Number.isFinite(value)) words.push(String(value));
   else if (ArrayBuffer.isView(value)) words.push(bytesOf(value.buffer, value.byteOffset, value.byteLength));
-  else if (isArrayBuffer(value)) words.push(bytesOf(value, 0, value.byteLength));
+  else if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) words.push(bytesOf(value));
   else if (Array.isArray(value)) return addElements(words, value, depth);
   else if (isPlain(value)) return addOptions(words, value, depth);
   else return nameOf(value);
@@ -727,7 +701,7 @@ function addWords(words: Word[], value: unknown, depth: number): string | undefi
 }
 
 function addElements(words: Word[], elements: readonly unknown[], depth: number): string | undefined {
-  if (depth === MAX_NESTING) return "arrays in arrays in arrays";
+  if (depth === MAX_NESTING) return `arrays nested deeper than ${MAX_NESTING}`;
   for (const element of elements) {
     const refused = addWords(words, element, depth + 1);
     if (refused !== undefined) return refused;
@@ -738,9 +712,8 @@ function addElements(words: Word[], elements: readonly unknown[], depth: number)
 function addOptions(words: Word[], options: Record<string, unknown>, depth: number): string | undefined {
   for (const option of Object.keys(options)) {
     const value = options[option];
-    if (value === undefined) continue;
-    if (typeof value === "boolean" && !isWord(option)) return `a boolean under a name that is no option`;
-    if (value === false) continue;
+    if (typeof value === "boolean" && !isCapital(option)) return "a boolean under a name that is not in capitals";
+    if (value === undefined || value === false) continue;
     words.push(option);
     if (value === true) continue;
     const refused = isPlain(value) ? "an object in an object" : addWords(words, value, depth);
@@ -749,21 +722,18 @@ function addOptions(words: Word[], options: Record<string, unknown>, depth: numb
   return undefined;
 }
 
-/** Options are in capitals; a boolean under another name is data that would be mistaken for one. */
-const isWord = (name: string): boolean => name === name.toUpperCase() && name !== name.toLowerCase();
+/** Redis options are in capitals; a boolean under another name is data, which has no booleans. */
+const isCapital = (name: string): boolean => name === name.toUpperCase() && name !== name.toLowerCase();
 
-const isArrayBuffer = (value: unknown): value is ArrayBuffer | SharedArrayBuffer =>
-  value instanceof ArrayBuffer || value instanceof SharedArrayBuffer;
-
-/** Big ones as they are, unless somebody else could change how many there are before they are written. */
-function bytesOf(buffer: ArrayBufferLike, offset: number, length: number): Word {
+/** Big buffers are not copied, unless their length could change before they are written. */
+function bytesOf(buffer: ArrayBufferLike, offset = 0, length = buffer.byteLength): Word {
   if (length === 0) return "";
   const bytes = Buffer.from(buffer, offset, length);
   const isFixed = buffer instanceof ArrayBuffer && !(buffer as { resizable?: boolean }).resizable;
   return isFixed && length >= BIG_BUFFER ? bytes : Buffer.from(bytes);
 }
 
-/** What a value is, without showing it. */
+/** Names the kind of a value, without showing it. */
 function nameOf(value: unknown): string {
   if (value === null || value === undefined || typeof value === "number") return String(value);
   const kind = typeof value === "object" ? Object.prototype.toString.call(value).slice(8, -1) : typeof value;
@@ -772,156 +742,161 @@ function nameOf(value: unknown): string {
 
 // ==== 3. RESP: decoding ====
 //
-// feed() a chunk, take() replies until it answers MORE. A reply may be cut anywhere: a line that is cut waits for its
-// rest in a buffer that doubles, a bulk that is cut is filled into one buffer of its size or, a long text, read as it
-// comes, and aggregates that are not complete stand on a stack. What has not arrived is given 1 MiB at the most,
+// feed() a chunk, then take() replies until it returns MORE. A reply may be split anywhere: a partial line is kept in a
+// buffer that doubles; a partial string is collected in a buffer of its own or, if it is a long text, decoded as it
+// arrives; unfinished aggregates are on a stack. At most 1 MiB is allocated for a string that has only been announced,
 // nothing recurses, and the first byte that the protocol does not allow is a ProtocolError, after which the decoder is
-// dead. To add a type, add a case to #value; #strings is only a quicker way for what #value does.
+// dead. To add a type, add a case to #value; #strings only does faster what #value does.
 
-/** What take() gives when the reply is not all here yet. */
+/** take() returns this when the reply has not fully arrived. */
 const MORE = Symbol("more");
-/** Inside: there is no value yet, because an aggregate has begun or an attribute was dropped. */
+/** There is no value yet: an aggregate was opened, or an attribute was dropped. */
 const NOTHING = Symbol("nothing");
 
 type Limits = Pick<Config, "maxDepth" | "maxBulk" | "maxElements" | "maxReply">;
 
-/** An aggregate whose elements are still coming. */
+/** An aggregate whose elements are still arriving. */
 type Frame = {
   readonly type: number;
-  /** How many are to come, two for each pair of a map; Infinity while a streamed one goes on. */
+  /** Number of elements to come, two for each pair of a map; Infinity until a streamed one ends. */
   left: number;
   readonly items: unknown[];
   /** Bytes of a streamed string so far. */
   size: number;
-  /** After an attribute one more element must come: the length that `items` must not end with. */
-  owed: number;
+  /** Length of `items` at the last attribute, which describes the next element: there must be one. */
+  attributedAt: number;
 };
 
-/** A string that a chunk has cut: with its terminator it has `end` bytes, of which `filled` are here. */
-type Cut = {
+/** A string of which not all has arrived. */
+type PartialString = {
   readonly type: number;
-  readonly end: number;
-  filled: number;
+  /** Without the CRLF behind it. */
+  readonly length: number;
+  /** Bytes that have arrived, of the string and its CRLF. */
+  arrived: number;
   bytes: Buffer;
-  /** Reads a long text as it comes, while the server still sends: it has no bytes then, but `text`. */
+  /** Decodes a long text as it arrives, into `text` instead of `bytes`. */
   readonly reader: StringDecoder | undefined;
   text: string;
 };
 
 const MAX_LINE = 65_536;
-/** What has fewer characters is copied where it is a part of a text, at least by V8. */
-const SHORT = 13;
-// The first buffer for a bulk that is cut, and by how much it grows each time it has really been filled.
+const MAX_TEXT = constants.MAX_STRING_LENGTH;
+/** V8 copies substrings that are shorter; longer ones refer to the whole text. */
+const MIN_SLICE = 13;
+// The first buffer of a partial string, and the factor by which it grows each time it is full.
 const FIRST_BUFFER = 2 ** 20;
 const GROWTH = 64;
-// What #length gives besides lengths.
+// Results of #length that are no lengths.
 const NULL = -1;
-const CUT = -2;
+const INCOMPLETE = -2;
 const STREAMED = -3;
+const BAD_LENGTH = "a malformed length";
+const NO_CRLF = "a string that does not end with CRLF after its length";
+const TOO_LONG = "a reply longer than maxReply";
 
 class Decoder {
   readonly #limits: Limits;
   readonly #pushCharset: Charset;
   readonly #maxLine: number;
-  readonly #maxReply: number;
-  /** The aggregates that are not complete yet; the innermost is `top`. */
+  /** The unfinished aggregates; the innermost is #top. */
   readonly #stack: Frame[] = [];
   #top: Frame | undefined;
   #chunk: Buffer = EMPTY;
   #at = 0;
-  /** The reply must have ended at this byte of the chunk, or of the chunks behind it. */
+  /** Where the reply must have ended, counted from the start of the chunk. */
   #bound: number;
-  // A line that was cut: the chunk is what is used of #room, and its first #searched bytes hold no end of a line.
-  #room: Buffer = EMPTY;
+  // After a partial line, #chunk is the used part of #lineBuffer; its first #searched bytes have no line end.
+  #lineBuffer: Buffer = EMPTY;
   #searched = 0;
-  #cut: Cut | undefined;
-  /** The chunk as text, where that has been made; "" where it is not ASCII. */
-  #plain: string | undefined;
+  #partial: PartialString | undefined;
+  /** The chunk as text, once it is needed; "" if it is not ASCII. */
+  #chunkText: string | undefined;
   #charset: Charset = "utf-8";
   #inOrder = false;
-  #breach: ProtocolError | undefined;
-  /** Whether what take() gave last was a push. */
+  #error: ProtocolError | undefined;
+  /** Whether the last result of take() was a push. */
   pushed = false;
 
   constructor(limits: Limits, pushCharset: Charset = "utf-8", maxLine = MAX_LINE) {
     this.#limits = limits;
-    this.#bound = this.#maxReply = limits.maxReply;
+    this.#bound = limits.maxReply;
     this.#pushCharset = pushCharset;
     this.#maxLine = maxLine;
   }
 
-  /** The next bytes, after MORE; to be used up by take() before the chunk's memory is used again. */
+  /** Adds bytes, after MORE. They must not change until take() has returned MORE again. */
   feed(chunk: Buffer): void {
     this.#searched = this.#chunk.length;
     this.#chunk = this.#searched === 0 ? chunk : this.#join(chunk);
-    this.#plain = undefined;
+    this.#chunkText = undefined;
   }
 
-  /** The cut line and the chunk behind it. Room that doubles copies each byte of a line once or twice. */
+  /** Joins the partial line and a chunk. As the buffer doubles, each byte of a line is copied once or twice. */
   #join(chunk: Buffer): Buffer {
     const size = this.#searched + chunk.length;
-    if (size > this.#room.length) {
-      this.#room = Buffer.allocUnsafeSlow(Math.max(size, 2 * this.#room.length));
-      this.#chunk.copy(this.#room);
+    if (size > this.#lineBuffer.length) {
+      this.#lineBuffer = Buffer.allocUnsafeSlow(Math.max(size, 2 * this.#lineBuffer.length));
+      this.#chunk.copy(this.#lineBuffer);
     }
-    chunk.copy(this.#room, this.#searched);
-    return this.#room.subarray(0, size);
+    chunk.copy(this.#lineBuffer, this.#searched);
+    return this.#lineBuffer.subarray(0, size);
   }
 
-  /** After MORE: whether a reply has begun, which is no push. */
+  /** After MORE: whether a part of a reply has arrived; parts of pushes do not count. */
   get begun(): boolean {
-    const type = this.#stack[0]?.type ?? (this.#cut === undefined ? this.#chunk[this.#at] : this.#cut.type);
+    const type = this.#stack[0]?.type ?? (this.#partial === undefined ? this.#chunk[this.#at] : this.#partial.type);
     return type !== undefined && type !== 0x3e && type !== 0x7c;
   }
 
   /**
-   * One reply or push, whole, or MORE. Error replies are ReplyErrors, inside of aggregates too. `inOrder` gives maps as
-   * pairs, because an object puts names that are numbers first.
+   * Returns the next reply or push, or MORE. Error replies are ReplyErrors, in aggregates too. `inOrder` returns maps
+   * as pairs, because an object lists names that are numbers first.
    */
   take(charset: Charset, inOrder = false): unknown {
-    if (this.#breach !== undefined) throw this.#breach;
-    if (this.#top === undefined && this.#cut === undefined) {
+    if (this.#error !== undefined) throw this.#error;
+    if (this.#top === undefined && this.#partial === undefined) {
       this.#charset = charset;
       this.#inOrder = inOrder;
       this.pushed = false;
     }
-    let value = this.#cut === undefined ? NOTHING : this.#fill(this.#cut);
+    let value = this.#partial === undefined ? NOTHING : this.#fill(this.#partial);
     while (value !== MORE) {
       if (value === NOTHING) {
         if (this.#top !== undefined) this.#strings(this.#top);
         value = this.#value();
-      } else if (this.#top !== undefined) value = this.#place(this.#top, value);
+      } else if (this.#top !== undefined) value = this.#add(this.#top, value);
       else {
-        if (this.#at > this.#bound) throw this.#tooLong();
-        this.#bound = this.#at + this.#maxReply;
+        if (this.#at > this.#bound) throw this.#breach(TOO_LONG);
+        this.#bound = this.#at + this.#limits.maxReply;
         return value;
       }
     }
-    if (this.#chunk.length > this.#bound) throw this.#tooLong();
+    if (this.#chunk.length > this.#bound) throw this.#breach(TOO_LONG);
     this.#keepRest();
     return MORE;
   }
 
-  /** The chunk's memory is not ours after MORE: what is left of a cut line is copied, unless it stands in #room. */
+  /** Copies the partial line at the end of the chunk, whose memory will change, unless it is in #lineBuffer already. */
   #keepRest(): void {
     if (this.#at === 0 && this.#searched > 0) return;
-    this.#room = this.#at === this.#chunk.length ? EMPTY : Buffer.from(this.#chunk.subarray(this.#at));
-    this.#chunk = this.#room;
+    this.#lineBuffer = this.#at === this.#chunk.length ? EMPTY : Buffer.from(this.#chunk.subarray(this.#at));
+    this.#chunk = this.#lineBuffer;
     this.#bound -= this.#at;
     this.#at = 0;
   }
 
-  /** The value that begins here, if it is a leaf; NOTHING if it is an aggregate, whose elements are to follow. */
+  /** Decodes a scalar or an empty aggregate; opens any other aggregate, and returns NOTHING. */
   #value(): unknown {
     if (this.#at === this.#chunk.length) return MORE;
     const type = this.#chunk[this.#at]!;
     const top = this.#top;
-    if (top?.type === 0x24 && type !== 0x3b) throw this.#dead("a part of a streamed string was expected");
+    if (top?.type === 0x24 && type !== 0x3b) throw this.#breach("something else inside a streamed string");
     switch (type) {
       case 0x24: // $ bulk string
       case 0x3d: // = verbatim string
       case 0x21: // ! bulk error
-        return this.#beginBulk(type);
+        return this.#bulk(type);
       case 0x3a: // : integer
         return this.#integer();
       case 0x2b: // + simple string
@@ -934,7 +909,7 @@ class Decoder {
       case 0x7c: // | attribute
         return this.#open(type);
       case 0x3e: // > push
-        if (top !== undefined) throw this.#dead("a push inside of a reply");
+        if (top !== undefined) throw this.#breach("a push inside a reply");
         return this.#open(type);
       case 0x5f: // _ null
         return this.#line(toNull);
@@ -947,14 +922,14 @@ class Decoder {
       case 0x2e: // . end of a streamed aggregate
         return this.#line(toNull) === MORE ? MORE : this.#endStreamed(top);
       case 0x3b: // ; part of a streamed string
-        if (top?.type !== 0x24) throw this.#dead("a part of a streamed string outside of one");
-        return this.#beginBulk(type);
+        if (top?.type !== 0x24) throw this.#breach("a part of a streamed string outside one");
+        return this.#bulk(type);
       default:
-        throw this.#dead(`an unknown type, byte ${type}`);
+        throw this.#breach(`an unknown type, byte ${type}`);
     }
   }
 
-  /** Strings that are here whole, as most elements are, go straight in. The last, and all else, is #value's. */
+  /** Adds the bulk strings that have fully arrived, as most have, to an aggregate; leaves the last one to #value. */
   #strings(frame: Frame): void {
     if (frame.left === Infinity) return;
     const chunk = this.#chunk;
@@ -968,60 +943,52 @@ class Decoder {
       const end = from + 2 + length;
       const isWhole = chunk[from] === CR && chunk[from + 1] === LF && chunk[end] === CR && chunk[end + 1] === LF;
       if (!isWhole || length > this.#limits.maxBulk) return;
-      frame.items.push(this.#part(from + 2, end, frame.left));
+      frame.items.push(this.#element(from + 2, end, frame.left));
       frame.left--;
       at = end + 2;
     }
   }
 
-  /**
-   * A string among many. A short text is a part of the chunk's text, once that has been made: an engine copies it
-   * several times faster than it reads bytes. A longer part would keep the whole text alive.
-   */
-  #part(from: number, end: number, left: number): unknown {
+  /** Decodes one of many strings. Slicing short ones from the text of the whole chunk is several times faster. */
+  #element(from: number, end: number, left: number): unknown {
     const chunk = this.#chunk;
     if (this.#charset === null) return this.#text(chunk, from, end, false);
-    const isShort = end - from < SHORT;
-    if (isShort && this.#plain === undefined && left > chunk.length >> 9) {
-      this.#plain = areAscii(chunk) ? (chunk as Raw).latin1Slice(0, chunk.length) : "";
+    const isShort = end - from < MIN_SLICE;
+    if (isShort && this.#chunkText === undefined && left > chunk.length >> 9) {
+      this.#chunkText = areAscii(chunk) ? (chunk as Raw).latin1Slice(0, chunk.length) : "";
     }
-    if (!this.#plain) return this.#text(chunk, from, end, false);
-    return isShort ? this.#plain.substring(from, end) : (chunk as Raw).latin1Slice(from, end);
+    if (!this.#chunkText) return this.#text(chunk, from, end, false);
+    return isShort ? this.#chunkText.substring(from, end) : (chunk as Raw).latin1Slice(from, end);
   }
 
-  /** Puts a value into the aggregate on top; gives the aggregate itself when that was its last. */
-  #place(frame: Frame, value: unknown): unknown {
-    // Counted ones have been checked by their count.
-    const most = this.#limits.maxElements * (frame.type === 0x25 ? 2 : 1);
-    const isFull = frame.left === Infinity && frame.items.length === most;
-    if (isFull) throw this.#dead("an aggregate is too long");
+  /** Adds a value to the innermost aggregate; returns that when it is complete, else NOTHING. */
+  #add(frame: Frame, value: unknown): unknown {
+    const max = this.#limits.maxElements * (frame.type === 0x25 ? 2 : 1);
+    const isFull = frame.left === Infinity && frame.items.length === max; // announced counts were checked by #open
+    if (isFull) throw this.#breach("a streamed aggregate that is too long");
     frame.items.push(value);
     return --frame.left === 0 ? this.#close(frame) : NOTHING;
   }
 
   #close(frame: Frame): unknown {
-    this.#pop();
-    switch (frame.type) {
-      case 0x25:
-        return toMap(frame.items, this.#charset === null || this.#inOrder);
-      case 0x7c:
-        if (this.#top !== undefined) this.#top.owed = this.#top.items.length;
-        return NOTHING;
-      case 0x3e:
-        this.pushed = true;
-        return frame.items;
-      default:
-        return frame.items;
+    this.#stack.pop();
+    this.#top = this.#stack[this.#stack.length - 1];
+    if (frame.type === 0x25) return toMap(frame.items, this.#charset === null || this.#inOrder);
+    if (frame.type === 0x7c) {
+      if (this.#top !== undefined) this.#top.attributedAt = this.#top.items.length;
+      return NOTHING;
     }
+    if (frame.type === 0x3e) this.pushed = true;
+    return frame.items;
   }
 
-  /** Begins an aggregate. An empty one is complete at once. */
+  /** Opens an aggregate; an empty one is complete. */
   #open(type: number): unknown {
     const count = this.#length(type === 0x2a, type !== 0x7c && type !== 0x3e);
-    if (count === CUT) return MORE;
+    if (count === INCOMPLETE) return MORE;
     if (count === NULL) return null;
-    if (count > this.#limits.maxElements) throw this.#dead(`an aggregate of ${count} elements`);
-    if (this.#stack.length >= this.#limits.maxDepth) throw this.#dead(`nested deeper than ${this.#limits.maxDepth}`);
+    if (count > this.#limits.maxElements) throw this.#breach(`an aggregate of ${count} elements`);
+    if (this.#stack.length >= this.#limits.maxDepth) throw this.#breach("a reply nested deeper than maxDepth");
     if (type === 0x3e) this.#charset = this.#pushCharset;
     const perElement = type === 0x25 || type === 0x7c ? 2 : 1;
     const frame = this.#push(type, count === STREAMED ? Infinity : count * perElement);
@@ -1029,144 +996,120 @@ class Decoder {
   }
 
   #push(type: number, left: number): Frame {
-    this.#top = { type, left, items: [], size: 0, owed: -1 };
+    this.#top = { type, left, items: [], size: 0, attributedAt: -1 };
     this.#stack.push(this.#top);
     return this.#top;
   }
 
-  #pop(): Frame {
-    const frame = this.#stack.pop()!;
-    this.#top = this.#stack[this.#stack.length - 1];
-    return frame;
-  }
-
   #endStreamed(top: Frame | undefined): unknown {
-    if (top?.left !== Infinity || top.type === 0x24) throw this.#dead("an end of a stream outside of one");
-    if (top.owed === top.items.length) throw this.#dead("an attribute of nothing");
-    if (top.type === 0x25 && top.items.length % 2 !== 0) throw this.#dead("a map whose last name has no value");
+    if (top?.left !== Infinity || top.type === 0x24) throw this.#breach("the end of a stream outside one");
+    if (top.attributedAt === top.items.length) throw this.#breach("an attribute without a value");
+    if (top.type === 0x25 && top.items.length % 2 !== 0) throw this.#breach("a map whose last name has no value");
     return this.#close(top);
   }
 
-  /** A string of known length: taken from the chunk if it is all here, else from the chunks to come. */
-  #beginBulk(type: number): unknown {
+  /** Decodes a string of announced length, if all of it has arrived. */
+  #bulk(type: number): unknown {
     const length = this.#length(type === 0x24, type === 0x24);
-    if (length === CUT) return MORE;
+    if (length === INCOMPLETE) return MORE;
     if (length === NULL) return null;
     if (length === STREAMED) return this.#push(0x24, Infinity), NOTHING;
+    let size = length;
     if (type === 0x3b) {
       if (length === 0) return this.#endStreamedString();
-      this.#top!.size += length;
+      size = this.#top!.size += length;
     }
-    const size = type === 0x3b ? this.#top!.size : length;
-    if (size > this.#limits.maxBulk) throw this.#dead(`a string of ${size} bytes`);
+    if (size > this.#limits.maxBulk) throw this.#breach(`a string of ${size} bytes`);
     const from = this.#at;
     const end = from + length;
-    if (end + 2 <= this.#chunk.length) {
-      this.#at = end + 2;
-      return this.#bulkValue(type, this.#chunk, from, end, false);
-    }
-    return this.#fill(this.#cut = this.#begin(type, length));
+    if (end + 2 > this.#chunk.length) return this.#fill(this.#partial = this.#begin(type, length));
+    this.#at = end + 2;
+    if (this.#chunk[end] !== CR || this.#chunk[end + 1] !== LF) throw this.#breach(NO_CRLF);
+    return this.#content(type, this.#chunk, from, end, false);
   }
 
-  #begin(type: number, length: number): Cut {
-    const isLong = type === 0x24 && length >= PIECE && length <= MAX_TEXT && this.#charset !== null;
+  #begin(type: number, length: number): PartialString {
+    const isLong = type === 0x24 && length >= CHUNK_SIZE && length <= MAX_TEXT && this.#charset !== null;
     const reader = isLong ? new StringDecoder(this.#charset!) : undefined;
-    const bytes = isLong ? EMPTY : Buffer.allocUnsafeSlow(Math.min(length + 2, FIRST_BUFFER));
-    return { type, end: length + 2, filled: 0, bytes, reader, text: "" };
+    return { type, length, arrived: 0, bytes: EMPTY, reader, text: "" };
   }
 
-  /** Moves what has arrived of a cut string to where it belongs. */
-  #fill(cut: Cut): unknown {
-    if (cut.reader === undefined) this.#copy(cut);
-    else this.#read(cut, cut.reader);
-    if (cut.filled < cut.end) return MORE;
-    this.#cut = undefined;
-    return cut.reader === undefined ? this.#bulkValue(cut.type, cut.bytes, 0, cut.end - 2, true) : cut.text;
-  }
-
-  #copy(cut: Cut): void {
-    while (cut.filled < cut.end && this.#at < this.#chunk.length) {
-      if (cut.filled === cut.bytes.length) grow(cut);
-      const taken = this.#chunk.copy(cut.bytes, cut.filled, this.#at);
-      cut.filled += taken;
-      this.#at += taken;
-    }
-    if (cut.filled === cut.end - 1 && cut.bytes[cut.filled - 1] !== CR) throw this.#dead("a string that goes on");
-  }
-
-  #read(cut: Cut, reader: StringDecoder): void {
+  /** Moves what has arrived of a partial string to where it belongs. */
+  #fill(partial: PartialString): unknown {
+    const { type, length, reader } = partial;
     const chunk = this.#chunk;
-    const part = chunk.subarray(this.#at, this.#at + Math.max(0, cut.end - 2 - cut.filled));
-    cut.text += reader.write(part);
-    cut.filled += part.length;
+    const part = chunk.subarray(this.#at, this.#at + Math.max(0, length - partial.arrived));
+    if (reader !== undefined) partial.text += reader.write(part);
+    else if (part.length > 0) append(partial, part);
+    partial.arrived += part.length;
     this.#at += part.length;
-    for (; cut.filled < cut.end && this.#at < chunk.length; this.#at++, cut.filled++) {
-      if (chunk[this.#at] !== (cut.filled === cut.end - 2 ? CR : LF)) throw this.#dead("a string that goes on");
-      if (chunk[this.#at] === CR) cut.text += reader.end();
+    for (; partial.arrived < length + 2 && this.#at < chunk.length; partial.arrived++, this.#at++) {
+      if (chunk[this.#at] !== (partial.arrived === length ? CR : LF)) throw this.#breach(NO_CRLF);
     }
+    if (partial.arrived < length + 2) return MORE;
+    this.#partial = undefined;
+    return reader === undefined ? this.#content(type, partial.bytes, 0, length, true) : partial.text + reader.end();
   }
 
-  /** `own`: the bytes are in a buffer made for them, which may be given away. */
-  #bulkValue(type: number, bytes: Buffer, from: number, end: number, own: boolean): unknown {
-    if (bytes[end] !== CR || bytes[end + 1] !== LF) throw this.#dead("a string that does not end where it said");
+  /** `own`: the bytes are in a buffer of their own, which the caller of take() may have. */
+  #content(type: number, bytes: Buffer, from: number, end: number, own: boolean): unknown {
     switch (type) {
       case 0x24:
         return this.#text(bytes, from, end, own);
-      case 0x3d: // "txt:" stands before the text
-        if (end - from < 4 || bytes[from + 3] !== 0x3a) throw this.#dead("a verbatim string without its format");
+      case 0x3d: // begins with its format: "txt:"
+        if (end - from < 4 || bytes[from + 3] !== 0x3a) throw this.#breach("a verbatim string without a format");
         return this.#text(bytes, from + 4, end, own);
       case 0x21:
         return toError(bytes.subarray(from, end));
       default:
-        return this.#place(this.#top!, Buffer.from(bytes.subarray(from, end)));
+        return this.#add(this.#top!, Buffer.from(bytes.subarray(from, end)));
     }
   }
 
   #text(bytes: Buffer, from: number, end: number, own: boolean): unknown {
     if (this.#charset === null) return own ? bytes.subarray(from, end) : Buffer.from(bytes.subarray(from, end));
-    if (end - from > MAX_TEXT) throw this.#dead("a text longer than this runtime's; charset null gives a Buffer");
+    if (end - from > MAX_TEXT) throw this.#breach("a text too long for this runtime; charset null returns a Buffer");
     const slices = bytes as Raw;
     return this.#charset === "utf-8" ? slices.utf8Slice(from, end) : slices.latin1Slice(from, end);
   }
 
-  /** `;0\r\n`, behind which no text stands. */
+  /** `;0\r\n` */
   #endStreamedString(): unknown {
-    const whole = Buffer.concat(this.#pop().items as Buffer[]);
+    const whole = Buffer.concat(this.#close(this.#top!) as Buffer[]);
     return this.#text(whole, 0, whole.length, true);
   }
 
-  /** The number behind a type, and the cursor behind its line; or NULL, STREAMED, CUT. */
+  /** Reads the number behind a type, up to the end of its line; else returns NULL, STREAMED or INCOMPLETE. */
   #length(mayBeNull: boolean, mayBeStreamed: boolean): number {
     const chunk = this.#chunk;
-    let at = this.#at + 1;
+    const from = this.#at + 1;
+    let at = from;
     let length = 0;
     for (; at < chunk.length && chunk[at] !== CR; at++) {
       const digit = chunk[at]! - 48;
-      if (digit < 0 || digit > 9) {
-        if (at === this.#at + 1 && (chunk[at] === 0x2d || chunk[at] === 0x3f)) {
-          return this.#wordLength(mayBeNull, mayBeStreamed);
-        }
-        throw this.#dead("a length that is no length");
+      if (digit < 0 || digit > 9 || at > from + 9 || (length === 0 && at > from)) {
+        const isSpecial = at === from && (chunk[at] === 0x2d || chunk[at] === 0x3f);
+        if (isSpecial) return this.#specialLength(mayBeNull, mayBeStreamed);
+        throw this.#breach(BAD_LENGTH);
       }
-      if (at > this.#at + 10 || (length === 0 && at > this.#at + 1)) throw this.#dead("a length that is no length");
       length = length * 10 + digit;
     }
-    if (at + 1 >= chunk.length) return CUT;
-    if (at === this.#at + 1 || chunk[at + 1] !== LF) throw this.#dead("a length that is no length");
+    if (at + 1 >= chunk.length) return INCOMPLETE;
+    if (at === from || chunk[at + 1] !== LF) throw this.#breach(BAD_LENGTH);
     this.#at = at + 2;
     return length;
   }
 
-  /** A length that is not digits: "-1" or "?". */
-  #wordLength(mayBeNull: boolean, mayBeStreamed: boolean): number {
+  /** `-1` or `?` */
+  #specialLength(mayBeNull: boolean, mayBeStreamed: boolean): number {
     const word = this.#line(toText);
-    if (word === MORE) return CUT;
+    if (word === MORE) return INCOMPLETE;
     if (word === "-1" && mayBeNull) return NULL;
     if (word === "?" && mayBeStreamed) return STREAMED;
-    throw this.#dead("a length that is no length");
+    throw this.#breach(BAD_LENGTH);
   }
 
-  /** "+OK\r\n" is most of them. */
+  /** Most are "+OK\r\n". */
   #simple(): unknown {
     const chunk = this.#chunk;
     const at = this.#at;
@@ -1192,51 +1135,48 @@ class Decoder {
     return negative ? 0 - value : value;
   }
 
-  /** The line behind the type, read by `reader`, which gives undefined for what is not well-formed. */
+  /** Reads the line behind a type. `reader` returns undefined if it is malformed. */
   #line(reader: (line: Buffer) => unknown): unknown {
     const chunk = this.#chunk;
     const from = Math.max(this.#at, this.#searched - 1); // the last byte may be a CR
     const end = chunk.indexOf(CR, from);
     const line = chunk.subarray(this.#at + 1, end < 0 ? chunk.length : end);
-    if (line.length > this.#maxLine) throw this.#dead("a line that is too long");
-    const cut = end < 0 || end + 1 === chunk.length;
-    if (chunk.indexOf(LF, from) !== (cut ? -1 : end + 1)) throw this.#dead("a line that does not end as lines do");
-    if (cut) return MORE;
+    if (line.length > this.#maxLine) throw this.#breach("a line that is too long");
+    const isPartial = end < 0 || end + 1 === chunk.length;
+    if (chunk.indexOf(LF, from) !== (isPartial ? -1 : end + 1)) throw this.#breach("a line that ends without CRLF");
+    if (isPartial) return MORE;
     const value = reader(line);
-    if (value === undefined) throw this.#dead("a line that is not well-formed");
+    if (value === undefined) throw this.#breach("a malformed line");
     this.#at = end + 2;
     return value;
   }
 
-  #tooLong(): ProtocolError {
-    return this.#dead(`a reply of more than maxReply, which is ${this.#maxReply} bytes`);
-  }
-
-  #dead(what: string): ProtocolError {
-    this.#breach = new ProtocolError("PROTOCOL", "unknown", `the server broke the protocol: ${what}`);
-    return this.#breach;
+  #breach(what: string): ProtocolError {
+    this.#error = new ProtocolError("PROTOCOL", "unknown", `the server broke the protocol: ${what}`);
+    return this.#error;
   }
 }
 
-function grow(cut: Cut): void {
-  const grown = Buffer.allocUnsafeSlow(Math.min(cut.end, cut.bytes.length * GROWTH));
-  cut.bytes.copy(grown);
-  cut.bytes = grown;
+function append(to: PartialString, part: Buffer): void {
+  const size = to.arrived + part.length;
+  if (size > to.bytes.length) {
+    const room = Math.max(size, FIRST_BUFFER, to.bytes.length * GROWTH);
+    const grown = Buffer.allocUnsafeSlow(Math.min(to.length, room));
+    to.bytes.copy(grown);
+    to.bytes = grown;
+  }
+  part.copy(to.bytes, to.arrived);
 }
-
-const MAX_TEXT = constants.MAX_STRING_LENGTH;
-const INT64 = 2n ** 63n;
 
 const toText = (line: Buffer): string => line.toString();
 const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : undefined;
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([["t", true], ["f", false]]);
+const toBoolean = (line: Buffer): boolean | undefined => BOOLEANS.get(line.toString("latin1"));
 
-/**
- * `WRONGTYPE Operation against ...`: what stands behind "with args" was sent by the caller and is nobody's to show. A
- * command that is rejected with it makes its own, with a stack.
- */
+/** Omits what follows "with args": the caller sent it. Has no stack; a command is rejected with a copy that has one. */
 function toError(line: Buffer): ReplyError {
   const [said = ""] = line.toString().split(", with args beginning with:");
-  const named = "NOPERM User "; // Redis 8 and Valkey 9 say who
+  const named = "NOPERM User "; // Redis 8 and Valkey 9 name the user
   const message = said.startsWith(named) ? `NOPERM this user${said.slice(said.indexOf(" has ", named.length))}` : said;
   const [code = ""] = message.split(" ", 1);
   return withoutStack(() => new ReplyError(readable(code), "not-executed", message));
@@ -1253,11 +1193,6 @@ function withoutStack<T>(make: () => T): T {
   }
 }
 
-function toBoolean(line: Buffer): boolean | undefined {
-  const word = line.toString("latin1");
-  return word === "t" ? true : word === "f" ? false : undefined;
-}
-
 /** Sign and digits, at least one. */
 function toBigInt(line: Buffer): bigint | undefined {
   const from = line[0] === 0x2d || line[0] === 0x2b ? 1 : 0;
@@ -1266,10 +1201,10 @@ function toBigInt(line: Buffer): bigint | undefined {
   return line[0] === 0x2d ? -digits : digits;
 }
 
-/** A number where that is exact, else a bigint. */
+/** A number where that is exact, else a bigint of 64 bits. */
 function toInteger(line: Buffer): number | bigint | undefined {
   const value = toBigInt(line);
-  if (value === undefined || value >= INT64 || value < -INT64) return undefined;
+  if (value === undefined || BigInt.asIntN(64, value) !== value) return undefined;
   return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
@@ -1286,7 +1221,7 @@ function toDouble(line: Buffer): number | undefined {
 
 const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 48 && byte <= 57;
 
-/** Name and value in turn to an object; to [name, value] pairs where bytes or aggregates are names. */
+/** Builds an object from names and values in turn, or [name, value] pairs if `raw` or if a name is not a scalar. */
 function toMap(flat: readonly unknown[], raw: boolean): unknown {
   if (raw) return toPairs(flat);
   const map = Object.create(null) as Record<string, unknown>;

@@ -35,7 +35,7 @@ export const mutants: readonly Mutant[] = [
   ["a push is taken for a reply", "if (this.#isUnasked(reply, command))", "if (command === undefined)"],
   ["a batch is answered one reply early", "return this.replies.length === this.length;",
     "return this.replies.length >= Math.max(1, this.length - 1);"],
-  ["the end of a string is not looked at", "if (bytes[end] !== CR || bytes[end + 1] !== LF)", "if (false)"],
+  ["the end of a string is not looked at", "if (this.#chunk[end] !== CR || this.#chunk[end + 1] !== LF)", "if (false)"],
   ["what EXEC did not do is told as done",
     "if (replies === null)", 'if (replies === null)\n return queued.map(() => "OK");\n if (false)'],
   // Outcomes
