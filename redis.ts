@@ -2767,7 +2767,7 @@ type RowsLike<R extends Row> = { [C in keyof Signatures]: Signatures[C] extends 
 export type Commands<Text = string> = { [C in keyof Shared]: Later<Shared[C]["call"], Text> };
 
 /** The state of a command, which decides its outcome if it fails. */
-type Place = "waiting" | "written" | "settled";
+type State = "waiting" | "written" | "settled";
 
 /** How much later than its timeout a blocking command may be answered: a server checks ten times a second. */
 const GRACE: Milliseconds = 1_000;
@@ -2807,7 +2807,7 @@ class Command {
   /** How long it may block on the server; undefined if it does not. */
   readonly blocks: Milliseconds | undefined;
   readonly promise: Promise<unknown>;
-  place: Place = "waiting";
+  state: State = "waiting";
   /** When it fails if it has not been answered: set once, by the first pool that takes it. */
   deadline = Infinity;
   /** Bounds the first of two servers that may answer it; Infinity at the second. */
@@ -2862,7 +2862,7 @@ class Command {
   }
 
   get outcome(): Outcome {
-    if (this.place !== "waiting" || this.reissues > 0) return "unknown";
+    if (this.state !== "waiting" || this.reissues > 0) return "unknown";
     return this.refusal === undefined ? "not-sent" : "not-executed";
   }
 
@@ -2880,7 +2880,7 @@ class Command {
   answer(reply: unknown): boolean {
     const { batch, queued } = this.special;
     if (batch !== undefined && !batch.take(reply, this.view)) return false;
-    if (this.place === "settled") return true;
+    if (this.state === "settled") return true;
     const result = batch?.replies ?? (queued && !(reply instanceof ReplyError) ? reply : this.shaped(reply));
     this.#settle();
     if (result instanceof ReplyError) this.#reject(result);
@@ -2900,7 +2900,7 @@ class Command {
 
   /** Rejects it, unless its owner gives it to another server: then returns a tombstone for the queue it stood in. */
   fail(error: RedisError): Command | undefined {
-    if (this.place === "settled") return undefined;
+    if (this.state === "settled") return undefined;
     const other = this.owner?.elsewhere(this, error);
     if (other !== undefined) return this.moveTo(other);
     const failure = error.of(this.name, this.outcome, this.fence);
@@ -2922,12 +2922,12 @@ class Command {
   moveTo(other: CommandOwner): Command {
     const { row, args, view, special, words } = this;
     const tombstone = new Command(row, args, view.sure, { ...special, words });
-    tombstone.place = "settled";
+    tombstone.state = "settled";
     if (special.batch !== undefined) this.special = { ...special, batch: special.batch.again() };
     if (this.within !== undefined) this.deadline += view.replyTimeout - this.timeout;
-    if (this.place === "written") this.reissues++;
+    if (this.state === "written") this.reissues++;
     this.within = Infinity;
-    this.place = "waiting";
+    this.state = "waiting";
     this.fence = undefined;
     const { owner } = this;
     void other.dispatch(this);
@@ -2937,12 +2937,12 @@ class Command {
 
   /** Fails it because its time is up: with the server's last refusal, if it waited for that to pass. */
   expire(): Command | undefined {
-    const isRefused = this.place === "waiting" && this.refusal !== undefined;
+    const isRefused = this.state === "waiting" && this.refusal !== undefined;
     return this.fail(isRefused ? this.refusal! : overdue(this));
   }
 
   #settle(): void {
-    this.place = "settled";
+    this.state = "settled";
     if (this.view.signal !== undefined) unfollow(this.view.signal, this);
   }
 }
@@ -2951,8 +2951,8 @@ class Command {
 const argsFor = (row: Row, args: readonly unknown[], words: Words): readonly unknown[] =>
   row.shape === undefined || args === words ? words : args.map((arg) => isPlain(arg) ? { ...arg } : arg);
 
-function overdue({ place, timeout }: Command): TimeoutError {
-  const what = place === "waiting" ? "no connection was free" : "no answer";
+function overdue({ state, timeout }: Command): TimeoutError {
+  const what = state === "waiting" ? "no connection was free" : "no answer";
   return new TimeoutError("REPLY_TIMEOUT", "unknown", `${what} within ${timeout} ms`);
 }
 
@@ -3502,7 +3502,7 @@ class Connection {
 
   /** What has not been settled, in order. */
   get pending(): Command[] {
-    return this.#queue.commands().filter((command) => command.place !== "settled");
+    return this.#queue.commands().filter((command) => command.state !== "settled");
   }
 
   get #inFlight(): Command[] {
@@ -3557,11 +3557,11 @@ class Connection {
     let silent = false;
     let isFirst = true;
     for (const [index, command] of this.#queue.entries()) {
-      if (command.place === "settled") continue;
+      if (command.state === "settled") continue;
       if (command.deadline > now) next = Math.min(next, command.deadline);
       else {
         // One that could not even be written, because of others, says nothing of the link as long as those have time.
-        silent ||= (command.place === "written" || isFirst) && this.#isSilent(command, now);
+        silent ||= (command.state === "written" || isFirst) && this.#isSilent(command, now);
         const tombstone = command.expire();
         if (tombstone !== undefined) this.#queue.replace(index, tombstone);
       }
@@ -3648,9 +3648,9 @@ class Connection {
     const command = this.#queue.next!;
     const { isChanged } = command;
     if (isChanged) command.fail(new ConnectionError("CONNECTION_LOST", "not-sent", CHANGED));
-    if (isChanged || command.place === "settled") return void this.#queue.skip();
+    if (isChanged || command.state === "settled") return void this.#queue.skip();
     this.#queue.advance();
-    command.place = "written";
+    command.state = "written";
     command.fence = this.fence;
     return command;
   }
@@ -3692,8 +3692,8 @@ class Connection {
 
   /** A command by itself that was certainly not executed may wait until the server is ready. */
   #takenBack(command: Command, error: ReplyError): boolean {
-    const { special, exclusive, place, row } = command;
-    const isAlone = special.batch === undefined && !special.bound && !exclusive && place === "written";
+    const { special, exclusive, state, row } = command;
+    const isAlone = special.batch === undefined && !special.bound && !exclusive && state === "written";
     const mayRepeat = isAlone && !row.is.partly && this.#phase === "open";
     return mayRepeat && this.#owner.refused?.(command, error) === true;
   }
@@ -4147,8 +4147,8 @@ class Pool implements CommandOwner {
   }
 
   /** Whether it still waits here: not settled, and not given to another server. */
-  #has({ place, owner }: Command): boolean {
-    return place === "waiting" && owner === this;
+  #has({ state, owner }: Command): boolean {
+    return state === "waiting" && owner === this;
   }
 
   /** The least loaded of the open seats. */
@@ -4179,7 +4179,7 @@ class Pool implements CommandOwner {
     const isLate = world.now() + 2 * PAUSE > command.deadline;
     const mayWait = (verdict === "wait" || verdict === "follow") && !isLate && this.#closing === undefined;
     if (copy !== undefined || !mayWait) return copy !== undefined;
-    command.place = "waiting";
+    command.state = "waiting";
     command.refusal = error;
     this.#refused.push(command);
     if (command === this.#probe) this.#probe = undefined;
@@ -4558,11 +4558,11 @@ const REISSUES = 5;
 
 /** Whether a command that was on a lost connection may go to another; that it did is noted on it. */
 function mayRunAgain(command: Command): boolean {
-  if (command.special.bound || command.place === "settled") return false;
-  if (command.place === "waiting") return true;
+  if (command.special.bound || command.state === "settled") return false;
+  if (command.state === "waiting") return true;
   if (command.row.kind !== "read" || command.reissues === REISSUES || command.blocks !== undefined) return false;
   command.reissues++;
-  command.place = "waiting";
+  command.state = "waiting";
   return true;
 }
 
