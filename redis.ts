@@ -2741,24 +2741,24 @@ export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: 
 
 // ==== 5. Commander ====
 //
-// A Commander has every row of the table as a method; its give() decides what becomes of a call. A Command is one call:
-// its words, its promise and its state. A View holds the options of a call: deadline, charset, signal. To add a kind of
-// handler, extend Commander and implement give().
+// A Commander has every row of the table as a method, and sends calls by its give(). A Command is one call: its words,
+// its promise and its state. A View holds the options of a call: deadline, charset, signal. To add a kind of handler,
+// extend Commander and implement give().
 
 type Signatures = typeof commands;
 /** A union of signatures as overloads. */
 type Overloads<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
 type Later<F, Text, To = Reach> = Overloads<F extends (...args: infer A) => infer R
   ? (...args: A) => Promise<[To] extends ["each"] ? Record<string, Reply<R, Text>> : Reply<R, Text>> : never>;
-/** A reply whose text is decoded as these options say: bytes cannot be names, so maps become pairs. */
-type Reply<R, Text> = [Text] extends [string] ? R : Reworded<R, Text>;
-type Reworded<R, Text> =
+/** A reply whose text is of type `Text`; maps become pairs where text may be bytes, because bytes cannot be names. */
+type Reply<R, Text> = [Text] extends [string] ? R : Decoded<R, Text>;
+type Decoded<R, Text> =
   R extends string ? (string extends R ? Text : R)
-  : R extends readonly unknown[] ? { [I in keyof R]: Reworded<R[I], Text> }
+  : R extends readonly unknown[] ? { [I in keyof R]: Decoded<R[I], Text> }
   : R extends ReplyError ? R
-  : R extends object ? (string extends Text ? { [K in keyof R]: Reworded<R[K], Text> } : RewordedPairs<R, Text>)
+  : R extends object ? (string extends Text ? { [K in keyof R]: Decoded<R[K], Text> } : DecodedPairs<R, Text>)
   : R;
-type RewordedPairs<R, Text> = [name: Text, value: Reworded<R[keyof R], Text>][];
+type DecodedPairs<R, Text> = [name: Text, value: Decoded<R[keyof R], Text>][];
 
 /** Commands that do not change their connection. Editors show a row's comment only through `keyof` of such a type. */
 type Shared = Omit<Signatures, RowsLike<Row<any, "session">>>;
@@ -2766,33 +2766,30 @@ type RowsLike<R extends Row> = { [C in keyof Signatures]: Signatures[C] extends 
 /** Every command as a method; `Text` is the type of text in replies. */
 export type Commands<Text = string> = { [C in keyof Shared]: Later<Shared[C]["call"], Text> };
 
-/** The state of a command, which decides its outcome if it fails. */
-type State = "waiting" | "written" | "settled";
-
-/** How much later than its timeout a blocking command may be answered: a server checks ten times a second. */
+/** Time that a blocking command has beyond its own timeout, which the server checks ten times a second. */
 const GRACE: Milliseconds = 1_000;
 
 /** How a few commands differ from all others. */
 type Special = {
-  /** Several commands that are sent as one. */
-  readonly batch?: Batch;
-  /** Its words, when it is issued again. */
+  /** Several commands that are sent as one; another object once they were given to another server. */
+  batch?: Batch;
+  /** The words of a tombstone, which are encoded already. */
   readonly words?: Words;
-  /** It is part of a transaction and must not go to another connection. */
+  /** Belongs to a transaction and must not go to another connection. */
   readonly bound?: true;
-  /** MULTI came before it: the server answers QUEUED, and EXEC returns its reply. */
+  /** Follows MULTI: the server answers QUEUED, and EXEC returns its reply. */
   readonly queued?: true;
-  /** Takes the lease: its connection stays lent after this command. */
+  /** Receives the lease of its connection, which stays lent after this command. */
   readonly keep?: (lease: Lease) => void;
 };
 const ORDINARY: Special = {};
 
-/** Whoever has charge of a command: a pool. */
+/** The pool that a command waits in, or whose connection it was written to. */
 interface CommandOwner {
   dispatch(command: Command): Promise<unknown>;
   /** Another server for a command that is about to fail here. */
   elsewhere(command: Command, error: RedisError): CommandOwner | undefined;
-  /** Its last reply was taken, or it has failed. */
+  /** The command's last reply was taken, or it has failed. */
   finished(command: Command): void;
 }
 
@@ -2801,22 +2798,23 @@ class Command {
   readonly row: Row;
   readonly args: readonly unknown[];
   readonly view: View;
-  special: Special;
+  readonly special: Special;
   readonly words: Words;
   readonly size: number;
   /** How long it may block on the server; undefined if it does not. */
   readonly blocks: Milliseconds | undefined;
   readonly promise: Promise<unknown>;
-  state: State = "waiting";
+  /** Decides the outcome of a failure. */
+  state: "waiting" | "written" | "settled" = "waiting";
   /** When it fails if it has not been answered: set once, by the first pool that takes it. */
   deadline = Infinity;
-  /** Bounds the first of two servers that may answer it; Infinity at the second. */
+  /** Time limit of the first of two servers that may answer it; Infinity at the second. */
   within: Milliseconds | undefined = undefined;
-  /** Is asked before it fails, and notified after that. */
+  /** Asked before it fails, and notified after that. */
   owner: CommandOwner | undefined = undefined;
   /** How often it was lost with its connection and issued again. */
   reissues = 0;
-  /** Why the server could not execute it yet. */
+  /** The server's last answer that it cannot execute the command yet. */
   refusal: ReplyError | undefined = undefined;
   /** The fence of the lost connection that it was written to. */
   fence: Fence | undefined = undefined;
@@ -2845,10 +2843,8 @@ class Command {
 
   /** How long it may take, from the call to the reply. */
   get timeout(): Milliseconds {
-    const { blocks } = this;
-    const { replyTimeout } = this.view;
-    if (blocks !== undefined) return blocks + Math.max(replyTimeout, GRACE);
-    return Math.min(replyTimeout, this.within ?? replyTimeout);
+    const { blocks, within = Infinity, view: { replyTimeout } } = this;
+    return blocks === undefined ? Math.min(replyTimeout, within) : blocks + Math.max(replyTimeout, GRACE);
   }
 
   /** Whether it needs a connection of its own. */
@@ -2868,7 +2864,7 @@ class Command {
 
   /** Whether a Buffer among its words was detached after the call. */
   get isChanged(): boolean {
-    return this.special.batch?.isChanged ?? areChanged(this.words);
+    return this.special.batch?.words.some(areChanged) ?? areChanged(this.words);
   }
 
   /** Writes as much as the socket has room for; true if nothing is left to write. */
@@ -2895,17 +2891,17 @@ class Command {
 
   /** Whether a replica may answer it. */
   get reads(): boolean {
-    return this.blocks === undefined && (this.special.batch?.reads ?? isSteady(this.row));
+    return this.blocks === undefined && (this.special.batch?.rows.every(isSteady) ?? isSteady(this.row));
   }
 
-  /** Rejects it, unless its owner gives it to another server: then returns a tombstone for the queue it stood in. */
+  /** Rejects it, or gives it to another server and returns a tombstone for the queue that it leaves. */
   fail(error: RedisError): Command | undefined {
     if (this.state === "settled") return undefined;
     const other = this.owner?.elsewhere(this, error);
     if (other !== undefined) return this.moveTo(other);
     const failure = error.of(this.name, this.outcome, this.fence);
     this.#settle();
-    // Rejects one microtask later, when the caller has attached its handlers: tracking unhandled rejections is expensive.
+    // One microtask later the caller has attached its handlers: tracking unhandled rejections is expensive.
     void Promise.resolve().then(() => this.#reject(failure));
     this.owner?.finished(this);
     return undefined;
@@ -2913,32 +2909,32 @@ class Command {
 
   /** Whether a server that takes no writes may refuse it. */
   get mayWrite(): boolean {
-    const { special, row } = this;
-    if (special.batch !== undefined) return !special.batch.reads;
-    return row.kind === "write" || row.kind === "session" || row.is.partly === true;
+    const { row: { kind, is }, special } = this;
+    return special.batch === undefined ? kind === "write" || kind === "session" || is.partly === true : !this.reads;
   }
 
-  /** Gives it to another server, with the same promise and deadline. The tombstone takes the replies still due here. */
+  /** Gives it to another server, with the same promise and deadline. The tombstone receives what is still due here. */
   moveTo(other: CommandOwner): Command {
-    const { row, args, view, special, words } = this;
+    const { row, args, view, special, words, owner } = this;
     const tombstone = new Command(row, args, view.sure, { ...special, words });
     tombstone.state = "settled";
-    if (special.batch !== undefined) this.special = { ...special, batch: special.batch.again() };
+    if (special.batch !== undefined) special.batch = special.batch.again();
     if (this.within !== undefined) this.deadline += view.replyTimeout - this.timeout;
     if (this.state === "written") this.reissues++;
     this.within = Infinity;
     this.state = "waiting";
     this.fence = undefined;
-    const { owner } = this;
-    void other.dispatch(this);
+    void other.dispatch(this); // which changes its owner
     owner?.finished(this);
     return tombstone;
   }
 
   /** Fails it because its time is up: with the server's last refusal, if it waited for that to pass. */
   expire(): Command | undefined {
-    const isRefused = this.state === "waiting" && this.refusal !== undefined;
-    return this.fail(isRefused ? this.refusal! : overdue(this));
+    const isWaiting = this.state === "waiting";
+    const missing = isWaiting ? "no connection was free" : "no answer";
+    const overdue = new TimeoutError("REPLY_TIMEOUT", "unknown", `${missing} within ${this.timeout} ms`);
+    return this.fail(isWaiting ? this.refusal ?? overdue : overdue);
   }
 
   #settle(): void {
@@ -2947,14 +2943,9 @@ class Command {
   }
 }
 
-/** The arguments that shape a reply. Options objects are copied: their caller may change them before it comes. */
+/** The arguments that a row's shape needs. Options objects are copied, because the caller may change them. */
 const argsFor = (row: Row, args: readonly unknown[], words: Words): readonly unknown[] =>
   row.shape === undefined || args === words ? words : args.map((arg) => isPlain(arg) ? { ...arg } : arg);
-
-function overdue({ state, timeout }: Command): TimeoutError {
-  const what = state === "waiting" ? "no connection was free" : "no answer";
-  return new TimeoutError("REPLY_TIMEOUT", "unknown", `${what} within ${timeout} ms`);
-}
 
 function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): unknown {
   if (reply instanceof ReplyError) return withoutSecrets(row, reply).of(row.name.text, outcomeOf(row, reply));
@@ -2962,39 +2953,31 @@ function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): 
   return view.convertNumbers ? withNumbers(shaped) : shaped;
 }
 
-/** What the server quotes of these may be a password. */
-function withoutSecrets(row: Row, error: ReplyError): ReplyError {
-  const isQuoting = error.raw.slice(0, 22).toLowerCase() === "err unknown subcommand";
-  if (!row.is.secret && !isQuoting) return error;
-  const quotes = ["'", '"', "`"].map((quote) => error.raw.indexOf(quote)).filter((at) => at >= 0);
-  const shown = error.raw.slice(0, Math.min(...quotes, error.raw.length));
-  return new ReplyError(error.code, error.outcome, `${shown}\u2026`);
+/** Cuts the message before its first quote, if the quoted argument may be a password. */
+function withoutSecrets({ is }: Row, error: ReplyError): ReplyError {
+  const { raw, code, outcome } = error;
+  if (!is.secret && raw.slice(0, 22).toLowerCase() !== "err unknown subcommand") return error;
+  const end = Math.min(...["'", '"', "`"].map((quote) => `${raw}${quote}`.indexOf(quote)));
+  return new ReplyError(code, outcome, `${raw.slice(0, end)}\u2026`);
 }
 
-/** What a script did before it failed is done, and so is what MIGRATE did. */
-function outcomeOf(row: Row, error: ReplyError): Outcome {
-  const hasBegun = row.is.partly && !(row.is.digest && isUnknownScript(error));
-  return hasBegun ? "unknown" : "not-executed";
-}
+/** A script that fails has executed a part of its commands, perhaps; so has MIGRATE. */
+const outcomeOf = ({ is }: Row, error: ReplyError): Outcome =>
+  is.partly && !(is.digest && isUnknownScript(error)) ? "unknown" : "not-executed";
 
-/** Not by its code alone: a script that has run may say NOSCRIPT, too. */
+/** The code alone does not decide: a script that has run may fail with NOSCRIPT, too. */
 const isUnknownScript = ({ raw }: ReplyError): boolean => raw.startsWith("NOSCRIPT No matching script");
 
 const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
 
-/**
- * Several commands that are sent as one, and the replies so far. The commands are in parallel lists, because an object
- * for each would take a fifth more memory.
- */
+/** Several commands that are sent as one, in parallel lists, which take less memory than an object for each. */
 class Batch {
   readonly rows: Row[] = [];
   readonly words: Words[] = [];
-  /** At the same indexes, but only where argsFor() does not return the words. */
+  /** At the same indexes, only where they are not the words. */
   readonly args: (readonly unknown[])[] = [];
   readonly replies: unknown[] = [];
   size = 0;
-  /** Whether a replica may answer all of them. */
-  reads = true;
   /** Whether they are enclosed in MULTI and EXEC. */
   isAtomic = false;
   /** How many commands have been written, and how many at least in part. */
@@ -3002,7 +2985,6 @@ class Batch {
   #begun = 0;
   /** Whether its connection was lost, so that nothing more will be written. */
   #ended = false;
-  #again: Batch | undefined;
 
   get length(): number {
     return this.rows.length;
@@ -3012,15 +2994,10 @@ class Batch {
     return !this.isAtomic && this.rows[this.replies.length]!.is.ordered === true;
   }
 
-  get isChanged(): boolean {
-    return this.words.some(areChanged);
-  }
-
   add(row: Row, args: readonly unknown[]): void {
     const words = wordsOf(row.name, args);
     const kept = argsFor(row, args, words);
     this.size += sizeOf(row.name, words);
-    this.reads &&= isSteady(row);
     if (kept !== words) this.args[this.length] = kept;
     this.rows.push(row);
     this.words.push(words);
@@ -3062,12 +3039,11 @@ class Batch {
 
   /** The same commands for another connection; this batch may still be in the queue of its own. */
   again(): Batch {
-    return this.#again = Object.assign(new Batch(), this, { replies: [] });
+    return Object.assign(new Batch(), this, { replies: [] });
   }
 
-  /** The replies so far, and this failure for each command without one. */
+  /** The replies so far, followed by this error for each command without one. */
   failed(error: RedisError): unknown[] {
-    if (this.#again !== undefined) return this.#again.failed(error);
     const { replies } = this;
     const begun = this.#ended || error.outcome === "not-sent" ? this.#begun : Infinity;
     const missing = this.rows.slice(replies.length).map((row, i) =>
@@ -3076,7 +3052,7 @@ class Batch {
   }
 }
 
-/** Converts text to a number wherever the number prints as exactly that text. */
+/** Replaces text by a number wherever the number prints as exactly that text. */
 function withNumbers(reply: unknown): unknown {
   if (typeof reply === "string") return toNumberOrText(reply);
   if (Array.isArray(reply)) return reply.map(withNumbers);
@@ -3100,7 +3076,7 @@ class View {
     Object.assign(this, { replyTimeout, charset, convertNumbers, readFrom, signal });
   }
 
-  /** This view for operations that must finish once begun: on the primary, in bytes, not to be aborted. */
+  /** This view for operations that must finish once begun: on the primary, in bytes, without a signal. */
   get sure(): View {
     const { replyTimeout } = this;
     return new View({ replyTimeout, charset: null, convertNumbers: false, readFrom: "primary" });
@@ -3108,21 +3084,19 @@ class View {
 
   /** This view with other options. */
   with(changes: ViewOptions = {}): View {
-    const options: Record<string, unknown> = { ...(this as ViewOf) };
-    for (const [name, value] of Object.entries(changes)) {
-      if (value === undefined) continue;
+    const changed = Object.entries(changes).filter(([, value]) => value !== undefined);
+    for (const [name, value] of changed) {
       if (!Object.hasOwn(this, name)) throw new ArgumentError(`a view has no option ${JSON.stringify(name)}`);
       if (name !== "signal") checkOption(name, value);
       else if (!(value instanceof AbortSignal)) throw new ArgumentError("option signal must be an AbortSignal");
-      options[name] = value;
     }
-    return new View(options as ViewOf);
+    return new View({ ...(this as ViewOf), ...Object.fromEntries(changed) });
   }
 }
 
 interface View extends Readonly<ViewOf> {}
 
-/** The commands that a signal aborts: it has one listener for all of them, and only while there are any. */
+/** The commands that each signal aborts, by one listener, which is there only as long as they are. */
 const followers = new WeakMap<AbortSignal, Set<Command>>();
 
 function follow(signal: AbortSignal, command: Command): void {
@@ -3148,10 +3122,13 @@ const aborted = ({ reason }: AbortSignal): AbortError =>
 /** Describes a command to `call`, if its first argument is not its only key or if it only reads. */
 export type CallOptions = { name: string; keys?: Positions; read?: boolean };
 
-function checkShared({ kind, instead, name }: Row): void {
-  if (kind !== "session") return;
-  const message = `this changes a connection that others use too; use instead: ${instead}`;
-  throw new NotSupportedError("NOT_SUPPORTED", "not-sent", message, { command: name.text });
+const notSupported = ({ name }: Row, why: string): NotSupportedError =>
+  new NotSupportedError("NOT_SUPPORTED", "not-sent", why, { command: name.text });
+
+/** Throws for a command that would change a connection that is shared. */
+function checkShared(row: Row): void {
+  if (row.kind !== "session") return;
+  throw notSupported(row, `this changes a connection that others use too; use instead: ${row.instead}`);
 }
 
 /** Base class of handlers, pipelines and transactions, which differ in give(). */
@@ -3162,18 +3139,17 @@ export abstract class Commander {
     this.#view = view;
   }
 
-  /** Takes a call and returns what its caller gets: the promise of a reply, or the pipeline itself. */
+  /** Sends a call, or throws. Returns the caller's result: the promise of a reply, or the pipeline itself. */
   protected abstract give(row: Row, args: readonly unknown[]): unknown;
 
-  /** Whether a command's reply may be awaited before the next command is called. */
+  /** Whether a reply can be awaited before the next call. */
   get direct(): boolean {
     return false;
   }
 
   /**
-   * Calls any command, also one that is not in the table: call("JSON.SET", key, "$", "1"). Replies to commands of the
-   * table have their usual shape. Otherwise the first argument is taken for the key, and the command for a write,
-   * unless CallOptions say so.
+   * Calls any command: call("JSON.SET", key, "$", "1"). If it is in the table, its reply has the usual shape. If not,
+   * its first argument is taken for its only key, and the command for a write, unless CallOptions say so.
    */
   call<T = unknown>(name: string | CallOptions, ...args: unknown[]): Promise<T> {
     try {
@@ -3186,16 +3162,10 @@ export abstract class Commander {
 
   protected issue(row: Row, args: readonly unknown[]): unknown {
     try {
-      this.check(row);
       return this.give(row, args);
     } catch (error) {
       return this.refuse(error);
     }
-  }
-
-  /** Throws for a command that cannot be called here. */
-  protected check(row: Row): void {
-    checkShared(row);
   }
 
   /** Reports an error to the caller. */
@@ -3223,22 +3193,24 @@ let byName: ReadonlyMap<string, Row> | undefined;
 const rowNamed = (text: string): Row | undefined =>
   (byName ??= new Map(Object.values<Row>(commands).map((row) => [row.name.text, row]))).get(text);
 
+/** A row that is not in the table. */
+const unlisted = (kind: Kind, keys: Keys, text: string): Row =>
+  Object.assign(new Row(kind, keys), { name: encodeName(text) });
+
 /** The row that `call` uses, and its arguments; a subcommand may be part of the name or the first argument. */
 function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: Row; rest: readonly unknown[] } {
   const { name, keys = one, read: reads = false } = isPlain(target) ? target : { name: target };
   if (typeof name !== "string" || name === "") throw new ArgumentError("call() needs the name of a command");
   const text = name.toUpperCase();
   const words = flatten({ text, wire: EMPTY, words: 1 }, args);
-  const subcommand = words.length === 0 ? undefined : rowNamed(`${text} ${String(words[0]).toUpperCase()}`);
+  const subcommand = rowNamed(`${text} ${String(words[0]).toUpperCase()}`);
   if (subcommand !== undefined) return { row: subcommand, rest: words.slice(1) };
   const known = rowNamed(text);
-  if (known !== undefined) return { row: known, rest: words };
-  if (text.includes(" ")) throw new ArgumentError("a name has no blanks; pass what follows as arguments", text);
-  const row = new Row(reads ? "read" : "write", keys);
-  row.name = encodeName(text);
-  return { row, rest: words };
+  if (known === undefined && text.includes(" ")) {
+    throw new ArgumentError("a name has no blanks; pass what follows as arguments", text);
+  }
+  return { row: known ?? unlisted(reads ? "read" : "write", keys, text), rest: words };
 }
-
 
 // ==== 6. Connection ====
 //
@@ -4568,12 +4540,12 @@ function mayRunAgain(command: Command): boolean {
 
 // ==== 8. Pipelines and transactions ====
 //
-// A pipeline gathers commands and sends them as one: one promise for all, replies in order. With commit() instead of
-// execPipeline() they go between MULTI and EXEC, still in one write, on a shared connection. A transaction that has to
-// look before it decides has a connection lent to it, from watch() or multi() to commit(), discard() or unwatch(); it
-// gives it back whatever happens. What is new here is what becomes of a call: see each give().
+// A pipeline gathers commands and sends them in one write to each server, with one promise for all replies. By commit()
+// instead of execPipeline() they are enclosed in MULTI and EXEC, still on a shared connection. A transaction that reads
+// before it writes has a lease: a connection of its own from watch() or multi() to commit(), discard() or unwatch(), or
+// to the first failure. To change how a call is sent, see each give().
 
-/** Some commands of a pipeline failed, or all did: `results` has every reply and every error in place. */
+/** At least one command of a pipeline failed: `results` has all replies and errors, in the order of the commands. */
 export class PipelineError extends RedisError {
   readonly #results: unknown[];
 
@@ -4585,7 +4557,7 @@ export class PipelineError extends RedisError {
     this.#results = results;
   }
 
-  /** What each command gave, errors in place. A getter, so that a log of the error does not show them. */
+  /** Replies and errors in the order of the commands. A getter, so that a log of the error does not show them. */
   get results(): unknown[] {
     return this.#results;
   }
@@ -4606,63 +4578,68 @@ export class WatchError extends RedisError {
   }
 }
 
-/** `errors: "return"` gives errors in place instead of rejecting. */
+/** `errors: "return"` leaves errors among the replies instead of rejecting. */
 export type PipelineOptions = { errors?: "reject" | "return" };
 
 type Chained<F, Done extends unknown[], Text> = Overloads<
   F extends (...args: infer A) => infer R ? (...args: A) => Pipeline<[...Done, Reply<R, Text>], Text> : never>;
-/** Every command as a link of a chain that remembers what each of them will give. */
+/** Every command as a link of a chain, whose type collects the types of the replies. */
 type Links<Done extends unknown[], Text> = { [C in keyof Shared]: Chained<Shared[C]["call"], Done, Text> };
-/** A chain that began before types could follow it gives what it gives. */
+/** A pipeline whose calls were not chained has unknown replies. */
 type Results<Done extends unknown[]> = Done extends [] ? unknown[] : Done;
 
 /** Commands gathered to be sent as one: db.pipeline().get("a").incr("n").execPipeline(). */
 export interface Pipeline<Done extends unknown[] = [], Text = string> extends Links<Done, Text> {
-  /** Adds any command, as the handler's own call() does. */
+  /** Adds any command, as call() of a handler sends any. */
   call<T = unknown>(name: string | CallOptions, ...args: unknown[]): Pipeline<[...Done, T], Text>;
-  /** How many commands have been gathered. */
+  /** Number of gathered commands. */
   readonly length: number;
-  /** Sends them all and gives their replies in order; a PipelineError has them too when some failed. */
+  /** Sends the commands; resolves with their replies in order. If one failed, rejects with a PipelineError. */
   execPipeline(options?: PipelineOptions): Promise<Results<Done>>;
-  /** Sends them all between MULTI and EXEC; errors of single commands stay in place. */
+  /** Sends the commands between MULTI and EXEC; errors of single commands stay among the replies. */
   commit(): Promise<Results<Done>>;
 }
 
-/** A server as commands see it. */
-type Target = { dispatch(command: Command): Promise<unknown>; lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> };
-/** A server of a handler, by its name among the others. */
+/** A server that commands are sent to. */
+type Target = {
+  dispatch(command: Command): Promise<unknown>;
+  lend(row: Row, args: readonly unknown[], view: View): Promise<Lease>;
+};
+/** A server of a handler, by its name. */
 type Member = { readonly name: string; readonly server: Target };
-/** A part of a command: what one server receives, and which of the command's keys that is about, by number. */
+/** The arguments that one server receives, and the indexes of the command's keys among them. */
 type Part<M = Member> = { readonly member: M; readonly args: readonly unknown[]; readonly keys: readonly number[] };
-/** A command that takes more than to be sent on. Without parts, its keys are on several servers and it cannot be divided. */
-type Plan<M = Member> = { readonly server?: undefined; readonly parts: readonly Part<M>[]; conclude(replies: readonly unknown[]): unknown };
+/** A command that is sent in parts. Without parts, it has keys on several servers and cannot be divided. */
+type Plan<M = Member> = {
+  readonly server?: undefined;
+  readonly parts: readonly Part<M>[];
+  /** Merges the replies of the parts. */
+  conclude(replies: readonly unknown[]): unknown;
+};
 
-/** Decides which of a handler's servers a command goes to. */
+/** Decides which of a handler's servers a command is sent to. */
 interface Router {
-  /** The one server, if there is no other. */
+  /** The server, if there is only one. */
   readonly only: Target | undefined;
-  /** Throws for a row that does not work here; `isGathered`: within a pipeline or a transaction. */
-  check(row: Row, isGathered?: boolean): void;
-  /** Whether route() surely gives a server. */
-  isSimple(row: Row, args: readonly unknown[]): boolean;
+  /** Throws for a command that does not work here. `gathered`: its arguments, in a pipeline or a transaction. */
+  check(row: Row, gathered?: readonly unknown[]): void;
   route(row: Row, args: readonly unknown[]): Member | Plan;
 }
 
-/** The server of a command that must have a single one, and the arguments as that calls them. */
+/** The server and the arguments of a command that must be sent to one server. */
 function single(router: Router, row: Row, args: readonly unknown[]): [server: Target, args: readonly unknown[]] {
   const route = router.route(row, args);
   if (route.server !== undefined) return [route.server, args];
   const [part, ...others] = route.parts;
-  if (part === undefined || others.length > 0) throw unsharded(row, "its keys are on several nodes");
+  if (part === undefined || others.length > 0) throw unsharded(row, SCATTERED);
   return [part.member.server, part.args];
 }
 
-function unsharded({ name }: Row, why: string): NotSupportedError {
-  const message = `${why}; give keys of one command one hash tag, or use shard(key), or shards() for each node`;
-  return new NotSupportedError("NOT_SUPPORTED", "not-sent", `cannot be sharded: ${message}`, { command: name.text });
-}
+const SCATTERED = "its keys are on several nodes";
+const unsharded = (row: Row, why: string): NotSupportedError => notSupported(row,
+  `cannot be sharded: ${why}; give keys of one command one hash tag, or use shard(key), or shards() for each node`);
 
-/** Gathers calls; finds the servers that they go to when it is sent, with a batch for each. */
+/** Gathers calls, and divides them among their servers when they are sent. */
 class Gathering extends Commander {
   readonly #router: Router;
   #batch = new Batch();
@@ -4676,123 +4653,109 @@ class Gathering extends Commander {
     return this.#batch.length;
   }
 
-  protected override check(row: Row): void {
-    this.#router.check(row, true);
-  }
-
   give(row: Row, args: readonly unknown[]): this {
-    if (row.block?.(wordsOf(row.name, args)) !== undefined) throw notGathered(row);
-    const route = this.#router.isSimple(row, args) ? undefined : this.#router.route(row, args);
-    if (route?.server === undefined && route?.parts.length === 0) throw unsharded(row, "its keys are on several nodes");
+    this.#router.check(row, args);
+    const blocks = row.block?.(wordsOf(row.name, args)) !== undefined;
+    if (blocks) throw notSupported(row, "a command that blocks would hold up the others; call it on the handler");
     this.#batch.add(row, args);
     return this;
   }
 
-  /** A chain cannot reject, so it throws; nothing is sent, and what was gathered stays. */
+  /** Throws, because a chain cannot reject. The commands that were gathered before remain. */
   protected override refuse(error: unknown): never {
     throw error;
   }
 
-  async execPipeline(options: PipelineOptions = {}): Promise<unknown[]> {
-    const { errors = "reject" } = options;
+  async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
     checked("errors", errors, oneOf("reject", "return"));
     if (this.length === 0) return [];
-    const { lanes, conclude } = this.#divide();
+    const { batches, merge } = this.#divide();
     this.#batch = new Batch();
-    const replies = await Promise.all([...lanes].map(([server, lane]) => this.#send(server, lane, PIPELINE)));
-    return inPlace(conclude(replies), errors);
+    const sent = Array.from(batches, ([server, batch]) => this.#send(server, batch, PIPELINE));
+    const results = merge(await Promise.all(sent));
+    const first = results.find((result) => result instanceof RedisError);
+    if (first !== undefined && errors === "reject") throw new PipelineError(results, first);
+    return results;
   }
 
   async commit(): Promise<unknown[]> {
     if (this.length === 0) return [];
-    const [[server, batch], ...others] = [...this.#divide().lanes] as [[Target, Batch]];
+    const [[server, batch], ...others] = [...this.#divide().batches] as [[Target, Batch]];
     if (others.length > 0) throw unsharded(commands.multi, "a transaction runs on one server");
     this.#batch = new Batch();
     batch.makeAtomic();
     const [begun, ...results] = await this.#send(server, batch, TRANSACTION);
     const last = results.pop();
     if (last instanceof RedisError) {
-      // Refused MULTI, the server has run them one by one.
+      // After an error reply to MULTI, the server has run the commands one by one.
       throw new PipelineError(results, begun instanceof ReplyError ? begun.of("MULTI", "unknown") : last);
     }
     return (last as unknown[]).map((reply, i) => batch.shaped(i + 1, this.view, reply));
   }
 
-  /** A batch for each server, and what makes the replies of the calls out of theirs. */
-  #divide(): { lanes: Map<Target, Batch>; conclude: (replies: readonly unknown[][]) => unknown[] } {
+  /** A batch for each server, and a function that merges their replies in the order of the calls. */
+  #divide(): { batches: Map<Target, Batch>; merge: (replies: readonly unknown[][]) => unknown[] } {
     const { only } = this.#router;
-    if (only !== undefined) return { lanes: new Map([[only, this.#batch]]), conclude: ([replies]) => replies! };
-    const lanes = new Map<Target, Batch>();
-    const add = (server: Target, row: Row, args: readonly unknown[]): [lane: number, index: number] => {
-      const lane = lanes.get(server) ?? new Batch();
-      lanes.set(server, lane);
-      lane.add(row, args);
-      return [[...lanes.keys()].indexOf(server), lane.length - 1];
+    if (only !== undefined) return { batches: new Map([[only, this.#batch]]), merge: ([replies]) => replies! };
+    const batches = new Map<Target, Batch>();
+    const { rows, args, words } = this.#batch;
+    const routes = rows.map((row, at) => {
+      const call = args[at] ?? words[at]!;
+      const route = this.#router.route(row, call);
+      for (const part of route.server === undefined ? route.parts : [{ member: route, args: call }]) {
+        const batch = batches.get(part.member.server) ?? new Batch();
+        batches.set(part.member.server, batch);
+        batch.add(row, part.args);
+      }
+      return route;
+    });
+    const merge = (replies: readonly unknown[][]): unknown[] => {
+      const lanes = new Map([...batches.keys()].map((server, i) => [server, replies[i]!.values()]));
+      const next = ({ server }: Member): unknown => lanes.get(server)!.next().value;
+      return routes.map((route) => route.server === undefined
+        ? route.conclude(route.parts.map(({ member }) => next(member))) : next(route));
     };
-    const { rows, args: kept, words } = this.#batch;
-    const calls = rows.map((row, at) => {
-      const args = kept[at] ?? words[at]!;
-      const route = this.#router.route(row, args);
-      if (route.server !== undefined) return add(route.server, row, args);
-      return { route, places: route.parts.map((part) => add(part.member.server, row, part.args)) };
-    });
-    const conclude = (replies: readonly unknown[][]): unknown[] => calls.map((call) => {
-      if (Array.isArray(call)) return replies[call[0]]![call[1]];
-      const own = call.places.map(([lane, index]) => replies[lane]![index]);
-      return own.length === 1 ? own[0] : call.route.conclude(own);
-    });
-    return { lanes, conclude };
+    return { batches, merge };
   }
 
+  /** Resolves with the replies, and with an error for each command that has none. */
   async #send(server: Target, batch: Batch, row: Row): Promise<unknown[]> {
+    const special = { batch };
     try {
-      return await server.dispatch(new Command(row, [], this.view, { batch })) as unknown[];
+      return await server.dispatch(new Command(row, [], this.view, special)) as unknown[];
     } catch (error) {
-      return batch.failed(error as RedisError);
+      return special.batch.failed(error as RedisError);
     }
   }
 }
 
-/** Results with errors among them, or rejected for the first of those. */
-function inPlace(results: unknown[], errors: "reject" | "return"): unknown[] {
-  const first = results.find((result) => result instanceof RedisError);
-  if (first !== undefined && errors === "reject") throw new PipelineError(results, first);
-  return results;
-}
+/** Names of a batch that fails as a whole; no commands of the server. */
+const PIPELINE = unlisted("other", none, "PIPELINE");
+const TRANSACTION = unlisted("other", none, "TRANSACTION");
 
-/** Not commands of the server: what a batch is called when it fails as a whole. */
-const nameless = (text: string): Row => Object.assign(new Row("other", none), { name: encodeName(text) });
-const PIPELINE = nameless("PIPELINE");
-const TRANSACTION = nameless("TRANSACTION");
-
-function notGathered({ name }: Row): NotSupportedError {
-  const message = "a command that blocks would hold up the others; call it on the handler";
-  return new NotSupportedError("NOT_SUPPORTED", "not-sent", message, { command: name.text });
-}
-
-/** What a transaction answers after multi(). */
+/** Every command, as a transaction has it after multi(). */
 type Queueing = { [C in keyof Shared]: Queued<Shared[C]["call"]> };
 type Queued<F> = Overloads<F extends (...args: infer A) => unknown ? (...args: A) => Promise<"QUEUED"> : never>;
 
-/** A transaction in which commands are queued: each answers "QUEUED", and commit() gives what they gave. */
+/** A transaction that queues commands: each resolves with "QUEUED", and commit() with the replies. */
 export interface Transaction extends Queueing {
   call(name: string | CallOptions, ...args: unknown[]): Promise<"QUEUED">;
-  /** EXEC: the replies in order, errors of single commands in place. A WatchError when a watched key was changed. */
+  /** EXEC: the replies in order, errors of single commands among them. A WatchError if a watched key was changed. */
   commit(): Promise<unknown[]>;
-  /** Forgets the queued commands and gives the connection back. */
+  /** Discards the queued commands and returns the connection. */
   discard(): Promise<"OK">;
 }
 
-/** A transaction that looks first: commands answer as ever until multi(). */
+/** A transaction that reads first: commands are executed at once until multi(), and queued after it. */
 export class Watch<Text = string> extends Commander {
   readonly #router: Router;
   readonly #server: Target;
   readonly #lease: Lease;
   #state: "watching" | "queueing" | "finished";
   readonly #queued: Command[] = [];
-  /** Why a call could not be queued: then none of them is executed. */
+  /** The first error of a call that could not be queued: then none is executed. */
   #refused: unknown;
-  /** The failure that ended it. */
+  /** The failure that ended the transaction. */
   #cause: unknown;
 
   constructor(router: Router, server: Target, lease: Lease, view: View, state: "watching" | "queueing") {
@@ -4803,12 +4766,13 @@ export class Watch<Text = string> extends Commander {
     this.#state = state;
   }
 
-  protected override check(row: Row): void {
-    this.#router.check(row, true);
+  protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
+    this.#router.check(row, args);
+    return this.#give(row, args);
   }
 
-  protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
-    this.#mustGoOn(row);
+  #give(row: Row, args: readonly unknown[]): Promise<unknown> {
+    this.#expect(undefined, row);
     const [server, own] = single(this.#router, row, args);
     if (server !== this.#server) throw unsharded(row, "its keys are not on the node of this transaction");
     if (this.#state === "watching") return this.#send(row, own).promise;
@@ -4817,7 +4781,7 @@ export class Watch<Text = string> extends Commander {
     return command.promise;
   }
 
-  /** As the server does: what cannot be queued is reported twice, here and by commit(), so nobody has to await it. */
+  /** commit() reports a call that could not be queued again, as EXEC does: the call itself need not be awaited. */
   protected override refuse(error: unknown): Promise<unknown> {
     const refused = Promise.reject(error);
     if (this.#state === "queueing") this.#refused ??= error;
@@ -4827,14 +4791,14 @@ export class Watch<Text = string> extends Commander {
 
   /** Watches more keys. */
   async watch(...keys: Many<Key>): Promise<this> {
-    this.#mustBe("watching");
-    await this.give(commands.watch, keys);
+    this.#expect("watching");
+    await this.#give(commands.watch, keys);
     return this;
   }
 
-  /** From here on commands are queued. */
+  /** Begins to queue the commands. */
   async multi(): Promise<Transaction> {
-    this.#mustBe("watching");
+    this.#expect("watching");
     const { promise } = this.#send(commands.multi);
     this.#state = "queueing";
     promise.catch((error) => this.#end(false, error));
@@ -4842,9 +4806,9 @@ export class Watch<Text = string> extends Commander {
     return this as unknown as Transaction;
   }
 
-  /** EXEC: the replies in order, errors of single commands in place. A WatchError when a watched key was changed. */
+  /** EXEC: the replies in order, errors of single commands among them. A WatchError if a watched key was changed. */
   async commit(): Promise<unknown[]> {
-    this.#mustBe("queueing");
+    this.#expect("queueing");
     if (this.#refused !== undefined) {
       await this.discard();
       throw this.#refused;
@@ -4854,43 +4818,41 @@ export class Watch<Text = string> extends Commander {
     return replies.map((reply, i) => this.#queued[i]!.shaped(reply));
   }
 
-  /** Forgets the queued commands, and the watched keys, and gives the connection back. */
+  /** Discards the queued commands, unwatches the keys and returns the connection. */
   async discard(): Promise<"OK"> {
-    this.#mustGoOn();
+    this.#expect();
     return await this.#conclude(this.#state === "watching" ? commands.unwatch : commands.discard) as "OK";
   }
 
-  /** Forgets the watched keys and gives the connection back. */
+  /** Unwatches the keys and returns the connection. */
   async unwatch(): Promise<"OK"> {
-    this.#mustBe("watching");
-    return await this.#conclude(commands.unwatch) as "OK";
+    this.#expect("watching");
+    return this.discard();
   }
 
   [Symbol.asyncDispose](): Promise<unknown> {
     return this.#state === "finished" ? Promise.resolve() : this.discard();
   }
 
-  /** Commits what was queued, if anything was; for transaction(). */
+  /** Ends transaction(): commits after multi(), unwatches without. */
   async finish(): Promise<unknown[]> {
     if (this.#state === "queueing" || this.#cause !== undefined) return this.commit();
     if (this.#state === "watching") await this.unwatch();
     return [];
   }
 
-  #mustGoOn(row?: Row): void {
-    if (this.#state !== "finished") return;
-    const about = { command: row?.name.text, cause: this.#cause };
-    throw new NotSupportedError("TRANSACTION_OVER", "not-sent", "this transaction is over", about);
-  }
-
-  #mustBe(state: "watching" | "queueing"): void {
-    this.#mustGoOn();
-    if (this.#state === state) return;
+  /** Throws in another state than this; without one, only after the end. */
+  #expect(state?: "watching" | "queueing", row?: Row): void {
+    if (this.#state === "finished") {
+      const about = { command: row?.name.text, cause: this.#cause };
+      throw new NotSupportedError("TRANSACTION_OVER", "not-sent", "this transaction is over", about);
+    }
+    if (state === undefined || this.#state === state) return;
     const message = `this comes ${state === "watching" ? "before" : "after"} multi()`;
     throw new NotSupportedError("NOT_SUPPORTED", "not-sent", message);
   }
 
-  /** Any failure but a reply leaves open what the server does next: then it is over, and its connection with it. */
+  /** After a failure that is no reply, the state of the server is unknown: that ends transaction and connection. */
   #send(row: Row, args: readonly unknown[] = [], special: Special = { bound: true }): Command {
     const command = new Command(row, args, this.view, special);
     this.#lease.dispatch(command).catch((error) => {
@@ -4899,18 +4861,12 @@ export class Watch<Text = string> extends Commander {
     return command;
   }
 
-  /** The last command. EXEC sets the connection free, whatever it answers; the others, if they succeed. */
+  /** Sends the last command. EXEC releases the connection whatever the server answers; the others, if they succeed. */
   async #conclude(row: Row): Promise<unknown> {
-    const last = this.#send(row);
+    const { promise } = this.#send(row);
     this.#state = "finished";
-    try {
-      const reply = await last.promise;
-      this.#end(true);
-      return reply;
-    } catch (error) {
-      this.#end(row === commands.exec && error instanceof ReplyError);
-      throw error;
-    }
+    this.#end(await promise.then(() => true, (error) => row === commands.exec && error instanceof ReplyError));
+    return promise;
   }
 
   #end(clean: boolean, cause?: unknown): void {
@@ -4922,19 +4878,19 @@ export class Watch<Text = string> extends Commander {
 
 export interface Watch<Text> extends Commands<Text> {}
 
-/** WATCH or MULTI on a connection that is lent for it. */
+/** Sends WATCH or MULTI on a leased connection. */
 async function begin<Text>(router: Router, row: Row, keys: Many<Key>, view: View): Promise<Watch<Text>> {
   const [server, args] = single(router, row, keys);
   const lease = await server.lend(row, args, view);
   return new Watch<Text>(router, server, lease, view, row === commands.multi ? "queueing" : "watching");
 }
 
-/** How often transaction() tries before it gives up with the WatchError. */
+/** `attempts`: how often transaction() tries before it rejects with the WatchError. */
 export type TransactionOptions = { attempts?: number };
 
 const LONGEST_RETRY: Milliseconds = 50;
 
-/** Watches, lets `body` look and queue, commits; again from the start as long as somebody else was quicker. */
+/** Watches, runs `body`, commits; repeats that when a watched key was changed. */
 async function transact<Text>(
   watch: () => Promise<Watch<Text>>, body: (t: Watch<Text>) => unknown, attempts: number,
 ): Promise<unknown[]> {
@@ -4947,9 +4903,8 @@ async function transact<Text>(
       await t[Symbol.asyncDispose]().catch(ignore);
       if (!(error instanceof WatchError) || attempt >= attempts) throw error;
     }
-    await new Promise<void>((resolve) => {
-      world.after(world.random() * Math.min(LONGEST_RETRY, 2 ** attempt), resolve);
-    });
+    const pause = world.random() * Math.min(LONGEST_RETRY, 2 ** attempt);
+    await new Promise<void>((resolve) => void world.after(pause, resolve));
   }
 }
 
@@ -5776,10 +5731,6 @@ class Single implements Router {
     checkShared(row);
   }
 
-  isSimple(): boolean {
-    return true;
-  }
-
   route(): Named {
     return this.#member;
   }
@@ -5809,11 +5760,8 @@ export abstract class Client<Text> extends Commander {
   /** The same with other options for the calls made through it. */
   abstract with(options: ViewOptions): Commander;
 
-  protected override check(row: Row): void {
-    this.#router.check(row);
-  }
-
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
+    this.#router.check(row);
     const route = this.#router.route(row, args);
     if (route.server !== undefined) return route.server.dispatch(new Command(row, args, this.view));
     return this.#router.spread!(row, route, this.view);
@@ -6182,14 +6130,13 @@ class Shards implements ClientRouter {
     this.#locate = this.#over(this.fleet.members);
   }
 
-  check(row: Row, isGathered = false): void {
+  check(row: Row, gathered?: readonly unknown[]): void {
     if (!isSharded(row)) throw unsharded(row, row.kind === "session" ? "it is about one connection" : "it has no key");
-    if (isGathered && isForAll(row)) throw unsharded(row, "commands for every node cannot be pipelined");
-    if (!isGathered) this.fleet.mustBeOpen(row.name.text);
-  }
-
-  isSimple(row: Row, args: readonly unknown[]): boolean {
-    return this.#hasOneKey(row, args) && !this.#rule.fallible;
+    if (gathered === undefined) return this.fleet.mustBeOpen(row.name.text);
+    if (isForAll(row)) throw unsharded(row, "commands for every node cannot be pipelined");
+    if (this.#hasOneKey(row, gathered) && !this.#rule.fallible) return;
+    const route = this.route(row, gathered);
+    if (route.server === undefined && route.parts.length === 0) throw unsharded(row, SCATTERED);
   }
 
   route(row: Row, args: readonly unknown[]): Node | ShardPlan {
@@ -6251,13 +6198,12 @@ class Shards implements ClientRouter {
     if (parts.length === 0) return this.fleet.during(this.#apart(row, plan, view));
     const issued = parts.map(({ member, args }) => ({ member, command: new Command(row, args, view) }));
     const replies = issued.map(({ member, command }) => member.server.dispatch(command));
-    if (parts.length === 1 && row.spread !== "each") return replies[0]!;
-    return gather(plan, replies);
+    return plan.conclude === only ? replies[0]! : gather(plan, replies);
   }
 
   async #apart(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
     const apart = APART.get(row);
-    if (apart === undefined && row.spread === undefined) throw unsharded(row, "its keys are on several nodes");
+    if (apart === undefined && row.spread === undefined) throw unsharded(row, SCATTERED);
     const spots = this.#spots(plan, view);
     try {
       if (apart === undefined) return await together(row, plan, spots, view);
@@ -6330,8 +6276,12 @@ function planOf(
   row: Row, words: readonly Word[], stored: readonly Word[], keys: readonly number[], nodes: readonly Node[],
   parts: readonly Part<Node>[],
 ): ShardPlan {
-  return { words, stored, keys, nodes, parts, conclude: (replies) => conclude(row, words, keys, parts, replies) };
+  const isWhole = parts.length === 1 && row.spread !== "each";
+  const merge = isWhole ? only : (replies: readonly unknown[]) => conclude(row, words, keys, parts, replies);
+  return { words, stored, keys, nodes, parts, conclude: merge };
 }
+
+const only = ([reply]: readonly unknown[]): unknown => reply;
 
 async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise<unknown> {
   const reply = plan.conclude(await Promise.all(replies.map((reply) => reply.catch((error: unknown) => error))));
