@@ -2857,6 +2857,17 @@ class Command {
     return this.special.batch?.ordered ?? this.row.is.ordered === true;
   }
 
+  /** Whether a replica may answer it. */
+  get reads(): boolean {
+    return this.blocks === undefined && (this.special.batch?.rows.every(isSteady) ?? isSteady(this.row));
+  }
+
+  /** Whether a server that takes no writes may refuse it. */
+  get mayWrite(): boolean {
+    const { row: { kind, is }, special } = this;
+    return special.batch === undefined ? kind === "write" || kind === "session" || is.partly === true : !this.reads;
+  }
+
   get outcome(): Outcome {
     if (this.state !== "waiting" || this.reissues > 0) return "unknown";
     return this.refusal === undefined ? "not-sent" : "not-executed";
@@ -2889,11 +2900,6 @@ class Command {
     return shape(this.row, this.args, this.view, reply);
   }
 
-  /** Whether a replica may answer it. */
-  get reads(): boolean {
-    return this.blocks === undefined && (this.special.batch?.rows.every(isSteady) ?? isSteady(this.row));
-  }
-
   /** Rejects it, or gives it to another server and returns a tombstone for the queue that it leaves. */
   fail(error: RedisError): Command | undefined {
     if (this.state === "settled") return undefined;
@@ -2907,10 +2913,12 @@ class Command {
     return undefined;
   }
 
-  /** Whether a server that takes no writes may refuse it. */
-  get mayWrite(): boolean {
-    const { row: { kind, is }, special } = this;
-    return special.batch === undefined ? kind === "write" || kind === "session" || is.partly === true : !this.reads;
+  /** Fails it because its time is up: with the server's last refusal, if it waited for that to pass. */
+  expire(): Command | undefined {
+    const isWaiting = this.state === "waiting";
+    const missing = isWaiting ? "no connection was free" : "no answer";
+    const overdue = new TimeoutError("REPLY_TIMEOUT", "unknown", `${missing} within ${this.timeout} ms`);
+    return this.fail(isWaiting ? this.refusal ?? overdue : overdue);
   }
 
   /** Gives it to another server, with the same promise and deadline. The tombstone receives what is still due here. */
@@ -2927,14 +2935,6 @@ class Command {
     void other.dispatch(this); // which changes its owner
     owner?.finished(this);
     return tombstone;
-  }
-
-  /** Fails it because its time is up: with the server's last refusal, if it waited for that to pass. */
-  expire(): Command | undefined {
-    const isWaiting = this.state === "waiting";
-    const missing = isWaiting ? "no connection was free" : "no answer";
-    const overdue = new TimeoutError("REPLY_TIMEOUT", "unknown", `${missing} within ${this.timeout} ms`);
-    return this.fail(isWaiting ? this.refusal ?? overdue : overdue);
   }
 
   #settle(): void {
@@ -2980,11 +2980,11 @@ class Batch {
   size = 0;
   /** Whether they are enclosed in MULTI and EXEC. */
   isAtomic = false;
-  /** How many commands have been written, and how many at least in part. */
+  /** Number of commands that have been written, and of those that have been at least in part. */
   #written = 0;
   #begun = 0;
   /** Whether its connection was lost, so that nothing more will be written. */
-  #ended = false;
+  isLost = false;
 
   get length(): number {
     return this.rows.length;
@@ -3033,19 +3033,15 @@ class Batch {
     return shape(this.rows[at]!, this.args[at] ?? this.words[at]!, view, reply);
   }
 
-  end(): void {
-    this.#ended = true;
-  }
-
   /** The same commands for another connection; this batch may still be in the queue of its own. */
   again(): Batch {
-    return Object.assign(new Batch(), this, { replies: [] });
+    return Object.assign(new Batch(), this, { replies: [], isLost: false });
   }
 
   /** The replies so far, followed by this error for each command without one. */
   failed(error: RedisError): unknown[] {
     const { replies } = this;
-    const begun = this.#ended || error.outcome === "not-sent" ? this.#begun : Infinity;
+    const begun = this.isLost || error.outcome === "not-sent" ? this.#begun : Infinity;
     const missing = this.rows.slice(replies.length).map((row, i) =>
       error.of(row.name.text, replies.length + i < begun ? "unknown" : "not-sent"));
     return [...replies, ...missing];
@@ -3125,12 +3121,6 @@ export type CallOptions = { name: string; keys?: Positions; read?: boolean };
 const notSupported = ({ name }: Row, why: string): NotSupportedError =>
   new NotSupportedError("NOT_SUPPORTED", "not-sent", why, { command: name.text });
 
-/** Throws for a command that would change a connection that is shared. */
-function checkShared(row: Row): void {
-  if (row.kind !== "session") return;
-  throw notSupported(row, `this changes a connection that others use too; use instead: ${row.instead}`);
-}
-
 /** Base class of handlers, pipelines and transactions, which differ in give(). */
 export abstract class Commander {
   readonly #view: View;
@@ -3206,9 +3196,7 @@ function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: R
   const subcommand = rowNamed(`${text} ${String(words[0]).toUpperCase()}`);
   if (subcommand !== undefined) return { row: subcommand, rest: words.slice(1) };
   const known = rowNamed(text);
-  if (known === undefined && text.includes(" ")) {
-    throw new ArgumentError("a name has no blanks; pass what follows as arguments", text);
-  }
+  if (!known && text.includes(" ")) throw new ArgumentError("a name has no blanks; pass what follows as arguments", text);
   return { row: known ?? unlisted(reads ? "read" : "write", keys, text), rest: words };
 }
 
@@ -3513,7 +3501,7 @@ class Connection {
     world.cancel(this.#timer);
     const orphans = this.pending;
     const written = this.#inFlight;
-    for (const { special } of written) special.batch?.end();
+    for (const { special: { batch } } of written) if (batch !== undefined) batch.isLost = true;
     this.mayLinger = written.some(({ row }) => row.kind !== "read" && !row.is.harmless);
     if (this.mayLinger) reset(this.#socket);
     else this.#socket.destroy();
@@ -4601,21 +4589,13 @@ export interface Pipeline<Done extends unknown[] = [], Text = string> extends Li
 }
 
 /** A server that commands are sent to. */
-type Target = {
-  dispatch(command: Command): Promise<unknown>;
-  lend(row: Row, args: readonly unknown[], view: View): Promise<Lease>;
-};
+type Target = Pick<Pool, "dispatch" | "lend">;
 /** A server of a handler, by its name. */
 type Member = { readonly name: string; readonly server: Target };
 /** The arguments that one server receives, and the indexes of the command's keys among them. */
 type Part<M = Member> = { readonly member: M; readonly args: readonly unknown[]; readonly keys: readonly number[] };
-/** A command that is sent in parts. Without parts, it has keys on several servers and cannot be divided. */
-type Plan<M = Member> = {
-  readonly server?: undefined;
-  readonly parts: readonly Part<M>[];
-  /** Merges the replies of the parts. */
-  conclude(replies: readonly unknown[]): unknown;
-};
+/** A command in parts, and the merge of their replies. Without parts, its keys are scattered, and it cannot be divided. */
+type Plan<M = Member> = { server?: undefined; parts: readonly Part<M>[]; conclude(replies: readonly unknown[]): unknown };
 
 /** Decides which of a handler's servers a command is sent to. */
 interface Router {
@@ -4767,12 +4747,12 @@ export class Watch<Text = string> extends Commander {
   }
 
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
+    this.#expect(undefined, row);
     this.#router.check(row, args);
     return this.#give(row, args);
   }
 
   #give(row: Row, args: readonly unknown[]): Promise<unknown> {
-    this.#expect(undefined, row);
     const [server, own] = single(this.#router, row, args);
     if (server !== this.#server) throw unsharded(row, "its keys are not on the node of this transaction");
     if (this.#state === "watching") return this.#send(row, own).promise;
@@ -5728,7 +5708,8 @@ class Single implements Router {
   }
 
   check(row: Row): void {
-    checkShared(row);
+    if (row.kind !== "session") return;
+    throw notSupported(row, `this changes a connection that others use too; use instead: ${row.instead}`);
   }
 
   route(): Named {
