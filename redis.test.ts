@@ -2520,9 +2520,9 @@ describe("a pipeline", () => {
   test("throws what cannot be sent or gathered, and keeps what it has", () => withDb({}, async (db) => {
     const p = db.pipeline().set("a", 1) as any;
     const wrong: [call: () => unknown, kind: new (...args: any[]) => Error, says: RegExp][] = [
-      [() => p.set("a", null), TypeError, /^SET: argument 2 is null/],
-      [() => p.mget("a", ["b", undefined]), TypeError, /^MGET: argument 2 holds undefined/],
-      [() => p.call("SET", "a", NaN), TypeError, /^SET: argument 2 is NaN/],
+      [() => p.set("a", null), TypeError, /^SET: argument 2: null cannot be sent/],
+      [() => p.mget("a", ["b", undefined]), TypeError, /^MGET: argument 2: undefined cannot be sent/],
+      [() => p.call("SET", "a", NaN), TypeError, /^SET: argument 2: NaN cannot be sent/],
       [() => p.call(""), TypeError, /name of a command/],
       [() => p.blpop("a", 0), NotSupportedError, /^BLPOP: .*blocks.*call it on the handler/],
       [() => p.xread({ BLOCK: 0, STREAMS: ["a", "$"] }), NotSupportedError, /^XREAD/],
@@ -2926,7 +2926,7 @@ describe("a transaction", () => {
       ["watch of what is no key", async () => assert.ok(await failure(db.watch(null as any)) instanceof TypeError)],
       ["multi of what is no key", async () => {
         const error = await failure(db.multi("k", null as any));
-        assert.match(error.message, /^WATCH: argument 2 is null/);
+        assert.match(error.message, /^WATCH: argument 2: null cannot/);
       }],
       ["a body that throws", async () => assert.rejects(db.transaction(["k"], async (t) => {
         (await t.multi()).set("k", 1);
@@ -3284,7 +3284,7 @@ describe("transaction()", () => {
     const wrong: [args: unknown[], says: RegExp][] = [
       [["stock", () => {}], /keys/],
       [[undefined, () => {}], /keys/],
-      [[["k", null], () => {}], /argument 2 is null/],
+      [[["k", null], () => {}], /argument 2: null cannot/],
       [[["k"], "body"], /body/],
       [[["k"]], /body/],
       ...[0, -1, 1.5, "3", NaN].map((attempts): [unknown[], RegExp] => [[["k"], () => {}, { attempts }], /attempts/]),

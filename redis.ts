@@ -2822,13 +2822,12 @@ class Command {
   #reject!: (error: unknown) => void;
 
   constructor(row: Row, args: readonly unknown[], view: View, special = ORDINARY) {
-    const { name } = row;
     this.row = row;
     this.view = view;
     this.special = special;
-    this.words = special.words ?? wordsOf(name, args);
+    this.words = special.words ?? wordsOf(row.name, args);
     this.args = argsFor(row, args, this.words);
-    this.size = special.batch?.size ?? sizeOf(name, this.words);
+    this.size = special.batch?.size ?? sizeOf(row.name, this.words);
     this.blocks = row.block?.(this.words);
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -3096,7 +3095,7 @@ interface View extends Readonly<ViewOf> {}
 const followers = new WeakMap<AbortSignal, Set<Command>>();
 
 function follow(signal: AbortSignal, command: Command): void {
-  if (signal.aborted) throw aborted(signal).of(command.name, command.outcome);
+  if (signal.aborted) throw aborted(signal).of(command.name, "not-sent");
   const all = followers.get(signal) ?? new Set();
   if (all.size === 0) signal.addEventListener("abort", abortAll);
   followers.set(signal, all.add(command));
@@ -3196,7 +3195,7 @@ function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: R
   const subcommand = rowNamed(`${text} ${String(words[0]).toUpperCase()}`);
   if (subcommand !== undefined) return { row: subcommand, rest: words.slice(1) };
   const known = rowNamed(text);
-  if (!known && text.includes(" ")) throw new ArgumentError("a name has no blanks; pass what follows as arguments", text);
+  if (!known && text.includes(" ")) throw new ArgumentError("a name has no blanks; pass the rest as arguments", text);
   return { row: known ?? unlisted(reads ? "read" : "write", keys, text), rest: words };
 }
 
@@ -4594,8 +4593,8 @@ type Target = Pick<Pool, "dispatch" | "lend">;
 type Member = { readonly name: string; readonly server: Target };
 /** The arguments that one server receives, and the indexes of the command's keys among them. */
 type Part<M = Member> = { readonly member: M; readonly args: readonly unknown[]; readonly keys: readonly number[] };
-/** A command in parts, and the merge of their replies. Without parts, its keys are scattered, and it cannot be divided. */
-type Plan<M = Member> = { server?: undefined; parts: readonly Part<M>[]; conclude(replies: readonly unknown[]): unknown };
+/** A command in parts, and how their replies are merged. If there are no parts, the command cannot be divided. */
+type Plan<M = Member> = { server?: undefined; parts: readonly Part<M>[]; merge(replies: readonly unknown[]): unknown };
 
 /** Decides which of a handler's servers a command is sent to. */
 interface Router {
@@ -4693,7 +4692,7 @@ class Gathering extends Commander {
       const lanes = new Map([...batches.keys()].map((server, i) => [server, replies[i]!.values()]));
       const next = ({ server }: Member): unknown => lanes.get(server)!.next().value;
       return routes.map((route) => route.server === undefined
-        ? route.conclude(route.parts.map(({ member }) => next(member))) : next(route));
+        ? route.merge(route.parts.map(({ member }) => next(member))) : next(route));
     };
     return { batches, merge };
   }
@@ -6179,7 +6178,7 @@ class Shards implements ClientRouter {
     if (parts.length === 0) return this.fleet.during(this.#apart(row, plan, view));
     const issued = parts.map(({ member, args }) => ({ member, command: new Command(row, args, view) }));
     const replies = issued.map(({ member, command }) => member.server.dispatch(command));
-    return plan.conclude === only ? replies[0]! : gather(plan, replies);
+    return plan.merge === only ? replies[0]! : gather(plan, replies);
   }
 
   async #apart(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
@@ -6259,13 +6258,13 @@ function planOf(
 ): ShardPlan {
   const isWhole = parts.length === 1 && row.spread !== "each";
   const merge = isWhole ? only : (replies: readonly unknown[]) => conclude(row, words, keys, parts, replies);
-  return { words, stored, keys, nodes, parts, conclude: merge };
+  return { words, stored, keys, nodes, parts, merge };
 }
 
 const only = ([reply]: readonly unknown[]): unknown => reply;
 
 async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise<unknown> {
-  const reply = plan.conclude(await Promise.all(replies.map((reply) => reply.catch((error: unknown) => error))));
+  const reply = plan.merge(await Promise.all(replies.map((reply) => reply.catch((error: unknown) => error))));
   if (reply instanceof RedisError) throw reply;
   return reply;
 }
