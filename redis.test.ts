@@ -1421,7 +1421,7 @@ describe("a connection", () => {
 
   test("one that carries commands and pushes gives pushes to all who share it, in bytes, and each reply to its caller",
     async () => {
-    const { FixedAddress, Pool, readOptions, shared } = internals;
+    const { Pool, fixedAddress, readOptions, shared } = internals;
     const sharing = async (port: number, use: (ask: Connection["ask"], pushes: unknown[][]) => Promise<void>) => {
       const pushes: unknown[][] = [[], []];
       let tracked: Connection | undefined;
@@ -1434,7 +1434,7 @@ describe("a connection", () => {
         pushed: (push) => own.push(push),
       }));
       const options = readOptions({ port, poolsize: 1 });
-      const pool = new Pool(new FixedAddress(options), options, shared(...users));
+      const pool = new Pool(fixedAddress(options), options, shared(...users));
       try {
         await pool.ready();
         await use((row, ...args) => tracked!.ask(row, ...args), pushes);

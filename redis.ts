@@ -3829,85 +3829,71 @@ function refusal(cause: unknown): RedisError {
 
 // ==== 7. Addresses and pools ====
 //
-// An Address says where a server is, each time somebody connects. A Pool keeps `poolsize` connections to one address,
-// each on a seat; a single connection is a pool of one. A seat's place is its only state. Ordinary commands go to the
-// least loaded open seat, one seat a tick, so that one write carries them; a blocking command has a seat lent to it.
-// While a seat opens, or all are lent, commands wait; while the server is down, they fail at once. To change how a seat
-// is chosen, change #freest. To find servers in a new way, write an Address.
+// An Address says where a server is, and is asked before every attempt to connect. A Pool keeps `poolsize` connections
+// to one address, each on a seat; a single connection is a pool of one. Ordinary commands go to the least loaded open
+// seat, one seat a tick, so that one write carries them; a blocking command has a seat lent to it. Commands wait while a
+// seat opens or all are lent, and fail at once while the server is down. To change how a seat is chosen, change
+// #freest. To find servers in a new way, write an Address.
 //
-//     opening -> open <-> lent     it is to move, and answers first: -> recalled     its connection has died: -> resting
+//     opening -> open <-> lent     both, when they must close as soon as they have answered -> recalled
+//                                  all, when the connection is lost or cannot be opened -> resting -> opening
 
-/** Where a server is. What is optional is for addresses that move. */
+/** Where a server is. The optional members are for addresses that move. */
 interface Address {
   /** For people: in errors, and where a handler is inspected. */
   readonly name: string;
-  /** Asked before every attempt, which connectTimeout bounds as a whole. */
+  /** Asked before every attempt; connectTimeout limits the asking and the attempt together. */
   next(): Endpoint | Promise<Endpoint>;
-  /** Rows, each with its arguments, to send in the same write as the handshake: their replies are in `said`. */
+  /** Rows, each with its arguments, to send in the handshake's own write; the replies are in the connection's `said`. */
   readonly greeting?: readonly (readonly [row: Row, ...args: unknown[]])[];
-  /** Throws, or rejects, when the server that answered is not the one that is meant. */
+  /** Throws, or rejects, if the server that answered is not the right one. */
   verify?(connection: Connection): unknown;
-  /** Is notified when an attempt has failed, and when a connection was lost. */
+  /** Called when an attempt to connect has failed, and when a connection was lost. */
   ended?(endpoint: Endpoint, error: RedisError): void;
-  /** Whether its server is about to come back: then commands wait for it, as long as their deadlines allow. */
+  /** Whether the server is about to come back: then commands wait for it, as long as their deadlines allow. */
   readonly expected?: boolean;
-  /** A pool begins to use it; it may call renew() of that pool, and lives until its last pool has released it. */
+  /** Called when a pool begins to use the address, which may then call the pool's renew(). */
   retain?(pool: Pool): void;
+  /** Called when a pool has ended; the address ends with its last pool. */
   release?(pool: Pool): void;
 }
 
 /** The address of a server that stays where it is. */
-class FixedAddress implements Address {
-  readonly name: string;
-  readonly #endpoint: Endpoint;
-
-  constructor(endpoint: Endpoint) {
-    this.name = addressOf(endpoint);
-    this.#endpoint = endpoint;
-  }
-
-  next(): Endpoint {
-    return this.#endpoint;
-  }
-}
+const fixedAddress = (endpoint: Endpoint): Address => ({ name: addressOf(endpoint), next: () => endpoint });
 
 type Seat = {
-  place: "opening" | "open" | "lent" | "recalled" | "resting";
+  state: "opening" | "open" | "lent" | "recalled" | "resting";
   connection: Connection | undefined;
-  /** Since when it is open. */
+  /** When its connection was opened or, without one, lost. */
   since: number;
-  /** Since when it is not. */
-  until: number;
-  /** Nobody waits for it: it has been away for too long. */
+  /** Whether it has been without a connection for so long that no command waits for it. */
   hopeless: boolean;
-  /** How often the next rest has been doubled; only a connection that has lasted sets it back. */
+  /** How often the delay has doubled; reset only by a connection that has lasted. */
   doublings: number;
-  /** Of its rest, or of the time that its address may take to answer. */
+  /** Ends its rest, or the time in which its address must answer. */
   timer: NodeJS.Timeout | undefined;
-  /** To whom it is lent. */
   lease: Lease | undefined;
 };
 
 const FIRST_REST: Milliseconds = 50;
 const LONGEST_REST: Milliseconds = 2_500;
-/** A connection that has lasted this long was a good one. */
+/** A connection that has lasted this long counts as a good one. */
 const STABLE: Milliseconds = 5_000;
-/** Commands wait for no attempt that comes so long after the loss: a restart takes less. */
+/** Commands wait for attempts that come within this time after a loss, which is enough for a restart. */
 const PATIENCE: Milliseconds = 250;
-/** A server that is there and not ready is asked again after this time. */
+/** Delay before a server that is not ready is tried again. */
 const PAUSE: Milliseconds = 50;
-/** A server that refuses the login is asked again after this time: more often would look like an attack. */
+/** Delay before a server that refused the login is tried again: more often would look like an attack. */
 const REFUSED_REST: Milliseconds = 1_000;
 
 /** Additional uses of a pool's connections. */
 type Hooks = Pick<Owner, "prepare" | "carries" | "pushed"> & {
   readonly lost?: (error: RedisError) => void;
-  /** What the server is, for REFUSALS; a primary unless it says. */
+  /** The server's role, for REFUSALS; a primary by default. */
   readonly role?: "primary" | "replica";
   /** Another copy of the data that may answer a command. */
   readonly copy?: (from: Pool, command: Command) => Pool | undefined;
 };
-type Waiter = { resolve: () => void; reject: (error: RedisError) => void };
 
 /** Hooks of several users of the same connections, as one. */
 const shared = (...users: readonly Hooks[]): Hooks => ({
@@ -3918,60 +3904,34 @@ const shared = (...users: readonly Hooks[]): Hooks => ({
 });
 
 /** A connection lent to one user. Its commands run on it or not at all. */
-class Lease {
-  readonly #pool: Pool;
-  readonly #seat: Seat;
-  readonly #connection: Connection;
+type Lease = {
   /** The command that it was lent for. */
   readonly command: Command;
-  #touched = world.now();
-
-  constructor(pool: Pool, seat: Seat, connection: Connection, command: Command) {
-    this.#pool = pool;
-    this.#seat = seat;
-    this.#connection = connection;
-    this.command = command;
-  }
-
-  /** Since when nothing has been going on. */
-  get idleSince(): number {
-    return this.#connection.load > 0 ? world.now() : Math.max(this.#touched, this.#connection.heard);
-  }
-
-  dispatch(command: Command): Promise<unknown> {
-    this.#touched = this.#pool.admit(command);
-    this.#connection.push(command);
-    return command.promise;
-  }
-
-  /** The command that it was lent for has been answered or has failed. */
-  finish(): void {
-    this.release(!this.#connection.awaits(this.command));
-  }
-
-  /** Gives it back; unless it is `clean`, what it is bound by ends with it. */
-  release(clean: boolean): void {
-    if (this.#seat.lease !== this) return;
-    this.#seat.lease = undefined;
-    this.#pool.giveBack(this.#seat, this.#connection, clean);
-  }
-}
+  /** When a command was last sent on it. */
+  touched: number;
+  readonly dispatch: (command: Command) => Promise<unknown>;
+  /** Gives the connection back; unless it is `clean`, it is closed, which ends what it was bound to. */
+  readonly release: (clean: boolean) => void;
+};
 
 class Pool implements CommandOwner {
   readonly address: Address;
   readonly #options: PoolOptions;
   readonly #hooks: Hooks;
   readonly #seats: Seat[];
+  /** Commands that wait for a connection. */
   readonly #waiting = new Queue();
-  /** Connections that the server must end before anything new is sent. */
-  readonly #fences = new Set<Fence>();
-  /** Commands that the server refused, and those that are held back until it has taken one of them: the probe. */
+  /** Commands that the server refused. After PAUSE one of them is sent again, the probe ... */
   #refused: Command[] = [];
+  #pause: NodeJS.Timeout | undefined;
+  #probe: Command | undefined;
+  /** ... and until the server has accepted that, these are held back. */
   readonly #held = new Queue();
   #holds: "nothing" | "writes" | "everything" = "nothing";
-  #probe: Command | undefined;
-  #pause: NodeJS.Timeout | undefined;
-  #whenReady: Waiter[] = [];
+  /** Connections that the server must end before anything new is sent. */
+  readonly #fences = new Set<Fence>();
+  /** Callers of ready(). */
+  #whenReady: ((error?: RedisError) => void)[] = [];
   /** The time of this tick and the connection that takes its commands; no tick has begun while it is 0. */
   #now = 0;
   #current: Connection | undefined;
@@ -3988,8 +3948,8 @@ class Pool implements CommandOwner {
     this.#options = options;
     this.#hooks = hooks;
     this.#seats = Array.from({ length: options.poolsize }, () => ({
-      place: "resting", connection: undefined, since: 0, until: world.now(), hopeless: false, doublings: 0,
-      timer: undefined, lease: undefined,
+      state: "opening", connection: undefined, since: world.now(), hopeless: false, doublings: 0, timer: undefined,
+      lease: undefined,
     }));
     address.retain?.(this);
     for (const seat of this.#seats) this.#open(seat);
@@ -4003,8 +3963,7 @@ class Pool implements CommandOwner {
     if (this.#closing !== undefined) command.fail(CLOSED);
     else {
       this.admit(command);
-      if (this.#isHeld(command)) this.#wait(command, this.#held);
-      else if (command.exclusive) this.#wait(command);
+      if (command.exclusive || this.#isHeld(command)) this.#wait(command);
       else this.#send(command);
     }
     return command.promise;
@@ -4018,12 +3977,10 @@ class Pool implements CommandOwner {
     return now;
   }
 
-  /** A connection to oneself, on which this command is the first; resolves once that has been answered. */
+  /** Lends a connection, on which this command is the first; resolves once that has been answered. */
   async lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
     let lease: Lease | undefined;
-    const keep = (given: Lease): void => {
-      lease = given;
-    };
+    const keep = (given: Lease): void => void (lease = given);
     try {
       await this.dispatch(new Command(row, args, view, { keep }));
       return lease!;
@@ -4050,44 +4007,61 @@ class Pool implements CommandOwner {
     else connection.push(command);
   }
 
-  #wait(command: Command, queue = this.#waiting): void {
+  #wait(command: Command): void {
     const { maxPending, maxUnsent } = this.#options;
+    const queue = this.#isHeld(command) ? this.#held : this.#waiting;
     if (queue.length >= maxPending || queue.bytes >= maxUnsent) return overload(command);
     queue.push(command);
-    if (queue === this.#waiting) this.#serve();
+    this.#serve();
   }
 
-  /** Gives those who wait what there is, in order; nobody waits for a server that is down. */
+  /** Assigns seats to waiting commands, in order; while the server is down, they fail. */
   #serve(): void {
     for (let command = this.#waiting.next; command !== undefined; command = this.#waiting.next) {
       const seat = this.#freest();
       if (seat === undefined && !this.#down) return;
       this.#waiting.shift();
       if (seat === undefined) command.fail(this.#notConnected());
-      else if (this.#has(command)) this.#seatCommand(seat, command);
+      else if (this.#has(command)) this.#assign(seat, command);
     }
   }
 
-  #seatCommand(seat: Seat, command: Command): void {
+  #assign(seat: Seat, command: Command): void {
     const connection = seat.connection!;
     if (command.deadline < this.#due) this.#wakeAt(command.deadline, world.now());
-    if (command === this.#probe) return connection.attend(command);
-    if (!command.exclusive) return connection.push(command);
+    if (command.exclusive) this.#lendTo(command, seat, connection);
+    else if (command === this.#probe) connection.attend(command);
+    else connection.push(command);
+  }
+
+  #lendTo(command: Command, seat: Seat, connection: Connection): void {
     if (this.#current === connection) this.#current = undefined;
-    const lease = new Lease(this, seat, connection, command);
-    seat.place = "lent";
+    const lease: Lease = {
+      command,
+      touched: world.now(),
+      dispatch: (next) => {
+        lease.touched = this.admit(next);
+        connection.push(next);
+        return next.promise;
+      },
+      release: (clean) => {
+        if (seat.lease === lease) this.#giveBack(seat, connection, clean);
+      },
+    };
+    seat.state = "lent";
     seat.lease = lease;
     connection.attend(command);
     if (command.special.keep === undefined) return;
     command.special.keep(lease);
-    this.#wakeAt(Math.min(this.#due, world.now() + this.#options.leaseTimeout), world.now());
+    this.#wakeAt(Math.min(this.#due, lease.touched + this.#options.leaseTimeout), lease.touched);
   }
 
-  /** A command that was attended to is done: a blocking one gives its connection back. */
+  /** A blocking command returns its connection, unless its reply is still to come. */
   finished(command: Command): void {
-    if (command === this.#probe) this.#holdNothing();
+    if (command === this.#probe) this.#resend();
     if (command.blocks === undefined) return;
-    this.#seats.find(({ lease }) => lease?.command === command)?.lease?.finish();
+    const seat = this.#seats.find(({ lease }) => lease?.command === command);
+    seat?.lease?.release(!seat.connection!.awaits(command));
   }
 
   elsewhere(command: Command, error: RedisError): Pool | undefined {
@@ -4097,7 +4071,7 @@ class Pool implements CommandOwner {
     return mayLeave ? this.#hooks.copy?.(this, command) : undefined;
   }
 
-  /** Puts these before all others. Those that are held back wait for the probe, the others for a seat. */
+  /** Puts these before all others that have no connection. */
   #lineUp(first: readonly Command[] = []): void {
     for (const command of [...first, ...this.#waiting.drain(), ...this.#held.drain()]) {
       if (this.#has(command)) (this.#isHeld(command) ? this.#held : this.#waiting).push(command);
@@ -4105,7 +4079,7 @@ class Pool implements CommandOwner {
     this.#serve();
   }
 
-  /** Whether it still waits here: not settled, and not given to another server. */
+  /** Whether a command still waits here: not settled, and not given to another server. */
   #has({ state, owner }: Command): boolean {
     return state === "waiting" && owner === this;
   }
@@ -4114,13 +4088,13 @@ class Pool implements CommandOwner {
   #freest(): Seat | undefined {
     let freest: Seat | undefined;
     for (const seat of this.#seats) {
-      if (seat.place !== "open") continue;
+      if (seat.state !== "open") continue;
       if (freest === undefined || seat.connection!.load < freest.connection!.load) freest = seat;
     }
     return freest;
   }
 
-  // ---- A server that is there, and refuses ----
+  // ---- A server that refuses commands ----
 
   #isHeld(command: Command): boolean {
     if (this.#holds === "nothing" || command === this.#probe) return false;
@@ -4128,79 +4102,74 @@ class Pool implements CommandOwner {
   }
 
   /**
-   * Takes back a command that was certainly not executed, for another try after PAUSE: not so late that its deadline
-   * could cut off the reply, because then its outcome would be unknown.
+   * Takes back a command that was certainly not executed, to try it elsewhere or after PAUSE; but not so late that its
+   * deadline could pass before the reply, because then its outcome would be unknown.
    */
   #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
     const copy = this.elsewhere(command, error);
-    if (copy !== undefined) command.moveTo(copy);
-    const { [this.#hooks.role ?? "primary"]: verdict, holds = "nothing" } = refusalOf(error);
+    if (copy !== undefined) return command.moveTo(copy) !== undefined;
+    const { [this.#hooks.role ?? "primary"]: verdict, holds = this.#holds } = refusalOf(error);
     const isLate = world.now() + 2 * PAUSE > command.deadline;
-    const mayWait = (verdict === "wait" || verdict === "follow") && !isLate && this.#closing === undefined;
-    if (copy !== undefined || !mayWait) return copy !== undefined;
+    if ((verdict !== "wait" && verdict !== "follow") || isLate || this.#closing !== undefined) return false;
     command.state = "waiting";
     command.refusal = error;
     this.#refused.push(command);
     if (command === this.#probe) this.#probe = undefined;
-    if (verdict === "follow" && seat.place === "open") this.#recall(seat, DEMOTED);
+    if (verdict === "follow" && seat.state === "open") this.#recall(seat, DEMOTED);
     this.#pause ??= world.after(PAUSE, () => this.#retry());
-    if (holds !== this.#holds && holds !== "nothing" && this.#holds !== "everything") {
+    if (holds !== this.#holds && this.#holds !== "everything") {
       this.#holds = holds;
       this.#lineUp();
     }
     return true;
   }
 
-  /** One of those that were refused tries whether the server takes it now, and the others wait for that. */
   #retry(): void {
     this.#pause = undefined;
-    if (this.#probe !== undefined) return;
-    const refused = this.#refused.filter((command) => this.#has(command));
-    const probe = refused.find(({ refusal }) => refusalOf(refusal!).holds !== undefined);
-    if (probe === undefined) return this.#holdNothing();
-    this.#refused = [];
-    this.#probe = probe;
-    this.#lineUp(refused);
+    const mayHold = (command: Command): boolean => this.#has(command) && refusalOf(command.refusal!).holds !== undefined;
+    if (this.#probe === undefined) this.#resend(this.#refused.find(mayHold));
   }
 
-  #holdNothing(): void {
+  /** Sends again what was refused and, without a probe, what was held back. */
+  #resend(probe?: Command): void {
     const refused = this.#refused;
-    world.cancel(this.#pause);
-    this.#pause = this.#probe = undefined;
-    this.#holds = "nothing";
     this.#refused = [];
+    this.#probe = probe;
+    if (probe === undefined) {
+      this.#holds = "nothing";
+      world.cancel(this.#pause);
+      this.#pause = undefined;
+    }
     this.#lineUp(refused);
   }
 
   // ---- Seats ----
 
-  /** Moves to where the address leads now: connections close when they have answered, leases when they come back. */
+  /** Moves to where the address leads now: connections close once they have answered, lent ones once they are back. */
   renew(): void {
+    if (this.#closing !== undefined) return;
     for (const seat of this.#seats) {
-      if (seat.place === "open") this.#recall(seat, MOVED);
-      else if (seat.place === "lent") seat.place = "recalled";
-      else if (seat.place !== "recalled") this.#openAnew(seat);
+      if (seat.state === "open") this.#recall(seat, MOVED);
+      else if (seat.state === "lent") seat.state = "recalled";
+      else if (seat.state !== "recalled") {
+        const { connection } = seat;
+        seat.connection = undefined;
+        seat.since = world.now();
+        connection?.close(MOVED);
+        this.#open(seat);
+      }
     }
   }
 
-  /** It takes no more commands, and has some time to answer those that it has. */
+  /** Gives its connection no more commands, and some time to answer those that it has. */
   #recall(seat: Seat, error: RedisError): void {
     const connection = seat.connection!;
-    seat.place = "recalled";
+    seat.state = "recalled";
     if (this.#current === connection) this.#current = undefined;
     this.#closeWhenAnswered(connection, error, PATIENCE);
   }
 
-  #openAnew(seat: Seat): void {
-    const { connection } = seat;
-    world.cancel(seat.timer);
-    seat.connection = seat.timer = undefined;
-    seat.until = world.now();
-    connection?.close(MOVED);
-    this.#open(seat);
-  }
-
-  /** Commands that have no deadline, or belong to a lease that has ended, are not waited for. */
+  /** Does not wait for commands that have no deadline, or that belong to a lease, which has ended. */
   #closeWhenAnswered(connection: Connection, error: RedisError, limit = Infinity): void {
     const others = connection.pending.filter(({ special, exclusive, deadline }) =>
       !special.bound && !exclusive && deadline < Infinity);
@@ -4208,51 +4177,44 @@ class Pool implements CommandOwner {
     void settled(others.map(({ promise }) => promise), limit).then(() => connection.close(error));
   }
 
-  giveBack(seat: Seat, connection: Connection, clean: boolean): void {
-    if (!clean) return this.#closeWhenAnswered(connection, ABANDONED);
-    if (seat.place === "recalled") return connection.close(MOVED);
-    this.#setOpen(seat, connection);
-    this.#serve();
+  #giveBack(seat: Seat, connection: Connection, clean: boolean): void {
+    seat.lease = undefined;
+    if (!clean) this.#closeWhenAnswered(connection, ABANDONED);
+    else if (seat.state === "recalled") connection.close(MOVED);
+    else this.#use(seat, connection);
   }
 
-  /** No connection, and none is about to be. */
+  /** Whether there is no connection, and none to be expected soon. */
   get #down(): boolean {
     const closing = this.#closing !== undefined;
-    return this.#seats.every(({ place, hopeless }) => place === "resting" && (hopeless || closing));
+    return this.#seats.every(({ state, hopeless }) => state === "resting" && (hopeless || closing));
   }
 
   #open(seat: Seat): void {
-    seat.place = "opening";
+    seat.state = "opening";
+    stopTimer(seat);
     try {
       const endpoint = this.address.next();
-      if (endpoint instanceof Promise) this.#ask(seat, endpoint);
+      if (endpoint instanceof Promise) void this.#ask(seat, endpoint);
       else this.#dial(seat, endpoint, this.#options);
     } catch (cause) {
-      this.#failed(seat, this.#unreachable(cause));
+      this.#failed(seat, cause);
     }
   }
 
-  /** Waits for an address that takes its time. What it says too late, or after the seat was opened anew, is dropped. */
-  #ask(seat: Seat, asked: Promise<Endpoint>): void {
+  /** Waits for the address, and drops an answer that comes too late or after the seat was opened anew. */
+  async #ask(seat: Seat, asked: Promise<Endpoint>): Promise<void> {
     const { connectTimeout } = this.#options;
     const end = world.now() + connectTimeout;
-    const late = `nobody said within ${connectTimeout} ms where ${this.address.name} is`;
+    const late = `the address of ${this.address.name} was not known within ${connectTimeout} ms`;
     const timer = seat.timer = world.after(connectTimeout, () =>
-      finish(() => this.#failed(seat, new TimeoutError("CONNECT_TIMEOUT", "not-sent", late))));
-    const finish = (then: () => void): void => {
-      if (seat.timer !== timer) return;
-      world.cancel(timer);
-      seat.timer = undefined;
-      then();
-    };
-    asked.then(
-      (endpoint) => finish(() => this.#dial(seat, endpoint, { ...this.#options, connectTimeout: end - world.now() })),
-      (cause: unknown) => finish(() => this.#failed(seat, this.#unreachable(cause))));
-  }
-
-  #unreachable(cause: unknown): RedisError {
-    if (cause instanceof ConnectionError) return cause;
-    return new ConnectionError("CONNECT_FAILED", "not-sent", `no connection to ${this.address.name}`, { cause });
+      this.#failed(seat, new TimeoutError("CONNECT_TIMEOUT", "not-sent", late)));
+    try {
+      const endpoint = await asked;
+      if (seat.timer === timer) this.#dial(seat, endpoint, { ...this.#options, connectTimeout: end - world.now() });
+    } catch (cause) {
+      if (seat.timer === timer) this.#failed(seat, cause);
+    }
   }
 
   #dial(seat: Seat, endpoint: Endpoint, options: PoolOptions): void {
@@ -4264,6 +4226,7 @@ class Pool implements CommandOwner {
       refused: (command, error) => this.#takeBack(seat, command, error),
     });
     seat.connection = connection;
+    stopTimer(seat);
     connection.opened.then(() => this.#opened(seat, connection), (error: RedisError) => {
       address.ended?.(endpoint, error);
       if (seat.connection === connection) this.#failed(seat, error);
@@ -4273,21 +4236,24 @@ class Pool implements CommandOwner {
   #opened(seat: Seat, connection: Connection): void {
     if (seat.connection !== connection) return;
     seat.since = world.now();
-    this.#setOpen(seat, connection);
-    if (this.#isReady) this.#settleReady(({ resolve }) => resolve());
+    this.#use(seat, connection);
+    if (this.#isReady) this.#settleReady();
+  }
+
+  /** Makes a connection available; its first command has the server end lost connections. */
+  #use(seat: Seat, connection: Connection): void {
+    seat.state = "open";
+    for (const fence of this.#fences) void this.#fenceOff(connection, fence);
     this.#serve();
   }
 
-  /** Before anything else, the server is told on it to end lost connections. */
-  #setOpen(seat: Seat, connection: Connection): void {
-    seat.place = "open";
-    void this.#fenceOff(connection, this.#fences);
-  }
-
-  #failed(seat: Seat, error: RedisError): void {
+  #failed(seat: Seat, cause: unknown): void {
+    const message = `no connection to ${this.address.name}`;
+    const error = cause instanceof ConnectionError ? cause
+      : new ConnectionError("CONNECT_FAILED", "not-sent", message, { cause });
     this.#lastError = error;
     seat.connection = undefined;
-    this.#settleReady(({ reject }) => reject(error));
+    this.#settleReady(error);
     this.#hooks.lost?.(error);
     if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()), true);
     else if (error.code === "NOT_READY") this.#rest(seat, PAUSE * (1 + world.random()), false);
@@ -4295,14 +4261,14 @@ class Pool implements CommandOwner {
     this.#serve();
   }
 
-  /** What was not written, and what only reads, is issued again, before all that came later. */
+  /** Issues again what was not written and what only reads, before all that came later. */
   #lost(seat: Seat, connection: Connection, endpoint: Endpoint, error: RedisError, orphans: readonly Command[]): void {
     this.#lastError = error;
     if (this.#current === connection) this.#current = undefined;
     if (connection.mayLinger && connection.fence.id !== "") this.#fence(connection.fence);
     this.address.ended?.(endpoint, error);
     this.#hooks.lost?.(error);
-    seat.place = "resting";
+    seat.state = "resting";
     seat.connection = seat.lease = undefined;
     const again: Command[] = [];
     for (const command of orphans) {
@@ -4314,47 +4280,46 @@ class Pool implements CommandOwner {
   }
 
   #restAfterLoss(seat: Seat, connection: Connection, error: RedisError): void {
-    seat.until = world.now();
-    const lasted = seat.until - seat.since >= STABLE;
+    const opened = seat.since;
+    seat.since = world.now();
+    const lasted = seat.since - opened >= STABLE;
     if (lasted) seat.doublings = 0;
-    else if (connection.heard > seat.since || this.#hooks.prepare) seat.doublings = Math.min(seat.doublings, 1);
-    else seat.doublings++; // it was good for nothing
+    else if (connection.heard > opened || this.#hooks.prepare) seat.doublings = Math.min(seat.doublings, 1);
+    else seat.doublings++; // it has answered nothing
     this.#rest(seat, lasted || CLOSED_BY_US.includes(error) ? 0 : restOf(seat.doublings));
   }
 
   /**
-   * Commands that were written to it may still be on their way: all others first have the server end it; one that is
-   * lent does so when it comes back, because there it might become a part of a transaction.
+   * Has every other connection tell the server to end this one, on which commands may still be on their way, before it
+   * sends anything else. A lent one does so when it comes back, because it may be in a transaction.
    */
   #fence(fence: Fence): void {
     this.#fences.add(fence);
-    for (const { place, connection } of this.#seats) if (place === "open") void this.#fenceOff(connection!, [fence]);
+    for (const { state, connection } of this.#seats) if (state === "open") void this.#fenceOff(connection!, fence);
   }
 
-  /** The server that knows it answers 1, or 0 when it was gone already. A user who may not do it goes without. */
-  async #fenceOff(connection: Connection, fences: Iterable<Fence>): Promise<void> {
-    const own = [...fences].filter(({ server }) => server === connection.fence.server);
-    await Promise.all(own.map(async (fence) => {
-      try {
-        const ended = await connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address });
-        fence.done ||= typeof ended === "number";
-        this.#fences.delete(fence);
-      } catch (error) {
-        if (error instanceof ReplyError) this.#fences.delete(fence);
-      }
-    }));
+  /** Only the server that issued the id answers 1, or 0 if the connection has ended. Without permission, it is left. */
+  async #fenceOff(connection: Connection, fence: Fence): Promise<void> {
+    if (fence.server !== connection.fence.server) return;
+    try {
+      const ended = await connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address });
+      fence.done ||= typeof ended === "number";
+      this.#fences.delete(fence);
+    } catch (error) {
+      if (error instanceof ReplyError) this.#fences.delete(fence);
+    }
   }
 
-  #rest(seat: Seat, delay: Milliseconds, isHopeless = this.#isHopeless(seat)): void {
-    seat.place = "resting";
-    seat.hopeless = !this.#options.reconnect || isHopeless;
-    if (this.#closing !== undefined || !this.#options.reconnect) return;
+  /** Opens the seat again after the delay. No command waits for it after PATIENCE, unless the server is expected. */
+  #rest(seat: Seat, delay: Milliseconds, hopeless?: boolean): void {
+    const { reconnect } = this.#options;
+    const isAwaited = world.now() - seat.since <= PATIENCE || this.address.expected === true;
+    seat.state = "resting";
+    seat.hopeless = !reconnect || (hopeless ?? !isAwaited);
+    stopTimer(seat);
+    if (this.#closing !== undefined || !reconnect) return;
     if (delay === 0) this.#open(seat);
     else seat.timer = world.after(delay, () => this.#open(seat));
-  }
-
-  #isHopeless({ until }: Seat): boolean {
-    return world.now() - until > PATIENCE && this.address.expected !== true;
   }
 
   #notConnected(): ConnectionError {
@@ -4371,7 +4336,7 @@ class Pool implements CommandOwner {
     this.#deadlines = world.after(time - now, () => world.afterInput(() => this.#expire())).unref();
   }
 
-  /** One timer for all deadlines: it looks through everything when the first of them has come, and not for each. */
+  /** One timer serves all deadlines: when the first has come, everything is checked. */
   #expire(): void {
     const now = world.now();
     this.#due = Infinity;
@@ -4383,18 +4348,19 @@ class Pool implements CommandOwner {
     if (next < this.#due) this.#wakeAt(Math.max(next, now + COARSE), now);
   }
 
-  /** A lease that is kept and not used is taken away, with its connection: whoever forgot it cannot be asked. */
+  /** Closes a lent connection that has not been used for leaseTimeout. */
   #expireLease({ lease, connection }: Seat, now: number): number {
     if (lease === undefined) return Infinity;
-    const end = lease.idleSince + this.#options.leaseTimeout;
-    if (end <= now) connection?.close(FORGOTTEN);
+    const used = connection!.load > 0 ? now : Math.max(lease.touched, connection!.heard);
+    const end = used + this.#options.leaseTimeout;
+    if (end <= now) connection!.close(FORGOTTEN);
     return end <= now ? Infinity : end;
   }
 
   #beat(): void {
     const { pingInterval } = this.#options;
     const now = world.now();
-    const idle = this.#seats.filter(({ place }) => place === "open");
+    const idle = this.#seats.filter(({ state }) => state === "open");
     const next = Math.min(...idle.map(({ connection }) => connection!.probe(now, pingInterval)));
     if (next < this.#due) this.#wakeAt(next, now);
     this.#heartbeat = world.after(pingInterval, () => this.#beat()).unref();
@@ -4404,24 +4370,24 @@ class Pool implements CommandOwner {
 
   /** Whether a command could be written now. */
   get isUp(): boolean {
-    return this.#seats.some(({ place }) => place === "open");
+    return this.#seats.some(({ state }) => state === "open");
   }
 
   get #isReady(): boolean {
-    return this.#seats.every(({ place }) => place !== "opening" && place !== "resting");
+    return this.#seats.every(({ state }) => state !== "opening" && state !== "resting");
   }
 
-  /** Resolves when all connections are up; rejects as soon as one of them cannot be made. */
+  /** Resolves when all connections are up; rejects as soon as one of them cannot be opened. */
   ready(): Promise<void> {
     if (this.#closing !== undefined) return Promise.reject(CLOSED.of(undefined, "not-sent"));
     if (this.#isReady) return Promise.resolve();
     if (this.#down) return Promise.reject(this.#notConnected());
-    return new Promise((resolve, reject) => this.#whenReady.push({ resolve, reject }));
+    return new Promise((resolve, reject) =>
+      this.#whenReady.push((error) => error === undefined ? resolve() : reject(error)));
   }
 
-  #settleReady(settle: (waiter: Waiter) => void): void {
-    for (const waiter of this.#whenReady) settle(waiter);
-    this.#whenReady = [];
+  #settleReady(error?: RedisError): void {
+    for (const settle of this.#whenReady.splice(0)) settle(error);
   }
 
   disconnect(timeout: Milliseconds): Promise<void> {
@@ -4437,15 +4403,15 @@ class Pool implements CommandOwner {
     return this.#seats.flatMap(({ connection }) => connection ?? []);
   }
 
-  /** Commands that no connection has yet, in the order in which they would be written. */
+  /** Commands that have no connection yet, in the order in which they would be written. */
   get #unwritten(): Command[] {
     return [...this.#refused, ...this.#waiting.commands(), ...this.#held.commands()].filter((command) => this.#has(command));
   }
 
-  /** What is pending may still be answered, for so long; what waits for a connection that is not coming may not. */
+  /** Pending commands have until the timeout, but not those that wait for a connection that will not come. */
   async #drain(timeout: Milliseconds): Promise<void> {
     const connections = this.#connections;
-    this.#cancelSeats();
+    this.#seats.forEach(stopTimer);
     if (connections.length === 0) for (const command of this.#waiting.drain()) command.fail(CLOSED);
     const pending = [...this.#unwritten, ...connections.flatMap((connection) => connection.pending)];
     await settled(pending.map((command) => command.promise), timeout);
@@ -4460,31 +4426,29 @@ class Pool implements CommandOwner {
     world.cancel(this.#heartbeat);
     world.cancel(this.#pause);
     for (const command of this.#unwritten) command.fail(CLOSED);
-    this.#cancelSeats();
+    this.#seats.forEach(stopTimer);
     for (const connection of this.#connections) connection.close(CLOSED);
-    this.#settleReady(({ reject }) => reject(CLOSED.of(undefined, "not-sent")));
-  }
-
-  #cancelSeats(): void {
-    for (const seat of this.#seats) {
-      world.cancel(seat.timer);
-      seat.timer = undefined;
-    }
+    this.#settleReady(CLOSED.of(undefined, "not-sent"));
   }
 
   /** For a person to read. */
   describe(): string {
-    const count = (of: Seat["place"]): number => this.#seats.filter(({ place }) => place === of).length;
-    const places = (["open", "lent", "recalled", "opening", "resting"] as const).filter((place) => count(place) > 0);
+    const count = (of: Seat["state"]): number => this.#seats.filter(({ state }) => state === of).length;
+    const states = (["open", "lent", "recalled", "opening", "resting"] as const).filter((state) => count(state) > 0);
+    const shown = this.#closing === undefined ? states.map((state) => `${count(state)} ${state}`).join(", ") : "closed";
     const pending = this.#connections.reduce((sum, { load }) => sum + load, this.#unwritten.length);
-    const state = this.#closing === undefined ? places.map((place) => `${count(place)} ${place}`).join(", ") : "closed";
-    return `${this.address.name} db ${this.#options.dbid}: ${state}; ${pending} pending`;
+    return `${this.address.name} db ${this.#options.dbid}: ${shown}; ${pending} pending`;
   }
 }
 
 const endTick = (pool: Pool): void => pool.endTick();
 
-/** When all of these are settled, at the latest after `timeout`. */
+function stopTimer(seat: Seat): void {
+  world.cancel(seat.timer);
+  seat.timer = undefined;
+}
+
+/** Resolves when all of these are settled, at the latest after `timeout`. */
 async function settled(promises: Iterable<Promise<unknown>>, timeout: Milliseconds): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
@@ -4494,28 +4458,28 @@ async function settled(promises: Iterable<Promise<unknown>>, timeout: Millisecon
   world.cancel(timer);
 }
 
-/** Deadlines that are close together are looked at together. */
+/** Least time between two checks of deadlines. */
 const COARSE: Milliseconds = 10;
 
 const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
-/** By the million, if it has to be. */
+/** Without a stack, because a million commands may be rejected. */
 const overload = (command: Command): void => void withoutStack(() => command.fail(OVERLOADED));
-const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a transaction was left alone for leaseTimeout");
+const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a transaction was left unused for leaseTimeout");
 const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
 const MOVED = new ConnectionError("CONNECTION_LOST", "unknown", "the address leads to another server now");
-const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a blocking command was given up");
-/** After these the server is well, and is dialled again at once. */
+const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a blocking command was abandoned");
+/** After these the server is well, and the next attempt comes at once. */
 const CLOSED_BY_US: readonly RedisError[] = [DEMOTED, MOVED, ABANDONED];
 
 /** Full jitter: clients that lost the same server do not come back in step. */
 const restOf = (doublings: number): Milliseconds =>
   1 + world.random() * Math.min(LONGEST_REST, FIRST_REST * 2 ** doublings);
 
-/** Without a bound a reply that the server dies of, or takes for too much, would end connection after connection. */
+/** Most reissues of a command, because its reply may be what kills the server, or what exceeds a limit. */
 const REISSUES = 5;
 
-/** Whether a command that was on a lost connection may go to another; that it did is noted on it. */
+/** Whether a command that was on a lost connection may go to another; counts that it does. */
 function mayRunAgain(command: Command): boolean {
   if (command.special.bound || command.state === "settled") return false;
   if (command.state === "waiting") return true;
@@ -5448,7 +5412,7 @@ class Server {
   #turn = 0;
   readonly #hooks: Hooks;
 
-  constructor(config: Config, address: Address = new FixedAddress(config)) {
+  constructor(config: Config, address: Address = fixedAddress(config)) {
     this.config = config;
     this.address = address;
     const replyTimeout = Math.min(config.replyTimeout, LOOK); // who takes longer is not fit
@@ -5500,7 +5464,7 @@ class Server {
   }
 
   #add(config: Config): void {
-    const pool = new Pool(new FixedAddress(config), config, { ...this.#hooks, role: "replica" });
+    const pool = new Pool(fixedAddress(config), config, { ...this.#hooks, role: "replica" });
     this.#replicas.set(addressOf(config), { pool, fit: false, current: -Infinity, offset: 0 });
   }
 
@@ -6636,7 +6600,7 @@ export const shardedUnixConnectionPool: Sharding<"ready"> = ready(lazyShardedUni
 
 /** For the tests of this file; may change from version to version. */
 export const internals = {
-  Decoder, Encoder, FixedAddress, MORE, Pool, Row, commands: commands as Signatures, encodeName, flatten, readOptions, shared,
+  Decoder, Encoder, MORE, Pool, Row, commands: commands as Signatures, encodeName, fixedAddress, flatten, readOptions, shared,
   wordsOf, world,
 };
 

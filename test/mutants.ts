@@ -55,11 +55,12 @@ export const mutants: readonly Mutant[] = [
   ["a command that the socket had no place for begins again", "this.#written = i;", ""],
   // Fences
   ["the fence is left out", "this.#fences.add(fence);", "return;"],
-  ["a new connection is not told of a fence", "this.#setOpen(seat, connection);\n        if (this.#isReady)",
-    'seat.place = "open";\n        if (this.#isReady)'],
-  ["open connections are not told of a fence", "void this.#fenceOff(connection, [fence]);", "void 0;"],
-  ["a connection that comes back is not told of a fence", "this.#setOpen(seat, connection);\n        this.#serve();",
-    'seat.place = "open";\n        this.#serve();'],
+  ["a new connection is not told of a fence", "seat.since = world.now();\n        this.#use(seat, connection);",
+    'seat.since = world.now();\n        seat.state = "open";\n        this.#serve();'],
+  ["open connections are not told of a fence",
+    'if (state === "open")\n                void this.#fenceOff(connection, fence);', "void 0;"],
+  ["a connection that comes back is not told of a fence", "else\n            this.#use(seat, connection);",
+    'else {\n            seat.state = "open";\n            this.#serve();\n        }'],
   ["a fence is called done before it is",
     "await connection.ask(commands.clientKill", "fence.done = true; await connection.ask(commands.clientKill"],
   ["the wrong connection is fenced off", "ID: fence.id", 'ID: "9" + fence.id'],
@@ -74,10 +75,9 @@ export const mutants: readonly Mutant[] = [
   // Leases
   ["a lease is not given back after a failure",
     "this.owner?.finished(this);\n        return undefined;", "return undefined;"],
-  ["a connection is given back inside of MULTI", "this.#pool.giveBack(this.#seat, this.#connection, clean);",
-    "this.#pool.giveBack(this.#seat, this.#connection, true);"],
-  ["a lent connection is used by others", 'seat.place = "lent";\n        seat.lease', "seat.lease"],
-  ["a forgotten lease is never taken away", "connection?.close(FORGOTTEN);", ";"],
+  ["a connection is given back inside of MULTI", "this.#giveBack(seat, connection, clean);", "this.#giveBack(seat, connection, true);"],
+  ["a lent connection is used by others", 'seat.state = "lent";\n        seat.lease', "seat.lease"],
+  ["a forgotten lease is never taken away", "connection.close(FORGOTTEN);", ";"],
   ["a transaction that is lost while its body runs is told as done",
     'if (this.#state === "queueing" || this.#cause !== undefined)', 'if (this.#state === "queueing")'],
   ["a transaction that failed keeps its connection", "this.#lease.release(clean);", "if (clean) this.#lease.release(clean);"],
@@ -114,7 +114,7 @@ export const mutants: readonly Mutant[] = [
   ["a closed handler still takes commands", "if (this.#closing !== undefined)\n            command.fail(CLOSED);",
     "if (false)\n            command.fail(CLOSED);"],
   ["what waits is forgotten when the handler is closed",
-    "command.fail(CLOSED);\n        this.#cancelSeats();", ";\n        this.#cancelSeats();"],
+    "command.fail(CLOSED);\n        this.#seats.forEach(stopTimer);", ";\n        this.#seats.forEach(stopTimer);"],
 ];
 
 /** The driver with this bug. */
