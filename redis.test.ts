@@ -2418,6 +2418,268 @@ function onWrites(socket: any, tell: (go: () => void) => void): void {
   }
 }
 
+type Address = Parameters<typeof internals.handlerAt>[0];
+type Renewed = Parameters<NonNullable<Address["retain"]>>[0];
+
+/** A handler of a scripted address. */
+const withAddress = (address: Omit<Address, "name">, options: Options, use: (db: Handler) => Promise<void>) =>
+  using(internals.handlerAt({ name: "scripted", ...address }, internals.readOptions({ poolsize: 1, ...options })), use);
+const endpointAt = (port: number) => internals.readOptions({ host: "127.0.0.1", port });
+
+/** A server that answers each command with its name and `by`, once `held` has resolved for GET slow and BLPOP. */
+const answering = (by: string, held?: Promise<void>) => ScriptedServer.start(async (peer) => {
+  await peer.hello();
+  for (;;) {
+    const [name, key] = await peer.read();
+    if (name === "BLPOP" || key === "slow") await held;
+    peer.write(name === "BLPOP" ? `*2\r\n+q\r\n+${by}\r\n` : `+${name} by ${by}\r\n`);
+  }
+});
+
+describe("an address", () => {
+  test("that moves leads new commands to the new server; those in flight are answered where they are", async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const [a, b] = [await answering("a", held), await answering("b")];
+    const pools: Renewed[] = [];
+    let port = a.port;
+    let most = 0;
+    const sockets = new Set<any>();
+    const { after } = world;
+    world.after = (delay, task) => after(delay * 1_000, task); // no limit of time plays a part
+    const move = { next: () => endpointAt(port), retain: (pool: Renewed) => void pools.push(pool) };
+    try {
+      await onSockets((socket) => {
+        sockets.add(socket);
+        most = Math.max(most, [...sockets].filter(({ destroyed }) => !destroyed).length);
+      }, () => withAddress(move, { poolsize: 3 }, async (db) => {
+        await db.ready();
+        const popped = db.blpop("q", 0);
+        const slow = db.get("slow");
+        await nextTick();
+        assert.match(inspect(db), /scripted db 0: 2 open, 1 lent; 2 pending/);
+        port = b.port;
+        pools[0]!.renew();
+        pools[0]!.renew();
+        assert.match(inspect(db), /2 recalled/);
+        assert.equal(await db.get("k"), "GET by b");
+        assert.deepEqual([await settledAtOnce(slow), await settledAtOnce(popped)], [false, false]);
+        assert.deepEqual([a.connections, b.connections], [3, 1]);
+        release();
+        assert.equal(await slow, "GET by a");
+        assert.deepEqual(await popped, ["q", "a"]);
+        await until(() => inspect(db).includes(": 3 open; 0 pending"), "the pool to be whole again");
+        await until(() => a.peers.every(({ socket }) => socket.destroyed), "the old connections to be closed");
+        assert.deepEqual([a.connections, b.connections, most], [3, 3, 3]);
+      }));
+    } finally {
+      world.after = after;
+      await Promise.all([a.stop(), b.stop()]);
+    }
+  });
+
+  const unknown = new Error("no such master");
+  for (const [how, fail] of [
+    ["throws", () => {
+      throw unknown;
+    }],
+    ["rejects", () => Promise.reject(unknown)],
+  ] as [string, () => Promise<never>][]) {
+    test(`that ${how} is asked again and again; meanwhile commands fail, and say why`, async () => {
+      let isKnown = false;
+      await withAddress({ next: () => isKnown ? endpointAt(server.port) : fail() }, {}, async (db) => {
+        const early = await failure(db.ready());
+        assert.ok(early instanceof ConnectionError);
+        assert.deepEqual([early.code, early.message, early.cause],
+          ["CONNECT_FAILED", "no connection to scripted", unknown]);
+        const error = await failure(db.get("k"));
+        assert.deepEqual([error.code, error.outcome, error.cause.cause], ["NOT_CONNECTED", "not-sent", unknown]);
+        isKnown = true;
+        await until(() => db.ping().catch(() => false), "the next attempt");
+      });
+    });
+  }
+
+  test("that never answers is given up after connectTimeout, while other attempts go on", async () => {
+    let asked = 0;
+    const next = () => ++asked === 1 ? new Promise<never>(() => {}) : endpointAt(server.port);
+    await withAddress({ next }, { poolsize: 2, connectTimeout: 500 }, async (db) => {
+      const ready = failure(db.ready());
+      assert.equal(await db.ping(), "PONG");
+      assert.equal(await settledAtOnce(ready), false);
+      const error = await ready;
+      assert.ok(error instanceof TimeoutError);
+      assert.deepEqual([error.code, error.outcome], ["CONNECT_TIMEOUT", "not-sent"]);
+      assert.match(error.message, /the address of scripted was not known within 500 ms/);
+      await until(() => inspect(db).includes(": 2 open"), "the next attempt");
+      assert.equal(asked, 3);
+    });
+  });
+
+  test("that answers after a while is waited for; too late, or after the end, nothing is opened", async () => {
+    const target = await answering("it");
+    const answers: (() => void)[] = [];
+    const next = () => new Promise<ReturnType<typeof endpointAt>>((resolve) =>
+      answers.push(() => resolve(endpointAt(target.port))));
+    let pool: Renewed | undefined;
+    const retain = (by: Renewed) => void (pool = by);
+    await withAddress({ next, retain }, {}, async (db) => {
+      const got = db.get("k");
+      pool!.renew(); // the first answer is not wanted any more
+      answers[0]!();
+      assert.equal(await settledAtOnce(got), false);
+      answers[1]!();
+      assert.equal(await got, "GET by it");
+      assert.deepEqual([answers.length, target.connections], [2, 1]);
+    });
+    await withAddress({ next, retain }, {}, async (db) => {
+      db.destroy();
+      answers[2]!();
+      await nextTick();
+      pool!.renew();
+      assert.equal((await failure(db.get("k"))).code, "CLOSED");
+      assert.deepEqual([answers.length, target.connections], [3, 1]);
+    });
+    await target.stop();
+  });
+
+  test("that refuses the server that answered lets no command reach it", async () => {
+    const seen: string[][] = [];
+    const target = await ScriptedServer.start(async (peer) => {
+      const own = seen[peer.id - 1] = [] as string[];
+      await peer.hello();
+      for (;;) {
+        own.push((await peer.read())[0]!);
+        peer.write("+OK\r\n");
+      }
+    });
+    const verdicts = [() => {
+      throw new Error("its role is slave");
+    }, () => Promise.reject(new Error("its run id is another")), () => {}];
+    const verify = () => verdicts.shift()!();
+    await withAddress({ next: () => endpointAt(target.port), verify, expected: true }, {}, async (db) => {
+      const got = db.get("k");
+      const error = await failure(db.ready());
+      assert.ok(error instanceof ConnectionError);
+      assert.deepEqual([error.code, error.outcome], ["WRONG_SERVER", "not-sent"]);
+      assert.match(error.message, /127\.0\.0\.1:\d+ is not the server that is wanted: its role is slave/);
+      assert.equal(await got, "OK");
+      assert.deepEqual(seen, [[], [], ["GET"]]);
+    });
+    await target.stop();
+  });
+
+  test("has its greeting sent in the handshake's own write, and finds the replies on the connection", async () => {
+    const said: unknown[] = [];
+    const greeting = [[commands.clientGetname], [commands.echo, "hi"], [commands.incr, "a list"]] as const;
+    const verify = (tried: Connection) => void said.push(tried.said.hello?.["proto"], ...tried.said.greeting);
+    await server.call("DEL", "a list");
+    await server.call("RPUSH", "a list", "element");
+    await tapped((tap) =>
+      withAddress({ next: () => endpointAt(server.port), greeting, verify }, { name: "greeted" }, async (db) => {
+        await db.ready();
+        assert.equal(tap.writes, 1);
+        const [proto, name, echo, error] = said;
+        assert.deepEqual([proto, name, echo], [3, "greeted", "hi"]);
+        assert.ok(error instanceof ReplyError && error.code === "WRONGTYPE", "an error is a reply, too");
+      }));
+  });
+
+  test("is notified of attempts that failed and of connections that were lost", async () => {
+    const target = await answering("it");
+    const ports = [await freePort(), target.port, target.port];
+    const ended: unknown[] = [];
+    await withAddress({
+      next: () => endpointAt(ports[0]!),
+      ended: ({ port }, { code }) => {
+        ended.push([port, code]);
+        ports.shift();
+      },
+      expected: true,
+    }, {}, async (db) => {
+      const [dead] = ports;
+      assert.equal(await db.get("k"), "GET by it");
+      assert.deepEqual(ended, [[dead, "CONNECT_FAILED"]]);
+      target.peers[0]!.end();
+      await until(() => target.connections === 2, "another connection");
+      assert.equal(await db.get("k"), "GET by it");
+      assert.deepEqual(ended.slice(1), [[target.port, "CONNECTION_LOST"]]);
+    });
+    await target.stop();
+  });
+
+  test("is retained by each pool that uses it, and released by each when it ends", async () => {
+    for (const end of [(db: Handler) => db.destroy(), (db: Handler) => db.disconnect()]) {
+      const using: Renewed[] = [];
+      const log: string[] = [];
+      await withAddress({
+        next: () => endpointAt(server.port),
+        retain: (pool) => {
+          log.push("retain");
+          using.push(pool);
+        },
+        release: (pool) => {
+          log.push("release");
+          using.splice(using.indexOf(pool), 1);
+        },
+      }, { poolsize: 2 }, async (db) => {
+        const news = await db.subscribe("news");
+        assert.deepEqual(log, ["retain", "retain"], "by the commands and by the subscription");
+        await news.unsubscribe("news");
+        await until(() => log.length === 3, "the subscription's connection to be released");
+        assert.equal(await db.ping(), "PONG");
+        await end(db);
+        await end(db);
+        db.destroy();
+        assert.deepEqual([log, using], [["retain", "retain", "release", "release"], []]);
+      });
+    }
+  });
+
+  test("whose server is expected back has its commands wait, however long it is away", async () => {
+    let isBack = false;
+    const began = performance.now();
+    await withAddress({
+      next: () => {
+        if (isBack) return endpointAt(server.port);
+        throw new Error("not yet");
+      },
+      expected: true,
+    }, { replyTimeout: 60_000 }, async (db) => {
+      const waiting = db.ping();
+      await until(() => performance.now() - began > 600, "more time than a restart takes");
+      assert.equal(await settledAtOnce(waiting), false);
+      isBack = true;
+      assert.equal(await waiting, "PONG");
+    });
+  });
+});
+
+test("a pool whose server refuses a write goes on reading while the write waits", async () => {
+  const demoted = await RedisServer.start();
+  try {
+    await demoted.call("REPLICAOF", "127.0.0.1", "1");
+    await withPool({ port: demoted.port, poolsize: 2, replyTimeout: 30_000 }, async (db) => {
+      await db.ready();
+      let isSet = false;
+      const set = db.set("k", 1).then(() => {
+        isSet = true;
+      });
+      for (let i = 0; i < 50; i++) assert.equal(await db.get("k"), null);
+      await until(async () => (await demoted.call("INFO", "errorstats")).includes("READONLY"), "the write to be refused");
+      for (let i = 0; i < 50; i++) assert.equal(await db.get("k"), null);
+      assert.equal(isSet, false);
+      await demoted.call("REPLICAOF", "NO", "ONE");
+      await set;
+      assert.equal(await db.get("k"), "1");
+    });
+  } finally {
+    await demoted.stop();
+  }
+});
+
 describe("a pipeline", () => {
   test("gives the replies in order, each in its command's shape, and is typed as a tuple", async () => {
     for (const protocol of [2, 3] as const) {

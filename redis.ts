@@ -6598,10 +6598,14 @@ export const lazyShardedUnixConnectionPool: Sharding<"now"> = (paths, options) =
 /** `poolsize` connections through each of several Unix sockets, all of them ready. */
 export const shardedUnixConnectionPool: Sharding<"ready"> = ready(lazyShardedUnixConnectionPool);
 
+/** A handler of a server whose address may move. */
+const handlerAt = (address: Address, config: Config): Handler<string> =>
+  new Handler(new Single(new Server(config, address)), new View(config));
+
 /** For the tests of this file; may change from version to version. */
 export const internals = {
-  Decoder, Encoder, MORE, Pool, Row, commands: commands as Signatures, encodeName, fixedAddress, flatten, readOptions, shared,
-  wordsOf, world,
+  Decoder, Encoder, MORE, Pool, Row, commands: commands as Signatures, encodeName, fixedAddress, flatten, handlerAt,
+  readOptions, shared, wordsOf, world,
 };
 
 // MIT License
