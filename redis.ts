@@ -3831,12 +3831,11 @@ function refusal(cause: unknown): RedisError {
 //
 // An Address says where a server is, and is asked before every attempt to connect. A Pool keeps `poolsize` connections
 // to one address, each on a seat; a single connection is a pool of one. Ordinary commands go to the least loaded open
-// seat, one seat a tick, so that one write carries them; a blocking command has a seat lent to it. Commands wait while a
-// seat opens or all are lent, and fail at once while the server is down. To change how a seat is chosen, change
+// seat, one seat a tick, so that one write carries them; a blocking command has a seat lent to it. Commands wait while
+// a seat opens or all are lent, and fail at once while the server is down. To change how a seat is chosen, change
 // #freest. To find servers in a new way, write an Address.
 //
-//     opening -> open <-> lent     both, when they must close as soon as they have answered -> recalled
-//                                  all, when the connection is lost or cannot be opened -> resting -> opening
+//     opening -> open <-> lent     to be closed once it has answered: -> recalled     without a connection: -> resting
 
 /** Where a server is. The optional members are for addresses that move. */
 interface Address {
@@ -3844,7 +3843,7 @@ interface Address {
   readonly name: string;
   /** Asked before every attempt; connectTimeout limits the asking and the attempt together. */
   next(): Endpoint | Promise<Endpoint>;
-  /** Rows, each with its arguments, to send in the handshake's own write; the replies are in the connection's `said`. */
+  /** Rows, each with its arguments, to send in the handshake's own write; a connection's `said` has the replies. */
   readonly greeting?: readonly (readonly [row: Row, ...args: unknown[]])[];
   /** Throws, or rejects, if the server that answered is not the right one. */
   verify?(connection: Connection): unknown;
@@ -3921,13 +3920,13 @@ class Pool implements CommandOwner {
   readonly #seats: Seat[];
   /** Commands that wait for a connection. */
   readonly #waiting = new Queue();
-  /** Commands that the server refused. After PAUSE one of them is sent again, the probe ... */
+  /** Commands that the server refused; after PAUSE one of them is sent again alone, the probe. */
   #refused: Command[] = [];
   #pause: NodeJS.Timeout | undefined;
   #probe: Command | undefined;
-  /** ... and until the server has accepted that, these are held back. */
-  readonly #held = new Queue();
+  /** Which commands wait until the server has accepted the probe, and those commands. */
   #holds: "nothing" | "writes" | "everything" = "nothing";
+  readonly #held = new Queue();
   /** Connections that the server must end before anything new is sent. */
   readonly #fences = new Set<Fence>();
   /** Callers of ready(). */
@@ -3971,7 +3970,11 @@ class Pool implements CommandOwner {
 
   /** Sets the deadline of a command that has none; returns the time. */
   admit(command: Command): number {
-    const now = this.#now === 0 ? this.#beginTick() : this.#now;
+    if (this.#now === 0) {
+      this.#now = world.now();
+      world.endOfTick(endTick, this);
+    }
+    const now = this.#now;
     if (command.deadline === Infinity) command.deadline = now + command.timeout;
     if (command.deadline < this.#due) this.#wakeAt(command.deadline, now);
     return now;
@@ -3988,11 +3991,6 @@ class Pool implements CommandOwner {
       lease?.release(error instanceof ReplyError);
       throw error;
     }
-  }
-
-  #beginTick(): number {
-    world.endOfTick(endTick, this);
-    return this.#now = world.now();
   }
 
   endTick(): void {
@@ -4107,7 +4105,10 @@ class Pool implements CommandOwner {
    */
   #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
     const copy = this.elsewhere(command, error);
-    if (copy !== undefined) return command.moveTo(copy) !== undefined;
+    if (copy !== undefined) {
+      command.moveTo(copy);
+      return true;
+    }
     const { [this.#hooks.role ?? "primary"]: verdict, holds = this.#holds } = refusalOf(error);
     const isLate = world.now() + 2 * PAUSE > command.deadline;
     if ((verdict !== "wait" && verdict !== "follow") || isLate || this.#closing !== undefined) return false;
@@ -4126,8 +4127,9 @@ class Pool implements CommandOwner {
 
   #retry(): void {
     this.#pause = undefined;
-    const mayHold = (command: Command): boolean => this.#has(command) && refusalOf(command.refusal!).holds !== undefined;
-    if (this.#probe === undefined) this.#resend(this.#refused.find(mayHold));
+    if (this.#probe !== undefined) return;
+    const waiting = this.#refused.filter((command) => this.#has(command));
+    this.#resend(waiting.find(({ refusal }) => refusalOf(refusal!).holds !== undefined));
   }
 
   /** Sends again what was refused and, without a probe, what was held back. */
@@ -4227,23 +4229,21 @@ class Pool implements CommandOwner {
     });
     seat.connection = connection;
     stopTimer(seat);
-    connection.opened.then(() => this.#opened(seat, connection), (error: RedisError) => {
+    connection.opened.then(() => {
+      if (seat.connection !== connection) return;
+      seat.since = world.now();
+      this.#use(seat, connection);
+    }, (error: RedisError) => {
       address.ended?.(endpoint, error);
       if (seat.connection === connection) this.#failed(seat, error);
     });
-  }
-
-  #opened(seat: Seat, connection: Connection): void {
-    if (seat.connection !== connection) return;
-    seat.since = world.now();
-    this.#use(seat, connection);
-    if (this.#isReady) this.#settleReady();
   }
 
   /** Makes a connection available; its first command has the server end lost connections. */
   #use(seat: Seat, connection: Connection): void {
     seat.state = "open";
     for (const fence of this.#fences) void this.#fenceOff(connection, fence);
+    if (this.#isReady) this.#settleReady();
     this.#serve();
   }
 
@@ -4280,18 +4280,17 @@ class Pool implements CommandOwner {
   }
 
   #restAfterLoss(seat: Seat, connection: Connection, error: RedisError): void {
-    const opened = seat.since;
-    seat.since = world.now();
-    const lasted = seat.since - opened >= STABLE;
-    if (lasted) seat.doublings = 0;
-    else if (connection.heard > opened || this.#hooks.prepare) seat.doublings = Math.min(seat.doublings, 1);
-    else seat.doublings++; // it has answered nothing
+    const now = world.now();
+    const lasted = now - seat.since >= STABLE;
+    const wasUsed = connection.heard > seat.since || this.#hooks.prepare !== undefined;
+    seat.since = now;
+    seat.doublings = lasted ? 0 : wasUsed ? Math.min(seat.doublings, 1) : seat.doublings + 1;
     this.#rest(seat, lasted || CLOSED_BY_US.includes(error) ? 0 : restOf(seat.doublings));
   }
 
   /**
-   * Has every other connection tell the server to end this one, on which commands may still be on their way, before it
-   * sends anything else. A lent one does so when it comes back, because it may be in a transaction.
+   * Commands may still be on their way on the lost connection: every other one first has the server end it, a lent one
+   * when it comes back, because it may be in a transaction.
    */
   #fence(fence: Fence): void {
     this.#fences.add(fence);
@@ -4405,7 +4404,8 @@ class Pool implements CommandOwner {
 
   /** Commands that have no connection yet, in the order in which they would be written. */
   get #unwritten(): Command[] {
-    return [...this.#refused, ...this.#waiting.commands(), ...this.#held.commands()].filter((command) => this.#has(command));
+    const all = [...this.#refused, ...this.#waiting.commands(), ...this.#held.commands()];
+    return all.filter((command) => this.#has(command));
   }
 
   /** Pending commands have until the timeout, but not those that wait for a connection that will not come. */

@@ -55,8 +55,8 @@ export const mutants: readonly Mutant[] = [
   ["a command that the socket had no place for begins again", "this.#written = i;", ""],
   // Fences
   ["the fence is left out", "this.#fences.add(fence);", "return;"],
-  ["a new connection is not told of a fence", "seat.since = world.now();\n        this.#use(seat, connection);",
-    'seat.since = world.now();\n        seat.state = "open";\n        this.#serve();'],
+  ["a new connection is not told of a fence", "seat.since = world.now();\n            this.#use(seat, connection);",
+    'seat.since = world.now();\n            seat.state = "open";\n            if (this.#isReady) this.#settleReady();\n            this.#serve();'],
   ["open connections are not told of a fence",
     'if (state === "open")\n                void this.#fenceOff(connection, fence);', "void 0;"],
   ["a connection that comes back is not told of a fence", "else\n            this.#use(seat, connection);",
