@@ -2574,7 +2574,7 @@ describe("an address", () => {
   test("has its greeting sent in the handshake's own write, and finds the replies on the connection", async () => {
     const said: unknown[] = [];
     const greeting = [[commands.clientGetname], [commands.echo, "hi"], [commands.incr, "a list"]] as const;
-    const verify = (tried: Connection) => void said.push(tried.said.hello?.["proto"], ...tried.said.greeting);
+    const verify = (tried: Connection) => void said.push(tried.replies.hello?.["proto"], ...tried.replies.greeting);
     await server.call("DEL", "a list");
     await server.call("RPUSH", "a list", "element");
     await tapped((tap) =>

@@ -88,29 +88,32 @@ const hosts = must<readonly Host[]>("a list of hosts", () => true); // readOptio
 const visible = string("a string of visible characters", (s) => s !== "" && [...s].every((c) => c > " " && c < "\x7f"));
 const secret = string("a string", () => true);
 
-/** With `query`, a URL's query may set it; nothing that could weaken security. With `view`, db.with() may. */
-type Setting = { check: Check<unknown>; preset?: unknown; query?: true; view?: true };
+/**
+ * With `query`, a URL's query may set it; nothing that could weaken security. With `view`, db.with() may. With
+ * `endpoint`, it says how one server is dialled; the other options are the same for all servers of a handler.
+ */
+type Setting = { check: Check<unknown>; preset?: unknown; query?: true; view?: true; endpoint?: true };
 
 const OPTIONS = {
   /** Name or IP address of the server. */
-  host: { check: visible, preset: "localhost" },
+  host: { check: visible, preset: "localhost", endpoint: true },
   /** TCP port of the server. */
-  port: { check: whole(1, 65_535), preset: 6379 },
+  port: { check: whole(1, 65_535), preset: 6379, endpoint: true },
   /** Unix socket of the server, instead of host and port. */
-  path: { check: string("a string that is not empty", (value) => value !== "") },
+  path: { check: string("a string that is not empty", (value) => value !== ""), endpoint: true },
   /** Number of the database, selected on every connect. */
   dbid: { check: whole(0, 2 ** 31 - 1), preset: 0, query: true },
   /** User of the access control list. A password without a username is the default user's. */
-  username: { check: secret },
-  password: { check: secret },
+  username: { check: secret, endpoint: true },
+  password: { check: secret, endpoint: true },
   /** Called on every connect, for passwords that change. Replaces username and password. */
-  credentials: { check: callback },
+  credentials: { check: callback, endpoint: true },
   /** Name of the connections in CLIENT LIST. */
   name: { check: visible, query: true },
   /** TLS: true, or options of Node's tls.connect (ca, cert, key, servername ...). Certificates are verified. */
-  tls: { check: secure, preset: false },
+  tls: { check: secure, preset: false, endpoint: true },
   /** Version of the protocol to ask for. A server without HELLO gets version 2, and the replies are the same. */
-  protocol: { check: oneOf(2, 3), preset: 3, query: true },
+  protocol: { check: oneOf(2, 3), preset: 3, query: true, endpoint: true },
   /** Number of connections in a pool. */
   poolsize: { check: whole(1, 65_535), preset: 10, query: true },
   /** Reopens lost connections in the background. */
@@ -2789,8 +2792,8 @@ interface CommandOwner {
   dispatch(command: Command): Promise<unknown>;
   /** Another server for a command that is about to fail here. */
   elsewhere(command: Command, error: RedisError): CommandOwner | undefined;
-  /** The command's last reply was taken, or it has failed. */
-  finished(command: Command): void;
+  /** Its last reply was read, or it has failed: then its connection may still owe a reply. */
+  finished(command: Command, owesReply?: boolean): void;
 }
 
 /** One call of one command: its words, its promise and its state. */
@@ -2905,10 +2908,11 @@ class Command {
     const other = this.owner?.elsewhere(this, error);
     if (other !== undefined) return this.moveTo(other);
     const failure = error.of(this.name, this.outcome, this.fence);
+    const owesReply = this.state === "written";
     this.#settle();
     // One microtask later the caller has attached its handlers: tracking unhandled rejections is expensive.
     void Promise.resolve().then(() => this.#reject(failure));
-    this.owner?.finished(this);
+    this.owner?.finished(this, owesReply);
     return undefined;
   }
 
@@ -3201,34 +3205,36 @@ function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: R
 
 // ==== 6. Connection ====
 //
-// One socket, from its handshake to its death; it never reconnects. What was bound to it dies with it. Where a command
-// stands in its queue is what a failure means: the first of them are in flight, written and awaiting their replies in
-// order, and what is behind them has not been written. A command that was given up while in flight stays in its place
-// and its reply is dropped there.
+// One socket, from its handshake to its death; it never reconnects. What was bound to it dies with it. A command's
+// position in the queue decides its outcome: the first commands are in flight, written and awaiting replies in order;
+// those behind them have not been written. A command that is given up in flight keeps its position until its reply has
+// been read and dropped.
 //
 //     receive: one reply for the first <- [ in flight | not written ] <- push
 //                             flush: one write for all  ^
 
-/** Time, chance and the network, in one place so that a simulation can put its own there. */
+/** Clock, randomness and network: all that a simulation has to replace. */
 const world = {
   now: (): number => performance.now(),
   random: (): number => Math.random(),
   after: (delay: Milliseconds, task: () => void): NodeJS.Timeout => setTimeout(task, Math.min(delay, 2 ** 31 - 1)),
   cancel: (timer: NodeJS.Timeout | undefined): void => clearTimeout(timer),
-  /** When what has arrived has been read. */
+  /** Runs a task when all input that has arrived has been read. */
   afterInput: (task: () => void): void => void setImmediate(task),
   endOfTick: <Of,>(task: (of: Of) => void, of: Of): void => nextTick(task, of),
-  connect: (endpoint: Endpoint, receive: (chunk: Buffer) => void): Socket => {
-    const { host, port, path, tls } = endpoint;
-    const reading = tls === false ? { onread: reader(receive) } : {};
-    const socket = path === undefined
-      ? connectTcp({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000, ...reading })
-      : connectTcp({ path, ...reading });
+  connect: ({ host, port, path, tls }: Endpoint, receive: (chunk: Buffer) => void): Socket => {
+    const tcp = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 };
+    const callback = (size: number, { buffer, byteOffset }: Uint8Array): boolean => {
+      receive(Buffer.from(buffer, byteOffset, size)); // not always INPUT: Bun before 1.4 has a buffer of its own
+      return true;
+    };
+    const reading = tls === false ? { onread: { buffer: INPUT, callback } } : {}; // without it, there is "data"
+    const socket = connectTcp({ ...(path === undefined ? tcp : { path }), ...reading });
     if (tls === false) return socket;
     const identity = isIP(host) === 0 ? { host, servername: host } : { host };
     try {
       const secured = builtin("node:tls").connect({ ...identity, ...(tls === true ? {} : tls), socket });
-      BENEATH.set(secured, socket);
+      TRANSPORTS.set(secured, socket);
       return secured;
     } catch (error) {
       socket.on("error", ignore).destroy();
@@ -3237,152 +3243,148 @@ const world = {
   },
 };
 
-/** What is read is used up before the next is: one memory for all. Where a runtime has no onread, there is "data". */
+/** One read buffer for all sockets, because each chunk is decoded before the next is read. */
 const INPUT = Buffer.allocUnsafeSlow(65_536);
-const reader = (receive: (chunk: Buffer) => void) => ({
-  buffer: INPUT,
-  callback: (size: number, { buffer, byteOffset }: Uint8Array): boolean => {
-    receive(Buffer.from(buffer, byteOffset, size)); // the memory it says: Bun before 1.4 has its own
-    return true;
-  },
-});
+/** The TCP socket of each TLS socket. */
+const TRANSPORTS = new WeakMap<Socket, Socket>();
 
-/** The socket under a TLS socket. */
-const BENEATH = new WeakMap<Socket, Socket>();
-
-/** Ends it so that what the system has not sent yet never is. Not every runtime can, and no Unix socket. */
+/** Closes a socket and discards its unsent bytes where the system can: not for Unix sockets, nor in every runtime. */
 function reset(socket: Socket): void {
-  const tcp = BENEATH.get(socket) ?? socket;
+  const tcp = TRANSPORTS.get(socket) ?? socket;
   if (tcp.remotePort !== undefined) tcp.resetAndDestroy?.();
   socket.destroy();
 }
 
-/** A ring longer than this is given back when it is empty. */
-const ROOMY = 65_536;
-
-/** First in, first out: a ring that doubles when it is full. Writing a command moves a mark, and not the command. */
+/** First in, first out: a ring that doubles when it is full. Writing moves a mark instead of the command. */
 class Queue {
   #ring: (Command | undefined)[] = new Array(16);
   #head = 0;
+  /** Size of the commands that have not been written. */
+  #unsent = 0;
   length = 0;
-  /** How many, the first of them, have been written. */
+  /** Number of commands that have been written: they are the first. */
   inFlight = 0;
-  /** Of those that have not been. */
-  bytes = 0;
 
   push(command: Command): void {
     if (this.length === this.#ring.length) this.#resize(this.length * 2);
-    this.#ring[this.#place(this.length++)] = command;
-    this.bytes += command.size;
+    this.#ring[this.#index(this.length++)] = command;
+    this.#unsent += command.size;
   }
 
-  /** The first in flight. */
+  isFull({ maxPending, maxUnsent }: PoolOptions): boolean {
+    return this.length >= maxPending || this.#unsent >= maxUnsent;
+  }
+
+  /** The command whose reply comes next. */
   get first(): Command | undefined {
     return this.inFlight > 0 ? this.#ring[this.#head] : undefined;
   }
 
-  /** The first that has not been written. */
+  /** The command to be written next. */
   get next(): Command | undefined {
-    return this.inFlight < this.length ? this.#ring[this.#place(this.inFlight)] : undefined;
+    return this.inFlight < this.length ? this.#ring[this.#index(this.inFlight)] : undefined;
   }
 
-  /** It has been: from here on it is in flight. */
+  /** Counts the next command as written. */
   advance(): void {
-    this.bytes -= this.next!.size;
+    this.#unsent -= this.next!.size;
     this.inFlight++;
   }
 
-  /** It never will be: its place is empty until what is before it has been answered. */
+  /** Removes the next command, which nobody wants any more. Behind commands in flight, it leaves a gap. */
   skip(): void {
     if (this.inFlight === 0) return this.shift();
-    const place = this.#place(this.inFlight);
+    const index = this.#index(this.inFlight);
     this.advance();
-    this.#ring[place] = undefined;
+    this.#ring[index] = undefined;
   }
 
-  /** Takes out the first of all, and the empty places behind it. */
+  /** Removes the first command, and the gaps behind it. */
   shift(): void {
     do {
       if (this.inFlight > 0) this.inFlight--;
-      else this.bytes -= this.#ring[this.#head]!.size;
+      else this.#unsent -= this.#ring[this.#head]!.size;
       this.#ring[this.#head] = undefined;
-      this.#head = this.#place(1);
+      this.#head = this.#index(1);
       this.length--;
     } while (this.inFlight > 0 && this.#ring[this.#head] === undefined);
-    if (this.length === 0 && this.#ring.length > ROOMY) this.#resize(16);
+    if (this.length === 0 && this.#ring.length > 65_536) this.#resize(16); // frees the memory of a burst
   }
 
-  /** Puts a tombstone in the place of a command that has left. */
+  /** Replaces a command that went to another server. */
   replace(index: number, tombstone: Command): void {
-    this.#ring[this.#place(index)] = tombstone;
+    this.#ring[this.#index(index)] = tombstone;
   }
 
-  /** The first `count` with their indexes, but for the places that are empty. */
+  /** The commands among the first `count` positions, with their indexes. */
   *entries(count = this.length): Generator<[index: number, command: Command]> {
     for (let i = 0; i < count; i++) {
-      const command = this.#ring[this.#place(i)];
+      const command = this.#ring[this.#index(i)];
       if (command !== undefined) yield [i, command];
     }
   }
 
-  /** The first `count`. */
   commands(count = this.length): Command[] {
     return Array.from(this.entries(count), ([, command]) => command);
   }
 
-  /** Takes all of them out. */
+  /** Removes all commands and returns them. */
   drain(): Command[] {
     const commands = this.commands();
+    this.#head = this.length = this.inFlight = this.#unsent = 0;
     this.#ring = new Array(16);
-    this.#head = this.length = this.inFlight = this.bytes = 0;
     return commands;
   }
 
-  #place(index: number): number {
-    return (this.#head + index) & (this.#ring.length - 1);
+  #index(position: number): number {
+    return (this.#head + position) & (this.#ring.length - 1);
   }
 
   #resize(size: number): void {
     const ring = new Array<Command | undefined>(size);
-    for (let i = 0; i < this.length; i++) ring[i] = this.#ring[this.#place(i)];
+    for (let i = 0; i < this.length; i++) ring[i] = this.#ring[this.#index(i)];
     this.#ring = ring;
     this.#head = 0;
   }
 }
 
-/** How a server is dialled: where it is, and how it is greeted. */
-type Endpoint = Pick<Config, EndpointOption>;
-type EndpointOption = "host" | "port" | "path" | "tls" | "username" | "password" | "credentials" | "protocol";
-/** The options that are about connections, whatever server they lead to. */
-type PoolOptions = Omit<Config, EndpointOption | "replicas" | "readFrom" | "maxLag">;
+/** How a server is dialled: its address, and the login and protocol of the greeting. */
+type Endpoint = Pick<Config, Having<"endpoint">>;
+/** Options of connections that do not depend on the server. */
+type PoolOptions = Omit<Config, keyof Endpoint | "replicas" | "readFrom" | "maxLag">;
 
-/** What the owner of a connection is told, or does. */
+/** Callbacks of the owner of a connection. */
 type Owner = {
-  /** May send more with the handshake, and looks at who has answered. */
+  /** May add commands to the handshake, and checks who has answered. */
   readonly address?: Pick<Address, "greeting" | "verify">;
-  /** Once, when a connection that was open has died; `orphans` were on it, in order, and are not settled. */
+  /** Called once, when an open connection has died; `orphans` are its commands in order, which are not settled. */
   readonly closed: (error: RedisError, orphans: Command[]) => void;
-  /** After the login and before anything else. */
+  /** Last step of the handshake. */
   readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
-  /** Takes back a command that the server was not ready for; false when that is to be told. */
+  /** Takes back a command that the server refused; false if the caller gets the error. */
   readonly refused?: ((command: Command, error: ReplyError) => boolean) | undefined;
-  /** Without it, "commands". */
+  /** "commands" by default. */
   readonly carries?: Carries | undefined;
   /** Takes each push, message, or line of MONITOR. Without it, pushes are dropped. */
   readonly pushed?: ((push: readonly unknown[]) => void) | undefined;
 };
 
-/**
- * Traffic of a connection: replies to commands (pushes are dropped), the messages of a listener, lines of MONITOR, or
- * both replies and pushes, as a server sends them that tracks keys; these pushes are bytes, because keys may be any.
- */
+/** Traffic of a connection. "both" is for replies and pushes of a server that tracks keys; pushes are then Buffers. */
 type Carries = "commands" | "messages" | "monitor" | "both";
 
 class Connection {
-  /** Settled when the handshake is done, or when the connection died before. */
+  /** Settled by the end of the handshake, or by the connection's death before that. */
   readonly opened: Promise<void>;
-  /** Resolved when the socket is gone. */
-  readonly gone: Promise<void>;
+  /** Resolved when the socket has closed. */
+  readonly socketClosed: Promise<void>;
+  /** Identity of the connection, as the server names it in the handshake. */
+  readonly fence: Fence;
+  /** Replies of the handshake: to HELLO, and to the commands of the address. */
+  readonly replies: { hello?: Report; greeting: unknown[] } = { greeting: [] };
+  /** Time of the server's last bytes. */
+  lastReceived = 0;
+  /** Whether it was closed while commands were unanswered that may change data when the server executes them late. */
+  hasLostWrites = false;
   readonly #endpoint: Endpoint;
   readonly #options: PoolOptions;
   readonly #owner: Owner;
@@ -3390,32 +3392,26 @@ class Connection {
   readonly #socket: Socket;
   readonly #encoder: Encoder;
   readonly #decoder: Decoder;
+  /** View of the connection's own commands. */
   readonly #view: View;
   readonly #queue = new Queue();
   readonly #timer: NodeJS.Timeout;
-  #phase: "opening" | "open" | "closed" = "opening";
   #settle!: { resolve: () => void; reject: (error: RedisError) => void };
+  #phase: "opening" | "open" | "closed" = "opening";
   /** Why it was closed. */
-  #ended: RedisError | undefined;
+  #error: RedisError | undefined;
   #flushing = false;
   #paused = false;
-  /** A command that the socket had no place for all of. */
+  /** A command in flight that the socket had no room for all of. */
   #unfinished: Command | undefined;
-  /** The command whose reply its owner waits for. */
-  #attended: Command | undefined;
-  /** When it last heard from the server. */
-  heard = 0;
-  /** How the server knows it, when it has said so. */
-  readonly fence: Fence;
-  /** What the server has said of itself in the handshake: HELLO's reply, and the replies to the address's rows. */
-  readonly said: { hello?: Report; greeting: unknown[] } = { greeting: [] };
 
   constructor(endpoint: Endpoint, options: PoolOptions, owner: Owner) {
     const { connectTimeout, maxBulk } = options;
+    const address = addressOf(endpoint);
     this.#endpoint = endpoint;
     this.#options = options;
     this.#owner = owner;
-    this.fence = { id: "", address: "", server: addressOf(endpoint), done: false };
+    this.fence = { id: "", address: "", server: address, done: false };
     this.#carries = owner.carries ?? "commands";
     const charset = this.#isListener ? options.charset : "utf-8";
     const maxLine = this.#carries === "monitor" ? maxBulk : undefined; // a line contains a whole command
@@ -3425,59 +3421,39 @@ class Connection {
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     this.#socket = world.connect(endpoint, receive).on("data", receive);
     this.#encoder = new Encoder(this.#socket);
-    const late = `no connection to ${addressOf(endpoint)} within ${Math.round(connectTimeout)} ms`;
+    const late = `no connection to ${address} within ${Math.round(connectTimeout)} ms`;
     this.#timer = world.after(connectTimeout, () =>
       this.close(new TimeoutError("CONNECT_TIMEOUT", "not-sent", late)));
-    this.opened = new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject };
-    });
-    this.gone = new Promise((resolve) => this.#socket.once("close", () => resolve()));
+    this.opened = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+    this.socketClosed = new Promise((resolve) => this.#socket.once("close", () => resolve()));
     this.#listen();
   }
 
-  /** Whether something was written that has not been answered, and would do harm if it came late. */
-  mayLinger = false;
-
-  /** How many commands it has to see to. */
+  /** Number of commands that it has to write or to answer. */
   get load(): number {
     return this.#queue.length;
   }
 
   /** Whether one more command would be too much. */
-  get full(): boolean {
-    return this.load >= this.#options.maxPending || this.#queue.bytes >= this.#options.maxUnsent;
+  get isFull(): boolean {
+    return this.#queue.isFull(this.#options);
   }
 
-  /** Whether this was written and has not been answered. */
-  awaits(command: Command): boolean {
-    return this.#inFlight.includes(command);
-  }
-
-  /** As push; the owner is notified when the reply to this one has been taken. */
-  attend(command: Command): void {
-    this.#attended = command;
-    this.push(command);
-  }
-
-  /** What has not been settled, in order. */
+  /** Commands that have not been settled, in order. */
   get pending(): Command[] {
     return this.#queue.commands().filter((command) => command.state !== "settled");
   }
 
-  get #inFlight(): Command[] {
-    return this.#queue.commands(this.#queue.inFlight);
-  }
-
-  /** Takes charge of a command; it leaves with the others of this tick. */
+  /** Takes a command, which is written with the others of this tick. */
   push(command: Command): void {
-    if (this.#phase === "closed") return void command.fail(this.#ended!);
+    if (this.#phase === "closed") return void command.fail(this.#error!);
     this.#queue.push(command);
     if (this.#flushing) return;
     this.#flushing = true;
     world.endOfTick(flush, this);
   }
 
-  /** All that the socket has a place for, as one write. */
+  /** Writes as much as the socket has room for, at once. */
   flush(): void {
     this.#flushing = false;
     while (this.#mayWrite) {
@@ -3491,18 +3467,18 @@ class Connection {
     return hasOutput && this.#phase !== "closed" && !this.#encoder.isFull;
   }
 
-  /** Ends it at once. What is on it goes to its owner, who knows what may be issued again. */
+  /** Closes it at once. Its owner gets the commands and decides which may be issued again. */
   close(error: RedisError): void {
     if (this.#phase === "closed") return;
     const wasOpen = this.#phase === "open";
     this.#phase = "closed";
-    this.#ended = error;
+    this.#error = error;
     world.cancel(this.#timer);
     const orphans = this.pending;
-    const written = this.#inFlight;
+    const written = this.#queue.commands(this.#queue.inFlight);
     for (const { special: { batch } } of written) if (batch !== undefined) batch.isLost = true;
-    this.mayLinger = written.some(({ row }) => row.kind !== "read" && !row.is.harmless);
-    if (this.mayLinger) reset(this.#socket);
+    this.hasLostWrites = written.some(({ row }) => row.kind !== "read" && !row.is.harmless);
+    if (this.hasLostWrites) reset(this.#socket);
     else this.#socket.destroy();
     this.#queue.drain();
     if (wasOpen) return this.#owner.closed(error, orphans);
@@ -3510,38 +3486,38 @@ class Connection {
     this.#settle.reject(error.of(undefined, "not-sent"));
   }
 
-  /** Fails what is overdue and returns when to look again. A link that was silent for all that time is dead. */
+  /** Fails overdue commands and returns the next deadline. A link that was silent all that time is dead. */
   expire(now: number): number {
     let next = Infinity;
-    let silent = false;
+    let isSilent = false;
     let isFirst = true;
     for (const [index, command] of this.#queue.entries()) {
       if (command.state === "settled") continue;
       if (command.deadline > now) next = Math.min(next, command.deadline);
       else {
-        // One that could not even be written, because of others, says nothing of the link as long as those have time.
-        silent ||= (command.state === "written" || isFirst) && this.#isSilent(command, now);
+        // A command that waits unwritten behind others says nothing of the link as long as those have time.
+        isSilent ||= (command.state === "written" || isFirst) && this.#isSilent(command, now);
         const tombstone = command.expire();
         if (tombstone !== undefined) this.#queue.replace(index, tombstone);
       }
       isFirst = false;
     }
-    if (silent && !this.#paused) this.close(SILENT);
+    if (isSilent && !this.#paused) this.close(SILENT);
     return next;
   }
 
-  /** Whether nothing at all was heard since this was given, for as long as a reply may take. */
+  /** Whether nothing was received since this command was called, for as long as a reply may take. */
   #isSilent(command: Command, now: number): boolean {
-    const given = command.deadline - command.timeout;
-    const isFirst = command.within !== Infinity; // a second server has had less time
-    return isFirst && this.heard <= given && now - given >= this.#view.replyTimeout;
+    const called = command.deadline - command.timeout;
+    const hadFullTime = command.within !== Infinity; // a second server has had less
+    return hadFullTime && this.lastReceived <= called && now - called >= this.#view.replyTimeout;
   }
 
-  /** Asks a connection that has been silent for so long whether it lives; gives the time by which it must answer. */
+  /** Sends PING if the server has been silent for so long; returns the time by which it must answer. */
   probe(now: number, silence: Milliseconds): number {
-    // What was given up does not count, nor what is ours: nobody would find out that the link is dead.
-    const isWatched = this.load > 0 && this.pending.some(({ deadline }) => deadline < Infinity);
-    if (now - this.heard < silence || isWatched || this.#paused) return Infinity;
+    // Commands without a deadline, such as the connection's own, would not reveal that the link is dead.
+    const isWatched = this.pending.some(({ deadline }) => deadline < Infinity);
+    if (now - this.lastReceived < silence || isWatched || this.#paused) return Infinity;
     const ping = new Command(commands.ping, [], this.#view);
     ping.deadline = now + ping.timeout;
     ping.promise.catch(ignore);
@@ -3549,7 +3525,7 @@ class Connection {
     return ping.deadline;
   }
 
-  /** Reads no more for a while: silence is nobody's fault then. */
+  /** Stops reading. Until resume(), silence does not count as the server's. */
   pause(): void {
     this.#paused = true;
     this.#socket.pause();
@@ -3558,7 +3534,7 @@ class Connection {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.heard = world.now();
+    this.lastReceived = world.now();
     this.#socket.resume();
   }
 
@@ -3568,11 +3544,11 @@ class Connection {
     socket.on("end", () => this.close(this.#lost()));
     socket.on("close", () => {
       this.close(this.#lost());
-      this.#encoder.flush(); // lets go of the memory that it has not sent
+      this.#encoder.flush(); // releases memory that was not sent
     });
     socket.on("drain", () => this.flush());
     socket.once(this.#endpoint.tls === false ? "connect" : "secureConnect", () => {
-      this.#greet().then(() => this.#open(), (error: unknown) => this.close(refusal(error)));
+      this.#greet().then(() => this.#open(), (error: unknown) => this.close(connectError(error)));
     });
   }
 
@@ -3584,11 +3560,11 @@ class Connection {
   }
 
   #lost(cause?: NodeJS.ErrnoException): ConnectionError {
-    const [code, what] = this.#phase === "open"
-      ? ["CONNECTION_LOST", `the connection to ${addressOf(this.#endpoint)} was lost`] as const
-      : ["CONNECT_FAILED", `no connection to ${addressOf(this.#endpoint)}`] as const;
+    const address = addressOf(this.#endpoint);
     const why = cause === undefined ? "the server closed it" : cause.code ?? cause.message;
-    return new ConnectionError(code, this.#phase === "open" ? "unknown" : "not-sent", `${what}: ${why}`, { cause });
+    return this.#phase === "open"
+      ? new ConnectionError("CONNECTION_LOST", "unknown", `the connection to ${address} was lost: ${why}`, { cause })
+      : new ConnectionError("CONNECT_FAILED", "not-sent", `no connection to ${address}: ${why}`, { cause });
   }
 
   #write(): void {
@@ -3597,12 +3573,12 @@ class Connection {
     try {
       this.#unfinished = command.write(this.#encoder) ? undefined : command;
     } catch (cause) {
-      const what = `a command could not be written: ${cause instanceof Error ? cause.message : cause}`;
-      this.close(new ConnectionError("CONNECTION_LOST", "unknown", what, { cause }));
+      const message = `a command could not be written: ${cause instanceof Error ? cause.message : cause}`;
+      this.close(new ConnectionError("CONNECTION_LOST", "unknown", message, { cause }));
     }
   }
 
-  /** The first that has not been given up meanwhile: from here on it is in flight. */
+  /** Puts the next command in flight; undefined if it was given up meanwhile. */
   #next(): Command | undefined {
     const command = this.#queue.next!;
     const { isChanged } = command;
@@ -3616,19 +3592,19 @@ class Connection {
 
   #receive(chunk: Buffer): void {
     if (this.#phase === "closed") return;
-    this.heard = world.now();
+    this.lastReceived = world.now();
     this.#decoder.feed(chunk);
     try {
       this.#answer();
     } catch (cause) {
-      const what = "a reply could not be understood";
-      const error = cause instanceof ProtocolError ? cause : new ProtocolError("PROTOCOL", "unknown", what, { cause });
-      if (this.#decoder.begun) this.#queue.first?.fail(error); // its reply would be the same the next time
+      const error = cause instanceof ProtocolError
+        ? cause : new ProtocolError("PROTOCOL", "unknown", "a reply could not be decoded", { cause });
+      if (this.#decoder.begun) this.#queue.first?.fail(error); // issued again, it would get the same reply
       this.close(error);
     }
   }
 
-  /** A command is taken out after it has been answered, so that a breach finds it among those in flight. */
+  /** Settles commands by their replies. Each is removed after that, so that a protocol error finds it in flight. */
   #answer(): void {
     for (;;) {
       const command = this.#queue.first;
@@ -3637,41 +3613,40 @@ class Connection {
         : this.#decoder.take(command.view.charset, command.ordered);
       if (reply === MORE) {
         const isBegun = command === undefined && !this.#isListener && this.#decoder.begun;
-        return isBegun ? this.close(UNASKED) : undefined;
+        return isBegun ? this.close(UNEXPECTED) : undefined;
       }
-      if (this.#isUnasked(reply, command)) this.#owner.pushed?.(Array.isArray(reply) ? reply : [reply]);
-      else if (command === undefined) return this.close(reply instanceof ReplyError ? refusal(reply) : UNASKED);
+      if (this.#isPush(reply, command)) this.#owner.pushed?.(Array.isArray(reply) ? reply : [reply]);
+      else if (command === undefined) return this.close(reply instanceof ReplyError ? connectError(reply) : UNEXPECTED);
       else if (reply instanceof ReplyError && this.#takenBack(command, reply)) this.#queue.shift();
       else if (command.answer(reply)) {
         this.#queue.shift();
-        if (command === this.#attended) command.owner?.finished(command);
+        command.owner?.finished(command);
       }
     }
   }
 
-  /** A command by itself that was certainly not executed may wait until the server is ready. */
+  /** Whether the owner takes back a command that was certainly not executed. Those bound to a connection have none. */
   #takenBack(command: Command, error: ReplyError): boolean {
-    const { special, exclusive, state, row } = command;
-    const isAlone = special.batch === undefined && !special.bound && !exclusive && state === "written";
-    const mayRepeat = isAlone && !row.is.partly && this.#phase === "open";
-    return mayRepeat && this.#owner.refused?.(command, error) === true;
+    const { owner, special, exclusive, state, row } = command;
+    const isAlone = owner !== undefined && special.batch === undefined && !exclusive && state === "written";
+    return isAlone && !row.is.partly && this.#owner.refused?.(command, error) === true;
   }
 
   get #isListener(): boolean {
     return this.#carries === "messages" || this.#carries === "monitor";
   }
 
-  /** RESP3 marks pushes, and confirms subscriptions by one. For a listener in RESP2, the first word is the mark. */
-  #isUnasked(reply: unknown, command: Command | undefined): boolean {
+  /** RESP3 marks pushes, but confirms subscriptions by one. A listener in RESP2 knows them by their first word. */
+  #isPush(reply: unknown, command: Command | undefined): boolean {
     if (!this.#decoder.pushed && !this.#isListener) return false;
     if (this.#carries === "monitor" && typeof reply === "string") return command === undefined;
     if (!Array.isArray(reply)) return false;
     const kind = String((reply as unknown[])[0]);
-    const isMarked = this.#decoder.pushed || UNASKED_KINDS.has(kind);
+    const isMarked = this.#decoder.pushed || PUSHES.has(kind);
     return isMarked && (command === undefined || kind.toUpperCase() !== command.name);
   }
 
-  // ---- The handshake: user, name and database are set before any command of a user flows ----
+  // ---- The handshake: user, name and database are set before any command of a user ----
 
   async #greet(): Promise<void> {
     const login = await this.#login();
@@ -3685,22 +3660,21 @@ class Connection {
     if (credentials === undefined) return { username, password };
     try {
       const login = await credentials();
-      if (typeof login?.password !== "string") throw new ArgumentError("credentials must give a password");
+      if (typeof login?.password !== "string") throw new ArgumentError("credentials must return a password");
       return login;
     } catch (cause) {
       throw new ConnectionError("NO_CREDENTIALS", "not-sent", "the credentials function failed", { cause });
     }
   }
 
-  /** All in one round trip. False when the server does not know HELLO, or does not let this user say it. */
+  /** Greets by HELLO, in one round trip. False if the server does not know it, or does not permit it to this user. */
   async #greetThree({ username = "default", password }: Login): Promise<boolean> {
-    const { name } = this.#options;
     const login = password === undefined ? undefined : [username, password];
-    const hello = this.ask(commands.hello, 3, { AUTH: login, SETNAME: name });
+    const hello = this.ask(commands.hello, 3, { AUTH: login, SETNAME: this.#options.name });
     const others = this.#introduce();
-    others.catch(ignore); // its own await comes after that of HELLO
+    others.catch(ignore); // HELLO is awaited first
     try {
-      this.said.hello = await hello as Report;
+      this.replies.hello = await hello as Report;
     } catch (error) {
       if (error instanceof ReplyError && refusalOf(error).hello !== undefined) return false;
       throw error;
@@ -3709,7 +3683,7 @@ class Connection {
     return true;
   }
 
-  /** PING tells what none of the others would on a server that wants a password and was given none. */
+  /** Greets without HELLO. PING is there to be refused by a server that wants a password when there is none. */
   async #greetTwo({ username, password }: Login): Promise<void> {
     const { name } = this.#options;
     await Promise.all([
@@ -3720,23 +3694,20 @@ class Connection {
     ]);
   }
 
-  /** Common to both protocols: who we are, which database, and what the address wants to know. */
+  /** Sends what both protocols have in common: CLIENT INFO, SELECT, and the commands of the address. */
   async #introduce(): Promise<void> {
     const { dbid } = this.#options;
     const { greeting = [] } = this.#owner.address ?? {};
-    const identity = this.ask(commands.clientInfo).then((line) => this.#identify(String(line)), ignore);
+    const identity = this.ask(commands.clientInfo).then((line) => {
+      // id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 ...
+      const words = new Map(String(line).split(" ", 3).map((word) => cut(word, "=")));
+      const [id = "", address = "", local = ""] = ["id", "addr", "laddr"].map((name) => words.get(name));
+      Object.assign(this.fence, { id, address, server: `${addressOf(this.#endpoint)} ${local}` });
+    }, ignore);
     const select = dbid === 0 ? undefined : this.ask(commands.select, dbid);
     const replies = greeting.map(([row, ...args]) => this.ask(row, ...args).catch((error: unknown) => error));
     await Promise.all([identity, select]);
-    this.said.greeting = await Promise.all(replies);
-  }
-
-  /** `id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 ...`, of which the rest is not for us. */
-  #identify(line: string): void {
-    const words = new Map(line.split(" ", 3).map((word) => cut(word, "=")));
-    this.fence.id = words.get("id") ?? "";
-    this.fence.address = words.get("addr") ?? "";
-    this.fence.server += ` ${words.get("laddr") ?? ""}`;
+    this.replies.greeting = await Promise.all(replies);
   }
 
   async #verify(): Promise<void> {
@@ -3745,12 +3716,12 @@ class Connection {
     } catch (cause) {
       if (cause instanceof ConnectionError) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
-      const message = `${addressOf(this.#endpoint)} is not the server that is wanted: ${why}`;
+      const message = `${addressOf(this.#endpoint)} is not the expected server: ${why}`;
       throw new ConnectionError("WRONG_SERVER", "not-sent", message, { cause });
     }
   }
 
-  /** A command of ours, for the handshake. */
+  /** Sends a command of the driver itself, which has no owner. */
   ask(row: Row, ...args: unknown[]): Promise<unknown> {
     const command = new Command(row, args, this.#view);
     this.push(command);
@@ -3758,21 +3729,21 @@ class Connection {
   }
 }
 
-/** Commands of a listener: the kind of the messages that each brings, how many parts these have, what ends it. */
+/** Commands of a listener: the kind of their messages, the elements that these have, and the command that ends it. */
 const LISTENING = {
   subscribe: { message: "message", parts: 3, end: "unsubscribe" },
   psubscribe: { message: "pmessage", parts: 4, end: "punsubscribe" },
   ssubscribe: { message: "smessage", parts: 3, end: "sunsubscribe" },
 } as const;
 type Subscribing = keyof typeof LISTENING;
-/** By the kinds that come unasked: messages, and ends, because a server may end a subscription by itself. */
-const UNASKED_KINDS: ReadonlyMap<string, typeof LISTENING[Subscribing]> =
+/** Rows by the kinds of pushes: messages, and ends, because a server may end a subscription by itself. */
+const PUSHES: ReadonlyMap<string, typeof LISTENING[Subscribing]> =
   new Map(Object.values(LISTENING).flatMap((row) => [[row.message, row], [row.end, row]]));
-const UNASKED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply to nothing");
+const UNEXPECTED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply that no command was waiting for");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
 
-/** The text before and behind the first of these marks. */
-function cut(text: string, mark: string): [before: string, behind: string] {
+/** The text before and after the first such mark. */
+function cut(text: string, mark: string): [before: string, after: string] {
   const at = text.indexOf(mark);
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
 }
@@ -3780,19 +3751,19 @@ function cut(text: string, mark: string): [before: string, behind: string] {
 const flush = (connection: Connection): void => connection.flush();
 const ignore = (): void => {};
 
-const placeOf = ({ path, host, port }: Pick<Endpoint, "path" | "host" | "port">): string =>
+const hostOf = ({ path, host, port }: Pick<Endpoint, "path" | "host" | "port">): string =>
   path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
 const addressOf = (endpoint: Endpoint): string =>
-  endpoint.tls === false ? placeOf(endpoint) : `${placeOf(endpoint)} over TLS`;
+  endpoint.tls === false ? hostOf(endpoint) : `${hostOf(endpoint)} over TLS`;
 
-/** What becomes of a refusal: wait and try again, ask another copy, look where the address leads now, tell the caller. */
-type Verdict = "wait" | "elsewhere" | "follow" | "tell";
-/** Where it was met: by HELLO, by the rest of the handshake, or by a command. */
-type Met = "hello" | "handshake" | "primary" | "replica";
-/** `holds`: the commands of its pool that wait until one of them has been accepted; nothing unless it says. */
-type Refusal = { readonly [M in Met]?: Verdict } & { readonly holds?: "writes" | "everything" };
+/** Reaction to an error: try again later, try another copy of the data, or ask where the address leads now. */
+type Verdict = "wait" | "elsewhere" | "follow";
+/** Where the error came up: at HELLO, in the rest of the handshake, or at a command to a primary or a replica. */
+type Stage = "hello" | "handshake" | "primary" | "replica";
+/** `holds`: the commands of the pool that wait until one of them has been accepted. */
+type Refusal = { readonly [S in Stage]?: Verdict } & { readonly holds?: "writes" | "everything" };
 
-/** By code; what is not here, or not for where it was met, is told to the caller. */
+/** Reactions by error code and stage; all other errors go to the caller. */
 const REFUSALS: Record<string, Refusal> = {
   LOADING: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything" },
   MASTERDOWN: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything" },
@@ -3801,7 +3772,7 @@ const REFUSALS: Record<string, Refusal> = {
   READONLY: { primary: "follow", holds: "writes" }, // it was demoted; its name may lead to the new primary
   NOPROTO: { hello: "elsewhere" },
   NOPERM: { hello: "elsewhere" },
-  NOAUTH: { hello: "elsewhere" }, // Valkey 9.1, before a login, to any command that it does not know
+  NOAUTH: { hello: "elsewhere" }, // Valkey 9.1 before a login, for any unknown command
   UNKNOWN_COMMAND: { hello: "elsewhere" },
   NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere" },
   CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere" },
@@ -3814,17 +3785,15 @@ function refusalOf({ code, message }: RedisError): Refusal {
   return Object.hasOwn(REFUSALS, name) ? REFUSALS[name]! : {};
 }
 
-/** Why a handshake failed, as it is told of the connection. */
-function refusal(cause: unknown): RedisError {
+/** The connection's error after a failed handshake. */
+function connectError(cause: unknown): RedisError {
   if (cause instanceof ConnectionError) return cause;
-  if (!(cause instanceof ReplyError)) {
-    return new ConnectionError("CONNECT_FAILED", "not-sent", "the handshake failed", { cause });
-  }
-  if (refusalOf(cause).handshake === "wait") {
-    return new ConnectionError("NOT_READY", "not-sent", `the server is not ready: ${cause.message}`, { cause });
-  }
-  const said = cause.code === "NOAUTH" ? "it wants a password" : cause.message;
-  return new ConnectionError("REFUSED", "not-sent", `the server refused the connection: ${said}`, { cause });
+  const isReply = cause instanceof ReplyError;
+  const why = isReply && (cause.code === "NOAUTH" ? "it wants a password" : cause.message);
+  const [code, message] = !isReply ? ["CONNECT_FAILED", "the handshake failed"]
+    : refusalOf(cause).handshake === "wait" ? ["NOT_READY", `the server is not ready: ${why}`]
+    : ["REFUSED", `the server refused the connection: ${why}`];
+  return new ConnectionError(code, "not-sent", message, { cause });
 }
 
 // ==== 7. Addresses and pools ====
@@ -3843,7 +3812,7 @@ interface Address {
   readonly name: string;
   /** Asked before every attempt; connectTimeout limits the asking and the attempt together. */
   next(): Endpoint | Promise<Endpoint>;
-  /** Rows, each with its arguments, to send in the handshake's own write; a connection's `said` has the replies. */
+  /** Rows, each with its arguments, sent along with the handshake; the connection has their replies. */
   readonly greeting?: readonly (readonly [row: Row, ...args: unknown[]])[];
   /** Throws, or rejects, if the server that answered is not the right one. */
   verify?(connection: Connection): unknown;
@@ -4001,14 +3970,13 @@ class Pool implements CommandOwner {
   #send(command: Command): void {
     const connection = this.#current ??= this.#freest()?.connection;
     if (connection === undefined) this.#wait(command);
-    else if (connection.full) overload(command);
+    else if (connection.isFull) overload(command);
     else connection.push(command);
   }
 
   #wait(command: Command): void {
-    const { maxPending, maxUnsent } = this.#options;
     const queue = this.#isHeld(command) ? this.#held : this.#waiting;
-    if (queue.length >= maxPending || queue.bytes >= maxUnsent) return overload(command);
+    if (queue.isFull(this.#options)) return overload(command);
     queue.push(command);
     this.#serve();
   }
@@ -4028,7 +3996,6 @@ class Pool implements CommandOwner {
     const connection = seat.connection!;
     if (command.deadline < this.#due) this.#wakeAt(command.deadline, world.now());
     if (command.exclusive) this.#lendTo(command, seat, connection);
-    else if (command === this.#probe) connection.attend(command);
     else connection.push(command);
   }
 
@@ -4048,18 +4015,17 @@ class Pool implements CommandOwner {
     };
     seat.state = "lent";
     seat.lease = lease;
-    connection.attend(command);
+    connection.push(command);
     if (command.special.keep === undefined) return;
     command.special.keep(lease);
     this.#wakeAt(Math.min(this.#due, lease.touched + this.#options.leaseTimeout), lease.touched);
   }
 
   /** A blocking command returns its connection, unless its reply is still to come. */
-  finished(command: Command): void {
+  finished(command: Command, owesReply = false): void {
     if (command === this.#probe) this.#resend();
     if (command.blocks === undefined) return;
-    const seat = this.#seats.find(({ lease }) => lease?.command === command);
-    seat?.lease?.release(!seat.connection!.awaits(command));
+    this.#seats.find(({ lease }) => lease?.command === command)?.lease?.release(!owesReply);
   }
 
   elsewhere(command: Command, error: RedisError): Pool | undefined {
@@ -4265,7 +4231,7 @@ class Pool implements CommandOwner {
   #lost(seat: Seat, connection: Connection, endpoint: Endpoint, error: RedisError, orphans: readonly Command[]): void {
     this.#lastError = error;
     if (this.#current === connection) this.#current = undefined;
-    if (connection.mayLinger && connection.fence.id !== "") this.#fence(connection.fence);
+    if (connection.hasLostWrites && connection.fence.id !== "") this.#fence(connection.fence);
     this.address.ended?.(endpoint, error);
     this.#hooks.lost?.(error);
     seat.state = "resting";
@@ -4282,7 +4248,7 @@ class Pool implements CommandOwner {
   #restAfterLoss(seat: Seat, connection: Connection, error: RedisError): void {
     const now = world.now();
     const lasted = now - seat.since >= STABLE;
-    const wasUsed = connection.heard > seat.since || this.#hooks.prepare !== undefined;
+    const wasUsed = connection.lastReceived > seat.since || this.#hooks.prepare !== undefined;
     seat.since = now;
     seat.doublings = lasted ? 0 : wasUsed ? Math.min(seat.doublings, 1) : seat.doublings + 1;
     this.#rest(seat, lasted || CLOSED_BY_US.includes(error) ? 0 : restOf(seat.doublings));
@@ -4350,7 +4316,7 @@ class Pool implements CommandOwner {
   /** Closes a lent connection that has not been used for leaseTimeout. */
   #expireLease({ lease, connection }: Seat, now: number): number {
     if (lease === undefined) return Infinity;
-    const used = connection!.load > 0 ? now : Math.max(lease.touched, connection!.heard);
+    const used = connection!.load > 0 ? now : Math.max(lease.touched, connection!.lastReceived);
     const end = used + this.#options.leaseTimeout;
     if (end <= now) connection!.close(FORGOTTEN);
     return end <= now ? Infinity : end;
@@ -4416,7 +4382,7 @@ class Pool implements CommandOwner {
     const pending = [...this.#unwritten, ...connections.flatMap((connection) => connection.pending)];
     await settled(pending.map((command) => command.promise), timeout);
     this.#end();
-    await Promise.all(connections.map((connection) => connection.gone));
+    await Promise.all(connections.map((connection) => connection.socketClosed));
   }
 
   #end(): void {
@@ -5318,7 +5284,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   /** [message, channel, text], [pmessage, pattern, channel, text], or [sunsubscribe, channel, count]. */
   #read(push: readonly unknown[], { sent }: ListenerConnection): Message<Text> | undefined {
     const kind = String(push[0]);
-    const row = UNASKED_KINDS.get(kind);
+    const row = PUSHES.get(kind);
     if (kind === row?.end && row === LISTENING[this.#kind]) { // unasked: its slot moves, for example
       const name = channelName(push[1] as Key);
       const names = sent.has(name) ? [name] : [...sent.keys()]; // as text, a name that is not UTF-8 could be any
@@ -6206,7 +6172,7 @@ class Shards implements ClientRouter {
       checked("weight", weight, must("a number from 0", (value) => Number.isFinite(value) && value >= 0));
       if (this.#rule.equal && weight !== 1) throw new ArgumentError("this placement knows no weights");
       const config = readOptions({ ...this.#options, ...own });
-      const name = placeOf(config);
+      const name = hostOf(config);
       if (seen.has(name)) throw new ArgumentError(`${name} is in the list already`);
       seen.add(name);
       return { name: this.#rule.name?.(at) ?? name, weight: weight as number, config };
@@ -6507,7 +6473,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     for (const { name, config, server } of this.#shards.fleet.members) {
       for await (const key of new Handler<Buffer>(this.#shards.fleet.single(server), this.view.sure).scanIterator()) {
         const to = locate(key);
-        if (placeOf(to.config) === placeOf(config)) continue;
+        if (hostOf(to.config) === hostOf(config)) continue;
         yield { key: worded(key, this.view) as Text, from: name, to: to.name };
       }
     }

@@ -22,9 +22,9 @@ export const mutants: readonly Mutant[] = [
   ["WATCH and MULTI are forgotten across a reconnect", "if (command.special.bound", "if (false && command.special.bound"],
   ["what was lost is issued again behind what came later", "[...first, ...this.#waiting.drain(), ", "[...this.#waiting.drain(), ...first, "],
   ["a script that says LOADING is run again", " && !row.is.partly && ", " && "],
-  ["a refused command of a pipeline is taken for all of it", "special.batch === undefined && !special.bound", "!special.bound"],
-  ["a refused command of a transaction goes elsewhere", "special.batch === undefined && !special.bound &&",
-    "special.batch === undefined &&"],
+  ["a refused command of a pipeline is taken for all of it", " && special.batch === undefined && !exclusive", " && !exclusive"],
+  ["a refused command of a transaction goes elsewhere", "const isAlone = owner !== undefined && ",
+    "const isAlone = "],
   ["a refused command keeps its slot", "this.#takenBack(command, reply))\n                this.#queue.shift();",
     "this.#takenBack(command, reply))\n                continue;"],
   // Replies and their callers
@@ -32,7 +32,7 @@ export const mutants: readonly Mutant[] = [
     "get first() {", 'get first() {\n while (this.#ring[this.#head]?.state === "settled") this.shift();'],
   ["a cancelled slot keeps its place for ever", 'if (this.state === "settled")\n            return true;',
     'if (this.state === "settled")\n            return false;'],
-  ["a push is taken for a reply", "if (this.#isUnasked(reply, command))", "if (command === undefined)"],
+  ["a push is taken for a reply", "if (this.#isPush(reply, command))", "if (command === undefined)"],
   ["a batch is answered one reply early", "return this.replies.length === this.length;",
     "return this.replies.length >= Math.max(1, this.length - 1);"],
   ["the end of a string is not looked at", "if (this.#chunk[end] !== CR || this.#chunk[end + 1] !== LF)", "if (false)"],
@@ -74,7 +74,7 @@ export const mutants: readonly Mutant[] = [
     "timer = world.after(timeout, resolve);", ";"],
   // Leases
   ["a lease is not given back after a failure",
-    "this.owner?.finished(this);\n        return undefined;", "return undefined;"],
+    "this.owner?.finished(this, owesReply);", ""],
   ["a connection is given back inside of MULTI", "this.#giveBack(seat, connection, clean);", "this.#giveBack(seat, connection, true);"],
   ["a lent connection is used by others", 'seat.state = "lent";\n        seat.lease', "seat.lease"],
   ["a forgotten lease is never taken away", "connection.close(FORGOTTEN);", ";"],
@@ -83,7 +83,7 @@ export const mutants: readonly Mutant[] = [
   ["a transaction that failed keeps its connection", "this.#lease.release(clean);", "if (clean) this.#lease.release(clean);"],
   // Session state
   ["the database is not selected", "const select = dbid === 0 ?", "const select = true ?"],
-  ["the name is forgotten", "SETNAME: name", "SETNAME: undefined"],
+  ["the name is forgotten", "SETNAME: this.#options.name", "SETNAME: undefined"],
   ["users do not wait for the handshake", "this.#greet().then(() => this.#open(),",
     "void this.#greet().catch(ignore);\n Promise.resolve().then(() => this.#open(),"],
   // Recovery
@@ -101,7 +101,7 @@ export const mutants: readonly Mutant[] = [
   ["a channel that was added is forgotten by a new start", "listener.sent.set(name, command = { args, confirmed });",
     "command = { args, confirmed };\n if (listener.opening !== undefined)\n listener.sent.set(name, command);"],
   ["a subscription is ready before it is confirmed", "await Promise.all([...listener.sent", "void Promise.all([...listener.sent"],
-  ["a message is taken for a reply", "this.#decoder.pushed || UNASKED_KINDS.has(kind)", "this.#decoder.pushed"],
+  ["a message is taken for a reply", "this.#decoder.pushed || PUSHES.has(kind)", "this.#decoder.pushed"],
   ["who was too slow reads no more", "connection?.resume();", ";"],
   ["what is dropped is not counted", "this.dropped++;", ";"],
   ["the mark of a gap is dropped", "this.#items[0].gap === undefined ? 0 : 1", "0"],
