@@ -3388,7 +3388,6 @@ class Connection {
   readonly #endpoint: Endpoint;
   readonly #options: PoolOptions;
   readonly #owner: Owner;
-  readonly #carries: Carries;
   readonly #socket: Socket;
   readonly #encoder: Encoder;
   readonly #decoder: Decoder;
@@ -3412,18 +3411,16 @@ class Connection {
     this.#options = options;
     this.#owner = owner;
     this.fence = { id: "", address: "", server: address, done: false };
-    this.#carries = owner.carries ?? "commands";
     const charset = this.#isListener ? options.charset : "utf-8";
-    const maxLine = this.#carries === "monitor" ? maxBulk : undefined; // a line contains a whole command
-    this.#decoder = new Decoder(options, this.#carries === "both" ? null : charset, maxLine);
+    const maxLine = owner.carries === "monitor" ? maxBulk : undefined; // a line contains a whole command
+    this.#decoder = new Decoder(options, owner.carries === "both" ? null : charset, maxLine);
     const replyTimeout = Math.min(options.replyTimeout, connectTimeout);
     this.#view = new View({ replyTimeout, charset, convertNumbers: false, readFrom: "primary" });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     this.#socket = world.connect(endpoint, receive).on("data", receive);
     this.#encoder = new Encoder(this.#socket);
     const late = `no connection to ${address} within ${Math.round(connectTimeout)} ms`;
-    this.#timer = world.after(connectTimeout, () =>
-      this.close(new TimeoutError("CONNECT_TIMEOUT", "not-sent", late)));
+    this.#timer = world.after(connectTimeout, () => this.close(new TimeoutError("CONNECT_TIMEOUT", "not-sent", late)));
     this.opened = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.socketClosed = new Promise((resolve) => this.#socket.once("close", () => resolve()));
     this.#listen();
@@ -3612,8 +3609,8 @@ class Connection {
         ? this.#decoder.take(this.#options.charset)
         : this.#decoder.take(command.view.charset, command.ordered);
       if (reply === MORE) {
-        const isBegun = command === undefined && !this.#isListener && this.#decoder.begun;
-        return isBegun ? this.close(UNEXPECTED) : undefined;
+        if (command === undefined && !this.#isListener && this.#decoder.begun) this.close(UNEXPECTED);
+        return;
       }
       if (this.#isPush(reply, command)) this.#owner.pushed?.(Array.isArray(reply) ? reply : [reply]);
       else if (command === undefined) return this.close(reply instanceof ReplyError ? connectError(reply) : UNEXPECTED);
@@ -3633,13 +3630,13 @@ class Connection {
   }
 
   get #isListener(): boolean {
-    return this.#carries === "messages" || this.#carries === "monitor";
+    return this.#owner.carries === "messages" || this.#owner.carries === "monitor";
   }
 
   /** RESP3 marks pushes, but confirms subscriptions by one. A listener in RESP2 knows them by their first word. */
   #isPush(reply: unknown, command: Command | undefined): boolean {
     if (!this.#decoder.pushed && !this.#isListener) return false;
-    if (this.#carries === "monitor" && typeof reply === "string") return command === undefined;
+    if (this.#owner.carries === "monitor" && typeof reply === "string") return command === undefined;
     if (!Array.isArray(reply)) return false;
     const kind = String((reply as unknown[])[0]);
     const isMarked = this.#decoder.pushed || PUSHES.has(kind);
@@ -3676,7 +3673,7 @@ class Connection {
     try {
       this.replies.hello = await hello as Report;
     } catch (error) {
-      if (error instanceof ReplyError && refusalOf(error).hello !== undefined) return false;
+      if (error instanceof ReplyError && refusalOf(error).hello === "fallback") return false;
       throw error;
     }
     await others;
@@ -3756,8 +3753,8 @@ const hostOf = ({ path, host, port }: Pick<Endpoint, "path" | "host" | "port">):
 const addressOf = (endpoint: Endpoint): string =>
   endpoint.tls === false ? hostOf(endpoint) : `${hostOf(endpoint)} over TLS`;
 
-/** Reaction to an error: try again later, try another copy of the data, or ask where the address leads now. */
-type Verdict = "wait" | "elsewhere" | "follow";
+/** Reaction to an error: retry later, use another copy of the data, follow the address, or greet without HELLO. */
+type Verdict = "wait" | "elsewhere" | "follow" | "fallback";
 /** Where the error came up: at HELLO, in the rest of the handshake, or at a command to a primary or a replica. */
 type Stage = "hello" | "handshake" | "primary" | "replica";
 /** `holds`: the commands of the pool that wait until one of them has been accepted. */
@@ -3770,10 +3767,10 @@ const REFUSALS: Record<string, Refusal> = {
   TRYAGAIN: { handshake: "wait", primary: "wait" },
   BUSY: { handshake: "wait" }, // only SCRIPT KILL helps, and must not wait
   READONLY: { primary: "follow", holds: "writes" }, // it was demoted; its name may lead to the new primary
-  NOPROTO: { hello: "elsewhere" },
-  NOPERM: { hello: "elsewhere" },
-  NOAUTH: { hello: "elsewhere" }, // Valkey 9.1 before a login, for any unknown command
-  UNKNOWN_COMMAND: { hello: "elsewhere" },
+  NOPROTO: { hello: "fallback" },
+  NOPERM: { hello: "fallback" },
+  NOAUTH: { hello: "fallback" }, // Valkey 9.1 before a login, for any unknown command
+  UNKNOWN_COMMAND: { hello: "fallback" },
   NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere" },
   CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere" },
   CLOSED: { primary: "elsewhere", replica: "elsewhere" },
