@@ -3388,6 +3388,8 @@ class Connection {
   readonly #endpoint: Endpoint;
   readonly #options: PoolOptions;
   readonly #owner: Owner;
+  /** Whether it is for messages or for lines of MONITOR. */
+  readonly #isListener: boolean;
   readonly #socket: Socket;
   readonly #encoder: Encoder;
   readonly #decoder: Decoder;
@@ -3411,6 +3413,7 @@ class Connection {
     this.#options = options;
     this.#owner = owner;
     this.fence = { id: "", address: "", server: address, done: false };
+    this.#isListener = owner.carries === "messages" || owner.carries === "monitor";
     const charset = this.#isListener ? options.charset : "utf-8";
     const maxLine = owner.carries === "monitor" ? maxBulk : undefined; // a line contains a whole command
     this.#decoder = new Decoder(options, owner.carries === "both" ? null : charset, maxLine);
@@ -3627,10 +3630,6 @@ class Connection {
     const { owner, special, exclusive, state, row } = command;
     const isAlone = owner !== undefined && special.batch === undefined && !exclusive && state === "written";
     return isAlone && !row.is.partly && this.#owner.refused?.(command, error) === true;
-  }
-
-  get #isListener(): boolean {
-    return this.#owner.carries === "messages" || this.#owner.carries === "monitor";
   }
 
   /** RESP3 marks pushes, but confirms subscriptions by one. A listener in RESP2 knows them by their first word. */
