@@ -5334,52 +5334,54 @@ const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", a: "\x07", 
 
 // ==== 11. Servers and fleets ====
 //
-// A Server is one set of data: the pool of its primary and, where readFrom asks for them, of its replicas. Every second
-// the primary is asked who they are, and each how far it is. A read goes to a replica that is fit, another one each
-// tick, and to the primary when none is. A Fleet holds the servers of a handler, which come and go, from beginning to
-// end. A Client is what a user holds of it. To change who is fit, change #judge.
+// A Server is one set of data: the pool of its primary and, where readFrom asks for them, those of its replicas. Every
+// second it asks the primary for its replicas, and each replica for its offset. A read goes to a fit replica, another
+// one each tick, or to the primary if none is fit. A Fleet is the life cycle of a handler's servers; a Client is what
+// handlers have in common. To change which replicas are fit, change #judge.
 
 type Replica = {
   readonly pool: Pool;
   fit: boolean;
-  /** When it had all that its primary had. */
+  /** When it last had everything that its primary had. */
   current: number;
-  /** How far it was when it was last asked. */
+  /** Its replication offset when it was last asked. */
   offset: number;
 };
-/** How many bytes a primary had written for its replicas, and when. */
+/** A primary's replication offset at some time. */
 type Progress = { readonly at: number; readonly offset: number };
 
 /** How often replicas are looked at. */
 const LOOK: Milliseconds = 1_000;
-/** No server makes us open more pools than so many. */
+/** Bounds the pools that a server's list of replicas can make us open. */
 const MOST_REPLICAS = 64;
 
-class Server {
+/** A primary and its replicas; also the router of a handler that has one server. */
+class Server implements ClientRouter {
   readonly address: Address;
   readonly config: Config;
   readonly primary: Pool;
+  readonly only = this;
+  readonly #self: Named = { name: "", server: this };
+  readonly fleet = new Fleet([this.#self]);
   readonly #replicas = new Map<string, Replica>();
-  /** Of replicas that are none any more. */
+  /** Pools of former replicas, until they have been drained. */
   readonly #leaving = new Set<Pool>();
-  /** Settled when the replicas have been looked at for the first time. */
+  /** Settles when the replicas have been looked at for the first time. */
   #looked: Promise<void> | undefined;
   readonly #view: View;
   #timer: NodeJS.Timeout | undefined;
-  #closing: Promise<void> | undefined;
-  /** How far the primary was when it was last asked. */
-  #primary: Progress = { at: -Infinity, offset: Infinity };
-  /** Who answers what this tick reads. */
+  #isClosed = false;
+  #progress: Progress = { at: -Infinity, offset: Infinity };
+  /** The pools that take this tick's reads. */
   #readers: { replica?: Pool; any?: Pool } | undefined;
   #turn = 0;
-  readonly #hooks: Hooks;
+  readonly #hooks: Hooks = { copy: (from, command) => this.#copyFor(from, command) };
 
   constructor(config: Config, address: Address = fixedAddress(config)) {
     this.config = config;
     this.address = address;
-    const replyTimeout = Math.min(config.replyTimeout, LOOK); // who takes longer is not fit
+    const replyTimeout = Math.min(config.replyTimeout, LOOK); // a slower replica is not fit
     this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false, readFrom: "primary" });
-    this.#hooks = { copy: (from, command) => this.#copyFor(from, command) };
     this.primary = new Pool(address, config, this.#hooks);
     if (config.readFrom !== "primary") this.#looked = this.#begin();
   }
@@ -5403,7 +5405,7 @@ class Server {
     this.#readers = undefined;
   }
 
-  /** One tick reads from one copy, so that one write carries all of it. */
+  /** All reads of one tick go to one copy, so that they leave in one write. */
   #choose(from: "replica" | "any"): Pool {
     const fit = [...this.#replicas.values()].filter((replica) => replica.fit).map(({ pool }) => pool);
     if (from === "any") fit.push(this.primary);
@@ -5416,6 +5418,21 @@ class Server {
     if (command.view.readFrom === "primary" || !command.reads) return undefined;
     const other = from === this.primary ? this.#choose("replica") : this.primary;
     return other === from ? undefined : other;
+  }
+
+  // ---- The router ----
+
+  check(row: Row): void {
+    if (row.kind !== "session") return;
+    throw notSupported(row, `this changes a connection that others use too; use instead: ${row.instead}`);
+  }
+
+  route(): Named {
+    return this.#self;
+  }
+
+  where(): readonly Server[] {
+    return [this];
   }
 
   // ---- Replicas ----
@@ -5431,76 +5448,63 @@ class Server {
   }
 
   async #look(): Promise<void> {
-    const now = world.now();
-    const said = await this.#ask(this.primary);
-    if (this.#closing !== undefined) return;
-    if (said !== undefined && this.config.replicas === undefined) this.#keep(online(said));
-    const then = this.#primary;
-    if (said !== undefined) this.#primary = { at: now, offset: Number(said.get("master_repl_offset") ?? 0) };
-    await Promise.all([...this.#replicas.values()].map((replica) => this.#judge(replica, then, said !== undefined)));
-    if (this.#closing === undefined) this.#timer = world.after(LOOK, () => void this.#look()).unref();
+    const at = world.now();
+    const info = await this.#ask(this.primary);
+    if (this.#isClosed) return;
+    if (info !== undefined && this.config.replicas === undefined) this.#keep(online(info));
+    const before = this.#progress;
+    if (info !== undefined) this.#progress = { at, offset: Number(info.get("master_repl_offset") ?? 0) };
+    await Promise.all([...this.#replicas.values()].map((replica) => this.#judge(replica, before, info !== undefined)));
+    if (!this.#isClosed) this.#timer = world.after(LOOK, () => void this.#look()).unref();
   }
 
-  /** Opens what is new and closes what is gone. */
+  /** Opens pools to new replicas and drains those of former ones. */
   #keep(hosts: readonly Unchecked[]): void {
-    const configs = new Map(hosts.slice(0, MOST_REPLICAS).map((host) => {
-      const config = replicaOf(this.config, host);
-      return [addressOf(config), config];
-    }));
+    const configs = hosts.slice(0, MOST_REPLICAS).map((host) => replicaOf(this.config, host));
+    const addresses = configs.map(addressOf);
     for (const [address, { pool }] of this.#replicas) {
-      if (configs.has(address)) continue;
+      if (addresses.includes(address)) continue;
       this.#replicas.delete(address);
       this.#leaving.add(pool);
       void pool.disconnect(this.config.replyTimeout).then(() => this.#leaving.delete(pool));
     }
-    for (const [address, config] of configs) if (!this.#replicas.has(address)) this.#add(config);
+    for (const config of configs) if (!this.#replicas.has(addressOf(config))) this.#add(config);
   }
 
   /**
-   * Fit is who has all data, and had lately what the primary had: now, or `then`, when it was last asked. While there
-   * is no primary to be compared with, it stays what it was, unless it has lost something.
+   * A replica is fit if it has all data, and had within maxLag everything that the primary had when it was asked, now
+   * or `before`. While the primary does not answer, it stays what it was, unless it has lost data.
    */
-  async #judge(replica: Replica, then: Progress, isPrimaryThere: boolean): Promise<void> {
-    const said = await this.#ask(replica.pool);
-    const offset = Number(said?.get("slave_repl_offset") ?? Infinity); // servers before 2.8 do not tell
-    const isLinked = said?.get("master_link_status") === "up";
-    if (isLinked && offset >= then.offset) replica.current = then.at;
-    if (isLinked && offset >= this.#primary.offset) replica.current = this.#primary.at;
-    const isWhole = said?.get("role") === "slave" && said.get("master_sync_in_progress") === "0";
-    const isFirst = this.#primary.offset === Infinity; // there has never been a primary: then any copy is welcome
-    const isNear = isPrimaryThere ? this.#primary.at - replica.current <= this.config.maxLag : replica.fit || isFirst;
-    replica.fit = isWhole && isNear && (isPrimaryThere || offset >= replica.offset);
+  async #judge(replica: Replica, before: Progress, isPrimaryUp: boolean): Promise<void> {
+    const now = this.#progress;
+    const info = await this.#ask(replica.pool);
+    const offset = Number(info?.get("slave_repl_offset") ?? Infinity); // absent before Redis 2.8
+    const isLinked = info?.get("master_link_status") === "up";
+    for (const progress of [before, now]) if (isLinked && offset >= progress.offset) replica.current = progress.at;
+    const isComplete = info?.get("role") === "slave" && info.get("master_sync_in_progress") === "0";
+    const isFirst = now.offset === Infinity; // no primary has ever answered: any copy will do
+    const isNear = isPrimaryUp ? now.at - replica.current <= this.config.maxLag : replica.fit || isFirst;
+    replica.fit = isComplete && isNear && (isPrimaryUp || offset >= replica.offset);
     replica.offset = offset;
   }
 
-  /** INFO replication, by its names; undefined when there is no answer. */
-  async #ask(pool: Pool): Promise<Map<string, string> | undefined> {
-    try {
-      const said = await pool.dispatch(new Command(commands.info, ["replication"], this.#view));
-      return new Map(String(said).split("\r\n").map((line) => cut(line, ":")));
-    } catch {
-      return undefined;
-    }
+  /** The fields of INFO replication; undefined if the server does not answer. */
+  #ask(pool: Pool): Promise<Map<string, string> | undefined> {
+    const asked = pool.dispatch(new Command(commands.info, ["replication"], this.#view));
+    return asked.then((info) => new Map(String(info).split("\r\n").map((line) => cut(line, ":"))), () => undefined);
   }
 
-  // ---- Beginning and end ----
+  // ---- The life cycle, for a Fleet ----
 
-  async ready(): Promise<void> {
-    await this.primary.ready();
-    await this.#looked;
+  ready(): Promise<unknown> {
+    return Promise.all([this.primary.ready(), this.#looked]);
   }
 
-  disconnect(timeout: Milliseconds): Promise<void> {
-    return this.#closing ??= this.#end((pool) => pool.disconnect(timeout));
-  }
-
-  destroy(): void {
-    this.#closing ??= Promise.resolve();
-    void this.#end((pool) => pool.destroy());
-  }
-
-  async #end(end: (pool: Pool) => void | Promise<void>): Promise<void> {
+  /** Ends each pool in this way. May be called again, to end them in another way. */
+  async end(end: EndOfPool): Promise<void> {
+    this.#isClosed = true;
     world.cancel(this.#timer);
+    this.fleet.companions.close();
     for (const pool of this.#leaving) pool.destroy();
     await Promise.all(this.#pools.map(end));
   }
@@ -5517,50 +5521,38 @@ class Server {
 const endReading = (server: Server): void => server.endReading();
 
 /** slave0:ip=10.0.0.2,port=6379,state=online,offset=...,lag=... or, before Redis 2.8, slave0:10.0.0.2,6379,online */
-function online(said: Map<string, string>): Unchecked[] {
-  const replicas: Unchecked[] = [];
-  for (const [name, line] of said) {
-    if (!name.startsWith("slave") || !Number.isInteger(toNumber(name.slice(5)))) continue;
-    const parts = line.split(",");
-    const of = new Map(parts.map((part) => cut(part, "=")));
-    const [host = "", port = "", state] = of.has("ip") ? [of.get("ip"), of.get("port"), of.get("state")] : parts;
-    const isRight = state === "online" && visible.holds(host) && OPTIONS.port.check.holds(toNumber(port));
-    if (isRight) replicas.push({ host, port: toNumber(port) });
-  }
-  return replicas;
+function online(info: Map<string, string>): Unchecked[] {
+  return [...info].flatMap(([name, line]) => {
+    const words = line.split(",");
+    const fields = new Map(words.map((word) => cut(word, "=")));
+    const named = ["ip", "port", "state"].map((field) => fields.get(field));
+    const [host = "", port = "", state] = fields.has("ip") ? named : words;
+    const isValid = visible.holds(host) && OPTIONS.port.check.holds(toNumber(port));
+    return name.startsWith("slave") && state === "online" && isValid ? [{ host, port: toNumber(port) }] : [];
+  });
 }
 
-/** A server of a fleet, by its name. */
+/** A server of a fleet, with its name. */
 type Named = { readonly name: string; readonly server: Server };
+type EndOfPool = (pool: Pool) => void | Promise<void>;
+const destroyPool: EndOfPool = (pool) => pool.destroy();
 
-/** The servers of a handler and what it has open beside them: one life cycle, be they one or many. */
+/** The servers of a handler and what is open beside them: one life cycle, for one server or many. */
 class Fleet<M extends Named = Named> {
   readonly companions = new Companions<Companion & { move?(): Promise<void> }>();
-  #members: readonly M[];
-  /** Members of an earlier list that have not been drained yet. */
+  /** Replaced by replace() only. */
+  members: readonly M[];
+  /** Servers of an earlier list that have not been drained yet. */
   readonly #leaving = new Set<Server>();
-  /** Commands of several steps, which must not be cut off between them. */
+  /** Commands of several steps, which must not be interrupted between them. */
   readonly #steps = new Set<Promise<unknown>>();
-  /** Handlers of single members. */
-  readonly #singles = new Map<Server, Single>();
   #closing: Promise<void> | undefined;
 
   constructor(members: readonly M[]) {
-    this.#members = members;
+    this.members = members;
   }
 
-  get members(): readonly M[] {
-    return this.#members;
-  }
-
-  /** The router of one member, for handlers of its own. */
-  single(server: Server): Single {
-    const single = this.#singles.get(server) ?? new Single(server);
-    this.#singles.set(server, single);
-    return single;
-  }
-
-  /** Throws when no new command may be given. */
+  /** Throws if the fleet takes no more commands. */
   mustBeOpen(command?: string): void {
     if (this.#closing !== undefined) throw CLOSED.of(command, "not-sent");
   }
@@ -5572,89 +5564,60 @@ class Fleet<M extends Named = Named> {
     return steps;
   }
 
-  /** Commands in flight finish where they are; resolves when the members that are not in the list have been drained. */
+  /** Lets commands in flight finish on their servers; resolves when the servers that are not kept have been drained. */
   async replace(members: readonly M[], timeout: Milliseconds): Promise<void> {
     const kept = members.map(({ server }) => server);
-    const gone = this.#members.map(({ server }) => server).filter((server) => !kept.includes(server));
-    this.#members = members;
-    const moved = this.companions.members.map((companion) => companion.move?.().catch(ignore)); // it goes on trying
+    const gone = this.members.map(({ server }) => server).filter((server) => !kept.includes(server));
+    this.members = members;
+    const moved = this.companions.members.map((companion) => companion.move?.().catch(ignore)); // it retries by itself
     await Promise.all([...gone.map((server) => this.#drain(server, timeout)), ...moved]);
   }
 
   async #drain(server: Server, timeout: Milliseconds): Promise<void> {
     this.#leaving.add(server);
     await settled(this.#steps, timeout);
-    this.#singles.get(server)?.fleet.companions.close();
-    this.#singles.delete(server);
-    await server.disconnect(timeout);
+    await server.end((pool) => pool.disconnect(timeout));
     this.#leaving.delete(server);
   }
 
   async ready(): Promise<void> {
     this.mustBeOpen();
-    await Promise.all(this.#members.map(({ server }) => server.ready()));
+    await Promise.all(this.members.map(({ server }) => server.ready()));
   }
 
   disconnect(timeout: Milliseconds): Promise<void> {
-    return this.#closing ??= this.#end((server) => server.disconnect(timeout), timeout);
+    return this.#closing ??= this.#end((pool) => pool.disconnect(timeout), timeout);
   }
 
   destroy(): void {
     this.#closing ??= Promise.resolve();
-    void this.#end((server) => server.destroy(), 0);
+    void this.#end(destroyPool, 0);
   }
 
-  /** What is leaving already goes on, but no longer than the rest. */
-  async #end(end: (server: Server) => void | Promise<void>, timeout: Milliseconds): Promise<void> {
+  /** Servers that are leaving already get no more time than the others. */
+  async #end(end: EndOfPool, timeout: Milliseconds): Promise<void> {
     if (timeout > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
-    for (const { companions } of [this, ...[...this.#singles.values()].map(({ fleet }) => fleet)]) companions.close();
+    this.companions.close();
     const leaving = [...this.#leaving];
-    const timer = world.after(timeout, () => leaving.forEach((server) => server.destroy()));
-    await Promise.all(this.#members.map(({ server }) => end(server)));
-    await Promise.all(leaving.map((server) => server.disconnect(timeout)));
+    const timer = world.after(timeout, () => leaving.forEach((server) => void server.end(destroyPool)));
+    await Promise.all([...this.members.map(({ server }) => server), ...leaving].map((server) => server.end(end)));
     world.cancel(timer);
   }
 
   describe(): string {
-    return this.#members.map(({ name, server }) => `${name === "" ? "" : `${name} at `}${server.describe()}`).join(" | ");
+    return this.members.map(({ name, server }) => `${name && `${name} at `}${server.describe()}`).join(" | ");
   }
 }
 
-/** The router of a handler that has one server. */
-class Single implements Router {
-  readonly only: Server;
-  readonly fleet: Fleet;
-  readonly #member: Named;
-
-  constructor(server: Server) {
-    this.only = server;
-    this.#member = { name: "", server };
-    this.fleet = new Fleet([this.#member]);
-  }
-
-  check(row: Row): void {
-    if (row.kind !== "session") return;
-    throw notSupported(row, `this changes a connection that others use too; use instead: ${row.instead}`);
-  }
-
-  route(): Named {
-    return this.#member;
-  }
-
-  where(): readonly Server[] {
-    return [this.only];
-  }
-}
-
-/** What a client needs besides: where to listen, and steps over several servers. */
+/** A router for a Client: also knows where to listen, and sends a command to several servers. */
 interface ClientRouter extends Router {
   readonly fleet: Fleet;
   where(kind: Subscribing, channel: Key): readonly Source[];
-  /** A command that takes more than to be sent on: to several servers, or in steps. */
+  /** Runs a command that takes more than one server, or several steps. */
   spread?(row: Row, plan: Plan, view: View): Promise<unknown>;
 }
 
-/** What a user holds, of one server or of many: what its commands are made into, and its end. */
+/** Base class of handlers, of one server or of many. */
 export abstract class Client<Text> extends Commander {
   readonly #router: ClientRouter;
 
@@ -5663,7 +5626,7 @@ export abstract class Client<Text> extends Commander {
     this.#router = router;
   }
 
-  /** The same with other options for the calls made through it. */
+  /** The same handler with other options for the calls made through it. */
   abstract with(options: ViewOptions): Commander;
 
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
@@ -5682,20 +5645,20 @@ export abstract class Client<Text> extends Commander {
     return new Gathering(this.#router, this.view) as unknown as Pipeline<[], Text>;
   }
 
-  /** MULTI on a connection lent for it, after WATCH if there are keys. */
+  /** MULTI on a connection of its own, after WATCH if there are keys. */
   async multi(...keys: Many<Key>): Promise<Transaction> {
     if (keys.length > 0) return (await this.watch(...keys)).multi();
     return await begin(this.#router, commands.multi, keys, this.view) as unknown as Transaction;
   }
 
-  /** WATCH on a connection lent for it: read through what this gives, then multi(), queue, commit(). */
+  /** WATCH on a connection of its own: read through the Watch, then multi(), queue, commit(). */
   watch(...keys: Many<Key>): Promise<Watch<Text>> {
     return begin(this.#router, commands.watch, keys, this.view);
   }
 
   /**
-   * Watches `keys`, lets `body` read and then, after multi(), queue, and commits; all of it again when a watched key
-   * was changed meanwhile. Gives the replies of what was queued. Over shards all keys must be on one node.
+   * Watches `keys`, lets `body` read and, after multi(), queue commands, and commits; starts again if a watched key was
+   * changed meanwhile. Resolves with the replies of the queued commands. Over shards all keys must be on one node.
    */
   async transaction(
     keys: Many<Key>, body: (t: Watch<Text>) => unknown, { attempts = 100 }: TransactionOptions = {},
@@ -5709,7 +5672,8 @@ export abstract class Client<Text> extends Commander {
   /** All keys of all servers, by SCAN. */
   async *scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<Text, void, undefined> {
     for (const { server } of this.#router.fleet.members) {
-      yield* scan((cursor) => server.dispatch(new Command(commands.scan, [cursor, options], this.view)) as Promise<any>);
+      yield* scan((cursor) =>
+        server.dispatch(new Command(commands.scan, [cursor, options], this.view)) as Promise<any>);
     }
   }
 
@@ -5737,7 +5701,7 @@ export abstract class Client<Text> extends Commander {
     return consume(db as Commander & Commands, stream, options);
   }
 
-  /** Listens to channels on connections of its own; resolved when the server has confirmed all of them. */
+  /** Listens to channels on connections of its own; resolves when the server has confirmed all of them. */
   subscribe(channels: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
     return this.#listen("subscribe", channels, how);
   }
@@ -5764,18 +5728,18 @@ export abstract class Client<Text> extends Commander {
       new Subscription<Text>(this.view, kind, where, [channels].flat() as Key[], options, listener));
   }
 
-  /** Resolved when all connections are up; rejected as soon as one cannot be made, or when the handler is closed. */
+  /** Resolves when all connections are up; rejects as soon as one cannot be opened, or when the handler is closed. */
   async ready(): Promise<this> {
     await this.#router.fleet.ready();
     return this;
   }
 
-  /** Lets what is pending finish, at most for `timeout` (replyTimeout, unless it is given), then closes. */
+  /** Lets pending commands finish, at most for `timeout` (by default, for replyTimeout), then closes. */
   disconnect({ timeout = this.view.replyTimeout }: { timeout?: Milliseconds } = {}): Promise<void> {
     return this.#router.fleet.disconnect(checked("timeout", timeout, duration));
   }
 
-  /** Closes at once; what is pending is rejected. */
+  /** Closes at once and rejects pending commands. */
   destroy(): void {
     this.#router.fleet.destroy();
   }
@@ -5789,25 +5753,25 @@ export abstract class Client<Text> extends Commander {
   }
 }
 
-/** What the factories give for one server: every command, and a life of its own. */
+/** The handler of one server, with every command. */
 export class Handler<Text = string> extends Client<Text> {
-  readonly #single: Single;
+  readonly #server: Server;
 
-  constructor(single: Single, view: View) {
-    super(single, view);
-    this.#single = single;
+  constructor(server: Server, view: View) {
+    super(server, view);
+    this.#server = server;
   }
 
   /** The same handler with other options for the calls made through it: with({ replyTimeout: 50 }).get("k"). */
   override with<const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined>(
     options: ViewOptions & { charset?: C; convertNumbers?: N },
   ): Handler<C extends undefined ? (N extends true ? TextOf<"utf-8", N> : Text) : TextOf<C, N>> {
-    return new Handler(this.#single, this.view.with(options));
+    return new Handler(this.#server, this.view.with(options));
   }
 
-  /** Everything the server is asked, as it happens; costs the server much. */
+  /** Every command that the server receives, as it happens; expensive for the server. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
-    return this.#single.fleet.companions.admit(openMonitor(this.#single.only, options));
+    return this.#server.fleet.companions.admit(openMonitor(this.#server, options));
   }
 }
 
@@ -6126,15 +6090,13 @@ class Shards implements ClientRouter {
     const end = world.now() + replyTimeout;
     return keys.map((at, i) => {
       const node = nodes[i]!;
-      const single = this.fleet.single(node.server);
       return {
         key: stored[at]!,
         node,
-        single,
         get on() {
-          return new Handler<Buffer>(single, sure.with({ signal, replyTimeout: leftUntil(end) }));
+          return new Handler<Buffer>(node.server, sure.with({ signal, replyTimeout: leftUntil(end) }));
         },
-        sure: new Handler<Buffer>(single, sure),
+        sure: new Handler<Buffer>(node.server, sure),
       };
     });
   }
@@ -6234,10 +6196,7 @@ function conclude(
 // ---- What servers cannot do together, and a client can ----
 
 /** A key and handlers of its node, in bytes: `on` obeys the call's deadline and signal, `sure` does not. */
-type Spot = {
-  readonly key: Word; readonly node: Node; readonly single: Single;
-  readonly on: Handler<Buffer>; readonly sure: Handler<Buffer>;
-};
+type Spot = { readonly key: Word; readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
 /** `words` are the command's arguments, with the keys as they are stored. */
 type Apart = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
 type Falsy = null | undefined | false | 0;
@@ -6387,12 +6346,12 @@ async function carry(carriage: Carriage, { on, key }: Spot, name: Word): Promise
 
 /** Runs the command on its first key's node. Copies of the other keys exist there only within one MULTI and EXEC. */
 async function together(row: Row, { stored, keys }: ShardPlan, spots: readonly Spot[], view: View): Promise<unknown> {
-  const { node, single } = spots[0]!;
+  const { node } = spots[0]!;
   const end = world.now() + view.replyTimeout;
   const words = [...stored];
   const copies = await step("not-sent", Promise.all(spots.map((spot, i) =>
     spot.node === node ? [] : carry(row.spread as Carriage, spot, words[keys[i]!] = ownName()))));
-  const gathered = new Gathering(single, view.with({ replyTimeout: leftUntil(end) }));
+  const gathered = new Gathering(node.server, view.with({ replyTimeout: leftUntil(end) }));
   for (const [add, args] of copies.flat()) gathered.give(add, args);
   gathered.give(row, words);
   gathered.give(commands.del, keys.flatMap((at, i) => spots[i]!.node === node ? [] : [words[at]!]));
@@ -6450,7 +6409,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   }
 
   #handlerOf({ server }: Node): Handler<Text> {
-    return new Handler(this.#shards.fleet.single(server), this.view);
+    return new Handler(server, this.view);
   }
 
   /**
@@ -6467,7 +6426,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   ): AsyncGenerator<{ key: Text; from: string; to: string }, void, undefined> {
     const locate = this.#shards.locator(hosts);
     for (const { name, config, server } of this.#shards.fleet.members) {
-      for await (const key of new Handler<Buffer>(this.#shards.fleet.single(server), this.view.sure).scanIterator()) {
+      for await (const key of new Handler<Buffer>(server, this.view.sure).scanIterator()) {
         const to = locate(key);
         if (hostOf(to.config) === hostOf(config)) continue;
         yield { key: worded(key, this.view) as Text, from: name, to: to.name };
@@ -6499,7 +6458,7 @@ type Sharding<W> = <const C extends Charset = "utf-8", const N extends boolean =
   hosts: readonly ShardHost[], options?: OptionsOf<C, N> & ShardOptions) => Made<W, ShardedHandler<TextOf<C, N>>>;
 
 const open = (config: Config, poolsize = config.poolsize): Handler<any> =>
-  new Handler(new Single(new Server({ ...config, poolsize })), new View(config));
+  new Handler(new Server({ ...config, poolsize }), new View(config));
 const readSocket = (path = "/tmp/redis.sock", options?: Options): Config => readOptions({ ...options, path });
 
 function openShards(
@@ -6562,7 +6521,7 @@ export const shardedUnixConnectionPool: Sharding<"ready"> = ready(lazyShardedUni
 
 /** A handler of a server whose address may move. */
 const handlerAt = (address: Address, config: Config): Handler<string> =>
-  new Handler(new Single(new Server(config, address)), new View(config));
+  new Handler(new Server(config, address), new View(config));
 
 /** For the tests of this file; may change from version to version. */
 export const internals = {
