@@ -5368,7 +5368,6 @@ class Server implements ClientRouter {
   readonly #leaving = new Set<Pool>();
   /** Settles when the replicas have been looked at for the first time. */
   #looked: Promise<void> | undefined;
-  readonly #view: View;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
   #progress: Progress = { at: -Infinity, offset: Infinity };
@@ -5380,8 +5379,6 @@ class Server implements ClientRouter {
   constructor(config: Config, address: Address = fixedAddress(config)) {
     this.config = config;
     this.address = address;
-    const replyTimeout = Math.min(config.replyTimeout, LOOK); // a slower replica is not fit
-    this.#view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false, readFrom: "primary" });
     this.primary = new Pool(address, config, this.#hooks);
     if (config.readFrom !== "primary") this.#looked = this.#begin();
   }
@@ -5390,7 +5387,7 @@ class Server implements ClientRouter {
     const { readFrom } = command.view;
     if (readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
     this.#looked ??= this.#begin();
-    if (this.#readers === undefined) world.endOfTick(endReading, this);
+    if (this.#readers === undefined) world.endOfTick<Server>((server) => void (server.#readers = undefined), this);
     const readers = this.#readers ??= {};
     const pool = readers[readFrom] ??= this.#choose(readFrom);
     if (pool !== this.primary) command.within = Math.min(LOOK, command.timeout / 2);
@@ -5399,10 +5396,6 @@ class Server implements ClientRouter {
 
   lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
     return this.primary.lend(row, args, view);
-  }
-
-  endReading(): void {
-    this.#readers = undefined;
   }
 
   /** All reads of one tick go to one copy, so that they leave in one write. */
@@ -5490,8 +5483,10 @@ class Server implements ClientRouter {
 
   /** The fields of INFO replication; undefined if the server does not answer. */
   #ask(pool: Pool): Promise<Map<string, string> | undefined> {
-    const asked = pool.dispatch(new Command(commands.info, ["replication"], this.#view));
-    return asked.then((info) => new Map(String(info).split("\r\n").map((line) => cut(line, ":"))), () => undefined);
+    const replyTimeout = Math.min(this.config.replyTimeout, LOOK); // a slower replica is not fit
+    const view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false, readFrom: "primary" });
+    return pool.dispatch(new Command(commands.info, ["replication"], view)).then(
+      (info) => new Map(String(info).split("\r\n").map((line) => cut(line, ":"))), () => undefined);
   }
 
   // ---- The life cycle, for a Fleet ----
@@ -5517,8 +5512,6 @@ class Server implements ClientRouter {
     return this.#pools.map((pool) => pool.describe()).join("; replica ");
   }
 }
-
-const endReading = (server: Server): void => server.endReading();
 
 /** slave0:ip=10.0.0.2,port=6379,state=online,offset=...,lag=... or, before Redis 2.8, slave0:10.0.0.2,6379,online */
 function online(info: Map<string, string>): Unchecked[] {
@@ -5716,9 +5709,7 @@ export abstract class Client<Text> extends Commander {
     return this.#listen("ssubscribe", channels, how);
   }
 
-  async #listen(
-    kind: Subscribing, channels: Key | readonly Key[], how: Listening<Text>,
-  ): Promise<Subscription<Text>> {
+  async #listen(kind: Subscribing, channels: Key | readonly Key[], how: Listening<Text>): Promise<Subscription<Text>> {
     const [listener, options = {}] = how.length > 1 || typeof how[0] === "function" ? how : [undefined, how[0]];
     if (listener !== undefined && typeof listener !== "function") {
       throw new ArgumentError("the listener must be a function");
@@ -5925,15 +5916,15 @@ function readPlacement(placement: unknown = "rendezvous"): Rule {
 
 // ==== 13. Sharding ====
 //
-// Many servers behind one handler. The placement says where a key lives, and a row what becomes of a command whose keys
-// live on several nodes: `split` divides it, `together` brings copies of its keys to one node, and what is left stands
-// in APART, step by step. None of this is atomic over nodes. To shard a command, give its row a policy, or add steps.
+// Many servers behind one handler. The placement finds the node of a key. The row of a command says what happens if its
+// keys are on several nodes: `split` divides it, `together` copies its keys to one node, and APART has the steps of the
+// others. None of this is atomic over nodes. To shard a command, call one of these on its row, or add its steps.
 
-/** A server of several; one of weight 3 holds three times as many keys as one of weight 1, one of weight 0 none. */
+/** One of several servers. With weight 3 it holds three times as many keys as with weight 1; with weight 0, none. */
 export type ShardHost = string | URL | Options & { weight?: number | undefined };
 export type ShardOptions = Options & { placement?: "rendezvous" | "txredisapi" | "rediscluster" | Placement };
 
-/** Some servers failed of those that a command went to; code and cause are those of the first. */
+/** Some of the nodes that a command was sent to failed; code and cause are those of the first. */
 export class ShardError extends RedisError {
   readonly #failures: { node: string; keys: Key[]; error: RedisError }[];
   readonly #done: { node: string; keys: Key[]; reply: unknown }[];
@@ -5950,12 +5941,12 @@ export class ShardError extends RedisError {
     this.#done = done;
   }
 
-  /** The nodes that failed, and the command's keys on them. A getter, so that a log of the error does not show keys. */
+  /** The nodes that failed, and the command's keys on them. A getter, so that logging the error does not show keys. */
   get failures(): { node: string; keys: Key[]; error: RedisError }[] {
     return this.#failures;
   }
 
-  /** What the others have done, and answered. */
+  /** The nodes that succeeded, with their replies. */
   get done(): { node: string; keys: Key[]; reply: unknown }[] {
     return this.#done;
   }
@@ -5971,12 +5962,11 @@ export class ShardError extends RedisError {
 
 type Node = ShardNode & Named & { readonly config: Config };
 
-/** A command on several nodes, or under other names on one; without parts it cannot be divided. */
+/** A command for several nodes, or one whose keys have other names on their node. */
 type ShardPlan = Plan<Node> & {
-  readonly words: readonly Word[];
-  /** The same with keys as their nodes call them. */
+  /** The arguments, with the names that keys have on their nodes. */
   readonly stored: readonly Word[];
-  /** Which of the words are keys, and where each of them lives. */
+  /** Positions of the keys in `stored`, and the node of each. */
   readonly keys: readonly number[];
   readonly nodes: readonly Node[];
 };
@@ -5992,7 +5982,7 @@ class Shards implements ClientRouter {
 
   constructor(hosts: unknown, options: Unchecked & { placement?: unknown }, readHost: (host: unknown) => Unchecked) {
     const { placement, ...others } = options;
-    if (others.replicas !== undefined) throw new ArgumentError("option replicas belongs to a host of the list");
+    if (others.replicas !== undefined) throw new ArgumentError("set option replicas on the hosts of the list");
     this.#options = others;
     this.#rule = readPlacement(placement);
     this.#readHost = readHost;
@@ -6022,41 +6012,43 @@ class Shards implements ClientRouter {
     return this.#locate(wordOf("a key", key));
   }
 
-  /** A channel is listened to where publish() sends it, a pattern everywhere. */
+  /** Channels are on the node that publish() sends to, patterns on all nodes. */
   where(kind: Subscribing, channel: Key): readonly Server[] {
     const nodes = kind === "psubscribe" ? this.fleet.members : [this.#locate(wordOf("a channel", channel))];
     return nodes.map(({ server }) => server);
   }
 
-  /** Where keys are, or would be if these were the hosts. */
+  /** Finds the nodes of keys, with these hosts or the present ones. */
   locator(hosts: unknown): (key: Word) => { readonly name: string; readonly config: Config } {
     return hosts === undefined ? this.#locate : this.#over(this.#read(hosts));
   }
 
   #plan(row: Row, args: readonly unknown[]): Node | ShardPlan {
     if (isForAll(row)) {
-      return planOf(row, [], [], [], [], this.fleet.members.map((member) => ({ member, args, keys: [] })));
+      const parts = this.fleet.members.map((member) => ({ member, args, keys: [] }));
+      return { stored: [], keys: [], nodes: [], parts, merge: (replies) => conclude(row, [], parts, replies) };
     }
     const words = flatten(row.name, args);
     const keys = row.positions(words, row.placing);
     if (row.placing === none) throw unsharded(row, "it has no key");
-    if (words.length === 0) throw new ArgumentError("no key is given", row.name.text);
+    if (words.length === 0) throw new ArgumentError("no key was passed", row.name.text);
     if (keys.length === 0) throw unsharded(row, "this call has no key");
-    if (row.is.patterns && hasPattern(words)) throw unsharded(row, "its patterns are other keys");
+    if (row.is.patterns && hasPattern(words)) throw unsharded(row, "its patterns refer to other keys");
     const nodes = keys.map((at) => this.#locate(words[at]!));
     const stored = [...words];
     if (!row.is.channel) for (const at of keys) stored[at] = this.#stored(words[at]!);
     const [member, ...others] = new Set(nodes) as unknown as [Node];
-    if (others.length === 0) {
-      if (stored.every((word, at) => word === words[at])) return member;
-      return planOf(row, words, stored, keys, nodes, [{ member, args: stored, keys: [...keys.keys()] }]);
-    }
-    if (row.spread !== "split") return planOf(row, words, stored, keys, nodes, []);
-    if (row.placing === pairs && words.length % 2 !== 0) throw new ArgumentError("a key has no value", row.name.text);
-    return planOf(row, words, stored, keys, nodes, divide(nodes, stored, keys));
+    const isOnOne = others.length === 0;
+    if (isOnOne && stored.every((word, at) => word === words[at])) return member;
+    const isOdd = row.placing === pairs && words.length % 2 !== 0;
+    if (!isOnOne && row.spread === "split" && isOdd) throw new ArgumentError("a key has no value", row.name.text);
+    const parts = isOnOne ? [{ member, args: stored, keys: [...keys.keys()] }]
+      : row.spread === "split" ? divide(nodes, stored, keys) : [];
+    const own = keys.map((at) => words[at]!);
+    return { stored, keys, nodes, parts, merge: (replies) => conclude(row, own, parts, replies) };
   }
 
-  /** The name of a key on its node. */
+  /** The name that a key has on its node. */
   #stored(key: Word): Word {
     const text = byteText(key);
     const stored = this.#rule.stored?.(text) ?? text;
@@ -6068,7 +6060,7 @@ class Shards implements ClientRouter {
     if (parts.length === 0) return this.fleet.during(this.#apart(row, plan, view));
     const issued = parts.map(({ member, args }) => ({ member, command: new Command(row, args, view) }));
     const replies = issued.map(({ member, command }) => member.server.dispatch(command));
-    return plan.merge === only ? replies[0]! : gather(plan, replies);
+    return gather(plan, replies);
   }
 
   async #apart(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
@@ -6085,7 +6077,7 @@ class Shards implements ClientRouter {
     }
   }
 
-  /** All steps have one deadline, but for those that must be done because others have been. */
+  /** All steps have one deadline, except those that must run because earlier ones did. */
   #spots({ stored, keys, nodes }: ShardPlan, { sure, signal, replyTimeout }: View): Spot[] {
     const end = world.now() + replyTimeout;
     return keys.map((at, i) => {
@@ -6101,7 +6093,7 @@ class Shards implements ClientRouter {
     });
   }
 
-  /** The commands in flight finish where they are, the next go where the new list says. */
+  /** Commands in flight finish on their nodes; new ones go to the nodes of the new list. */
   setHosts(hosts: unknown, timeout: Milliseconds): Promise<void> {
     this.fleet.mustBeOpen();
     const { isDeepStrictEqual } = builtin("node:util");
@@ -6114,7 +6106,7 @@ class Shards implements ClientRouter {
     return this.fleet.replace(nodes, timeout);
   }
 
-  /** A function of the user's sees no more of a node than its name and weight. */
+  /** A user's placement function sees only a node's name and weight. */
   #over<N extends ShardNode>(nodes: readonly N[]): (key: Word) => N {
     const { tag, over } = this.#rule;
     const find = over(Object.freeze(nodes.map(({ name, weight }) => Object.freeze({ name, weight }))));
@@ -6126,30 +6118,19 @@ class Shards implements ClientRouter {
     const nodes = readHosts("hosts", hosts, (host, at) => {
       const { weight = 1, ...own } = this.#readHost(host) as Unchecked & { weight?: unknown };
       const common = OF_VIEW.find((name) => own[name] !== undefined);
-      if (common !== undefined) throw new ArgumentError(`option ${common} is one for all nodes`);
+      if (common !== undefined) throw new ArgumentError(`option ${common} must be the same for all nodes`);
       checked("weight", weight, must("a number from 0", (value) => Number.isFinite(value) && value >= 0));
-      if (this.#rule.equal && weight !== 1) throw new ArgumentError("this placement knows no weights");
+      if (this.#rule.equal && weight !== 1) throw new ArgumentError("this placement does not support weights");
       const config = readOptions({ ...this.#options, ...own });
       const name = hostOf(config);
-      if (seen.has(name)) throw new ArgumentError(`${name} is in the list already`);
+      if (seen.has(name)) throw new ArgumentError(`${name} is already in the list`);
       seen.add(name);
       return { name: this.#rule.name?.(at) ?? name, weight: weight as number, config };
     });
-    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("hosts must have one of a weight above 0");
+    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("at least one of the hosts must have a weight above 0");
     return nodes;
   }
 }
-
-function planOf(
-  row: Row, words: readonly Word[], stored: readonly Word[], keys: readonly number[], nodes: readonly Node[],
-  parts: readonly Part<Node>[],
-): ShardPlan {
-  const isWhole = parts.length === 1 && row.spread !== "each";
-  const merge = isWhole ? only : (replies: readonly unknown[]) => conclude(row, words, keys, parts, replies);
-  return { words, stored, keys, nodes, parts, merge };
-}
-
-const only = ([reply]: readonly unknown[]): unknown => reply;
 
 async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise<unknown> {
   const reply = plan.merge(await Promise.all(replies.map((reply) => reply.catch((error: unknown) => error))));
@@ -6157,7 +6138,7 @@ async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise
   return reply;
 }
 
-/** Each node's keys, each with the words between it and the next one. */
+/** Divides the arguments of a command into those of each node: its keys, with the arguments that follow each key. */
 function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly number[]): Part<Node>[] {
   const step = keys[1]! - keys[0]!;
   const parts = new Map<Node, { member: Node; args: Word[]; keys: number[] }>();
@@ -6170,7 +6151,7 @@ function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly n
   return [...parts.values()];
 }
 
-/** Without "*", GET "#" and BY "nosort" look at no other key. */
+/** Whether BY or GET refer to other keys: without "*", as in BY "nosort" and GET "#", they do not. */
 const hasPattern = (words: Words): boolean => words.some((word, i) =>
   ["BY", "GET"].includes(String(words[i - 1]).toUpperCase()) && String(word).includes("*"));
 
@@ -6178,19 +6159,17 @@ const isForAll = ({ spread }: Row): boolean => spread === "everywhere" || spread
 
 const isSharded = (row: Row): boolean => row.kind !== "session" && (isForAll(row) || row.placing !== none);
 
-/** The replies of several nodes as one, or a ShardError. */
-function conclude(
-  row: Row, words: readonly Word[], keys: readonly number[], parts: readonly Part[], replies: readonly unknown[],
-): unknown {
-  const told = parts.map((part, i) => ({
-    node: part.member.name, keys: part.keys.map((key) => words[keys[key]!]!), reply: replies[i],
-  }));
-  const failures = told.flatMap(({ reply: error, ...of }) => error instanceof RedisError ? { ...of, error } : []);
-  const done = told.filter(({ reply }) => !(reply instanceof RedisError));
+/** Merges the replies of several nodes; returns a ShardError if some of them failed. */
+function conclude(row: Row, keys: readonly Word[], parts: readonly Part[], replies: readonly unknown[]): unknown {
+  if (parts.length === 1 && row.spread !== "each") return replies[0];
+  const results = parts.map((part, i) =>
+    ({ node: part.member.name, keys: part.keys.map((key) => keys[key]!), reply: replies[i] }));
+  const failures = results.flatMap(({ reply: error, ...of }) => error instanceof RedisError ? { ...of, error } : []);
+  const done = results.filter(({ reply }) => !(reply instanceof RedisError));
   const aborted = failures.find(({ error }) => error instanceof AbortError);
   if (failures.length > 0) return aborted?.error ?? new ShardError(row, failures, done);
   if (row.spread !== "each") return row.merge(replies, parts.map((part) => part.keys));
-  return toMap(told.flatMap(({ node, reply }) => [node, reply]), false);
+  return toMap(results.flatMap(({ node, reply }) => [node, reply]), false);
 }
 
 // ---- What servers cannot do together, and a client can ----
@@ -6318,7 +6297,7 @@ const APART = new Map<Row, Apart>([
     rename(from!, to!, false).then(Number, ifRefused("BUSYKEY", () => 0)))],
   [commands.copy, ([from, to], [, , ...options]) => {
     const isKnown = options.every((word) => String(word).toUpperCase() === "REPLACE");
-    if (!isKnown) throw unsharded(commands.copy, "over nodes it knows only REPLACE");
+    if (!isKnown) throw unsharded(commands.copy, "over nodes it supports only REPLACE");
     return copy(from!, to!, options.length > 0).then((dump) => dump ? 1 : 0, ifRefused("BUSYKEY", () => 0));
   }],
   [commands.smove, exactly(3 / 2, async ([from, to], [, , member]) => {
@@ -6368,13 +6347,13 @@ function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
 
 // ---- The handler ----
 
-/** What does not work over shards is not there; what every node is asked gives its reply by the node's name. */
+/** Commands that work over shards. Those that go to each node resolve with replies by the names of nodes. */
 export type ShardedCommands<Text = string> = {
   [C in keyof Sharded]: Later<Sharded[C]["call"], Text, Sharded[C]["reach"]>;
 };
 type Sharded = Omit<Shared, RowsLike<Row<any, any, "nowhere">>>;
 
-/** Many servers behind one handler: each key lives on one of them. */
+/** The handler of many servers; each key is on one of them. */
 export class ShardedHandler<Text = string> extends Client<Text> {
   readonly #shards: Shards;
 
@@ -6393,34 +6372,30 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     return Object.entries(commands).flatMap(([name, row]) => isSharded(row) ? [name] : []);
   }
 
-  /** The name of the node on which a key lives. */
+  /** The name of a key's node. */
   nodeFor(key: Key): string {
     return this.#shards.locate(key).name;
   }
 
-  /** The handler of that node: for transactions, and all else that is about one server. */
+  /** A handler of the key's node, for transactions and whatever else needs one server. */
   shard(key: Key): Handler<Text> {
-    return this.#handlerOf(this.#shards.locate(key));
+    return new Handler(this.#shards.locate(key).server, this.view);
   }
 
   /** All nodes, by their names. */
   shards(): Map<string, Handler<Text>> {
-    return new Map(this.#shards.fleet.members.map((node) => [node.name, this.#handlerOf(node)]));
-  }
-
-  #handlerOf({ server }: Node): Handler<Text> {
-    return new Handler(server, this.view);
+    return new Map(this.#shards.fleet.members.map(({ name, server }) => [name, new Handler(server, this.view)]));
   }
 
   /**
-   * Other hosts from now on. Commands in flight finish where they are, new ones go where the new list says; resolved
-   * when what is not in it any more has been drained and closed. Keys are not moved: see misplaced().
+   * Replaces the list of hosts. Commands in flight finish on their nodes, new ones go to the nodes of the new list;
+   * resolves when nodes that are no longer in it have been drained and closed. Moves no keys: see misplaced().
    */
   setHosts(hosts: readonly ShardHost[]): Promise<void> {
     return this.#shards.setHosts(hosts, this.view.replyTimeout);
   }
 
-  /** The keys that are not where they belong, or would not be if these were the hosts. */
+  /** Keys that are not on their node, with these hosts or the present ones. */
   async *misplaced(
     hosts?: readonly ShardHost[],
   ): AsyncGenerator<{ key: Text; from: string; to: string }, void, undefined> {
