@@ -5360,9 +5360,9 @@ class Server implements ClientRouter {
   readonly address: Address;
   readonly config: Config;
   readonly primary: Pool;
-  readonly only = this;
+  readonly only: Server = this;
   readonly #self: Named = { name: "", server: this };
-  readonly fleet = new Fleet([this.#self]);
+  readonly fleet: Fleet = new Fleet([this.#self]);
   readonly #replicas = new Map<string, Replica>();
   /** Pools of former replicas, until they have been drained. */
   readonly #leaving = new Set<Pool>();
@@ -5528,7 +5528,6 @@ function online(info: Map<string, string>): Unchecked[] {
 /** A server of a fleet, with its name. */
 type Named = { readonly name: string; readonly server: Server };
 type EndOfPool = (pool: Pool) => void | Promise<void>;
-const destroyPool: EndOfPool = (pool) => pool.destroy();
 
 /** The servers of a handler and what is open beside them: one life cycle, for one server or many. */
 class Fleet<M extends Named = Named> {
@@ -5584,7 +5583,7 @@ class Fleet<M extends Named = Named> {
 
   destroy(): void {
     this.#closing ??= Promise.resolve();
-    void this.#end(destroyPool, 0);
+    void this.#end((pool) => pool.destroy(), 0);
   }
 
   /** Servers that are leaving already get no more time than the others. */
@@ -5592,7 +5591,7 @@ class Fleet<M extends Named = Named> {
     if (timeout > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
     this.companions.close();
     const leaving = [...this.#leaving];
-    const timer = world.after(timeout, () => leaving.forEach((server) => void server.end(destroyPool)));
+    const timer = world.after(timeout, () => leaving.forEach((server) => void server.end((pool) => pool.destroy())));
     await Promise.all([...this.members.map(({ server }) => server), ...leaving].map((server) => server.end(end)));
     world.cancel(timer);
   }
@@ -6127,7 +6126,7 @@ class Shards implements ClientRouter {
       seen.add(name);
       return { name: this.#rule.name?.(at) ?? name, weight: weight as number, config };
     });
-    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("at least one of the hosts must have a weight above 0");
+    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("one of the hosts needs a weight above 0");
     return nodes;
   }
 }
@@ -6172,18 +6171,18 @@ function conclude(row: Row, keys: readonly Word[], parts: readonly Part[], repli
   return toMap(results.flatMap(({ node, reply }) => [node, reply]), false);
 }
 
-// ---- What servers cannot do together, and a client can ----
+// ---- Steps over several nodes ----
 
 /** A key and handlers of its node, in bytes: `on` obeys the call's deadline and signal, `sure` does not. */
 type Spot = { readonly key: Word; readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
-/** `words` are the command's arguments, with the keys as they are stored. */
+/** Runs a command in steps. `words` are its arguments, with the names that keys have on their nodes. */
 type Apart = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
 type Falsy = null | undefined | false | 0;
 
 const MOST_RENAMES = 100;
 const MOST_MEMBERS = 10_000; // written by one command
 const leftUntil = (end: Milliseconds): Milliseconds => Math.max(1, Math.ceil(end - world.now()));
-/** A key that nobody else uses. */
+/** Makes a unique key. */
 const ownName = (): string => `redis.ts:${crypto.randomUUID()}`;
 
 /** Gives a step's failure the outcome of the whole command: "not-sent" before the first change, "unknown" after it. */
@@ -6235,7 +6234,7 @@ async function rename(from: Spot, to: Spot, replace: boolean): Promise<true> {
     const isReplaced = replace && attempt > 1; // by an earlier copy
     const dump = await (isReplaced ? step("unknown", copy(from, to, replace)) : copy(from, to, replace));
     if (dump === null && !isReplaced) throw new ReplyError("ERR", "not-executed", "ERR no such key");
-    if (dump === null) return true; // the source was deleted: let us say, after it was renamed
+    if (dump === null) return true; // the source was deleted, as if after it was renamed
     const renaming = move(dump, () => deleteIf(from, "dump", dump), async () => replace || deleteIf(to, "dump", dump));
     if (await renaming) return true;
   }
@@ -6267,12 +6266,12 @@ async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Ro
     await sure[out === "LEFT" ? "lpush" : "rpush"](key, element); // in a MULTI, DEL would run even if this is refused
     await sure.del(beside);
     const left = await ttl;
-    if (left > 0 && await sure.llen(key) === 1) await sure.pexpire(key, left); // it had ended with its last element
+    if (left > 0 && await sure.llen(key) === 1) await sure.pexpire(key, left); // the list had been deleted with its last element
   }, (error, element) => new ShardError(row, [{ node: to!.node.name, keys: [to!.key], error }],
     [{ node: node.name, keys: [beside], reply: element || null }]));
 }
 
-/** Sets keys of which none has a value; those that were set are deleted if another node did not set its own. */
+/** Sets all keys if none of them exists. If some node did not set its keys, deletes those that others have set. */
 async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<number> {
   const existing = await step("not-sent", Promise.all(spots.map(({ on, key }) => on.exists(key))));
   if (existing.includes(1)) return 0;
@@ -6311,12 +6310,12 @@ const APART = new Map<Row, Apart>([
   ...[commands.rpoplpush, commands.lmove, commands.brpoplpush, commands.blmove].map((row) => [row, pass] as const),
 ]);
 
-/** Reads a value, and resolves with commands that make it again under this name. */
+/** Reads a value, and resolves with commands that recreate it under `name`. */
 async function carry(carriage: Carriage, { on, key }: Spot, name: Word): Promise<[row: Row, args: unknown[]][]> {
   const inChunks = (row: Row, members: readonly unknown[]): [row: Row, args: unknown[]][] =>
     range(0, Math.ceil(members.length / MOST_MEMBERS)).map((i) =>
       [row, [name, members.slice(i * MOST_MEMBERS, (i + 1) * MOST_MEMBERS)]]);
-  const set = async () => inChunks(commands.sadd, await on.smembers(key)); // ZUNION and its kin take sets, too
+  const set = async () => inChunks(commands.sadd, await on.smembers(key)); // ZUNION and similar commands accept sets, too
   if (carriage === "string") return inChunks(commands.set, [await on.get(key)].filter((value) => value !== null));
   if (carriage === "set") return set();
   return on.zrange(key, 0, -1, { WITHSCORES: true }).then((scored) =>
@@ -6339,7 +6338,7 @@ async function together(row: Row, { stored, keys }: ShardPlan, spots: readonly S
   return reply;
 }
 
-/** Decodes bytes as this view asks. */
+/** Decodes bytes as the options of the view say. */
 function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
   const text = Buffer.isBuffer(reply) && charset !== null ? reply.toString(charset) : reply;
   return convertNumbers ? withNumbers(text) : text;
