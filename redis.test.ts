@@ -2564,7 +2564,7 @@ describe("an address", () => {
       const error = await failure(db.ready());
       assert.ok(error instanceof ConnectionError);
       assert.deepEqual([error.code, error.outcome], ["WRONG_SERVER", "not-sent"]);
-      assert.match(error.message, /127\.0\.0\.1:\d+ is not the server that is wanted: its role is slave/);
+      assert.match(error.message, /127\.0\.0\.1:\d+ is not the expected server: its role is slave/);
       assert.equal(await got, "OK");
       assert.deepEqual(seen, [[], [], ["GET"]]);
     });
