@@ -1250,34 +1250,34 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //   read / write / other      COMMAND's flags: readonly, write, or neither; only a read is ever sent twice
 //   session(instead)          changes the connection it runs on (SELECT, MULTI, SUBSCRIBE): refused on a shared one
 //   <(key: Key) => Bulk>      the signature, arguments in the manual's order; a union of signatures becomes overloads
-//   (keys)                    where the keys are among the arguments: first, last and step, or a function
-//   .as(shape)                turns the reply of either protocol version into what the signature promises
-//   .blocks(time)             may wait on the server, for as long as the arguments say
-//   .split(merge)             its keys may be divided among several servers, each with the arguments that follow it
-//   .together(carriage)       copies of its keys may be brought to the server of the first key
-//   .everywhere(merge)        has no key: goes to all servers, and has one reply, the first unless merged
-//   .each()                   has no key: goes to all servers, and has the reply of each
-//   .placedBy(keys)           has no key, but goes where a key of that name would be
+//   (keys, placing)           where its keys are, and what else may decide on the server, among the arguments
+//   .as(shape)                converts the reply of either protocol version to the type in the signature
+//   .blocks(time)             may block on the server, for the time that the arguments state
+//   .across(spread, merge)    how several servers share it; `merge` makes one reply of theirs, by default the first
+//     "split"                 divides its keys, each with the arguments that follow it, among their servers
+//     "set" "zset" "string"   copies its keys, which have that type, to the server of the first one
+//     "all"                   runs it, which has no key, on all servers
+//     "each"                  as "all", but returns the reply of each server under its name
 //   .traits(...)              facts that other sections ask for:
-//     ordered                 its shape needs the maps of RESP3 as pairs, in the order they came
+//     ordered                 its shape needs the maps of RESP3 as pairs, in the server's order
 //     secret                  its arguments may be passwords, which the server may quote in an error
-//     partly                  when it fails, part of its work may have been done
-//     digest                  names a script by its digest: nothing was done if the server does not know the script
-//     cursor                  its cursor means something only to the server that issued it
-//     patterns                BY and GET may lead to keys that are not among the arguments
-//     channel                 what decides on the server is a channel, not a key
-//     harmless                sent by the driver itself; no harm if it runs after its connection was lost
+//     partly                  may fail after it has done part of its work
+//     digest                  names a script by its digest; an unknown digest means that nothing was done
+//     cursor                  its cursor is valid only on the server that issued it
+//     patterns                BY and GET may refer to keys that are not among the arguments
+//     channel                 a channel decides on the server, not a key
+//     harmless                sent by the driver itself, and may run after its connection was lost
 //
-// To add a command, add its row; a test asks a live server whether it is right, and another whether it is sent.
+// To add a command, add its row; tests compare it with a live server's COMMAND and check the bytes it sends.
 
 export type Bytes = ArrayBufferView | ArrayBuffer;
-/** Text goes out as UTF-8, bytes as they are. */
+/** Text is sent as UTF-8, bytes unchanged. */
 export type Key = string | Bytes;
 export type Arg = string | number | bigint | Bytes;
 export type Int = number | bigint;
 /** Any number of values, in arrays or not: del("a", "b"), del(["a", "b"]). */
 export type Many<T = Arg> = (T | readonly T[])[];
-/** Names and values in turn: { a: 1, b: 2 } or ["a", 1, "b", 2]. */
+/** Alternating names and values: { a: 1, b: 2 } or ["a", 1, "b", 2]. */
 export type Pairs = Readonly<Record<string, Arg | undefined>> | readonly (Arg | readonly Arg[])[];
 export type Bulk = string | null;
 export type Fields = Record<string, string>;
@@ -1290,60 +1290,53 @@ export type Flag = boolean | undefined;
 type Kind = "read" | "write" | "other" | "session";
 /** The first and the last key among the arguments (1 is the first, -1 the last argument), and the step between keys. */
 type Positions = readonly [first: number, last: number, step: number];
-/** Finds keys that three numbers cannot describe, as indexes into the flat arguments. */
+/** Finds the keys of other commands, as indexes into the flat arguments. */
 type Finder = (words: readonly Word[]) => number[];
 type Keys = Positions | Finder;
-/** The command that a reply belongs to; `raw` is charset null. */
-type Asked = { readonly raw: boolean; readonly args: readonly unknown[] };
-/** Converts a reply; leaves null alone, and what has its shape already. */
-type Shape = (reply: any, asked: Asked) => unknown;
-/** For how long a call with these arguments may block; undefined if it does not block. */
+/** The call that a reply answers; `raw` means charset null. */
+type Call = { readonly raw: boolean; readonly args: readonly unknown[] };
+/** Converts a reply; null stays null, and a reply that has this shape already is unchanged. */
+type Shape = (reply: any, call: Call) => unknown;
+/** Time for which a call may block; undefined if it does not block. */
 type Block = (words: Words) => Milliseconds | undefined;
 
-/** Where a command goes when there are several servers: to that of its keys, to each of them, or nowhere. */
+/** How a sharded handler answers a command: with one reply, with one per server, or not at all. */
 type Reach = "placed" | "each" | "nowhere";
-/** How it gets there: its keys divided, one reply made of all, one reply from each, or copies of its keys together. */
-type Spread = "split" | "everywhere" | "each" | Carriage;
-/** How a value is copied from one server to another. */
+type Spread = "split" | "all" | "each" | Carriage;
+/** Types of values that can be copied from one server to another. */
 type Carriage = "set" | "zset" | "string";
-/** Makes one reply of those of several servers; `keys` are the indexes of the keys that each reply is about. */
+/** Makes one reply of several servers' replies; `keys` are the indexes of the keys that each reply is about. */
 type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => unknown;
 type Trait = "ordered" | "secret" | "partly" | "digest" | "cursor" | "patterns" | "channel" | "harmless";
-type Traits = { readonly [T in Trait]?: true };
-const NO_TRAITS: Traits = {};
 
 class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   declare readonly call: F;
   declare readonly reach: R;
   readonly kind: K;
   readonly keys: Keys;
-  /** What to use instead of a session row. */
+  /** The arguments that decide on the server: the keys, or a channel. */
+  readonly placing: Keys;
+  /** The driver's alternative to a session command. */
   readonly instead: string | undefined;
   /** Name of its method: "configGet". */
   method = "";
   #name: Name | undefined;
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
-  is = NO_TRAITS;
-  /** The arguments that decide on the server. */
-  placing: Keys;
+  is: { readonly [T in Trait]?: true } = {};
   spread: Spread | undefined = undefined;
   merge: Merge = first;
 
-  constructor(kind: K, keys: Keys, instead?: string) {
+  constructor(kind: K, keys: Keys, placing = keys, instead?: string) {
     this.kind = kind;
     this.keys = keys;
+    this.placing = placing;
     this.instead = instead;
-    this.placing = keys;
   }
 
-  /** Name on the wire: made on first use, as most commands are never sent. */
+  /** Name on the wire, encoded on first use because most commands are never sent. */
   get name(): Name {
     return this.#name ??= encodeName(wireName(this.method));
-  }
-
-  set name(name: Name) {
-    this.#name = name;
   }
 
   as(shape: Shape): this {
@@ -1358,27 +1351,11 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
     return Object.assign(this, { is: Object.fromEntries(traits.map((trait) => [trait, true])) });
   }
 
-  split(merge = first): this {
-    return Object.assign(this, { spread: "split", merge });
+  across<S extends Spread>(spread: S, merge = first): Row<F, K, S extends "each" ? "each" : "placed"> {
+    return Object.assign(this as Row<F, K, any>, { spread, merge });
   }
 
-  together(spread: Carriage): this {
-    return Object.assign(this, { spread });
-  }
-
-  everywhere(merge = first): Row<F, K, "placed"> {
-    return Object.assign(this as Row<F, K, any>, { spread: "everywhere", merge });
-  }
-
-  each(): Row<F, K, "each"> {
-    return Object.assign(this as Row<F, K, any>, { spread: "each" });
-  }
-
-  placedBy(placing: Positions): Row<F, K, "placed"> {
-    return Object.assign(this as Row<F, K, any>, { placing });
-  }
-
-  /** Indexes of the keys in the flat arguments, where a count may promise more of them than there are. */
+  /** Indexes of the keys in the flat arguments; a numkeys argument may claim more than there are. */
   positions(words: readonly Word[], keys = this.keys): number[] {
     if (typeof keys === "function") return keys(words).filter((at) => at < words.length);
     const [first, last, step] = keys;
@@ -1396,8 +1373,10 @@ function wireName(method: string): string {
 
 const read = <F, R extends Reach = "placed">(keys: Keys = one) => new Row<F, "read", R>("read", keys);
 const write = <F,>(keys: Keys = one) => new Row<F, "write", "placed">("write", keys);
-const other = <F, R extends Reach = "nowhere">(keys: Keys = none) => new Row<F, "other", R>("other", keys);
-const session = <F,>(instead: string, keys: Keys = none) => new Row<F, "session", "nowhere">("session", keys, instead);
+const other = <F, R extends Reach = "nowhere">(keys: Keys = none, placing = keys) =>
+  new Row<F, "other", R>("other", keys, placing);
+const session = <F,>(instead: string, keys: Keys = none) =>
+  new Row<F, "session", "nowhere">("session", keys, keys, instead);
 
 // ---- Where the keys are ----
 
@@ -1409,27 +1388,27 @@ const butFirst: Positions = [2, -1, 1];
 const butLast: Positions = [1, -2, 1];
 const pairs: Positions = [1, -1, 2];
 
-/** `count` numbers from `from` on, `step` apart; none when `count` makes no sense. */
+/** `count` numbers from `from` on, `step` apart; none if `count` is negative, too large or NaN. */
 const range = (from: number, count: number, step = 1): number[] =>
   Array.from({ length: count > 0 && count <= MAX_WORDS ? count : 0 }, (_, i) => from + i * step);
-/** Index of the argument that follows the first of these words at `from` or later; 0 if there is none. */
-const behind = (words: Words, from: number, names: readonly string[]): number =>
+/** Index after the first argument, at `from` or later, that is one of `names`; 0 if there is none. */
+const indexAfter = (words: Words, from: number, names: readonly string[]): number =>
   words.findIndex((word, i) => i >= from && names.includes(String(word).toUpperCase())) + 1;
 
-/** The argument at `at` is a count, and as many keys follow it, `step` apart: numkeys(1) for LMPOP, (2) for EVAL. */
+/** The argument at position `at` counts the keys that follow it, `step` apart: numkeys(1) for LMPOP, (2) for EVAL. */
 const numkeys = (at: number, step = 1): Finder => (words) => range(at, Number(String(words[at - 1])), step);
-/** A destination, then the number of sources, then these: ZUNIONSTORE. */
+/** A destination, the number of sources, and the sources: ZUNIONSTORE. */
 const storeNumkeys: Finder = (words) => [0, ...numkeys(2)(words)];
-/** The first argument, and the one that follows such a word: STORE of SORT. */
-const oneAndAfter = (...names: string[]): Finder => (words) => [...new Set([0, behind(words, 1, names)])];
-/** The arguments that follow the word `name` at `from` or later, or a part of them. */
+/** The first argument, and the one after the first of `names`: SORT with STORE. */
+const oneAndAfter = (...names: string[]): Finder => (words) => [...new Set([0, indexAfter(words, 1, names)])];
+/** All arguments after the word `name`, which is at `from` or later, or the first `part` of them. */
 const allAfter = (name: string, from: number, part = 1): Finder => (words) => {
-  const at = behind(words, from, [name]);
+  const at = indexAfter(words, from, [name]);
   return at > 0 ? range(at, (words.length - at) * part) : [];
 };
-/** The third argument or, when that is empty, all that follow KEYS: MIGRATE. */
+/** The third argument or, if that is empty, all after KEYS: MIGRATE. */
 const thirdOrKeys: Finder = (words) => String(words[2]) === "" ? allAfter("KEYS", 3)(words) : [2];
-/** As many keys as ids follow STREAMS, which is at `from` or later: a group may be called STREAMS. */
+/** Half of the arguments after STREAMS; `from` skips a group, which may be called STREAMS too. */
 const streams = (from: number): Finder => allAfter("STREAMS", from, 1 / 2);
 
 // ---- One reply of several servers ----
@@ -1438,9 +1417,8 @@ const first: Merge = ([reply]) => reply;
 const sum: Merge = (replies) => replies.reduce((total, reply) => total + reply, 0);
 const most: Merge = (replies) => Math.max(...replies);
 const joined: Merge = (replies) => replies.flat();
-/** The smallest of each column: 1 where all servers say 1. */
-const least: Merge = (replies) =>
-  replies[0].map((_: unknown, i: number) => Math.min(...replies.map((reply) => reply[i])));
+/** The minimum of each column: 1 where every server replied 1. */
+const least: Merge = (replies) => replies.reduce((a, b) => a.map((n: number, i: number) => Math.min(n, b[i])));
 /** Values in the order of the command's keys. */
 const inTurn: Merge = (replies, keys) => {
   const values: unknown[] = [];
@@ -1454,23 +1432,23 @@ const random: Merge = (replies) => {
 
 // ---- How long a call may block ----
 
-/** The argument at position `at` (-1: the last) in such units; the server refuses what is no time. */
+/** The time at position `at` (-1: the last argument), where 0 is for ever; the server refuses anything invalid. */
 const timeAt = (words: Words, at: number, unit: Milliseconds): Milliseconds => {
   const time = Number(String(words.at(at < 0 ? at : at - 1))) * unit;
   return time === 0 ? Infinity : time > 0 ? time : 0;
 };
 const seconds = (at: number): Block => (words) => timeAt(words, at, 1_000);
-const milliseconds = (at: number): Block => (words) => timeAt(words, at, 1);
-/** The milliseconds of BLOCK, if that precedes STREAMS; a group, before `from`, may have either name. */
+const ms = (at: number): Block => (words) => timeAt(words, at, 1);
+/** The value of BLOCK, if that precedes STREAMS; `from` skips a group, which may have either name. */
 const blockOption = (from: number): Block => (words) => {
-  const at = behind(words, from, ["BLOCK", "STREAMS"]);
+  const at = indexAfter(words, from, ["BLOCK", "STREAMS"]);
   return String(words[at - 1]).toUpperCase() === "BLOCK" ? timeAt(words, at + 1, 1) : undefined;
 };
 
 // ---- Shapes ----
 
 const same: Shape = (reply) => reply;
-/** Text even under charset null, for words that types spell out. */
+/** Text even under charset null, for literal types. */
 const text: Shape = (reply) => (reply instanceof Uint8Array ? Buffer.from(reply).toString() : reply);
 /** true and 1 as 1, false and 0 as 0. */
 const flag: Shape = (reply) => typeof reply === "boolean" ? Number(reply) : reply;
@@ -1478,86 +1456,84 @@ const flag: Shape = (reply) => typeof reply === "boolean" ? Number(reply) : repl
 const number: Shape = (reply) =>
   typeof reply === "string" || Buffer.isBuffer(reply) ? toDouble(Buffer.from(reply)) ?? reply : reply;
 
-const list = (shape: Shape): Shape => (reply, asked) =>
-  Array.isArray(reply) ? reply.map((item) => shape(item, asked)) : reply;
-const tuple = (...shapes: readonly Shape[]): Shape => (reply, asked) =>
-  Array.isArray(reply) ? reply.map((item, i) => (shapes[i] ?? same)(item, asked)) : reply;
+const list = (shape: Shape): Shape => (reply, call) =>
+  Array.isArray(reply) ? reply.map((item) => shape(item, call)) : reply;
+const tuple = (...shapes: readonly Shape[]): Shape => (reply, call) =>
+  Array.isArray(reply) ? reply.map((item, i) => (shapes[i] ?? same)(item, call)) : reply;
 
-/** A map that came as an object, as [name, value] pairs or as name and value in turn, each value in its shape. */
-const mapBy = (shapeOf: (name: string) => Shape): Shape => (reply, asked) => {
+/** A map from an object, from [name, value] pairs or from alternating names and values; shapes each value. */
+const mapBy = (shapeOf: (name: string) => Shape): Shape => (reply, call) => {
   if (!Array.isArray(reply) && !isPlain(reply)) return reply;
   const flat = Array.isArray(reply) ? (Array.isArray(reply[0]) ? reply.flat() : reply) : Object.entries(reply).flat();
-  return toMap(flat.map((item, i) => i % 2 === 0 ? item : shapeOf(String(flat[i - 1]))(item, asked)), asked.raw);
+  return toMap(flat.map((item, i) => i % 2 === 0 ? item : shapeOf(String(flat[i - 1]))(item, call)), call.raw);
 };
 const mapOf = (shape: Shape): Shape => mapBy(() => shape);
-/** A map in which some values have a shape of their own. */
+/** A map some of whose values have shapes of their own. */
 const fields = (shapes: Record<string, Shape>): Shape =>
   mapBy((name) => Object.hasOwn(shapes, name) ? shapes[name]! : same);
-/** A map: of RESP3 as it is, of RESP2 made from names and values in turn. */
-const map: Shape = (reply, asked) =>
-  Array.isArray(reply) && !Array.isArray(reply[0]) ? toMap(reply, asked.raw) : reply;
+/** A map: RESP3 sends one, RESP2 alternating names and values. */
+const map: Shape = (reply, call) =>
+  Array.isArray(reply) && !Array.isArray(reply[0]) ? toMap(reply, call.raw) : reply;
 const maps = list(map);
+const mapsWith = (shapes: Record<string, Shape>): Shape => list(fields(shapes));
 /** [f, v, f, v] or [[f, v], [f, v]] as the latter. */
 const couples: Shape = (reply) => Array.isArray(reply) && !Array.isArray(reply[0]) ? toPairs(reply) : reply;
 /** [m, "1"] or [m, 1] as the latter. */
 const pair = tuple(same, number);
 /** [m, "1", m, "2"] or [[m, 1], [m, 2]] as the latter. */
-const scored: Shape = (reply, asked) => list(pair)(couples(reply, asked), asked);
-/** A cursor or a key, and scored members. */
+const scored: Shape = (reply, call) => list(pair)(couples(reply, call), call);
+/** Scored members after a cursor or a key. */
 const andScored = tuple(same, scored);
-/** Entries of a stream, [id, [f, v, f, v]], as [id, { f: v }]; a deleted one stays null. */
+/** An entry of a stream, [id, [f, v, f, v]], as [id, { f: v }]; a deleted entry stays null. */
 const entry: Shape = tuple(same, map);
 const entries: Shape = list(entry);
 const numbers = list(number);
-const numeric: Shape = (reply, asked) => numbers(number(reply, asked), asked);
-/** [[m, "1.5", 7, ["2", "3"]], ...] as [[m, 1.5, 7, [2, 3]], ...]: members stay, the rest are numbers. */
+const numeric: Shape = (reply, call) => numbers(number(reply, call), call);
+/** [[m, "1.5", 7, ["2", "3"]], ...] as [[m, 1.5, 7, [2, 3]], ...]: all but the members become numbers. */
 const located = list(tuple(same, numeric, numeric, numeric));
 
-/** The first shape if the call has that option, else the second. */
-const given = (name: string, shape: Shape, otherwise: Shape = same): Shape => (reply, asked) => {
-  const options = asked.args.find((arg): arg is Report => isPlain(arg) && Object.hasOwn(arg, name));
-  const value = options?.[name] ?? asked.args.some((arg, i) => i > 0 && arg === name);
-  return (value === false ? otherwise : shape)(reply, asked);
+/** `shape` if the call has that option, else `otherwise`. */
+const when = (name: string, shape: Shape, otherwise: Shape = same): Shape => (reply, call) => {
+  const options = call.args.find((arg): arg is Report => isPlain(arg) && Object.hasOwn(arg, name));
+  const value = options?.[name] ?? call.args.some((arg, i) => i > 0 && arg === name);
+  return (value === false ? otherwise : shape)(reply, call);
 };
-const withScores = given("WITHSCORES", scored);
-/** The first shape if the command has at most `most` arguments, else the second. */
-const upTo = (most: number, shape: Shape, otherwise: Shape = same): Shape => (reply, asked) =>
-  (asked.args[most] === undefined ? shape : otherwise)(reply, asked);
-/** [] as null, [m, "1"] or [m, 1] as [m, 1]; with a count a list, as scored. */
-const popped = upTo(1, (reply, asked) => reply?.length ? pair(reply, asked) : null, scored);
+const withScores = when("WITHSCORES", scored);
+/** `shape` if the call has at most `most` arguments, else `otherwise`. */
+const upTo = (most: number, shape: Shape, otherwise: Shape = same): Shape => (reply, call) =>
+  (call.args[most] === undefined ? shape : otherwise)(reply, call);
+/** Without a count, [] as null, and [m, "1"] or [m, 1] as [m, 1]; with a count, as `scored`. */
+const popped = upTo(1, (reply, call) => reply?.length ? pair(reply, call) : null, scored);
 
-/**
- * [a, b, c, a, b, c] (RESP2) or a map of a to b or to [b, c] (RESP3) as [[a, b, c], [a, b, c]], each part in its shape.
- * Needs maps in order, because an object would sort names like "2" and "1".
- */
-const records = (...parts: readonly Shape[]): Shape => (reply, asked) => {
+/** [a, b, c, a, b, c] (RESP2) or a map of a to b or [b, c] (RESP3) as [[a, b, c], ...]; its row must be `ordered`. */
+const records = (...parts: readonly Shape[]): Shape => (reply, call) => {
   if (reply === null) return null;
   const words: unknown[] = (Array.isArray(reply) ? reply : Object.entries(reply)).flat(2);
   return range(0, words.length / parts.length, parts.length).map((row) =>
-    parts.map((part, column) => part(words[row + column], asked)));
+    parts.map((part, column) => part(words[row + column], call)));
 };
-const similar = given("WITHSCORES", given("WITHATTRIBS", records(same, number, same), records(same, number)),
-  given("WITHATTRIBS", records(same, same)));
+const similar = when("WITHSCORES", when("WITHATTRIBS", records(same, number, same), records(same, number)),
+  when("WITHATTRIBS", records(same, same)));
 
-/** A row of COMMAND INFO, which has rows for subcommands. */
-const commandInfo: Shape = (reply, asked) =>
-  tuple(same, same, same, same, same, same, same, same, list(keySpec), list(commandInfo))(reply, asked);
+/** COMMAND INFO of a command, which includes that of its subcommands. */
+const commandInfo: Shape = (reply, call) =>
+  tuple(same, same, same, same, same, same, same, same, list(keySpec), list(commandInfo))(reply, call);
 const keySpec = fields({ begin_search: fields({ spec: map }), find_keys: fields({ spec: map }) });
-/** COMMAND DOCS of a command or of an argument: either may contain more of its kind. */
-const docs: Shape = (reply, asked) => fields({ arguments: list(docs), subcommands: mapOf(docs) })(reply, asked);
+/** COMMAND DOCS of a command or an argument, either of which may contain others. */
+const docs: Shape = (reply, call) => fields({ arguments: list(docs), subcommands: mapOf(docs) })(reply, call);
 
 // ---- The table ----
 
 const commands = {
   // ---- Keys ----
   /** How many of the keys were removed. Since 1.0.0. */
-  del: write<(...keys: Many<Key>) => number>(all).split(sum),
+  del: write<(...keys: Many<Key>) => number>(all).across("split", sum),
   /** As del, but the memory is freed in the background. Since 4.0.0. */
-  unlink: write<(...keys: Many<Key>) => number>(all).split(sum),
+  unlink: write<(...keys: Many<Key>) => number>(all).across("split", sum),
   /** How many of the keys exist; a key named twice counts twice. Since 1.0.0; several keys 3.0.3. */
-  exists: read<(...keys: Many<Key>) => number>(all).split(sum),
+  exists: read<(...keys: Many<Key>) => number>(all).across("split", sum),
   /** How many of the keys exist; marks each as just used, for eviction. Since 3.2.1. */
-  touch: read<(...keys: Many<Key>) => number>(all).split(sum),
+  touch: read<(...keys: Many<Key>) => number>(all).across("split", sum),
   /** The type of the value, "none" when `key` is missing; modules name their own types. Since 1.0.0. */
   type: read<(key: Key) => KeyType>(),
   /** 1 when copied (into DB); 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
@@ -1587,16 +1563,13 @@ const commands = {
   /** 1 when a time to live was removed, 0 when there was none. Since 2.2.0. */
   persist: write<(key: Key) => number>(),
   /** All keys that match the glob pattern. Blocks a server with many keys for a long time: see scan. Since 1.0.0. */
-  keys: read<(pattern: Arg) => string[]>(none).everywhere(joined),
+  keys: read<(pattern: Arg) => string[]>(none).across("all", joined),
   /** Some keys and the cursor for the next call, "0" at the end. Keys may repeat. Start with 0. Since 2.8; TYPE 6.0. */
   scan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg }) => Page<string[]>, "nowhere">(none).traits("cursor"),
   /** Any key of the database, or null when it is empty. Since 1.0.0. */
-  randomkey: read<() => Bulk>(none).everywhere(random),
+  randomkey: read<() => Bulk>(none).across("all", random),
   /** Sorted elements, as numbers unless ALPHA; GET: what its patterns find; STORE: how many it stored. Since 1.0.0. */
-  sort: write<
-    | ((key: Key, ...options: [...options: SortOptions[], last: SortOptions & { STORE: Key }]) => number)
-    | Sorted<SortOptions & { STORE?: No }>
-  >(oneAndAfter("STORE")).traits("patterns"),
+  sort: write<SortInto | Sorted<SortOptions & { STORE?: No }>>(oneAndAfter("STORE")).traits("patterns"),
   /** As sort, without STORE. Since 7.0.0. */
   sort_ro: read<Sorted<SortRoOptions>>().traits("patterns"),
   /** The value in the server's own format, for restore; null when missing. Use charset null. Since 2.6.0. */
@@ -1604,9 +1577,8 @@ const commands = {
   /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, without REPLACE. Since 2.6.0. */
   restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">(),
   /** Move `key`, or KEYS if it is "", to another server; "NOKEY" if missing. `timeout`: ms of silence. Since 2.6.0. */
-  migrate: write<
-    (host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY"
-  >(thirdOrKeys).traits("secret", "partly"),
+  migrate: write<(host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY">
+    (thirdOrKeys).traits("secret", "partly"),
   /** How the value is stored ("listpack", "embstr" ...); null when `key` is missing. Since 2.2.3. */
   objectEncoding: read<(key: Key) => Bulk>(),
   /** Access frequency on a logarithmic scale; null when missing, an error unless an LFU policy is set. Since 4.0.0. */
@@ -1616,10 +1588,9 @@ const commands = {
   /** How many references the value has; null when `key` is missing. Since 2.2.3. */
   objectRefcount: read<(key: Key) => number | null>(),
   /** Waits `timeout` ms (0: for ever) until `numreplicas` have this connection's writes; gives how many. Since 3.0. */
-  wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(milliseconds(-1)),
+  wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(ms(-1)),
   /** As wait, for writes on disk (AOF): 0 or 1 for this server, and how many replicas. Since 7.2.0. */
-  waitaof: other<(numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]>()
-    .blocks(milliseconds(-1)),
+  waitaof: other<(numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]>().blocks(ms(-1)),
 
   // ---- Strings ----
   /** The value of `key`, or null. WRONGTYPE when it is not a string. Since 1.0.0. */
@@ -1639,9 +1610,9 @@ const commands = {
   /** Set with a time to live. Deprecated since 2.6.12: set with PX. Since 2.6.0. */
   psetex: write<(key: Key, milliseconds: Int, value: Arg) => "OK">(),
   /** The values of all keys in order, null for each that is missing or not a string. Since 1.0.0. */
-  mget: read<(...keys: Many<Key>) => Bulk[]>(all).split(inTurn),
+  mget: read<(...keys: Many<Key>) => Bulk[]>(all).across("split", inTurn),
   /** Set several keys at once, atomically. Since 1.0.1. */
-  mset: write<(...pairs: (Arg | Pairs)[]) => "OK">(pairs).split(),
+  mset: write<(...pairs: (Arg | Pairs)[]) => "OK">(pairs).across("split"),
   /** Set several keys only when none of them exists: 1, else 0 and nothing is set. Since 1.0.1. */
   msetnx: write<(...pairs: (Arg | Pairs)[]) => number>(pairs),
   /** Set `numkeys` keys with one expiry: 1, or 0 and none is set when NX or XX fails for any. Since 8.4.0. */
@@ -1679,7 +1650,7 @@ const commands = {
     | ((key1: Key, key2: Key, options: LcsOptions & { IDX: true }) => { matches: LcsMatch[]; len: number })
     | ((key1: Key, key2: Key, options: LcsOptions & { LEN: true; IDX?: No }) => number)
     | ((key1: Key, key2: Key) => string)
-  >(two).as(given("IDX", map)).together("string"),
+  >(two).as(when("IDX", map)).across("string"),
 
   // ---- Bitmaps ----
   /** The bit at `offset`; 0 beyond the end and when `key` is missing. Since 2.2.0. */
@@ -1691,7 +1662,7 @@ const commands = {
   /** Position of the first bit that equals `bit`; -1 when there is none. Since 2.8.7; BIT 7.0. */
   bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
   /** Store the result of the operation; gives its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
-  bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst).together("string"),
+  bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst).across("string"),
   /** One result for each GET (value), SET (old value), INCRBY (new value, null on OVERFLOW FAIL). Since 3.2.0. */
   bitfield: write<(key: Key, ...operations: BitfieldOperation[]) => (number | null)[]>(),
   /** As bitfield, GET only. Since 6.0.0. */
@@ -1701,9 +1672,9 @@ const commands = {
   /** 1 when the estimate changed or `key` was created, else 0. Since 2.8.9. */
   pfadd: write<(key: Key, ...elements: Many) => number>(),
   /** Estimates how many different elements were added to all keys together; standard error 0.81 %. Since 2.8.9. */
-  pfcount: read<(...keys: Many<Key>) => number>(all).together("string"),
+  pfcount: read<(...keys: Many<Key>) => number>(all).across("string"),
   /** Merge `sourcekeys` into `destkey`. Since 2.8.9. */
-  pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all).together("string"),
+  pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all).across("string"),
 
   // ---- Geo ----
   /** Add or move members; gives how many are new (with CH: changed). Degrees. Since 3.2.0; options 6.2. */
@@ -1718,7 +1689,7 @@ const commands = {
   geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().as(located),
   /** Stores what geosearch finds, with STOREDIST scored by distance; gives how many. Since 6.2.0. */
   geosearchstore: write<(destination: Key, source: Key, area: GeosearchOptions & { STOREDIST?: Flag }) => number>(two)
-    .together("zset"),
+    .across("zset"),
   /** As geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
   georadius: write<Georadius<AroundPoint>>(oneAndAfter("STORE", "STOREDIST")).as(located),
   /** As geosearch around a point. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
@@ -1758,12 +1729,11 @@ const commands = {
   /** The field's new value as text, with up to 17 digits after the point. Since 2.6.0. */
   hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => string>(),
   /** A field or null; up to `count` different ones, -3 for 3 that may repeat; WITHVALUES: pairs. Since 6.2.0. */
-  hrandfield: read<
-    ((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [field: string, value: string][], string[]>
-  >().as(given("WITHVALUES", couples)),
+  hrandfield: read<((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [string, string][], string[]>>()
+    .as(when("WITHVALUES", couples)),
   /** Some fields, and the cursor for the next call, "0" at the end. NOVALUES: only names. Since 2.8.0; NOVALUES 7.4. */
   hscan: read<With<"NOVALUES", [key: Key, cursor: Arg], Page<string[]>, Page<Fields>, ScanOptions>>()
-    .as(given("NOVALUES", same, tuple(same, map))).traits("cursor"),
+    .as(when("NOVALUES", same, tuple(same, map))).traits("cursor"),
   /** For each field 1: set, 2: removed (the time is past), 0: condition failed, -2: no such field. Since 7.4.0. */
   hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>(),
   /** As hexpire, in milliseconds. Since 7.4.0. */
@@ -1811,10 +1781,8 @@ const commands = {
   /** The elements that exist from `start` to `end`, backwards if that is less, with their indexes. Since 8.8.0. */
   arscan: read<(key: Key, start: Int, end: Int, options?: { LIMIT?: Int }) => Indexed[]>().as(couples),
   /** Indexes from `start` ("-") to `end` ("+") whose elements pass any test; WITHVALUES: these too. Since 8.8.0. */
-  argrep: read<
-    | ((key: Key, start: Arg, end: Arg, ...tests: [...ArgrepTest[], ArgrepTest & { WITHVALUES: true }]) => Indexed[])
-    | ((key: Key, start: Arg, end: Arg, ...tests: (ArgrepTest & { WITHVALUES?: No })[]) => number[])
-  >().as(given("WITHVALUES", couples)),
+  argrep: read<WithLast<"WITHVALUES", [key: Key, start: Arg, end: Arg], Indexed[], number[], ArgrepTest>>()
+    .as(when("WITHVALUES", couples)),
   /** SUM, MIN, MAX as text, AND, OR, XOR, null when no element is a number; MATCH and USED count. Since 8.8.0. */
   arop: read<
     | ((key: Key, start: Int, end: Int, operation: { SUM: true } | { MIN: true } | { MAX: true }) => Bulk)
@@ -1914,31 +1882,27 @@ const commands = {
   /** Some members, and the cursor for the next call, "0" at the end. Members may repeat. Since 2.8.0. */
   sscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<string[]>>().traits("cursor"),
   /** The members of the first set that no other has. Since 1.0.0. */
-  sdiff: read<(...keys: Many<Key>) => string[]>(all).together("set"),
+  sdiff: read<(...keys: Many<Key>) => string[]>(all).across("set"),
   /** Put sdiff of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
-  sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
+  sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).across("set"),
   /** How many members sdiff would give, counting up to LIMIT (0: no limit). Since 8.10.0. */
-  sdiffcard: read<Counted<LimitOptions>>(numkeys(1)).together("set"),
+  sdiffcard: read<Counted<LimitOptions>>(numkeys(1)).across("set"),
   /** The members that all sets have; a missing key is an empty set. Since 1.0.0. */
-  sinter: read<(...keys: Many<Key>) => string[]>(all).together("set"),
+  sinter: read<(...keys: Many<Key>) => string[]>(all).across("set"),
   /** Put sinter of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
-  sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
+  sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).across("set"),
   /** How many members sinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  sintercard: read<Counted<LimitOptions>>(numkeys(1)).together("set"),
+  sintercard: read<Counted<LimitOptions>>(numkeys(1)).across("set"),
   /** The members that any of the sets has. Since 1.0.0. */
-  sunion: read<(...keys: Many<Key>) => string[]>(all).together("set"),
+  sunion: read<(...keys: Many<Key>) => string[]>(all).across("set"),
   /** Put sunion of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
-  sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).together("set"),
+  sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).across("set"),
   /** How many members sunion would give, counting up to LIMIT; an estimate with APPROX. Since 8.10.0. */
-  sunioncard: read<Counted<LimitOptions & { APPROX?: Flag }>>(numkeys(1)).together("set"),
+  sunioncard: read<Counted<LimitOptions & { APPROX?: Flag }>>(numkeys(1)).across("set"),
 
   // ---- Sorted sets ----
   /** Add members or change scores; how many are new (CH: changed; INCR: new score or null). Since 1.2.0; GT, LT 6.2. */
-  zadd: write<
-    | ((key: Key, options: ZaddOptions & { INCR: true }, scored: ScoreMember) => number | null)
-    | ((key: Key, options: ZaddOptions & { INCR?: No }, ...scored: Many<ScoreMember>) => number)
-    | ((key: Key, ...scored: Many<ScoreMember>) => number)
-  >().as(number),
+  zadd: write<Adds<"INCR", number | null, number, ZaddOptions, Many<ScoreMember>, [scored: ScoreMember]>>().as(number),
   /** Add `increment` to a member's score (a new one starts at 0); gives the new score. Since 1.2.0. */
   zincrby: write<(key: Key, increment: Arg, member: Arg) => number>().as(number),
   /** Remove members; gives how many were there. Since 1.2.0; several 2.4. */
@@ -1954,13 +1918,13 @@ const commands = {
   /** The scores of `members`, null for each that is missing. Since 6.2.0. */
   zmscore: read<(key: Key, ...members: Many) => (number | null)[]>().as(numbers),
   /** The rank of `member`, 0 for the lowest score, or null; WITHSCORE adds the score. Since 2.0.0; WITHSCORE 7.2. */
-  zrank: read<Rank>().as(given("WITHSCORE", pair)),
+  zrank: read<Rank>().as(when("WITHSCORE", pair)),
   /** zrank from the other end: 0 for the highest score. Since 2.0.0; WITHSCORE 7.2. */
-  zrevrank: read<Rank>().as(given("WITHSCORE", pair)),
+  zrevrank: read<Rank>().as(when("WITHSCORE", pair)),
   /** Members by rank, BYSCORE or BYLEX (name); REV also swaps the bounds. Since 1.2.0; BY..., REV and LIMIT 6.2. */
   zrange: read<WithScores<[key: Key, start: Arg, stop: Arg], ZrangeOptions>>().as(withScores),
   /** Put zrange of `src` into `dst`, replacing it; gives how many members it now has. Since 6.2.0. */
-  zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two).together("zset"),
+  zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two).across("zset"),
   /** Members that score from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
   zrangebyscore: read<WithScores<[key: Key, min: Arg, max: Arg], { LIMIT?: Limit }>>().as(withScores),
   /** Members by name from `min` to `max`: "[a" includes, "(a" excludes, "-" and "+" are open. Since 2.8.9. */
@@ -1994,27 +1958,23 @@ const commands = {
   /** zmpop that waits up to `timeout` seconds (0: for ever), then gives null. Since 7.0.0. */
   bzmpop: write<PopFrom<[timeout: number], "MIN" | "MAX", Scored[]>>(numkeys(2)).as(andScored).blocks(seconds(1)),
   /** The members of the first sorted set that no other has. Since 6.2.0. */
-  zdiff: read<Combined<unknown>>(numkeys(1)).as(withScores).together("zset"),
+  zdiff: read<Combined<unknown>>(numkeys(1)).as(withScores).across("zset"),
   /** Put zdiff of the keys into `destination`, replacing it; gives how many members it now has. Since 6.2.0. */
-  zdiffstore: write<CombineInto<Key>>(storeNumkeys).together("zset"),
+  zdiffstore: write<CombineInto<Key>>(storeNumkeys).across("zset"),
   /** The members that all have, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
-  zinter: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).together("zset"),
+  zinter: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).across("zset"),
   /** Put zinter of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
-  zinterstore: write<CombineInto<ZunionOptions>>(storeNumkeys).together("zset"),
+  zinterstore: write<CombineInto<ZunionOptions>>(storeNumkeys).across("zset"),
   /** How many members zinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  zintercard: read<Counted<LimitOptions>>(numkeys(1)).together("zset"),
+  zintercard: read<Counted<LimitOptions>>(numkeys(1)).across("zset"),
   /** The members that any has, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
-  zunion: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).together("zset"),
+  zunion: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).across("zset"),
   /** Put zunion of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
-  zunionstore: write<CombineInto<ZunionOptions>>(storeNumkeys).together("zset"),
+  zunionstore: write<CombineInto<ZunionOptions>>(storeNumkeys).across("zset"),
 
   // ---- Streams ----
   /** Append an entry, `id` "*" or above the last; gives its id, null if NOMKSTREAM prevents that. Since 5.0.0. */
-  xadd: write<
-    | ((key: Key, options: XaddOptions & { NOMKSTREAM: true }, id: Arg, ...fields: Pairs[]) => Bulk)
-    | ((key: Key, options: XaddOptions & { NOMKSTREAM?: No }, id: Arg, ...fields: Pairs[]) => string)
-    | ((key: Key, id: Arg, ...fields: Pairs[]) => string)
-  >(),
+  xadd: write<Adds<"NOMKSTREAM", Bulk, string, XaddOptions, [id: Arg, ...fields: Pairs[]]>>(),
   /** Delete the oldest down to MAXLEN, or before MINID; gives how many. Since 5.0.0; MINID 6.2; KEEPREF ... 8.2. */
   xtrim: write<(key: Key, options: Trimming & References) => number>(),
   /** Delete entries; gives how many were there. Since 5.0.0. */
@@ -2043,18 +2003,13 @@ const commands = {
   xnack: write<(key: Key, group: Arg, mode: "SILENT" | "FAIL" | "FATAL", options: XnackOptions) => number>(),
   /** A group's pending entries: number, first and last id, number per consumer; or a range, idle in ms. Since 5.0.0. */
   xpending: read<
-    | ((key: Key, group: Arg) => XpendingSummary)
-    | ((key: Key, group: Arg, ...range: PendingRange) => XpendingEntry[])
-    | ((key: Key, group: Arg, options: { IDLE: Int }, ...range: PendingRange) => XpendingEntry[])
+    ((key: Key, group: Arg) => XpendingSummary) | ((key: Key, group: Arg, ...range: PendingRange) => XpendingEntry[])
   >().as(upTo(2, tuple(same, same, same, list(pair)))),
   /** Make `consumer` own entries idle for `minIdleTime` ms; gives those it got, with JUSTID their ids. Since 5.0.0. */
-  xclaim: write<
-    | ((...args: [...Claim, ...ids: Many, options: XclaimOptions & { JUSTID: true }]) => string[])
-    | ((...args: [...Claim, ...idsAndOptions: (Arg | readonly Arg[] | XclaimOptions & { JUSTID?: No })[]]) => Entry[])
-  >().as(given("JUSTID", same, entries)),
+  xclaim: write<WithLast<"JUSTID", Claim, string[], Entry[], XclaimOptions, Arg>>().as(when("JUSTID", same, entries)),
   /** xclaim of the idle entries from `start` on; next is "0-0" at the end. Since 6.2.0; deleted ids 7.0. */
   xautoclaim: write<With<"JUSTID", [...Claim, start: Arg], Claimed<string[]>, Claimed<Entry[]>, CountOptions>>()
-    .as(given("JUSTID", same, tuple(same, entries, same))),
+    .as(when("JUSTID", same, tuple(same, entries, same))),
   /** Create a group that starts after `id` ("0": all, "$": only new); BUSYGROUP when it exists. Since 5.0.0. */
   xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: { MKSTREAM?: Flag; ENTRIESREAD?: Int }) => "OK">(),
   /** Make the group start after another id. Since 5.0.0; ENTRIESREAD 7.0. */
@@ -2066,10 +2021,8 @@ const commands = {
   /** Remove a consumer; gives how many pending entries went with it. Since 5.0.0. */
   xgroupDelconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
   /** Describes a stream; FULL: with entries and groups, up to COUNT (10; 0: all). An error if missing. Since 5.0.0. */
-  xinfoStream: read<
-    | ((key: Key, options: { FULL: true; COUNT?: Int }) => XinfoStreamFull)
-    | ((key: Key) => XinfoStream)
-  >().as(fields({ entries, groups: list(fields({ consumers: maps })), "first-entry": entry, "last-entry": entry })),
+  xinfoStream: read<((key: Key) => XinfoStream) | ((key: Key, how: { FULL: true } & CountOptions) => XinfoStreamFull)>()
+    .as(fields({ entries, groups: mapsWith({ consumers: maps }), "first-entry": entry, "last-entry": entry })),
   /** The groups of a stream; lag is null when the server cannot tell. Since 5.0.0; entries-read and lag 7.0. */
   xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(maps),
   /** The consumers of a group; idle and inactive in milliseconds. Since 5.0.0; inactive 7.2. */
@@ -2090,7 +2043,7 @@ const commands = {
   vismember: read<(key: Key, element: Arg) => number>().as(flag),
   /** An element's vector, about as added, or null; with RAW as it is stored (use charset null). Since 8.0.0. */
   vemb: read<With<"RAW", [key: Key, element: Arg], VembRaw | null, number[] | null>>()
-    .as(given("RAW", tuple(same, same, number, number), numbers)),
+    .as(when("RAW", tuple(same, same, number, number), numbers)),
   /** An element's attributes, a JSON text, or null. Since 8.0.0. */
   vgetattr: read<(key: Key, element: Arg) => Bulk>(),
   /** Set an element's attributes, "" to remove them: 1, or 0 when there is no such element. Since 8.0.0. */
@@ -2101,77 +2054,75 @@ const commands = {
   vrange: read<(key: Key, start: Arg, end: Arg, count?: Int) => string[]>(),
   /** The elements most like a vector or an element, best first; scores from 1 (same) to 0 (opposite). Since 8.0.0. */
   vsim: read<
-    | Adding<[key: Key, query: VsimQuery], VsimOptions, [element: string],
-        [["WITHSCORES", [score: number]], ["WITHATTRIBS", [attributes: Bulk]]]>
-    | ((key: Key, query: VsimQuery, options?: VsimOptions & { WITHSCORES?: No; WITHATTRIBS?: No }) => string[])
+    | Adding<Query, VsimOptions, [element: string], [["WITHSCORES", [score: number]], ["WITHATTRIBS", [attribs: Bulk]]]>
+    | ((...args: [...Query, options?: VsimOptions & Optional<"WITHSCORES" | "WITHATTRIBS", No>]) => string[])
   >().as(similar).traits("ordered"),
   /** An element's neighbours, layer by layer from the top, or null. Since 8.0.0. */
   vlinks: read<With<"WITHSCORES", [key: Key, element: Arg], Scored[][] | null, string[][] | null>>()
-    .as(given("WITHSCORES", list(records(same, number)))).traits("ordered"),
+    .as(when("WITHSCORES", list(records(same, number)))).traits("ordered"),
   /** Dimension, size, quantization and graph of a vector set, or null. Since 8.0.0. */
   vinfo: read<(key: Key) => Facts | null>().as(map),
 
   // ---- Scripting ----
   /** Run a Lua script: `numkeys` keys, then other arguments; gives its result unchanged. Since 2.6.0. */
-  eval: other<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
+  eval: other<(script: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
   /** eval of a script that may only read, so replicas accept it. Since 7.0.0. */
-  eval_ro: read<(script: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  eval_ro: read<(script: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)),
   /** eval by the SHA-1 digest of a cached script; NOSCRIPT when the server does not know it. Since 2.6.0. */
-  evalsha: other<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2))
-    .traits("partly", "digest"),
+  evalsha: other<(sha1: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).traits("partly", "digest"),
   /** evalsha of a script that may only read. Since 7.0.0. */
-  evalsha_ro: read<(sha1: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  evalsha_ro: read<(sha1: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)),
   /** Call a function of a loaded library: `numkeys` keys, then arguments; gives its result. Since 7.0.0. */
-  fcall: other<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
+  fcall: other<(name: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
   /** fcall of a function flagged no-writes; an error for any other. Since 7.0.0. */
-  fcall_ro: read<(name: Arg, numkeys: Int, ...keysAndArgs: Many) => unknown>(numkeys(2)),
+  fcall_ro: read<(name: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)),
   /** Delete a library and its functions; an error when there is none of that name. Since 7.0.0. */
-  functionDelete: write<(library: Arg) => "OK">(none).everywhere(),
+  functionDelete: write<(library: Arg) => "OK">(none).across("all"),
   /** All libraries as one binary payload for functionRestore. Use charset null. Since 7.0.0. */
   functionDump: other<() => string>(),
   /** Delete all libraries. Since 7.0.0. */
-  functionFlush: write<(options?: FlushOptions) => "OK">(none).everywhere(),
+  functionFlush: write<(options?: FlushOptions) => "OK">(none).across("all"),
   /** Stop the function that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 7.0.0. */
   functionKill: other<() => "OK">(),
   /** The libraries, or those whose name matches LIBRARYNAME, and with WITHCODE their source. Since 7.0.0. */
   functionList: other<
     With<"WITHCODE", [], (FunctionLibrary & { library_code: string })[], FunctionLibrary[], { LIBRARYNAME?: Arg }>
-  >().as(list(fields({ functions: maps }))).each(),
+  >().as(mapsWith({ functions: maps })).across("each"),
   /** Load a library; gives its name. An error when it exists, unless REPLACE, which comes first. Since 7.0.0. */
-  functionLoad: write<(...args: [code: Arg] | [options: Optional<"REPLACE">, code: Arg]) => string>(none).everywhere(),
+  functionLoad: write<(...args: [code: Arg] | [options: Optional<"REPLACE">, code: Arg]) => string>(none).across("all"),
   /** Load functionDump's bytes: APPEND (the default) fails if a name exists, FLUSH deletes all first. Since 7.0.0. */
-  functionRestore: write<(payload: Arg, options?: Optional<"FLUSH" | "APPEND" | "REPLACE">) => "OK">(none).everywhere(),
+  functionRestore: write<(payload: Arg, how?: Optional<"FLUSH" | "APPEND" | "REPLACE">) => "OK">(none).across("all"),
   /** The running function, or null, and for each engine the numbers of libraries and functions. Since 7.0.0. */
   functionStats: other<() => { running_script: Report | null; engines: Record<string, Counts> }>()
-    .as(fields({ running_script: map, engines: mapOf(map) })).each(),
+    .as(fields({ running_script: map, engines: mapOf(map) })).across("each"),
   /** Debugging mode of this connection's next eval. Since 3.2.0. */
   scriptDebug: session<(mode: "YES" | "SYNC" | "NO") => "OK">("redis-cli --ldb"),
   /** For each digest 1 when that script is cached, else 0. Since 2.6.0. */
-  scriptExists: other<(...sha1s: Many) => number[]>().everywhere(least),
+  scriptExists: other<(...sha1s: Many) => number[]>().across("all", least),
   /** Empty the script cache. Since 2.6.0; ASYNC and SYNC 6.2. */
-  scriptFlush: other<(options?: FlushOptions) => "OK">().everywhere(),
+  scriptFlush: other<(options?: FlushOptions) => "OK">().across("all"),
   /** Stop the script that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 2.6.0. */
   scriptKill: other<() => "OK">(),
   /** Cache a script without running it; gives its SHA-1 digest in hex. Since 2.6.0. */
-  scriptLoad: other<(script: Arg) => string>().everywhere(),
+  scriptLoad: other<(script: Arg) => string>().across("all"),
   /** Source of a cached script; NOSCRIPT when it is not cached. Valkey 8.0. */
   scriptShow: other<(sha1: Arg) => string>(),
 
   // ---- Publish and subscribe ----
   /** Send a message to a channel; gives how many clients of this server received it. Since 2.0.0. */
-  publish: other<(channel: Arg, message: Arg) => number>().placedBy(one).traits("channel"),
+  publish: other<(channel: Arg, message: Arg) => number, "placed">(none, one).traits("channel"),
   /** Send a message to a shard channel, on the node of its slot; gives how many received it. Since 7.0.0. */
   spublish: other<(shardchannel: Key, message: Arg) => number, "placed">(one).traits("channel"),
   /** Channels with at least one subscriber, or those of them that match the glob pattern. Since 2.8.0. */
-  pubsubChannels: other<(pattern?: Arg) => string[]>().everywhere(joined),
+  pubsubChannels: other<(pattern?: Arg) => string[]>().across("all", joined),
   /** How many different patterns are subscribed to. Since 2.8.0. */
-  pubsubNumpat: other<() => number>().everywhere(most),
+  pubsubNumpat: other<() => number>().across("all", most),
   /** Number of subscribers of each channel, not counting patterns. Since 2.8.0. */
-  pubsubNumsub: other<(...channels: Many) => Counts>().as(map).each(),
+  pubsubNumsub: other<(...channels: Many) => Counts>().as(map).across("each"),
   /** Shard channels with at least one subscriber, or those that match the glob pattern. Since 7.0.0. */
-  pubsubShardchannels: other<(pattern?: Arg) => string[]>().everywhere(joined),
+  pubsubShardchannels: other<(pattern?: Arg) => string[]>().across("all", joined),
   /** Number of subscribers of each shard channel. Since 7.0.0. */
-  pubsubShardnumsub: other<(...shardchannels: Many) => Counts>().as(map).each(),
+  pubsubShardnumsub: other<(...shardchannels: Many) => Counts>().as(map).across("each"),
   /** Listen to channels: one confirmation for each. Since 2.0.0. */
   subscribe: session<(...channels: Many) => unknown>("subscribe()"),
   /** Listen to all channels that match the glob patterns. Since 2.0.0. */
@@ -2199,8 +2150,7 @@ const commands = {
 
   // ---- Connection ----
   /** Log in, as the default user when no name is given. Since 1.0.0; username 6.0. */
-  auth: session<((password: Arg) => "OK") | ((username: Arg, password: Arg) => "OK")>("the password option")
-    .traits("secret"),
+  auth: session<(usernameOrPassword: Arg, password?: Arg) => "OK">("the password option").traits("secret"),
   /** With OPTIN or OPTOUT tracking: whether the next command's keys are tracked. Since 6.0.0. */
   clientCaching: session<(mode: "YES" | "NO") => "OK">("(nothing: there is no cache yet)"),
   /** Tell the server what this client can handle, such as redirect. Valkey 8.0. */
@@ -2218,7 +2168,7 @@ const commands = {
   /** Close the client at ip:port, or all that pass every filter (how many). Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
   clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>().traits("harmless"),
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
-  clientList: other<(filters?: ClientFilters) => string>().each(),
+  clientList: other<(filters?: ClientFilters) => string>().across("each"),
   /** Exempt this connection from the eviction of clients. Since 7.0.0. */
   clientNoEvict: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** Do not count this connection's reads as accesses to the keys. Since 7.2.0. */
@@ -2245,7 +2195,7 @@ const commands = {
   hello: session<(protover?: 2 | 3, options?: object) => Report>("the protocol option").as(fields({ modules: maps }))
     .traits("secret"),
   /** "PONG", or the message itself. Since 1.0.0; message 2.8. */
-  ping: other<(() => "PONG") | ((message: Arg) => string)>().each().traits("harmless"),
+  ping: other<(() => "PONG") | ((message: Arg) => string)>().across("each").traits("harmless"),
   /** Ask the server to close the connection. Since 1.0.0; deprecated 7.2. */
   quit: session<() => "OK">("disconnect()"),
   /** Reset the connection: RESP2, database 0, logged out. Since 6.2.0. */
@@ -2265,19 +2215,19 @@ const commands = {
   /** The rules of a user, or null when there is none of that name. Since 6.0.0; in this form 7.0. */
   aclGetuser: other<(username: Arg) => AclUser | null>().as(fields({ selectors: maps })),
   /** All users, each a line of the ACL file. Since 6.0.0. */
-  aclList: other<() => string[]>().each(),
+  aclList: other<() => string[]>().across("each"),
   /** Read the ACL file again: all of it, or with an error nothing. Since 6.0.0. */
   aclLoad: other<() => "OK">(),
   /** Recent refusals, newest first, 10 or `count` entries, times in Unix ms; or clear the log. Since 6.0.0. */
-  aclLog: other<((reset: "RESET") => "OK") | ((count?: Int) => Facts[])>().as(list(fields({ "age-seconds": number }))),
+  aclLog: other<((reset: "RESET") => "OK") | ((count?: Int) => Facts[])>().as(mapsWith({ "age-seconds": number })),
   /** Write the users to the ACL file. Since 6.0.0. */
   aclSave: other<() => "OK">(),
   /** Create a user or change its rules; an error in one rule changes nothing. Since 6.0.0; selectors 7.0. */
   aclSetuser: other<(username: Arg, ...rules: Many) => "OK">().traits("secret"),
   /** Names of all users. Since 6.0.0. */
-  aclUsers: other<() => string[]>().each(),
+  aclUsers: other<() => string[]>().across("each"),
   /** Name of the user that this connection is logged in as. Since 6.0.0. */
-  aclWhoami: other<() => string>().each(),
+  aclWhoami: other<() => string>().across("each"),
   /** Abort the backup that is not yet sealed. Since 8.10.0. */
   backupAbort: other<() => "OK">(),
   /** Remove the files of the sealed backup. Since 8.10.0. */
@@ -2291,9 +2241,9 @@ const commands = {
   /** State of the backup: idle, pending ... sealed, failed; times are Unix seconds, 0 for not yet. Since 8.10.0. */
   backupStatus: other<() => Facts>().as(fields({ start_time: number, end_time: number })),
   /** Begin to rewrite the append-only file in the background. Since 1.0.0. */
-  bgrewriteaof: other<() => `Background ${string}`>().each(),
+  bgrewriteaof: other<() => `Background ${string}`>().across("each"),
   /** Begin to save in the background; an error when busy. Since 1.0.0; SCHEDULE 3.2.2; CANCEL Valkey 8.1. */
-  bgsave: other<(options?: Optional<"SCHEDULE" | "CANCEL">) => `${"Background" | "Scheduled"} ${string}`>().each(),
+  bgsave: other<(how?: Optional<"SCHEDULE" | "CANCEL">) => `${"Background" | "Scheduled"} ${string}`>().across("each"),
   /** Details of all commands: arity, flags, keys, subcommands. Since 2.8.13. */
   command: other<() => CommandInfo[]>().as(list(commandInfo)),
   /** How many commands the server has. Since 2.8.13. */
@@ -2315,26 +2265,25 @@ const commands = {
   /** Clear that log. Valkey 8.1. */
   commandlogReset: other<(type: CommandlogType) => "OK">(),
   /** Configuration parameters that match the glob patterns; {} when none does. Since 2.0.0; several 7.0. */
-  configGet: other<(...patterns: Many) => Fields>().as(map).each(),
+  configGet: other<(...patterns: Many) => Fields>().as(map).across("each"),
   /** Set the counters of info to zero. Since 2.0.0. */
-  configResetstat: other<() => "OK">().everywhere(),
+  configResetstat: other<() => "OK">().across("all"),
   /** Write the configuration to the file that the server was started with. Since 2.8.0. */
-  configRewrite: other<() => "OK">().everywhere(),
+  configRewrite: other<() => "OK">().across("all"),
   /** Change configuration parameters: all, or on an error none. Since 2.0.0; several 7.0. */
-  configSet: other<(...parameters: Pairs[]) => "OK">().everywhere().traits("secret"),
+  configSet: other<(...parameters: Pairs[]) => "OK">().across("all").traits("secret"),
   /** How many keys the database has. Since 1.0.0. */
-  dbsize: read<() => number>(none).everywhere(sum),
+  dbsize: read<() => number>(none).across("all", sum),
   /** For testing the server: effect and reply depend on the subcommand, which may do harm. Since 1.0.0. */
   debug: other<(subcommand: Arg, ...args: Many) => unknown>(),
   /** Start a failover to a replica; OK means started, not done. Since 6.2.0. */
   failover: other<(options?: FailoverOptions) => "OK">(),
   /** Delete all keys of all databases. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
-  flushall: write<(options?: FlushOptions) => "OK">(none).everywhere(),
+  flushall: write<(options?: FlushOptions) => "OK">(none).across("all"),
   /** Delete all keys of the database. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
-  flushdb: write<(options?: FlushOptions) => "OK">(none).everywhere(),
+  flushdb: write<(options?: FlushOptions) => "OK">(none).across("all"),
   /** The report since hotkeysStart, in an array; null when never started. Since 8.6.0. */
-  hotkeysGet: other<() => [Report] | null>()
-    .as(list(fields({ "by-cpu-time-us": couples, "by-net-bytes": couples }))),
+  hotkeysGet: other<() => [Report] | null>().as(mapsWith({ "by-cpu-time-us": couples, "by-net-bytes": couples })),
   /** Free what hotkeysStart collected; an error while it still collects. Since 8.6.0. */
   hotkeysReset: other<() => "OK">(),
   /** Start to look for the most expensive keys. DURATION in seconds; SAMPLE n counts one command in n. Since 8.6.0. */
@@ -2342,11 +2291,11 @@ const commands = {
   /** Stop collecting and keep the report; null when nothing was being collected. Since 8.6.0. */
   hotkeysStop: other<() => "OK" | null>(),
   /** Text about the server, name:value in lines under # headings; all or some sections. Since 1.0.0; several 7.0. */
-  info: other<(...sections: Many) => string>().each(),
+  info: other<(...sections: Many) => string>().across("each"),
   /** When the last save succeeded, in Unix seconds. Since 1.0.0. */
-  lastsave: other<() => number>().each(),
+  lastsave: other<() => number>().across("each"),
   /** The server's analysis of its latency events, as text. Since 2.8.13. */
-  latencyDoctor: other<() => string>().each(),
+  latencyDoctor: other<() => string>().across("each"),
   /** A text graph of an event's latency; an error when it has no samples. Since 2.8.13. */
   latencyGraph: other<(event: Arg) => string>(),
   /** For these commands, or all: calls, and how many took up to each time in microseconds. Since 7.0.0. */
@@ -2355,24 +2304,24 @@ const commands = {
   /** The up to 160 latest samples of an event: Unix seconds and milliseconds. Since 2.8.13. */
   latencyHistory: other<(event: Arg) => [time: number, latency: number][]>(),
   /** For each event: when it last happened in Unix seconds, its latest and longest in milliseconds. Since 2.8.13. */
-  latencyLatest: other<() => [event: string, time: number, latest: number, max: number][]>().each(),
+  latencyLatest: other<() => [event: string, time: number, latest: number, max: number][]>().across("each"),
   /** Forget these events, or all; gives how many there were. Since 2.8.13. */
-  latencyReset: other<(...events: Many) => number>().each(),
+  latencyReset: other<(...events: Many) => number>().across("each"),
   /** Art in text, and the server's version. Since 5.0.0. */
-  lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).each(),
+  lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).across("each"),
   /** The server's analysis of its memory, as text. Since 4.0.0. */
-  memoryDoctor: other<() => string>().each(),
+  memoryDoctor: other<() => string>().across("each"),
   /** The allocator's own statistics, as text. Since 4.0.0. */
   memoryMallocStats: other<() => string>(),
   /** Ask the allocator to return memory to the system. Since 4.0.0. */
-  memoryPurge: other<() => "OK">().each(),
+  memoryPurge: other<() => "OK">().across("each"),
   /** Where memory goes: bytes, counts and ratios; db.0 and the like are objects. Since 4.0.0. */
   memoryStats: other<() => Record<string, number | Counts>>()
-    .as(mapOf((reply, asked) => number(map(reply, asked), asked))).each(),
+    .as(mapOf((reply, call) => number(map(reply, call), call))).across("each"),
   /** Bytes that a key takes, estimated from 5 or SAMPLES nested values (0: all); null when missing. Since 4.0.0. */
   memoryUsage: read<(key: Key, options?: { SAMPLES?: Int }) => number | null>(),
   /** The loaded modules. Since 4.0.0; path and args 7.0. */
-  moduleList: other<() => { name: string; ver: number; path?: string; args?: string[] }[]>().as(maps).each(),
+  moduleList: other<() => { name: string; ver: number; path?: string; args?: string[] }[]>().as(maps).across("each"),
   /** Load a module from a file on the server. Since 4.0.0. */
   moduleLoad: other<(path: Arg, ...args: Many) => "OK">(),
   /** moduleLoad with configuration: one options object for each CONFIG, the last with ARGS. Since 7.0.0. */
@@ -2388,9 +2337,9 @@ const commands = {
   /** Make the server a replica of another, or with ("NO", "ONE") a master again. Since 5.0.0. */
   replicaof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
   /** The server's role in replication; see Role. Since 2.8.12. */
-  role: other<() => Role>().as(tuple(text)).each(),
+  role: other<() => Role>().as(tuple(text)).across("each"),
   /** Save to disk now, while all clients wait. Since 1.0.0. */
-  save: other<() => "OK">().each(),
+  save: other<() => "OK">().across("each"),
   /** Delete all keys in ranges of slots, [first, last] each, options last; gives the ranges it flushed. Since 8.0.0. */
   sflush: write<(...ranges: (Int | readonly Int[] | FlushOptions)[]) => [first: number, last: number][]>(none),
   /** Save if so configured, then exit: the connection ends. OK only when ABORT cancelled one. Since 1.0.0; NOW 7.0. */
@@ -2398,17 +2347,17 @@ const commands = {
   /** The old name of replicaof. Since 1.0.0; deprecated 5.0. */
   slaveof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
   /** The 10 or `count` (-1: all) latest slow commands. Since 2.2.12; argc 8.10. */
-  slowlogGet: other<(count?: Int) => LogEntry[]>().each(),
+  slowlogGet: other<(count?: Int) => LogEntry[]>().across("each"),
   /** How many entries the slow log holds. Since 2.2.12. */
-  slowlogLen: other<() => number>().each(),
+  slowlogLen: other<() => number>().across("each"),
   /** Clear the slow log. Since 2.2.12. */
-  slowlogReset: other<() => "OK">().each(),
+  slowlogReset: other<() => "OK">().across("each"),
   /** Exchange two databases, for all clients at once. Since 4.0.0. */
   swapdb: write<(index1: Int, index2: Int) => "OK">(none),
   /** Internal: how an old replica asks for the stream of writes. Since 1.0.0. */
   sync: session<() => unknown>("(nothing: it is for servers only)"),
   /** The server's clock: Unix seconds, and microseconds of that second. Since 2.6.0. */
-  time: other<() => [seconds: string, microseconds: string]>().each(),
+  time: other<() => [seconds: string, microseconds: string]>().across("each"),
 
   // ---- Cluster ----
   /** Accept the next command although its slot is still being imported. Since 3.0.0. */
@@ -2476,13 +2425,12 @@ const commands = {
   /** Mark a slot as importing, migrating, STABLE, or owned by NODE. Since 3.0.0; TIMEOUT Valkey 8.0. */
   clusterSetslot: other<(slot: Int, options: ClusterSetslotOptions) => "OK">(),
   /** Shards with their nodes and slots, [first, last, ...]; endpoint null or "": the host you asked. Since 7.0.0. */
-  clusterShards: other<() => { slots: number[]; nodes: Record<string, string | number | null>[] }[]>()
-    .as(list(fields({ nodes: maps }))),
+  clusterShards: other<() => { slots: number[]; nodes: Record<string, Bulk | number>[] }[]>()
+    .as(mapsWith({ nodes: maps })),
   /** The old name of clusterReplicas. Since 3.0.0; deprecated 5.0. */
   clusterSlaves: other<(node: Arg) => string[]>(),
   /** Usage of each slot of this node: key-count and, if configured, time and traffic. Since 8.2.0; Valkey 8.0. */
-  clusterSlotStats: other<(options: ClusterSlotStatsOptions) => [slot: number, stats: Counts][]>()
-    .as(list(tuple(same, map))),
+  clusterSlotStats: other<(options: ClusterSlotStatsOptions) => [slot: number, stats: Counts][]>().as(entries),
   /** Ranges of slots, each with its master, then its replicas; host null: the one you asked. Since 3.0.0. */
   clusterSlots: other<() => [first: number, last: number, ...nodes: ClusterSlotsNode[]][]>()
     .as(list(list(tuple(same, same, same, map)))),
@@ -2514,8 +2462,18 @@ type Optional<N extends string, Value = Flag> = { [Name in N]?: Value };
 type With<N extends string, A extends unknown[], Y, Z, O = unknown, V = true> =
   | ((...args: [...A, options: O & { [Name in N]: V }]) => Y)
   | ((...args: [...A, options?: O & { [Name in N]?: No }]) => Z);
+/** The same for commands that end with many arguments: items, options or both; the last one decides on the reply. */
+type WithLast<N extends string, A extends unknown[], Y, Z, O, Item = never> =
+  | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>, last: O & { [Name in N]: true }]) => Y)
+  | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>]) => Z);
+type AnyOf<Item, O> = (Item | readonly Item[] | O)[];
 type WithScores<A extends unknown[], O = unknown> = With<"WITHSCORES", A, Scored[], string[], O>;
-/** The calls with one or more of the options in Parts, each of which adds its part to every item of the reply. */
+/** The same for commands that take their options before `Items`; with option N, they take `Item`. */
+type Adds<N extends string, Y, Z, O, Items extends unknown[], Item extends unknown[] = Items> =
+  | ((key: Key, options: O & { [Name in N]: true }, ...items: Item) => Y)
+  | ((key: Key, options: O & { [Name in N]?: No }, ...items: Items) => Z)
+  | ((key: Key, ...items: Items) => Z);
+/** The calls with at least one of the options in Parts, each of which adds its part to every item of the reply. */
 type Adding<A extends unknown[], O, Item extends unknown[], Parts> =
   Parts extends [[infer N extends string, infer Part extends unknown[]], ...infer Rest]
     ? Adding<A, O & { [Name in N]: true }, [...Item, ...Part], Rest> | Adding<A, O & { [Name in N]?: No }, Item, Rest>
@@ -2534,23 +2492,22 @@ type Limit = readonly [offset: Int, count: Int];
 export type SortRoOptions = { BY?: Arg; LIMIT?: Limit; GET?: Arg } & Optional<"ASC" | "DESC" | "ALPHA">;
 /** Each GET after the first needs an object of its own; STORE is in the last. */
 export interface SortOptions extends SortRoOptions { STORE?: Key }
+type SortInto = (key: Key, ...options: [...SortOptions[], last: SortOptions & { STORE: Key }]) => number;
 type Sorted<O> =
   | ((key: Key, options: O & { GET: Arg }, ...more: O[]) => Bulk[])
   | ((key: Key, options?: O & { GET?: No }) => string[]);
 /** Options of RESTORE. ABSTTL: the time to live is a Unix time in milliseconds. IDLETIME in seconds. */
 export type RestoreOptions = { REPLACE?: Flag; ABSTTL?: Flag; IDLETIME?: Int; FREQ?: Int };
-/** KEYS comes last. AUTH since 4.0.7, AUTH2 since 6.0. */
-export type MigrateOptions = {
-  COPY?: Flag; REPLACE?: Flag; AUTH?: Arg; AUTH2?: readonly [username: Arg, password: Arg]; KEYS?: Key | Many<Key>;
-};
+/** KEYS comes last. AUTH (a password) since 4.0.7, AUTH2 (a user's name and password) since 6.0. */
+export type MigrateOptions = Optional<"COPY" | "REPLACE"> &
+  { AUTH?: Arg; AUTH2?: readonly [username: Arg, password: Arg]; KEYS?: Key | Many<Key> };
 
 /** NX: only if the key is missing; XX: only if it exists. KEEPTTL since 6.0, GET 6.2, NX with GET 7.0, IF... 8.4. */
 export interface SetOptions extends Expiry, Compare { NX?: Flag; XX?: Flag; GET?: Flag; KEEPTTL?: Flag }
 export type GetexOptions = Expiry & { PERSIST?: Flag };
 export type MsetexOptions = Expiry & Optional<"NX" | "XX" | "KEEPTTL">;
-export type IncrexOptions = Expiry & Optional<"SATURATE" | "PERSIST" | "ENX"> & {
-  BYINT?: Int; BYFLOAT?: Float; LBOUND?: Int | Float; UBOUND?: Int | Float;
-};
+export type IncrexOptions = Expiry & Optional<"SATURATE" | "PERSIST" | "ENX"> &
+  Optional<"LBOUND" | "UBOUND", Int | Float> & { BYINT?: Int; BYFLOAT?: Float };
 /** MINMATCHLEN and WITHMATCHLEN need IDX. */
 export type LcsOptions = { LEN?: Flag; IDX?: Flag; MINMATCHLEN?: Int; WITHMATCHLEN?: Flag };
 /** A common piece: its range in the first string and in the second; its length with WITHMATCHLEN. */
@@ -2560,10 +2517,8 @@ export type BitOperation = "AND" | "OR" | "XOR" | "NOT" | "DIFF" | "DIFF1" | "AN
 /** A number in a bitmap: its width, "u8" or "i16" ..., and its first bit, or "#2" for the third of this width. */
 export type BitfieldPlace = readonly [encoding: string, offset: Int | string];
 /** One step of BITFIELD. OVERFLOW, before SET or INCRBY, applies to all that follow. */
-export type BitfieldOperation = {
-  GET?: BitfieldPlace; OVERFLOW?: "WRAP" | "SAT" | "FAIL";
-  SET?: readonly [...BitfieldPlace, value: Int]; INCRBY?: readonly [...BitfieldPlace, increment: Int];
-};
+export type BitfieldOperation = { GET?: BitfieldPlace; OVERFLOW?: "WRAP" | "SAT" | "FAIL" } &
+  Optional<"SET" | "INCRBY", readonly [...BitfieldPlace, value: Int]>;
 
 export type GeoUnit = "m" | "km" | "mi" | "ft" | "M" | "KM" | "MI" | "FT";
 export type Coordinates = [longitude: number, latitude: number];
@@ -2604,15 +2559,12 @@ export type ArgrepTest = Optional<"EXACT" | "MATCH" | "GLOB" | "RE", Arg> & { LI
 export type End = "LEFT" | "RIGHT";
 export type CountOptions = { COUNT?: Int };
 /** The calls of LMPOP and its kin: they pop from the first of `keys` that has any, from which end, and how many. */
-type PopFrom<A extends unknown[], Where, T> = (
-  ...args: [...A, numkeys: Int, ...keys: Many<Key>, where: Where] |
-    [...A, numkeys: Int, ...keys: Many<Key>, where: Where, options: CountOptions]
-) => [key: string, popped: T] | null;
+type PopFrom<A extends unknown[], Where, T> =
+  (...args: [...A, numkeys: Int, ...keys: Many<Key>, where: Where, ...options: [] | [CountOptions]]) =>
+    [key: string, popped: T] | null;
 type Waiting<R> = (...args: [...keys: Many<Key>, timeout: number]) => R | null;
 type Move = [source: Key, destination: Key, wherefrom: End, whereto: End];
-/** As many keys as the argument before them says, and options. */
-type KeysAnd<O> = (Key | readonly Key[] | O)[];
-type Counted<O> = (numkeys: Int, ...keysAndOptions: KeysAnd<O>) => number;
+type Counted<O> = (numkeys: Int, ...keysAndOptions: AnyOf<Key, O>) => number;
 /** Stop counting there; 0 for no limit. */
 export type LimitOptions = { LIMIT?: Int };
 /** Options of LPOS: RANK 2 starts at the second match, -1 at the last; MAXLEN compares at most so many elements. */
@@ -2627,42 +2579,36 @@ export type ZrangeOptions = { BYSCORE?: Flag; BYLEX?: Flag; REV?: Flag; LIMIT?: 
 /** Options of ZINTER, ZUNION and their STORE forms: a weight for each key. */
 export type ZunionOptions = { WEIGHTS?: readonly Arg[]; AGGREGATE?: "SUM" | "MIN" | "MAX" | "COUNT" };
 type Rank = With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: number] | null, number | null>;
-type Combined<O> =
-  | ((numkeys: Int, ...args: [...keys: Many<Key>, options: O & { WITHSCORES: true }]) => Scored[])
-  | ((numkeys: Int, ...keysAndOptions: KeysAnd<O & { WITHSCORES?: No }>) => string[]);
-type CombineInto<O> = (destination: Key, numkeys: Int, ...keysAndOptions: KeysAnd<O>) => number;
+type Combined<O> = WithLast<"WITHSCORES", [numkeys: Int], Scored[], string[], O, Key>;
+type CombineInto<O> = (destination: Key, numkeys: Int, ...keysAndOptions: AnyOf<Key, O>) => number;
 
 /** The references of groups to a deleted entry: kept (the default), deleted too, or deleted only once acknowledged. */
 type References = Optional<"KEEPREF" | "DELREF" | "ACKED">;
 /** The length to trim to: 1000 or ["=", 1000] exactly, ["~", 1000] about, and faster; LIMIT (with "~") per call. */
 type Trimming = { MAXLEN?: Int | readonly ["=" | "~", Int]; MINID?: Arg | readonly ["=" | "~", Arg]; LIMIT?: Int };
-/** Ids after their number: [2, "1-0", "2-0"]. */
-type Ids = readonly [numids: Int, ...ids: Many];
 /** NOMKSTREAM, MINID, LIMIT since 6.2; KEEPREF, DELREF, ACKED 8.2; IDMP and IDMPAUTO, against duplicates, 8.6. */
-export interface XaddOptions extends References, Trimming {
-  NOMKSTREAM?: Flag; IDMPAUTO?: Arg; IDMP?: readonly [pid: Arg, iid: Arg];
-}
-export type XdelexOptions = References & { IDS: Ids };
+export type XaddOptions = References & Trimming &
+  { NOMKSTREAM?: Flag; IDMPAUTO?: Arg; IDMP?: readonly [pid: Arg, iid: Arg] };
+/** IDS: their number, then the ids: [2, "1-0", "2-0"]. */
+export type XdelexOptions = References & { IDS: readonly [numids: Int, ...ids: Many] };
 /** Options of XNACK; RETRYCOUNT and FORCE are for the server's own use. */
-export type XnackOptions = { IDS: Ids; RETRYCOUNT?: Int; FORCE?: Flag };
+export type XnackOptions = Pick<XdelexOptions, "IDS"> & { RETRYCOUNT?: Int; FORCE?: Flag };
 /** Keys, and the id to read after for each: "$" for new entries only, "+" for the last entry (7.4). */
 type Streams<Id> = { STREAMS: readonly [keys: Key | readonly Key[], ids: Id | readonly Id[]] };
 /** STREAMS comes last: ["k", "$"] or [["j", "k"], [0, 0]]. BLOCK in milliseconds. MAXCOUNT, MAXSIZE (bytes) 8.10. */
 export type XreadOptions = Streams<Arg> & Optional<"COUNT" | "MAXCOUNT" | "MAXSIZE" | "BLOCK", Int>;
 /** GROUP comes first, STREAMS last. CLAIM (8.4) adds pending entries that have been idle for so many milliseconds. */
-export interface XreadgroupOptions extends XreadOptions {
-  GROUP: readonly [group: Arg, consumer: Arg]; CLAIM?: Int; NOACK?: Flag;
-}
+export type XreadgroupOptions = XreadOptions &
+  { GROUP: readonly [group: Arg, consumer: Arg]; CLAIM?: Int; NOACK?: Flag };
 /** An entry of XREADGROUP; its fields are null when it is pending but has been deleted. */
 export type PendingEntry = [id: string, fields: Fields | null];
 /** An entry read with CLAIM: milliseconds since its last delivery, and number of deliveries; 0 and 0 if it is new. */
 export type ClaimedEntry = [id: string, fields: Fields, idle: number, deliveries: Int];
 /** Reply of XPENDING for a whole group; null for ids and consumers when nothing is pending. */
-export type XpendingSummary = [
-  pending: number, first: string | null, last: string | null, consumers: [name: string, pending: number][] | null,
-];
+export type XpendingSummary =
+  [pending: number, first: Bulk, last: Bulk, consumers: [name: string, pending: number][] | null];
 export type XpendingEntry = [id: string, consumer: string, idle: number, deliveries: Int];
-type PendingRange = [start: Arg, end: Arg, count: Int, consumer?: Arg];
+type PendingRange = [...[] | [options: { IDLE: Int }], start: Arg, end: Arg, count: Int, consumer?: Arg];
 type Claim = [key: Key, group: Arg, consumer: Arg, minIdleTime: Int];
 type Claimed<T> = [next: string, claimed: T, deleted: string[]];
 /** Options of XCLAIM; IDLE in milliseconds, TIME a Unix time in milliseconds. */
@@ -2683,6 +2629,7 @@ export type XinfoConsumer = { name: string; pending: number; idle: number; inact
 /** A vector: numbers after their count, [2, 0.5, 1], or 32-bit floats, little-endian: a Float32Array. */
 export type Vector = { VALUES: readonly [count: Int, ...values: Many] } | { FP32: Bytes };
 export type VsimQuery = Vector | { ELE: Arg };
+type Query = [key: Key, query: VsimQuery];
 export type VaddOptions = Optional<"CAS" | "NOQUANT" | "BIN" | "Q8"> & { EF?: Int; SETATTR?: Arg; M?: Int };
 /** Options of VSIM; EPSILON is a distance from 0 to 1. */
 export type VsimOptions = Optional<"WITHSCORES" | "WITHATTRIBS" | "TRUTH" | "NOTHREAD"> &
@@ -2692,11 +2639,9 @@ export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: string, norm
 
 /** Delete in the background, or at once. */
 export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
-type ClientFilter = {
-  ID?: Int | readonly Int[]; TYPE?: "NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB"; USER?: Arg;
-  ADDR?: string; LADDR?: string; IP?: string; FLAGS?: string; NAME?: Arg; "LIB-NAME"?: Arg; "LIB-VER"?: Arg;
-  DB?: Int; CAPA?: string;
-};
+type ClientFilter = Optional<"ADDR" | "LADDR" | "IP" | "FLAGS" | "CAPA", string> &
+  Optional<"USER" | "NAME" | "LIB-NAME" | "LIB-VER", Arg> & { DB?: Int; ID?: Int | readonly Int[] } &
+  { TYPE?: "NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB" };
 /** Filters of CLIENT LIST and KILL; all must match. Redis: ID, TYPE; KILL also USER, ADDR, LADDR, SKIPME, MAXAGE. */
 export type ClientFilters = ClientFilter & { SKIPME?: "YES" | "NO"; MAXAGE?: Int; IDLE?: Int } & {
   [N in keyof ClientFilter as `NOT-${N}`]: ClientFilter[N];
@@ -2724,16 +2669,14 @@ export type CommandInfo = [
   aclCategories: Line[], tips: string[], keySpecs: Report[], subcommands: unknown[][],
 ];
 /** A library of functions; the engine is LUA. */
-export type FunctionLibrary = {
-  library_name: string; engine: string; functions: { name: string; description: Bulk; flags: Line[] }[];
-};
+export type FunctionLibrary =
+  { library_name: string; engine: string; functions: { name: string; description: Bulk; flags: Line[] }[] };
 type AclRules = { commands: string; keys: string; channels: string; databases?: string };
 /** Rules of a user as in the ACL file; passwords as SHA-256 in hex; databases since Valkey 9.1. */
 export type AclUser = AclRules & { flags: string[]; passwords: string[]; selectors: AclRules[] };
 /** A logged command: Unix seconds; microseconds (or bytes, if large); its first arguments; their number (8.10). */
-export type LogEntry = [
-  id: number, time: number, cost: number, args: string[], address: string, name: string, argc?: number,
-];
+export type LogEntry =
+  [id: number, time: number, cost: number, args: string[], address: string, name: string, argc?: number];
 /** Reply of ROLE: a master's offset and replicas, a replica's master and offset, a Sentinel's masters. */
 export type Role =
   | [role: "master", offset: number, replicas: [host: string, port: string, offset: string][]]
@@ -3188,7 +3131,7 @@ const rowNamed = (text: string): Row | undefined =>
 
 /** A row that is not in the table. */
 const unlisted = (kind: Kind, keys: Keys, text: string): Row =>
-  Object.assign(new Row(kind, keys), { name: encodeName(text) });
+  Object.assign(new Row(kind, keys), { method: text.toLowerCase() });
 
 /** The row that `call` uses, and its arguments; a subcommand may be part of the name or the first argument. */
 function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: Row; rest: readonly unknown[] } {
@@ -6154,7 +6097,7 @@ function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly n
 const hasPattern = (words: Words): boolean => words.some((word, i) =>
   ["BY", "GET"].includes(String(words[i - 1]).toUpperCase()) && String(word).includes("*"));
 
-const isForAll = ({ spread }: Row): boolean => spread === "everywhere" || spread === "each";
+const isForAll = ({ spread }: Row): boolean => spread === "all" || spread === "each";
 
 const isSharded = (row: Row): boolean => row.kind !== "session" && (isForAll(row) || row.placing !== none);
 
