@@ -1314,10 +1314,10 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   declare readonly reach: R;
   readonly kind: K;
   readonly keys: Keys;
-  /** The arguments that decide on the server: the keys, or a channel. */
-  readonly placing: Keys;
   /** The driver's alternative to a session command. */
   readonly instead: string | undefined;
+  /** The arguments that decide on the server: the keys, or a channel. */
+  readonly placing: Keys;
   /** Name of its method: "configGet". */
   method = "";
   #name: Name | undefined;
@@ -1327,11 +1327,11 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   spread: Spread | undefined = undefined;
   merge: Merge = first;
 
-  constructor(kind: K, keys: Keys, placing = keys, instead?: string) {
+  constructor(kind: K, keys: Keys, instead?: string, placing = keys) {
     this.kind = kind;
     this.keys = keys;
-    this.placing = placing;
     this.instead = instead;
+    this.placing = placing;
   }
 
   /** Name on the wire, encoded on first use because most commands are never sent. */
@@ -1374,9 +1374,8 @@ function wireName(method: string): string {
 const read = <F, R extends Reach = "placed">(keys: Keys = one) => new Row<F, "read", R>("read", keys);
 const write = <F,>(keys: Keys = one) => new Row<F, "write", "placed">("write", keys);
 const other = <F, R extends Reach = "nowhere">(keys: Keys = none, placing = keys) =>
-  new Row<F, "other", R>("other", keys, placing);
-const session = <F,>(instead: string, keys: Keys = none) =>
-  new Row<F, "session", "nowhere">("session", keys, keys, instead);
+  new Row<F, "other", R>("other", keys, undefined, placing);
+const session = <F,>(instead: string, keys: Keys = none) => new Row<F, "session", "nowhere">("session", keys, instead);
 
 // ---- Where the keys are ----
 
@@ -1526,13 +1525,13 @@ const docs: Shape = (reply, call) => fields({ arguments: list(docs), subcommands
 
 const commands = {
   // ---- Keys ----
-  /** How many of the keys were removed. Since 1.0.0. */
+  /** Number of keys removed. Since 1.0.0. */
   del: write<(...keys: Many<Key>) => number>(all).across("split", sum),
   /** As del, but the memory is freed in the background. Since 4.0.0. */
   unlink: write<(...keys: Many<Key>) => number>(all).across("split", sum),
-  /** How many of the keys exist; a key named twice counts twice. Since 1.0.0; several keys 3.0.3. */
+  /** Number of these keys that exist; a key named twice counts twice. Since 1.0.0; several keys 3.0.3. */
   exists: read<(...keys: Many<Key>) => number>(all).across("split", sum),
-  /** How many of the keys exist; marks each as just used, for eviction. Since 3.2.1. */
+  /** Number of these keys that exist; marks each as recently used, for eviction. Since 3.2.1. */
   touch: read<(...keys: Many<Key>) => number>(all).across("split", sum),
   /** The type of the value, "none" when `key` is missing; modules name their own types. Since 1.0.0. */
   type: read<(key: Key) => KeyType>(),
@@ -1568,7 +1567,7 @@ const commands = {
   scan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg }) => Page<string[]>, "nowhere">(none).traits("cursor"),
   /** Any key of the database, or null when it is empty. Since 1.0.0. */
   randomkey: read<() => Bulk>(none).across("all", random),
-  /** Sorted elements, as numbers unless ALPHA; GET: what its patterns find; STORE: how many it stored. Since 1.0.0. */
+  /** Sorted elements, as numbers unless ALPHA; GET: the values its patterns find; STORE: their number. Since 1.0.0. */
   sort: write<SortInto | Sorted<SortOptions & { STORE?: No }>>(oneAndAfter("STORE")).traits("patterns"),
   /** As sort, without STORE. Since 7.0.0. */
   sort_ro: read<Sorted<SortRoOptions>>().traits("patterns"),
@@ -1585,11 +1584,11 @@ const commands = {
   objectFreq: read<(key: Key) => number | null>(),
   /** Seconds since the last access; null when missing, an error when an LFU policy is set. Since 2.2.3. */
   objectIdletime: read<(key: Key) => number | null>(),
-  /** How many references the value has; null when `key` is missing. Since 2.2.3. */
+  /** Number of references to the value; null when `key` is missing. Since 2.2.3. */
   objectRefcount: read<(key: Key) => number | null>(),
-  /** Waits `timeout` ms (0: for ever) until `numreplicas` have this connection's writes; gives how many. Since 3.0. */
+  /** Number of replicas with this connection's writes; waits `timeout` ms (0: forever) for `numreplicas`. Since 3.0. */
   wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(ms(-1)),
-  /** As wait, for writes on disk (AOF): 0 or 1 for this server, and how many replicas. Since 7.2.0. */
+  /** As wait, for writes on disk (AOF): 0 or 1 for this server, and the number of replicas. Since 7.2.0. */
   waitaof: other<(numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]>().blocks(ms(-1)),
 
   // ---- Strings ----
@@ -1617,7 +1616,7 @@ const commands = {
   msetnx: write<(...pairs: (Arg | Pairs)[]) => number>(pairs),
   /** Set `numkeys` keys with one expiry: 1, or 0 and none is set when NX or XX fails for any. Since 8.4.0. */
   msetex: write<(numkeys: number, pairs: Pairs, options?: MsetexOptions) => number>(numkeys(1, 2)),
-  /** Append to the string at `key`; gives the new length in bytes. Since 2.0.0. */
+  /** Append to the string at `key`; returns the new length in bytes. Since 2.0.0. */
   append: write<(key: Key, value: Arg) => number>(),
   /** The length in bytes, 0 when `key` is missing. Since 2.2.0. */
   strlen: read<(key: Key) => number>(),
@@ -1625,9 +1624,9 @@ const commands = {
   getrange: read<(key: Key, start: Int, end: Int) => string>(),
   /** As getrange. Deprecated since 2.0.0: getrange. Since 1.0.0. */
   substr: read<(key: Key, start: Int, end: Int) => string>(),
-  /** Overwrites from the byte `offset` on, padding with zero bytes; gives the new length. Since 2.2.0. */
+  /** Overwrites from the byte `offset` on, padding with zero bytes; returns the new length. Since 2.2.0. */
   setrange: write<(key: Key, offset: Int, value: Arg) => number>(),
-  /** The new value; a missing key counts from 0. An error when the value is no integer or overflows. Since 1.0.0. */
+  /** The new value; a missing key counts from 0. An error when it is not an integer or overflows. Since 1.0.0. */
   incr: write<(key: Key) => number>(),
   /** The new value, as incr. Since 1.0.0. */
   incrby: write<(key: Key, increment: Int) => number>(),
@@ -1655,13 +1654,13 @@ const commands = {
   // ---- Bitmaps ----
   /** The bit at `offset`; 0 beyond the end and when `key` is missing. Since 2.2.0. */
   getbit: read<(key: Key, offset: Int) => number>(),
-  /** Set the bit at `offset` to 0 or 1, growing the string as needed; gives the old bit. Since 2.2.0. */
+  /** Set the bit at `offset` to 0 or 1, growing the string as needed; returns the old bit. Since 2.2.0. */
   setbit: write<(key: Key, offset: Int, value: Int) => number>(),
-  /** How many bits are 1, of all or of the bytes (with BIT: bits) from `start` to `end`. Since 2.6.0; BIT 7.0. */
+  /** Number of 1 bits, in all or in the bytes (BIT: bits) from `start` to `end`. Since 2.6.0; BIT 7.0. */
   bitcount: read<(key: Key, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
   /** Position of the first bit that equals `bit`; -1 when there is none. Since 2.8.7; BIT 7.0. */
   bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
-  /** Store the result of the operation; gives its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
+  /** Store the result of the operation; returns its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
   bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst).across("string"),
   /** One result for each GET (value), SET (old value), INCRBY (new value, null on OVERFLOW FAIL). Since 3.2.0. */
   bitfield: write<(key: Key, ...operations: BitfieldOperation[]) => (number | null)[]>(),
@@ -1671,13 +1670,13 @@ const commands = {
   // ---- HyperLogLogs ----
   /** 1 when the estimate changed or `key` was created, else 0. Since 2.8.9. */
   pfadd: write<(key: Key, ...elements: Many) => number>(),
-  /** Estimates how many different elements were added to all keys together; standard error 0.81 %. Since 2.8.9. */
+  /** Estimated number of distinct elements added to all keys together; standard error 0.81 %. Since 2.8.9. */
   pfcount: read<(...keys: Many<Key>) => number>(all).across("string"),
   /** Merge `sourcekeys` into `destkey`. Since 2.8.9. */
   pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all).across("string"),
 
   // ---- Geo ----
-  /** Add or move members; gives how many are new (with CH: changed). Degrees. Since 3.2.0; options 6.2. */
+  /** Add or move members; returns the number added (with CH: changed). Degrees. Since 3.2.0; options 6.2. */
   geoadd: write<(key: Key, ...args: [...items: GeoItem[]] | [options: GeoaddOptions, ...items: GeoItem[]]) => number>(),
   /** Distance between two members in metres or `unit`; null when either is missing. Since 3.2.0. */
   geodist: read<(key: Key, member1: Arg, member2: Arg, unit?: GeoUnit) => number | null>().as(number),
@@ -1685,9 +1684,9 @@ const commands = {
   geohash: read<(key: Key, ...members: Many) => Bulk[]>(),
   /** Positions of the members as stored (at most 0.6 m off); null for each that is missing. Since 3.2.0. */
   geopos: read<(key: Key, ...members: Many) => (Coordinates | null)[]>().as(list(numbers)),
-  /** Members in an area, unsorted unless ASC or DESC; WITH... adds to each. Since 6.2.0; BYPOLYGON Valkey 9.0. */
+  /** Members in an area, unsorted unless ASC or DESC; WITH... extends each. Since 6.2.0; BYPOLYGON Valkey 9.0. */
   geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().as(located),
-  /** Stores what geosearch finds, with STOREDIST scored by distance; gives how many. Since 6.2.0. */
+  /** Store the members geosearch finds, with STOREDIST scored by distance; returns their number. Since 6.2.0. */
   geosearchstore: write<(destination: Key, source: Key, area: GeosearchOptions & { STOREDIST?: Flag }) => number>(two)
     .across("zset"),
   /** As geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
@@ -1700,7 +1699,7 @@ const commands = {
   georadiusbymember_ro: read<GeoradiusRo<AroundMember>>().as(located),
 
   // ---- Hashes ----
-  /** Set fields; gives how many are new. Since 2.0.0; several fields 4.0.0. */
+  /** Set fields; returns the number added. Since 2.0.0; several fields 4.0.0. */
   hset: write<(key: Key, ...fields: (Arg | Pairs)[]) => number>(),
   /** 1 when set, 0 when the field exists already. Since 2.0.0. */
   hsetnx: write<(key: Key, field: Arg, value: Arg) => number>(),
@@ -1716,15 +1715,15 @@ const commands = {
   hkeys: read<(key: Key) => string[]>(),
   /** The values of all fields. Since 2.0.0. */
   hvals: read<(key: Key) => string[]>(),
-  /** How many fields there are, 0 when `key` is missing. Since 2.0.0. */
+  /** Number of fields, 0 when `key` is missing. Since 2.0.0. */
   hlen: read<(key: Key) => number>(),
-  /** 1 when the field is there, else 0. Since 2.0.0. */
+  /** 1 when the field exists, else 0. Since 2.0.0. */
   hexists: read<(key: Key, field: Arg) => number>(),
   /** The length of the field's value in bytes, 0 when missing. Since 3.2.0. */
   hstrlen: read<(key: Key, field: Arg) => number>(),
-  /** How many of the fields were removed; the last one takes the key with it. Since 2.0.0; several fields 2.4.0. */
+  /** Number of fields removed; the key goes with its last field. Since 2.0.0; several fields 2.4.0. */
   hdel: write<(key: Key, ...fields: Many) => number>(),
-  /** The field's new value; a missing one counts from 0. An error when it is no integer or overflows. Since 2.0.0. */
+  /** The field's new value, from 0 if missing. An error when it is not an integer or overflows. Since 2.0.0. */
   hincrby: write<(key: Key, field: Arg, increment: Int) => number>(),
   /** The field's new value as text, with up to 17 digits after the point. Since 2.6.0. */
   hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => string>(),
@@ -1762,25 +1761,25 @@ const commands = {
   himportPrepare: session<(fieldset: Arg, ...fields: Many) => "OK">("hset()"),
   /** Replace `key` by a hash of these values, in the order of himportPrepare's fields. Since 8.10.0. */
   himportSet: write<(key: Key, fieldset: Arg, ...values: Many) => "OK">(),
-  /** Forget a list of fields: 1, or 0 when there was none of that name. Since 8.10.0. */
+  /** Forget a list of fields: 1, or 0 when there is none of that name. Since 8.10.0. */
   himportDiscard: session<(fieldset: Arg) => number>("hset()"),
-  /** Forget all lists of fields; gives how many there were. Since 8.10.0. */
+  /** Forget all lists of fields; returns their number. Since 8.10.0. */
   himportDiscardall: session<() => number>("hset()"),
 
   // ---- Arrays ----
-  /** Set elements from `index` on; gives how many are new. Since 8.8.0. */
+  /** Set elements from `index` on; returns the number added. Since 8.8.0. */
   arset: write<(key: Key, index: Int, ...values: Many) => number>(),
-  /** Set elements by { index: value }; gives how many are new. Since 8.8.0. */
+  /** Set elements by { index: value }; returns the number added. Since 8.8.0. */
   armset: write<(key: Key, ...elements: (Arg | Pairs)[]) => number>(),
   /** The element at `index`, or null. Since 8.8.0. */
   arget: read<(key: Key, index: Int) => Bulk>(),
   /** The elements at the indexes, null for each that is missing. Since 8.8.0. */
   armget: read<(key: Key, ...indexes: Many<Int>) => Bulk[]>(),
-  /** The elements from `start` to `end`, backwards if that is less; null in gaps. At most 1,000,000. Since 8.8.0. */
+  /** The elements from `start` to `end`, backwards if `end` is less; null in gaps. At most 1,000,000. Since 8.8.0. */
   argetrange: read<(key: Key, start: Int, end: Int) => Bulk[]>(),
-  /** The elements that exist from `start` to `end`, backwards if that is less, with their indexes. Since 8.8.0. */
+  /** The elements that exist from `start` to `end`, backwards if `end` is less, with their indexes. Since 8.8.0. */
   arscan: read<(key: Key, start: Int, end: Int, options?: { LIMIT?: Int }) => Indexed[]>().as(couples),
-  /** Indexes from `start` ("-") to `end` ("+") whose elements pass any test; WITHVALUES: these too. Since 8.8.0. */
+  /** Indexes from `start` ("-") to `end` ("+") whose elements pass any test; WITHVALUES: elements too. Since 8.8.0. */
   argrep: read<WithLast<"WITHVALUES", [key: Key, start: Arg, end: Arg], Indexed[], number[], ArgrepTest>>()
     .as(when("WITHVALUES", couples)),
   /** SUM, MIN, MAX as text, AND, OR, XOR, null when no element is a number; MATCH and USED count. Since 8.8.0. */
@@ -1789,21 +1788,21 @@ const commands = {
     | ((key: Key, start: Int, end: Int, operation: { AND: true } | { OR: true } | { XOR: true }) => number | null)
     | ((key: Key, start: Int, end: Int, operation: { MATCH: Arg } | { USED: true }) => number)
   >(),
-  /** How many elements exist, gaps not counted; 0 when `key` is missing. Since 8.8.0. */
+  /** Number of elements, not counting gaps; 0 when `key` is missing. Since 8.8.0. */
   arcount: read<(key: Key) => number>(),
   /** The last index in use, plus 1; 0 when `key` is missing. Since 8.8.0. */
   arlen: read<(key: Key) => number>(),
   /** Size and layout of the array; an error when `key` is missing. Since 8.8.0. */
   arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().as(mapOf(number)),
-  /** How many elements were removed; the last one takes the key with it. Since 8.8.0. */
+  /** Number of elements removed; the key goes with its last element. Since 8.8.0. */
   ardel: write<(key: Key, ...indexes: Many<Int>) => number>(),
-  /** Remove all elements in each [start, end], both included; gives how many. Since 8.8.0. */
+  /** Remove all elements in each [start, end], both included; returns their number. Since 8.8.0. */
   ardelrange: write<(key: Key, ...ranges: Many<Int>) => number>(),
-  /** Set elements at the insert cursor, and move it; gives the index of the last. Since 8.8.0. */
+  /** Set elements at the insert cursor, and move it; returns the index of the last. Since 8.8.0. */
   arinsert: write<(key: Key, ...values: Many) => number>(),
-  /** As arinsert, in a ring of `size` elements: after the last comes the first. Since 8.8.0. */
+  /** As arinsert, in a ring of `size` elements: the first follows the last. Since 8.8.0. */
   arring: write<(key: Key, size: Int, ...values: Many) => number>(),
-  /** The index arinsert would use next, 0 when `key` is missing, null when there is none left. Since 8.8.0. */
+  /** The next index for arinsert, 0 when `key` is missing, null when none is left. Since 8.8.0. */
   arnext: read<(key: Key) => number | null>(),
   /** Move the insert cursor: 1, or 0 when `key` is missing. Since 8.8.0. */
   arseek: write<(key: Key, index: Int) => number>(),
@@ -1811,21 +1810,21 @@ const commands = {
   arlastitems: read<(key: Key, count: Int, options?: { REV?: Flag }) => Bulk[]>(),
 
   // ---- Lists ----
-  /** Add elements at the head, each before the previous one; gives the new length. Since 1.0.0; several 2.4. */
+  /** Add elements at the head, each before the previous one; returns the new length. Since 1.0.0; several 2.4. */
   lpush: write<(key: Key, ...elements: Many) => number>(),
-  /** lpush only when the list exists; gives the new length, 0 when there is none. Since 2.2.0; several 4.0. */
+  /** lpush only when the list exists; returns the new length, 0 when there is none. Since 2.2.0; several 4.0. */
   lpushx: write<(key: Key, ...elements: Many) => number>(),
-  /** Add elements at the tail, in their order; gives the new length. Since 1.0.0; several 2.4. */
+  /** Add elements at the tail, in their order; returns the new length. Since 1.0.0; several 2.4. */
   rpush: write<(key: Key, ...elements: Many) => number>(),
-  /** rpush only when the list exists; gives the new length, 0 when there is none. Since 2.2.0; several 4.0. */
+  /** rpush only when the list exists; returns the new length, 0 when there is none. Since 2.2.0; several 4.0. */
   rpushx: write<(key: Key, ...elements: Many) => number>(),
   /** Remove and return the first element, or the first `count`; null when there is none. Since 1.0.0; count 6.2. */
   lpop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[] | null)>(),
   /** Remove and return the last element, or `count` from there; null when there is none. Since 1.0.0; count 6.2. */
   rpop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[] | null)>(),
-  /** Up to COUNT (1) elements from one end of the first of `keys` that has any, else null. Since 7.0.0. */
+  /** Remove and return up to COUNT (1) elements from an end of the first non-empty list, or null. Since 7.0.0. */
   lmpop: write<PopFrom<[], End, string[]>>(numkeys(1)),
-  /** How many elements; 0 when `key` is missing. Since 1.0.0. */
+  /** Number of elements; 0 when `key` is missing. Since 1.0.0. */
   llen: read<(key: Key) => number>(),
   /** The element at `index`, counted from the tail when negative (-1 is the last); null outside. Since 1.0.0. */
   lindex: read<(key: Key, index: Int) => Bulk>(),
@@ -1833,11 +1832,11 @@ const commands = {
   lrange: read<(key: Key, start: Int, stop: Int) => string[]>(),
   /** The index of `element`, or null; with COUNT the indexes of that many (0: of all). Since 6.0.6. */
   lpos: read<With<"COUNT", [key: Key, element: Arg], number[], number | null, LposOptions, Int>>(),
-  /** Put `element` next to the first `pivot`; gives the new length, -1 without pivot, 0 without list. Since 2.2.0. */
+  /** Put `element` next to the first `pivot`; returns the new length, -1 without pivot, 0 without list. Since 2.2.0. */
   linsert: write<(key: Key, where: "BEFORE" | "AFTER", pivot: Arg, element: Arg) => number>(),
   /** Replace the element at `index`; an error when there is no such element or no list. Since 1.0.0. */
   lset: write<(key: Key, index: Int, element: Arg) => "OK">(),
-  /** Remove `count` equal elements, from the tail when negative, all when 0; gives how many. Since 1.0.0. */
+  /** Remove `count` equal elements, from the tail when negative, all when 0; returns their number. Since 1.0.0. */
   lrem: write<(key: Key, count: Int, element: Arg) => number>(),
   /** Keep only the elements from `start` to `stop`; the key is removed when none is left. Since 1.0.0. */
   ltrim: write<(key: Key, start: Int, stop: Int) => "OK">(),
@@ -1847,71 +1846,71 @@ const commands = {
   lmovem: write<With<"EXACTLY", Move, string[] | null, string[], LmovemOptions, Int>>(two),
   /** Move the last element of `source` to the head of `destination`, or null. lmove replaces it. Since 1.2.0. */
   rpoplpush: write<(source: Key, destination: Key) => Bulk>(two),
-  /** lpop from the first of `keys` that has an element, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
+  /** lpop from the first non-empty list, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
   blpop: write<Waiting<[key: string, element: string]>>(butLast).blocks(seconds(-1)),
-  /** rpop from the first of `keys` that has an element, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
+  /** rpop from the first non-empty list, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
   brpop: write<Waiting<[key: string, element: string]>>(butLast).blocks(seconds(-1)),
-  /** lmpop that waits up to `timeout` seconds (0: for ever), then gives null. Since 7.0.0. */
+  /** lmpop that waits up to `timeout` seconds (0: for ever), then returns null. Since 7.0.0. */
   blmpop: write<PopFrom<[timeout: number], End, string[]>>(numkeys(2)).blocks(seconds(1)),
-  /** lmove that waits up to `timeout` seconds (0: for ever), then gives null. Since 6.2.0. */
+  /** lmove that waits up to `timeout` seconds (0: for ever), then returns null. Since 6.2.0. */
   blmove: write<(...args: [...Move, timeout: number]) => Bulk>(two).blocks(seconds(5)),
-  /** lmovem that waits up to `timeout` seconds (0: for ever) for enough, then gives null. Since 8.10.0. */
+  /** lmovem that waits up to `timeout` seconds (0: for ever) for enough, then returns null. Since 8.10.0. */
   blmovem: write<(...args: [...Move, timeout: number, how?: LmovemOptions]) => string[] | null>(two).blocks(seconds(5)),
-  /** rpoplpush that waits up to `timeout` seconds (0: for ever), then gives null. blmove replaces it. Since 2.2.0. */
+  /** rpoplpush that waits up to `timeout` seconds (0: for ever), then returns null. blmove replaces it. Since 2.2.0. */
   brpoplpush: write<(source: Key, destination: Key, timeout: number) => Bulk>(two).blocks(seconds(3)),
 
   // ---- Sets ----
-  /** Add members; gives how many are new. Since 1.0.0; several 2.4. */
+  /** Add members; returns the number added. Since 1.0.0; several 2.4. */
   sadd: write<(key: Key, ...members: Many) => number>(),
-  /** Remove members; gives how many were there. Since 1.0.0; several 2.4. */
+  /** Remove members; returns the number removed. Since 1.0.0; several 2.4. */
   srem: write<(key: Key, ...members: Many) => number>(),
-  /** Move `member` from one set to the other: 1, or 0 when `source` lacks it. Since 1.0.0. */
+  /** Move `member` from one set to the other: 1, or 0 when it is not in `source`. Since 1.0.0. */
   smove: write<(source: Key, destination: Key, member: Arg) => number>(two),
-  /** Remove and return a random member (null without), or up to `count` as an array. Since 1.0.0; count 3.2. */
+  /** Remove and return a random member, or null, or up to `count` as an array. Since 1.0.0; count 3.2. */
   spop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>(),
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 1.0.0; count 2.6. */
   srandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>(),
-  /** How many members; 0 when `key` is missing. Since 1.0.0. */
+  /** Number of members; 0 when `key` is missing. Since 1.0.0. */
   scard: read<(key: Key) => number>(),
   /** 1 when `member` is in the set, else 0. Since 1.0.0. */
   sismember: read<(key: Key, member: Arg) => number>(),
-  /** sismember for several: a 1 or 0 for each. Since 6.2.0. */
+  /** sismember of several members: 1 or 0 for each. Since 6.2.0. */
   smismember: read<(key: Key, ...members: Many) => number[]>(),
-  /** All members, in no order. Walk a large set with sscan instead. Since 1.0.0. */
+  /** All members, in no order. Prefer sscan for a large set. Since 1.0.0. */
   smembers: read<(key: Key) => string[]>(),
   /** Some members, and the cursor for the next call, "0" at the end. Members may repeat. Since 2.8.0. */
   sscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<string[]>>().traits("cursor"),
-  /** The members of the first set that no other has. Since 1.0.0. */
+  /** Members of the first set that are in none of the others. Since 1.0.0. */
   sdiff: read<(...keys: Many<Key>) => string[]>(all).across("set"),
-  /** Put sdiff of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
+  /** Store the sdiff of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
   sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).across("set"),
-  /** How many members sdiff would give, counting up to LIMIT (0: no limit). Since 8.10.0. */
+  /** Number of members sdiff would return, counting up to LIMIT (0: no limit). Since 8.10.0. */
   sdiffcard: read<Counted<LimitOptions>>(numkeys(1)).across("set"),
-  /** The members that all sets have; a missing key is an empty set. Since 1.0.0. */
+  /** Members in all of the sets; a missing key is an empty set. Since 1.0.0. */
   sinter: read<(...keys: Many<Key>) => string[]>(all).across("set"),
-  /** Put sinter of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
+  /** Store the sinter of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
   sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).across("set"),
-  /** How many members sinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
+  /** Number of members sinter would return, counting up to LIMIT (0: no limit). Since 7.0.0. */
   sintercard: read<Counted<LimitOptions>>(numkeys(1)).across("set"),
-  /** The members that any of the sets has. Since 1.0.0. */
+  /** Members in any of the sets. Since 1.0.0. */
   sunion: read<(...keys: Many<Key>) => string[]>(all).across("set"),
-  /** Put sunion of `keys` into `destination`, replacing it; gives how many members it now has. Since 1.0.0. */
+  /** Store the sunion of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
   sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).across("set"),
-  /** How many members sunion would give, counting up to LIMIT; an estimate with APPROX. Since 8.10.0. */
+  /** Number of members sunion would return, counting up to LIMIT; an estimate with APPROX. Since 8.10.0. */
   sunioncard: read<Counted<LimitOptions & { APPROX?: Flag }>>(numkeys(1)).across("set"),
 
   // ---- Sorted sets ----
-  /** Add members or change scores; how many are new (CH: changed; INCR: new score or null). Since 1.2.0; GT, LT 6.2. */
+  /** Add members or change scores; the number added (CH: changed; INCR: new score or null). Since 1.2.0; GT, LT 6.2. */
   zadd: write<Adds<"INCR", number | null, number, ZaddOptions, Many<ScoreMember>, [scored: ScoreMember]>>().as(number),
-  /** Add `increment` to a member's score (a new one starts at 0); gives the new score. Since 1.2.0. */
+  /** Add `increment` to a member's score (a new one starts at 0); returns the new score. Since 1.2.0. */
   zincrby: write<(key: Key, increment: Arg, member: Arg) => number>().as(number),
-  /** Remove members; gives how many were there. Since 1.2.0; several 2.4. */
+  /** Remove members; returns the number removed. Since 1.2.0; several 2.4. */
   zrem: write<(key: Key, ...members: Many) => number>(),
-  /** How many members; 0 when `key` is missing. Since 1.2.0. */
+  /** Number of members; 0 when `key` is missing. Since 1.2.0. */
   zcard: read<(key: Key) => number>(),
-  /** How many members score from `min` to `max`: "(1" excludes 1, "-inf" and "+inf" are open. Since 2.0.0. */
+  /** Number of members with scores from `min` to `max`: "(1" excludes 1, "-inf" and "+inf" are open. Since 2.0.0. */
   zcount: read<(key: Key, min: Arg, max: Arg) => number>(),
-  /** How many members zrangebylex would give. All members must have the same score. Since 2.8.9. */
+  /** Number of members zrangebylex would return. All members must have the same score. Since 2.8.9. */
   zlexcount: read<(key: Key, min: Arg, max: Arg) => number>(),
   /** The score of `member`, or null. Since 1.2.0. */
   zscore: read<(key: Key, member: Arg) => number | null>().as(number),
@@ -1923,9 +1922,9 @@ const commands = {
   zrevrank: read<Rank>().as(when("WITHSCORE", pair)),
   /** Members by rank, BYSCORE or BYLEX (name); REV also swaps the bounds. Since 1.2.0; BY..., REV and LIMIT 6.2. */
   zrange: read<WithScores<[key: Key, start: Arg, stop: Arg], ZrangeOptions>>().as(withScores),
-  /** Put zrange of `src` into `dst`, replacing it; gives how many members it now has. Since 6.2.0. */
+  /** Store the zrange of `src` in `dst`, replacing it; returns its size. Since 6.2.0. */
   zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two).across("zset"),
-  /** Members that score from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
+  /** Members with scores from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
   zrangebyscore: read<WithScores<[key: Key, min: Arg, max: Arg], { LIMIT?: Limit }>>().as(withScores),
   /** Members by name from `min` to `max`: "[a" includes, "(a" excludes, "-" and "+" are open. Since 2.8.9. */
   zrangebylex: read<(key: Key, min: Arg, max: Arg, options?: { LIMIT?: Limit }) => string[]>(),
@@ -1939,49 +1938,49 @@ const commands = {
   zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().as(withScores),
   /** Some members with their scores, and the cursor for the next call, "0" at the end. Since 2.8.0. */
   zscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<Scored[]>>().as(andScored).traits("cursor"),
-  /** Remove the members that score from `min` to `max`; gives how many. Since 1.2.0. */
+  /** Remove the members with scores from `min` to `max`; returns their number. Since 1.2.0. */
   zremrangebyscore: write<(key: Key, min: Arg, max: Arg) => number>(),
-  /** Remove the members from rank `start` to `stop`, -1 being the highest; gives how many. Since 2.0.0. */
+  /** Remove the members from rank `start` to `stop`, -1 being the highest; returns their number. Since 2.0.0. */
   zremrangebyrank: write<(key: Key, start: Int, stop: Int) => number>(),
-  /** Remove the members that zrangebylex would give; gives how many. Since 2.8.9. */
+  /** Remove the members that zrangebylex would return; returns their number. Since 2.8.9. */
   zremrangebylex: write<(key: Key, min: Arg, max: Arg) => number>(),
-  /** Remove and return the member with the lowest score (null without), or the `count` lowest. Since 5.0.0. */
+  /** Remove and return the member with the lowest score, or null, or the `count` lowest. Since 5.0.0. */
   zpopmin: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().as(popped),
-  /** Remove and return the member with the highest score (null without), or the `count` highest. Since 5.0.0. */
+  /** Remove and return the member with the highest score, or null, or the `count` highest. Since 5.0.0. */
   zpopmax: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().as(popped),
-  /** Up to COUNT (1) lowest or highest of the first of `keys` that has any, else null. Since 7.0.0. */
+  /** Remove and return up to COUNT (1) members, lowest or highest, of the first non-empty set, or null. Since 7.0.0. */
   zmpop: write<PopFrom<[], "MIN" | "MAX", Scored[]>>(numkeys(1)).as(andScored),
-  /** zpopmin from the first of `keys` that has a member, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
+  /** zpopmin from the first non-empty set, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
   bzpopmin: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
-  /** zpopmax from the first of `keys` that has a member, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
+  /** zpopmax from the first non-empty set, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
   bzpopmax: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
-  /** zmpop that waits up to `timeout` seconds (0: for ever), then gives null. Since 7.0.0. */
+  /** zmpop that waits up to `timeout` seconds (0: for ever), then returns null. Since 7.0.0. */
   bzmpop: write<PopFrom<[timeout: number], "MIN" | "MAX", Scored[]>>(numkeys(2)).as(andScored).blocks(seconds(1)),
-  /** The members of the first sorted set that no other has. Since 6.2.0. */
+  /** Members of the first sorted set that are in none of the others. Since 6.2.0. */
   zdiff: read<Combined<unknown>>(numkeys(1)).as(withScores).across("zset"),
-  /** Put zdiff of the keys into `destination`, replacing it; gives how many members it now has. Since 6.2.0. */
+  /** Store the zdiff of the keys in `destination`, replacing it; returns its size. Since 6.2.0. */
   zdiffstore: write<CombineInto<Key>>(storeNumkeys).across("zset"),
-  /** The members that all have, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
+  /** Members in all sorted sets, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
   zinter: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).across("zset"),
-  /** Put zinter of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
+  /** Store the zinter of the keys in `destination`, replacing it; returns its size. Since 2.0.0. */
   zinterstore: write<CombineInto<ZunionOptions>>(storeNumkeys).across("zset"),
-  /** How many members zinter would give, counting up to LIMIT (0: no limit). Since 7.0.0. */
+  /** Number of members zinter would return, counting up to LIMIT (0: no limit). Since 7.0.0. */
   zintercard: read<Counted<LimitOptions>>(numkeys(1)).across("zset"),
-  /** The members that any has, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
+  /** Members in any sorted set, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
   zunion: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).across("zset"),
-  /** Put zunion of the keys into `destination`, replacing it; gives how many members it now has. Since 2.0.0. */
+  /** Store the zunion of the keys in `destination`, replacing it; returns its size. Since 2.0.0. */
   zunionstore: write<CombineInto<ZunionOptions>>(storeNumkeys).across("zset"),
 
   // ---- Streams ----
-  /** Append an entry, `id` "*" or above the last; gives its id, null if NOMKSTREAM prevents that. Since 5.0.0. */
+  /** Append an entry, `id` "*" or above the last; returns its id, null if NOMKSTREAM prevents that. Since 5.0.0. */
   xadd: write<Adds<"NOMKSTREAM", Bulk, string, XaddOptions, [id: Arg, ...fields: Pairs[]]>>(),
-  /** Delete the oldest down to MAXLEN, or before MINID; gives how many. Since 5.0.0; MINID 6.2; KEEPREF ... 8.2. */
+  /** Delete the oldest entries, to MAXLEN or MINID; returns their number. Since 5.0.0; MINID 6.2; KEEPREF ... 8.2. */
   xtrim: write<(key: Key, options: Trimming & References) => number>(),
-  /** Delete entries; gives how many were there. Since 5.0.0. */
+  /** Delete entries; returns the number deleted. Since 5.0.0. */
   xdel: write<(key: Key, ...ids: Many) => number>(),
   /** Delete entries, and groups' references to them; for each 1, -1 if missing, 2 if kept (ACKED). Since 8.2.0. */
   xdelex: write<(key: Key, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
-  /** How many entries; 0 when `key` is missing. Since 5.0.0. */
+  /** Number of entries; 0 when `key` is missing. Since 5.0.0. */
   xlen: read<(key: Key) => number>(),
   /** Entries from `start` to `end`: "-" and "+" are the ends, "(id" excludes. Since 5.0.0; "(" 6.2. */
   xrange: read<(key: Key, start: Arg, end: Arg, options?: CountOptions) => Entry[]>().as(entries),
@@ -1995,17 +1994,17 @@ const commands = {
     | ((options: XreadgroupOptions & Streams<">"> & { CLAIM: Int }) => Record<string, ClaimedEntry[]> | null)
     | ((options: XreadgroupOptions & { CLAIM?: No }) => Record<string, PendingEntry[]> | null)
   >(streams(3)).as(mapOf(list(tuple(same, map, number, number)))).blocks(blockOption(3)),
-  /** Remove entries from the group's pending list; gives how many were on it. Since 5.0.0. */
+  /** Remove entries from the group's pending list; returns the number removed. Since 5.0.0. */
   xack: write<(key: Key, group: Arg, ...ids: Many) => number>(),
   /** xack and xdelex in one; for each 1, -1 if missing, 2 if acknowledged but not deleted (ACKED). Since 8.2.0. */
   xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
-  /** Return pending entries to the group; gives how many. FATAL sets their deliveries to 2^63 - 1. Since 8.8.0. */
+  /** Return pending entries to the group; returns their number. FATAL: with 2^63 - 1 deliveries. Since 8.8.0. */
   xnack: write<(key: Key, group: Arg, mode: "SILENT" | "FAIL" | "FATAL", options: XnackOptions) => number>(),
   /** A group's pending entries: number, first and last id, number per consumer; or a range, idle in ms. Since 5.0.0. */
   xpending: read<
     ((key: Key, group: Arg) => XpendingSummary) | ((key: Key, group: Arg, ...range: PendingRange) => XpendingEntry[])
   >().as(upTo(2, tuple(same, same, same, list(pair)))),
-  /** Make `consumer` own entries idle for `minIdleTime` ms; gives those it got, with JUSTID their ids. Since 5.0.0. */
+  /** Make `consumer` own entries idle for `minIdleTime` ms; returns these, with JUSTID their ids. Since 5.0.0. */
   xclaim: write<WithLast<"JUSTID", Claim, string[], Entry[], XclaimOptions, Arg>>().as(when("JUSTID", same, entries)),
   /** xclaim of the idle entries from `start` on; next is "0-0" at the end. Since 6.2.0; deleted ids 7.0. */
   xautoclaim: write<With<"JUSTID", [...Claim, start: Arg], Claimed<string[]>, Claimed<Entry[]>, CountOptions>>()
@@ -2014,11 +2013,11 @@ const commands = {
   xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: { MKSTREAM?: Flag; ENTRIESREAD?: Int }) => "OK">(),
   /** Make the group start after another id. Since 5.0.0; ENTRIESREAD 7.0. */
   xgroupSetid: write<(key: Key, group: Arg, id: Arg, options?: { ENTRIESREAD?: Int }) => "OK">(),
-  /** Remove a group and its pending entries: 1, or 0 when there was none. Since 5.0.0. */
+  /** Remove a group and its pending entries: 1, or 0 when there is none. Since 5.0.0. */
   xgroupDestroy: write<(key: Key, group: Arg) => number>(),
   /** Add a consumer: 1, or 0 when it exists. Since 6.2.0. */
   xgroupCreateconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
-  /** Remove a consumer; gives how many pending entries went with it. Since 5.0.0. */
+  /** Remove a consumer; returns the number of its pending entries. Since 5.0.0. */
   xgroupDelconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
   /** Describes a stream; FULL: with entries and groups, up to COUNT (10; 0: all). An error if missing. Since 5.0.0. */
   xinfoStream: read<((key: Key) => XinfoStream) | ((key: Key, how: { FULL: true } & CountOptions) => XinfoStreamFull)>()
@@ -2027,21 +2026,21 @@ const commands = {
   xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(maps),
   /** The consumers of a group; idle and inactive in milliseconds. Since 5.0.0; inactive 7.2. */
   xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(maps),
-  /** Set for how many seconds, and how many ids per producer, IDMP remembers; forgets the present ids. Since 8.6.0. */
+  /** Set the seconds and the number of ids per producer that IDMP remembers; forgets current ids. Since 8.6.0. */
   xcfgset: write<(key: Key, options: { "IDMP-DURATION"?: Int; "IDMP-MAXSIZE"?: Int }) => "OK">(),
 
   // ---- Vector sets ----
   /** Add an element or replace its vector: 1 when it is new, else 0. REDUCE precedes the vector. Since 8.0.0. */
   vadd: write<(key: Key, vector: Vector & { REDUCE?: Int }, element: Arg, options?: VaddOptions) => number>().as(flag),
-  /** Remove an element: 1, or 0 when it was not there. Since 8.0.0. */
+  /** Remove an element: 1, or 0 when there is no such element. Since 8.0.0. */
   vrem: write<(key: Key, element: Arg) => number>().as(flag),
-  /** How many elements; 0 when `key` is missing. Since 8.0.0. */
+  /** Number of elements; 0 when `key` is missing. Since 8.0.0. */
   vcard: read<(key: Key) => number>(),
   /** The dimension of the vectors, after REDUCE; an error when `key` is missing. Since 8.0.0. */
   vdim: read<(key: Key) => number>(),
   /** 1 when `element` is in the set, else 0. Since 8.2.0. */
   vismember: read<(key: Key, element: Arg) => number>().as(flag),
-  /** An element's vector, about as added, or null; with RAW as it is stored (use charset null). Since 8.0.0. */
+  /** An element's vector, approximately as added, or null; RAW: as stored (use charset null). Since 8.0.0. */
   vemb: read<With<"RAW", [key: Key, element: Arg], VembRaw | null, number[] | null>>()
     .as(when("RAW", tuple(same, same, number, number), numbers)),
   /** An element's attributes, a JSON text, or null. Since 8.0.0. */
@@ -2064,7 +2063,7 @@ const commands = {
   vinfo: read<(key: Key) => Facts | null>().as(map),
 
   // ---- Scripting ----
-  /** Run a Lua script: `numkeys` keys, then other arguments; gives its result unchanged. Since 2.6.0. */
+  /** Run a Lua script: `numkeys` keys, then other arguments; returns its result unchanged. Since 2.6.0. */
   eval: other<(script: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
   /** eval of a script that may only read, so replicas accept it. Since 7.0.0. */
   eval_ro: read<(script: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)),
@@ -2072,7 +2071,7 @@ const commands = {
   evalsha: other<(sha1: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).traits("partly", "digest"),
   /** evalsha of a script that may only read. Since 7.0.0. */
   evalsha_ro: read<(sha1: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)),
-  /** Call a function of a loaded library: `numkeys` keys, then arguments; gives its result. Since 7.0.0. */
+  /** Call a function of a loaded library: `numkeys` keys, then arguments; returns its result. Since 7.0.0. */
   fcall: other<(name: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
   /** fcall of a function flagged no-writes; an error for any other. Since 7.0.0. */
   fcall_ro: read<(name: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)),
@@ -2084,11 +2083,11 @@ const commands = {
   functionFlush: write<(options?: FlushOptions) => "OK">(none).across("all"),
   /** Stop the function that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 7.0.0. */
   functionKill: other<() => "OK">(),
-  /** The libraries, or those whose name matches LIBRARYNAME, and with WITHCODE their source. Since 7.0.0. */
+  /** The libraries, or those whose names match LIBRARYNAME; WITHCODE: with their source. Since 7.0.0. */
   functionList: other<
     With<"WITHCODE", [], (FunctionLibrary & { library_code: string })[], FunctionLibrary[], { LIBRARYNAME?: Arg }>
   >().as(mapsWith({ functions: maps })).across("each"),
-  /** Load a library; gives its name. An error when it exists, unless REPLACE, which comes first. Since 7.0.0. */
+  /** Load a library; returns its name. An error when it exists, unless REPLACE, which comes first. Since 7.0.0. */
   functionLoad: write<(...args: [code: Arg] | [options: Optional<"REPLACE">, code: Arg]) => string>(none).across("all"),
   /** Load functionDump's bytes: APPEND (the default) fails if a name exists, FLUSH deletes all first. Since 7.0.0. */
   functionRestore: write<(payload: Arg, how?: Optional<"FLUSH" | "APPEND" | "REPLACE">) => "OK">(none).across("all"),
@@ -2103,19 +2102,19 @@ const commands = {
   scriptFlush: other<(options?: FlushOptions) => "OK">().across("all"),
   /** Stop the script that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 2.6.0. */
   scriptKill: other<() => "OK">(),
-  /** Cache a script without running it; gives its SHA-1 digest in hex. Since 2.6.0. */
+  /** Cache a script without running it; returns its SHA-1 digest in hex. Since 2.6.0. */
   scriptLoad: other<(script: Arg) => string>().across("all"),
   /** Source of a cached script; NOSCRIPT when it is not cached. Valkey 8.0. */
   scriptShow: other<(sha1: Arg) => string>(),
 
   // ---- Publish and subscribe ----
-  /** Send a message to a channel; gives how many clients of this server received it. Since 2.0.0. */
+  /** Send a message to a channel; returns the number of clients of this server that received it. Since 2.0.0. */
   publish: other<(channel: Arg, message: Arg) => number, "placed">(none, one).traits("channel"),
-  /** Send a message to a shard channel, on the node of its slot; gives how many received it. Since 7.0.0. */
+  /** Send a message to a shard channel, on the node of its slot; returns the number of receivers. Since 7.0.0. */
   spublish: other<(shardchannel: Key, message: Arg) => number, "placed">(one).traits("channel"),
-  /** Channels with at least one subscriber, or those of them that match the glob pattern. Since 2.8.0. */
+  /** Channels with at least one subscriber, or those that match the glob pattern. Since 2.8.0. */
   pubsubChannels: other<(pattern?: Arg) => string[]>().across("all", joined),
-  /** How many different patterns are subscribed to. Since 2.8.0. */
+  /** Number of distinct patterns with subscribers. Since 2.8.0. */
   pubsubNumpat: other<() => number>().across("all", most),
   /** Number of subscribers of each channel, not counting patterns. Since 2.8.0. */
   pubsubNumsub: other<(...channels: Many) => Counts>().as(map).across("each"),
@@ -2139,7 +2138,7 @@ const commands = {
   // ---- Transactions ----
   /** Begin a transaction: later commands are queued. Since 1.2.0. */
   multi: session<() => "OK">("multi()"),
-  /** Run the queued commands; gives all replies, or null when a watched key has changed. Since 1.2.0. */
+  /** Run the queued commands; returns all replies, or null when a watched key has changed. Since 1.2.0. */
   exec: session<() => unknown[] | null>("multi()"),
   /** Drop the queued commands and all watches. Since 2.0.0. */
   discard: session<() => "OK">("multi()"),
@@ -2153,7 +2152,7 @@ const commands = {
   auth: session<(usernameOrPassword: Arg, password?: Arg) => "OK">("the password option").traits("secret"),
   /** With OPTIN or OPTOUT tracking: whether the next command's keys are tracked. Since 6.0.0. */
   clientCaching: session<(mode: "YES" | "NO") => "OK">("(nothing: there is no cache yet)"),
-  /** Tell the server what this client can handle, such as redirect. Valkey 8.0. */
+  /** Declare a capability of this client, such as redirect. Valkey 8.0. */
   clientCapa: session<(...capabilities: Many) => "OK">("(nothing: the driver does it)"),
   /** Name of whichever connection answers, or null. Since 2.6.9. */
   clientGetname: other<() => Bulk>(),
@@ -2165,7 +2164,7 @@ const commands = {
   clientImportSource: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** clientList's line about whichever connection answers. Since 6.2.0. */
   clientInfo: other<() => string>().traits("harmless"),
-  /** Close the client at ip:port, or all that pass every filter (how many). Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
+  /** Close the client at ip:port, or all that pass the filters (a number). Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
   clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>().traits("harmless"),
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
   clientList: other<(filters?: ClientFilters) => string>().across("each"),
@@ -2173,9 +2172,9 @@ const commands = {
   clientNoEvict: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** Do not count this connection's reads as accesses to the keys. Since 7.2.0. */
   clientNoTouch: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
-  /** Hold back all clients' commands (with WRITE only writes) for `timeout` milliseconds. Since 3.0.0; WRITE 6.2. */
+  /** Delay all clients' commands (with WRITE only writes) for `timeout` milliseconds. Since 3.0.0; WRITE 6.2. */
   clientPause: other<(timeout: Int, options?: { WRITE?: Flag; ALL?: Flag }) => "OK">(),
-  /** Turn replies off, which leaves nothing to wait for. Since 3.2.0. */
+  /** Turn replies on or off. Since 3.2.0. */
   clientReply: session<(mode: "ON" | "OFF" | "SKIP") => "OK">("(nothing: every command waits for its reply)"),
   /** Name the client library or its version for clientList. Since 7.2.0. */
   clientSetinfo: session<(attribute: "LIB-NAME" | "LIB-VER", value: Arg) => "OK">("(nothing: the driver does it)"),
@@ -2206,9 +2205,9 @@ const commands = {
   // ---- Server ----
   /** The categories of commands, or the commands in one; an error when it is unknown. Since 6.0.0. */
   aclCat: other<(category?: Arg) => string[]>(),
-  /** Delete users and close their connections; gives how many there were. Since 6.0.0. */
+  /** Delete users and close their connections; returns the number deleted. Since 6.0.0. */
   aclDeluser: other<(...usernames: Many) => number>(),
-  /** Whether the user might run the command: OK, or the reason why not. Since 7.0.0. */
+  /** OK when the user may run the command, or the reason why not. Since 7.0.0. */
   aclDryrun: other<(username: Arg, command: Arg, ...args: Many) => "OK" | (string & {})>(),
   /** A random password in hex, of 256 or `bits` bits. Since 6.0.0. */
   aclGenpass: other<(bits?: Int) => string>(),
@@ -2216,7 +2215,7 @@ const commands = {
   aclGetuser: other<(username: Arg) => AclUser | null>().as(fields({ selectors: maps })),
   /** All users, each a line of the ACL file. Since 6.0.0. */
   aclList: other<() => string[]>().across("each"),
-  /** Read the ACL file again: all of it, or with an error nothing. Since 6.0.0. */
+  /** Reload the ACL file; an error changes nothing. Since 6.0.0. */
   aclLoad: other<() => "OK">(),
   /** Recent refusals, newest first, 10 or `count` entries, times in Unix ms; or clear the log. Since 6.0.0. */
   aclLog: other<((reset: "RESET") => "OK") | ((count?: Int) => Facts[])>().as(mapsWith({ "age-seconds": number })),
@@ -2232,7 +2231,7 @@ const commands = {
   backupAbort: other<() => "OK">(),
   /** Remove the files of the sealed backup. Since 8.10.0. */
   backupCleanup: other<() => "OK">(),
-  /** Paths of those files of the backup that will not change again. Since 8.10.0. */
+  /** Paths of the backup files that are final. Since 8.10.0. */
   backupList: other<() => string[]>(),
   /** Freeze the backup: its files are complete. Since 8.10.0. */
   backupSeal: other<() => "OK">(),
@@ -2240,19 +2239,19 @@ const commands = {
   backupStart: other<() => "OK">(),
   /** State of the backup: idle, pending ... sealed, failed; times are Unix seconds, 0 for not yet. Since 8.10.0. */
   backupStatus: other<() => Facts>().as(fields({ start_time: number, end_time: number })),
-  /** Begin to rewrite the append-only file in the background. Since 1.0.0. */
+  /** Start to rewrite the append-only file in the background. Since 1.0.0. */
   bgrewriteaof: other<() => `Background ${string}`>().across("each"),
-  /** Begin to save in the background; an error when busy. Since 1.0.0; SCHEDULE 3.2.2; CANCEL Valkey 8.1. */
+  /** Start to save in the background; an error when busy. Since 1.0.0; SCHEDULE 3.2.2; CANCEL Valkey 8.1. */
   bgsave: other<(how?: Optional<"SCHEDULE" | "CANCEL">) => `${"Background" | "Scheduled"} ${string}`>().across("each"),
   /** Details of all commands: arity, flags, keys, subcommands. Since 2.8.13. */
   command: other<() => CommandInfo[]>().as(list(commandInfo)),
-  /** How many commands the server has. Since 2.8.13. */
+  /** Number of commands of the server. Since 2.8.13. */
   commandCount: other<() => number>(),
   /** Documentation of these commands, or of all; omits unknown ones. Since 7.0.0. */
   commandDocs: other<(...names: Many) => Record<string, Report>>().as(mapOf(docs)),
   /** The keys in a full command; an error when it has none. Since 2.8.13. */
   commandGetkeys: other<(command: Arg, ...args: Many) => string[]>(),
-  /** The keys in a full command, each with its use: RO, RW, access, update ... Since 7.0.0. */
+  /** The keys in a full command, each with flags of its use: RO, RW, access, update ... Since 7.0.0. */
   commandGetkeysandflags: other<(command: Arg, ...args: Many) => [key: string, flags: Line[]][]>(),
   /** Details of these commands, null for an unknown one; of all when none is named. Since 2.8.13. */
   commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().as(list(commandInfo)),
@@ -2260,7 +2259,7 @@ const commands = {
   commandList: other<(options?: { FILTERBY?: readonly ["MODULE" | "ACLCAT" | "PATTERN", Arg] }) => string[]>(),
   /** Up to `count` (-1: all) commands that were slow, or whose request or reply was large. Valkey 8.1. */
   commandlogGet: other<(count: Int, type: CommandlogType) => LogEntry[]>(),
-  /** How many entries that log holds. Valkey 8.1. */
+  /** Number of entries in that log. Valkey 8.1. */
   commandlogLen: other<(type: CommandlogType) => number>(),
   /** Clear that log. Valkey 8.1. */
   commandlogReset: other<(type: CommandlogType) => "OK">(),
@@ -2270,11 +2269,11 @@ const commands = {
   configResetstat: other<() => "OK">().across("all"),
   /** Write the configuration to the file that the server was started with. Since 2.8.0. */
   configRewrite: other<() => "OK">().across("all"),
-  /** Change configuration parameters: all, or on an error none. Since 2.0.0; several 7.0. */
+  /** Change configuration parameters; an error changes none. Since 2.0.0; several 7.0. */
   configSet: other<(...parameters: Pairs[]) => "OK">().across("all").traits("secret"),
-  /** How many keys the database has. Since 1.0.0. */
+  /** Number of keys in the database. Since 1.0.0. */
   dbsize: read<() => number>(none).across("all", sum),
-  /** For testing the server: effect and reply depend on the subcommand, which may do harm. Since 1.0.0. */
+  /** For testing the server: effect and reply depend on the subcommand, which may be harmful. Since 1.0.0. */
   debug: other<(subcommand: Arg, ...args: Many) => unknown>(),
   /** Start a failover to a replica; OK means started, not done. Since 6.2.0. */
   failover: other<(options?: FailoverOptions) => "OK">(),
@@ -2286,28 +2285,28 @@ const commands = {
   hotkeysGet: other<() => [Report] | null>().as(mapsWith({ "by-cpu-time-us": couples, "by-net-bytes": couples })),
   /** Free what hotkeysStart collected; an error while it still collects. Since 8.6.0. */
   hotkeysReset: other<() => "OK">(),
-  /** Start to look for the most expensive keys. DURATION in seconds; SAMPLE n counts one command in n. Since 8.6.0. */
+  /** Start to collect the most expensive keys. DURATION in seconds; SAMPLE n counts one command in n. Since 8.6.0. */
   hotkeysStart: other<(options: HotkeysStartOptions) => "OK">(),
   /** Stop collecting and keep the report; null when nothing was being collected. Since 8.6.0. */
   hotkeysStop: other<() => "OK" | null>(),
   /** Text about the server, name:value in lines under # headings; all or some sections. Since 1.0.0; several 7.0. */
   info: other<(...sections: Many) => string>().across("each"),
-  /** When the last save succeeded, in Unix seconds. Since 1.0.0. */
+  /** Unix time in seconds of the last successful save. Since 1.0.0. */
   lastsave: other<() => number>().across("each"),
   /** The server's analysis of its latency events, as text. Since 2.8.13. */
   latencyDoctor: other<() => string>().across("each"),
   /** A text graph of an event's latency; an error when it has no samples. Since 2.8.13. */
   latencyGraph: other<(event: Arg) => string>(),
-  /** For these commands, or all: calls, and how many took up to each time in microseconds. Since 7.0.0. */
+  /** For these commands, or all: number of calls, and a histogram of their times in microseconds. Since 7.0.0. */
   latencyHistogram: other<(...commands: Many) => Record<string, { calls: number; histogram_usec: Counts }>>()
     .as(mapOf(fields({ histogram_usec: map }))),
-  /** The up to 160 latest samples of an event: Unix seconds and milliseconds. Since 2.8.13. */
+  /** The latest samples, up to 160, of an event: Unix time in seconds, latency in milliseconds. Since 2.8.13. */
   latencyHistory: other<(event: Arg) => [time: number, latency: number][]>(),
   /** For each event: when it last happened in Unix seconds, its latest and longest in milliseconds. Since 2.8.13. */
   latencyLatest: other<() => [event: string, time: number, latest: number, max: number][]>().across("each"),
-  /** Forget these events, or all; gives how many there were. Since 2.8.13. */
+  /** Forget these events, or all; returns their number. Since 2.8.13. */
   latencyReset: other<(...events: Many) => number>().across("each"),
-  /** Art in text, and the server's version. Since 5.0.0. */
+  /** ASCII art, and the server's version. Since 5.0.0. */
   lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).across("each"),
   /** The server's analysis of its memory, as text. Since 4.0.0. */
   memoryDoctor: other<() => string>().across("each"),
@@ -2315,10 +2314,10 @@ const commands = {
   memoryMallocStats: other<() => string>(),
   /** Ask the allocator to return memory to the system. Since 4.0.0. */
   memoryPurge: other<() => "OK">().across("each"),
-  /** Where memory goes: bytes, counts and ratios; db.0 and the like are objects. Since 4.0.0. */
+  /** Memory usage: bytes, counts and ratios; db.0 and the like are objects. Since 4.0.0. */
   memoryStats: other<() => Record<string, number | Counts>>()
     .as(mapOf((reply, call) => number(map(reply, call), call))).across("each"),
-  /** Bytes that a key takes, estimated from 5 or SAMPLES nested values (0: all); null when missing. Since 4.0.0. */
+  /** Memory of a key in bytes, estimated from 5 or SAMPLES nested values (0: all); null when missing. Since 4.0.0. */
   memoryUsage: read<(key: Key, options?: { SAMPLES?: Int }) => number | null>(),
   /** The loaded modules. Since 4.0.0; path and args 7.0. */
   moduleList: other<() => { name: string; ver: number; path?: string; args?: string[] }[]>().as(maps).across("each"),
@@ -2330,31 +2329,31 @@ const commands = {
   moduleUnload: other<(name: Arg) => "OK">(),
   /** Turn the connection into a stream of all commands that the server receives. Since 1.0.0. */
   monitor: session<() => "OK">("monitor()"),
-  /** Internal: how a replica asks for the stream of writes. Since 2.8.0. */
+  /** Internal: a replica requests the stream of writes. Since 2.8.0. */
   psync: session<(replicationid: Arg, offset: Int, ...args: Many) => unknown>("(nothing: it is for servers only)"),
-  /** Internal: how a replica introduces itself. Since 3.0.0. */
+  /** Internal: a replica introduces itself. Since 3.0.0. */
   replconf: session<(...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** Make the server a replica of another, or with ("NO", "ONE") a master again. Since 5.0.0. */
   replicaof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
   /** The server's role in replication; see Role. Since 2.8.12. */
   role: other<() => Role>().as(tuple(text)).across("each"),
-  /** Save to disk now, while all clients wait. Since 1.0.0. */
+  /** Save to disk now, which blocks all clients. Since 1.0.0. */
   save: other<() => "OK">().across("each"),
-  /** Delete all keys in ranges of slots, [first, last] each, options last; gives the ranges it flushed. Since 8.0.0. */
+  /** Delete all keys in ranges of slots, [first, last] each, options last; returns those flushed. Since 8.0.0. */
   sflush: write<(...ranges: (Int | readonly Int[] | FlushOptions)[]) => [first: number, last: number][]>(none),
-  /** Save if so configured, then exit: the connection ends. OK only when ABORT cancelled one. Since 1.0.0; NOW 7.0. */
+  /** Save if so configured, then exit: the connection ends. OK only when ABORT cancels one. Since 1.0.0; NOW 7.0. */
   shutdown: other<(options?: Optional<"NOSAVE" | "SAVE" | "NOW" | "FORCE" | "ABORT">) => "OK">(),
   /** The old name of replicaof. Since 1.0.0; deprecated 5.0. */
   slaveof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
   /** The 10 or `count` (-1: all) latest slow commands. Since 2.2.12; argc 8.10. */
   slowlogGet: other<(count?: Int) => LogEntry[]>().across("each"),
-  /** How many entries the slow log holds. Since 2.2.12. */
+  /** Number of entries in the slow log. Since 2.2.12. */
   slowlogLen: other<() => number>().across("each"),
   /** Clear the slow log. Since 2.2.12. */
   slowlogReset: other<() => "OK">().across("each"),
   /** Exchange two databases, for all clients at once. Since 4.0.0. */
   swapdb: write<(index1: Int, index2: Int) => "OK">(none),
-  /** Internal: how an old replica asks for the stream of writes. Since 1.0.0. */
+  /** Internal: an old replica requests the stream of writes. Since 1.0.0. */
   sync: session<() => unknown>("(nothing: it is for servers only)"),
   /** The server's clock: Unix seconds, and microseconds of that second. Since 2.6.0. */
   time: other<() => [seconds: string, microseconds: string]>().across("each"),
@@ -2362,19 +2361,19 @@ const commands = {
   // ---- Cluster ----
   /** Accept the next command although its slot is still being imported. Since 3.0.0. */
   asking: session<() => "OK">("(nothing: there are no clusters yet)"),
-  /** Take these slots for this node; an error when one is taken. Since 3.0.0. */
+  /** Assign these slots to this node; an error when one is assigned. Since 3.0.0. */
   clusterAddslots: other<(...slots: Many<Int>) => "OK">(),
-  /** Take ranges of slots, [first, last] each. Since 7.0.0. */
+  /** clusterAddslots for ranges, [first, last] each. Since 7.0.0. */
   clusterAddslotsrange: other<(...ranges: Many<Int>) => "OK">(),
   /** Advance the configuration epoch. Since 3.0.0. */
   clusterBumpepoch: other<() => `BUMPED ${number}` | `STILL ${number}`>(),
   /** Cancel all slot migrations that began on this node. Valkey 9.0. */
   clusterCancelslotmigrations: other<() => "OK">(),
-  /** How many nodes report this one as failing. Since 3.0.0. */
+  /** Number of nodes that report `node` as failing. Since 3.0.0. */
   clusterCountFailureReports: other<(node: Arg) => number>(),
-  /** How many keys of this node are in the slot. Since 3.0.0. */
+  /** Number of keys of this node in the slot. Since 3.0.0. */
   clusterCountkeysinslot: other<(slot: Int) => number>(),
-  /** Let this node forget who serves these slots. Since 3.0.0. */
+  /** Make this node forget which nodes serve these slots. Since 3.0.0. */
   clusterDelslots: other<(...slots: Many<Int>) => "OK">(),
   /** clusterDelslots for ranges, [first, last] each. Since 7.0.0. */
   clusterDelslotsrange: other<(...ranges: Many<Int>) => "OK">(),
@@ -2382,11 +2381,11 @@ const commands = {
   clusterFailover: other<(options?: { FORCE?: Flag; TAKEOVER?: Flag }) => "OK">(),
   /** Delete all keys of a slot. Valkey 9.0. */
   clusterFlushslot: write<(slot: Int, options?: FlushOptions) => "OK">(none),
-  /** Let this node, which must be empty, forget all slots. Since 3.0.0. */
+  /** Make this node, which must be empty, forget all slots. Since 3.0.0. */
   clusterFlushslots: other<() => "OK">(),
   /** Remove a node from this one's list, and keep it out for a minute. Since 3.0.0. */
   clusterForget: other<(node: Arg) => "OK">(),
-  /** Up to `count` keys of this node that are in the slot. Since 3.0.0. */
+  /** Up to `count` keys of this node in the slot. Since 3.0.0. */
   clusterGetkeysinslot: other<(slot: Int, count: Int) => string[]>(),
   /** Current and recent slot migrations; times are Unix seconds. Valkey 9.0. */
   clusterGetslotmigrations: other<() => Facts[]>().as(maps),
@@ -2398,9 +2397,9 @@ const commands = {
   clusterLinks: other<() => Facts[]>().as(maps),
   /** Introduce another node by its address; OK means only that it will try. Since 3.0.0; cluster bus port 4.0. */
   clusterMeet: other<(ip: Arg, port: Int, clusterBusPort?: Int) => "OK">(),
-  /** Move slots to the nodes named, in the background. Valkey 9.0. */
+  /** Move slots to these nodes, in the background. Valkey 9.0. */
   clusterMigrateslots: other<(...moves: { SLOTSRANGE: Many<Int>; NODE: string }[]) => "OK">(),
-  /** IMPORT ranges of slots to this node (gives a task id), CANCEL tasks (how many), or their STATUS. Since 8.4.0. */
+  /** IMPORT ranges of slots to this node (a task id), CANCEL tasks (their number), or their STATUS. Since 8.4.0. */
   clusterMigration: other<
     | ((action: "IMPORT", ...ranges: Many<Int>) => string)
     | ((action: "CANCEL", tasks: { ID?: Arg; ALL?: Flag }) => number)
@@ -2434,7 +2433,7 @@ const commands = {
   /** Ranges of slots, each with its master, then its replicas; host null: the one you asked. Since 3.0.0. */
   clusterSlots: other<() => [first: number, last: number, ...nodes: ClusterSlotsNode[]][]>()
     .as(list(list(tuple(same, same, same, map)))),
-  /** Internal: how two nodes hand over slots. Since 8.4.0; Valkey 9.0. */
+  /** Internal: two nodes transfer slots. Since 8.4.0; Valkey 9.0. */
   clusterSyncslots: session<(action: Arg, ...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** Some keys of the cluster, and the cursor for the next call, "0" at the end. Valkey 9.1. */
   clusterscan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg; SLOT?: Int }) => Page<string[]>>(),
@@ -2451,27 +2450,27 @@ export type Float = number | string;
 /** Replies of TYPE. Modules name their own types, mostly with a dash: "ReJSON-RL". */
 export type KeyType =
   | "none" | "string" | "list" | "set" | "zset" | "hash" | "stream" | "array" | "vectorset" | `${string}-${string}`;
-/** A simple string, and so never a Buffer: spelled so that types can tell it from `string`. */
+/** A simple string, which is never a Buffer; written so that types can tell it from `string`. */
 export type Line = Uppercase<string> | Lowercase<string> | `${string} ${string}`;
 
-/** Keeps the overloads of a row apart: what one requires, the others exclude. (Their order is the compiler's own.) */
+/** Excludes an option that another overload requires: the compiler decides on the order of overloads. */
 type No = false | undefined;
 /** Options with these names. */
 type Optional<N extends string, Value = Flag> = { [Name in N]?: Value };
-/** The two calls of many rows: with option N set to V the reply is Y, without it Z; O are all options. */
+/** The two calls of many rows: with option N set to V the reply is Y, otherwise Z; O has the other options. */
 type With<N extends string, A extends unknown[], Y, Z, O = unknown, V = true> =
   | ((...args: [...A, options: O & { [Name in N]: V }]) => Y)
-  | ((...args: [...A, options?: O & { [Name in N]?: No }]) => Z);
-/** The same for commands that end with many arguments: items, options or both; the last one decides on the reply. */
+  | ((...args: [...A, options?: O & Optional<N, No>]) => Z);
+/** The same for commands with any number of items and options at the end, where N must be in the last options. */
 type WithLast<N extends string, A extends unknown[], Y, Z, O, Item = never> =
   | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>, last: O & { [Name in N]: true }]) => Y)
   | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>]) => Z);
 type AnyOf<Item, O> = (Item | readonly Item[] | O)[];
 type WithScores<A extends unknown[], O = unknown> = With<"WITHSCORES", A, Scored[], string[], O>;
-/** The same for commands that take their options before `Items`; with option N, they take `Item`. */
+/** The same for commands whose options precede `Items`, or `Item` with option N. */
 type Adds<N extends string, Y, Z, O, Items extends unknown[], Item extends unknown[] = Items> =
   | ((key: Key, options: O & { [Name in N]: true }, ...items: Item) => Y)
-  | ((key: Key, options: O & { [Name in N]?: No }, ...items: Items) => Z)
+  | ((key: Key, options: O & Optional<N, No>, ...items: Items) => Z)
   | ((key: Key, ...items: Items) => Z);
 /** The calls with at least one of the options in Parts, each of which adds its part to every item of the reply. */
 type Adding<A extends unknown[], O, Item extends unknown[], Parts> =
@@ -2485,7 +2484,7 @@ export type Expiry = Optional<"EX" | "PX" | "EXAT" | "PXAT", Int>;
 export type Compare = Optional<"IFEQ" | "IFNE" | "IFDEQ" | "IFDNE", Arg>;
 /** Only if there is no expiry (NX), or if there is (XX); only to a later (GT), or to an earlier time (LT). */
 export type ExpireOptions = Optional<"NX" | "XX" | "GT" | "LT">;
-/** Options of SCAN and its kin. COUNT is a hint how much work to do in one call. */
+/** Options of SCAN, SSCAN, HSCAN and ZSCAN. COUNT is a hint at the work to do in one call. */
 export type ScanOptions = { MATCH?: Arg; COUNT?: Int };
 type Page<T> = [cursor: string, page: T];
 type Limit = readonly [offset: Int, count: Int];
@@ -2532,11 +2531,11 @@ export type GeosearchOptions = GeoOrder & {
   BYPOLYGON?: readonly [vertices: number, ...coordinates: Many<Float>];
 };
 export interface GeoradiusOptions extends GeoOrder { STORE?: No; STOREDIST?: No }
-/** The same with a destination, which excludes WITH... */
+/** GeoradiusOptions with a destination, which excludes WITH... */
 export type GeoradiusStoreOptions = GeoOrder & ({ STORE: Key } | { STOREDIST: Key });
 type AroundPoint = [key: Key, longitude: Float, latitude: Float, radius: Float, unit: GeoUnit];
 type AroundMember = [key: Key, member: Arg, radius: Float, unit: GeoUnit];
-/** The calls of GEOSEARCH and its kin: WITH... adds to each member; distances are in the unit of the area. */
+/** The calls of GEOSEARCH and the like: WITH... extends each member; distances are in the unit of the area. */
 type GeoFind<A extends unknown[], O> =
   | Adding<A, O, [member: string],
       [["WITHDIST", [distance: number]], ["WITHHASH", [hash: number]], ["WITHCOORD", [coordinates: Coordinates]]]>
@@ -2547,7 +2546,7 @@ type Georadius<A extends unknown[]> = GeoradiusRo<A> | ((...args: [...A, options
 /** Some fields of a hash: their number, then their names. Comes last among the options. */
 export type FieldsOption = { FIELDS: readonly [numfields: number, ...fields: Many] };
 export type HexpireOptions = ExpireOptions & FieldsOption;
-/** FIELDS: their number, then names and values in turn. FNX: only if none of them exists, FXX: only if all do. */
+/** FIELDS: their number, then alternating names and values. FNX: only if none of them exists, FXX: only if all do. */
 export type HsetexOptions = Expiry & Optional<"FNX" | "FXX" | "KEEPTTL"> & FieldsOption;
 
 type Indexed = [index: number, value: string];
@@ -2558,18 +2557,18 @@ export type ArgrepTest = Optional<"EXACT" | "MATCH" | "GLOB" | "RE", Arg> & { LI
 /** An end of a list: LEFT is the head. */
 export type End = "LEFT" | "RIGHT";
 export type CountOptions = { COUNT?: Int };
-/** The calls of LMPOP and its kin: they pop from the first of `keys` that has any, from which end, and how many. */
+/** The calls of LMPOP and the like, which pop COUNT elements from one end of the first of `keys` that is not empty. */
 type PopFrom<A extends unknown[], Where, T> =
   (...args: [...A, numkeys: Int, ...keys: Many<Key>, where: Where, ...options: [] | [CountOptions]]) =>
     [key: string, popped: T] | null;
 type Waiting<R> = (...args: [...keys: Many<Key>, timeout: number]) => R | null;
 type Move = [source: Key, destination: Key, wherefrom: End, whereto: End];
 type Counted<O> = (numkeys: Int, ...keysAndOptions: AnyOf<Key, O>) => number;
-/** Stop counting there; 0 for no limit. */
+/** Upper bound of a count; 0 for no limit. */
 export type LimitOptions = { LIMIT?: Int };
-/** Options of LPOS: RANK 2 starts at the second match, -1 at the last; MAXLEN compares at most so many elements. */
+/** Options of LPOS: RANK 2 starts at the second match, -1 at the last; MAXLEN limits the number of comparisons. */
 export type LposOptions = Optional<"RANK" | "COUNT" | "MAXLEN", Int>;
-/** How many LMOVEM moves (COUNT or EXACTLY), and how: one by one (OBO), or in their order (BULK). */
+/** Number of elements for LMOVEM (COUNT or EXACTLY); moved one by one (OBO), or in their order (BULK). */
 export type LmovemOptions = { COUNT?: Int; EXACTLY?: Int; OBO?: Flag; BULK?: Flag };
 
 /** Arguments of ZADD: [1, "a"], ["-inf", "b"]. */
@@ -2582,9 +2581,9 @@ type Rank = With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: num
 type Combined<O> = WithLast<"WITHSCORES", [numkeys: Int], Scored[], string[], O, Key>;
 type CombineInto<O> = (destination: Key, numkeys: Int, ...keysAndOptions: AnyOf<Key, O>) => number;
 
-/** The references of groups to a deleted entry: kept (the default), deleted too, or deleted only once acknowledged. */
+/** References of groups to a deleted entry stay (the default) or go; ACKED deletes only acknowledged entries. */
 type References = Optional<"KEEPREF" | "DELREF" | "ACKED">;
-/** The length to trim to: 1000 or ["=", 1000] exactly, ["~", 1000] about, and faster; LIMIT (with "~") per call. */
+/** Length to trim to: 1000 or ["=", 1000] exactly, ["~", 1000] roughly but faster; LIMIT (with "~") per call. */
 type Trimming = { MAXLEN?: Int | readonly ["=" | "~", Int]; MINID?: Arg | readonly ["=" | "~", Arg]; LIMIT?: Int };
 /** NOMKSTREAM, MINID, LIMIT since 6.2; KEEPREF, DELREF, ACKED 8.2; IDMP and IDMPAUTO, against duplicates, 8.6. */
 export type XaddOptions = References & Trimming &
@@ -2593,11 +2592,11 @@ export type XaddOptions = References & Trimming &
 export type XdelexOptions = References & { IDS: readonly [numids: Int, ...ids: Many] };
 /** Options of XNACK; RETRYCOUNT and FORCE are for the server's own use. */
 export type XnackOptions = Pick<XdelexOptions, "IDS"> & { RETRYCOUNT?: Int; FORCE?: Flag };
-/** Keys, and the id to read after for each: "$" for new entries only, "+" for the last entry (7.4). */
+/** Keys, and for each the id to read after: "$" for new entries only, "+" for the last entry (7.4). */
 type Streams<Id> = { STREAMS: readonly [keys: Key | readonly Key[], ids: Id | readonly Id[]] };
 /** STREAMS comes last: ["k", "$"] or [["j", "k"], [0, 0]]. BLOCK in milliseconds. MAXCOUNT, MAXSIZE (bytes) 8.10. */
 export type XreadOptions = Streams<Arg> & Optional<"COUNT" | "MAXCOUNT" | "MAXSIZE" | "BLOCK", Int>;
-/** GROUP comes first, STREAMS last. CLAIM (8.4) adds pending entries that have been idle for so many milliseconds. */
+/** GROUP comes first, STREAMS last. CLAIM (8.4), in milliseconds, adds pending entries idle for that time. */
 export type XreadgroupOptions = XreadOptions &
   { GROUP: readonly [group: Arg, consumer: Arg]; CLAIM?: Int; NOACK?: Flag };
 /** An entry of XREADGROUP; its fields are null when it is pending but has been deleted. */
@@ -2616,7 +2615,7 @@ export type XclaimOptions = { IDLE?: Int; TIME?: Int; RETRYCOUNT?: Int; FORCE?: 
 
 type StreamFacts = Record<"length" | "radix-tree-keys" | "radix-tree-nodes" | "entries-added", number> &
   Record<"last-generated-id" | "max-deleted-entry-id" | "recorded-first-entry-id", string>;
-/** Reply of XINFO STREAM; newer servers say more. */
+/** Reply of XINFO STREAM; newer servers add fields. */
 export type XinfoStream = StreamFacts & { groups: number; "first-entry": Entry | null; "last-entry": Entry | null };
 /** XINFO STREAM FULL: its groups have names, pending entries and consumers. Times are Unix times in milliseconds. */
 export type XinfoStreamFull = StreamFacts & { entries: Entry[]; groups: Report[] };
@@ -2643,23 +2642,21 @@ type ClientFilter = Optional<"ADDR" | "LADDR" | "IP" | "FLAGS" | "CAPA", string>
   Optional<"USER" | "NAME" | "LIB-NAME" | "LIB-VER", Arg> & { DB?: Int; ID?: Int | readonly Int[] } &
   { TYPE?: "NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB" };
 /** Filters of CLIENT LIST and KILL; all must match. Redis: ID, TYPE; KILL also USER, ADDR, LADDR, SKIPME, MAXAGE. */
-export type ClientFilters = ClientFilter & { SKIPME?: "YES" | "NO"; MAXAGE?: Int; IDLE?: Int } & {
-  [N in keyof ClientFilter as `NOT-${N}`]: ClientFilter[N];
-};
+export type ClientFilters = ClientFilter & { SKIPME?: "YES" | "NO"; MAXAGE?: Int; IDLE?: Int } &
+  { [N in keyof ClientFilter as `NOT-${N}`]: ClientFilter[N] };
 export type CommandlogType = "SLOW" | "LARGE-REQUEST" | "LARGE-REPLY";
 /** Options of FAILOVER: FORCE needs TO and TIMEOUT, which is in milliseconds. */
 export type FailoverOptions = { TO?: readonly [host: Arg, port: Int]; FORCE?: Flag; ABORT?: Flag; TIMEOUT?: Int };
 /** Options of HOTKEYS START, METRICS first, counts before what they count: { METRICS: [1, "CPU"], SLOTS: [1, 42] }. */
-export type HotkeysStartOptions = Optional<"COUNT" | "DURATION" | "SAMPLE", Int> & {
-  METRICS: readonly [count: Int, ...metrics: ("CPU" | "NET")[]]; SLOTS?: readonly [count: Int, ...slots: Int[]];
-};
+export type HotkeysStartOptions = Optional<"COUNT" | "DURATION" | "SAMPLE", Int> &
+  { METRICS: readonly [count: Int, ...metrics: ("CPU" | "NET")[]]; SLOTS?: readonly [count: Int, ...slots: Int[]] };
 /** Options of CLUSTER SETSLOT: the id of a node, or STABLE; TIMEOUT in milliseconds. */
 export type ClusterSetslotOptions = { IMPORTING?: Arg; MIGRATING?: Arg; NODE?: Arg; STABLE?: Flag; TIMEOUT?: Int };
 /** Options of CLUSTER SLOT-STATS: slots from first to last, or ordered by one of the statistics. */
 export type ClusterSlotStatsOptions = { SLOTSRANGE: readonly [first: Int, last: Int] } |
   { ORDERBY: string; LIMIT?: Int; ASC?: Flag; DESC?: Flag };
 
-// What servers report about themselves, by name: numbers, facts, or nested facts. Versions differ in what they report.
+// Reports of servers about themselves, by name: numbers, plain values, or nested values. They differ between versions.
 export type Counts = Record<string, number>;
 export type Facts = Record<string, string | number>;
 export type Report = Record<string, unknown>;
