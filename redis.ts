@@ -56,8 +56,8 @@ import type * as Util from "node:util";
 const { emitWarning, nextTick } = process; // node:process would open the standard streams
 
 /** Loaded where they are used: few programs need them, and they take as long to load as all other modules. */
-type Seldom = { "node:crypto": typeof Crypto; "node:tls": typeof Tls; "node:util": typeof Util };
-const builtin = <Name extends keyof Seldom>(name: Name): Seldom[Name] => createRequire("/")(name);
+type LazyModules = { "node:crypto": typeof Crypto; "node:tls": typeof Tls; "node:util": typeof Util };
+const builtin = <Name extends keyof LazyModules>(name: Name): LazyModules[Name] => createRequire("/")(name);
 
 // ==== 1. Options and errors ====
 //

@@ -1046,7 +1046,7 @@ describe("the package", () => {
     // What is loaded only when it is needed is loaded in one place, by a name that stands there in full.
     const named = /\bbuiltin\("node:(crypto|tls|util)"\)/g;
     assert.deepEqual(code.filter((line) => /\bcreateRequire\(|\bbuiltin\b/.test(line.replaceAll(named, ""))),
-      ['const builtin = <Name extends keyof Seldom>(name: Name): Seldom[Name] => createRequire("/")(name);']);
+      ['const builtin = <Name extends keyof LazyModules>(name: Name): LazyModules[Name] => createRequire("/")(name);']);
     for (const power of ["import(", "require(", "eval(", "new Function", "process.env", "globalThis"]) {
       assert.deepEqual(code.filter((line) => line.includes(power)), [], power);
     }
