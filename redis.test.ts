@@ -5620,6 +5620,20 @@ describe("reading from replicas", () => {
     assert.deepEqual([primary, sum(replicas)], [4, 4]);
   }));
 
+  test("a view of a closed handler opens no connection to replicas", async () => {
+    const replica = await ScriptedServer.start(async (peer) => void await peer.hello());
+    try {
+      const db = await connection({ port: family[0].port, replicas: [`127.0.0.1:${replica.port}`] });
+      db.destroy();
+      await assert.rejects(db.with({ readFrom: "replica" }).get("k"), { code: "CLOSED" });
+      const later = await connection({ port: replica.port }); // accepted after any connection that was opened before
+      later.destroy();
+      assert.equal(replica.connections, 1);
+    } finally {
+      await replica.stop();
+    }
+  });
+
   test("a pipeline of reads is answered by the primary when the replica that was to answer it dies", async () => {
     let given = 0;
     const dying = await ScriptedServer.start(async (peer) => {

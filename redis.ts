@@ -5371,7 +5371,7 @@ class Server implements ClientRouter {
   // ---- Replicas ----
 
   #begin(): Promise<void> {
-    for (const replica of this.config.replicas ?? []) this.#add(replica);
+    if (!this.#isClosed) for (const replica of this.config.replicas ?? []) this.#add(replica);
     return this.#look();
   }
 
@@ -6206,7 +6206,7 @@ async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Ro
     await sure[out === "LEFT" ? "lpush" : "rpush"](key, element); // in a MULTI, DEL would run even if this is refused
     await sure.del(beside);
     const left = await ttl;
-    if (left > 0 && await sure.llen(key) === 1) await sure.pexpire(key, left); // the list had been deleted with its last element
+    if (left > 0 && await sure.llen(key) === 1) await sure.pexpire(key, left); // deleted with its last element
   }, (error, element) => new ShardError(row, [{ node: to!.node.name, keys: [to!.key], error }],
     [{ node: node.name, keys: [beside], reply: element || null }]));
 }
@@ -6255,7 +6255,7 @@ async function carry(carriage: Carriage, { on, key }: Spot, name: Word): Promise
   const inChunks = (row: Row, members: readonly unknown[]): [row: Row, args: unknown[]][] =>
     range(0, Math.ceil(members.length / MOST_MEMBERS)).map((i) =>
       [row, [name, members.slice(i * MOST_MEMBERS, (i + 1) * MOST_MEMBERS)]]);
-  const set = async () => inChunks(commands.sadd, await on.smembers(key)); // ZUNION and similar commands accept sets, too
+  const set = async () => inChunks(commands.sadd, await on.smembers(key)); // ZUNION and others accept sets, too
   if (carriage === "string") return inChunks(commands.set, [await on.get(key)].filter((value) => value !== null));
   if (carriage === "set") return set();
   return on.zrange(key, 0, -1, { WITHSCORES: true }).then((scored) =>
