@@ -5999,7 +5999,7 @@ class Shards implements ClientRouter {
     if (parts.length === 0) return this.fleet.during(this.#apart(row, plan, view));
     const issued = parts.map(({ member, args }) => ({ member, command: new Command(row, args, view) }));
     const replies = issued.map(({ member, command }) => member.server.dispatch(command));
-    return gather(plan, replies);
+    return parts.length === 1 && row.spread !== "each" ? replies[0]! : gather(plan, replies);
   }
 
   async #apart(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
