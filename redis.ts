@@ -2973,7 +2973,9 @@ class Batch {
 
   /** The reply of the command at that index, in its shape. */
   shaped(at: number, view: View, reply: unknown): unknown {
-    return shape(this.rows[at]!, this.args[at] ?? this.words[at]!, view, reply);
+    const row = this.rows[at]!;
+    const words = this.words[at]!;
+    return shape(row, row.shape === undefined ? words : this.args[at] ?? words, view, reply);
   }
 
   /** The same commands for another connection; this batch may still be in the queue of its own. */
