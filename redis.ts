@@ -802,6 +802,7 @@ class Decoder {
   readonly #limits: Limits;
   readonly #pushCharset: Charset;
   readonly #maxLine: number;
+  readonly #maxReply: number; // read for every reply: faster than from #limits
   /** The unfinished aggregates; the innermost is #top. */
   readonly #stack: Frame[] = [];
   #top: Frame | undefined;
@@ -823,7 +824,7 @@ class Decoder {
 
   constructor(limits: Limits, pushCharset: Charset = "utf-8", maxLine = MAX_LINE) {
     this.#limits = limits;
-    this.#bound = limits.maxReply;
+    this.#bound = this.#maxReply = limits.maxReply;
     this.#pushCharset = pushCharset;
     this.#maxLine = maxLine;
   }
@@ -871,7 +872,7 @@ class Decoder {
       } else if (this.#top !== undefined) value = this.#add(this.#top, value);
       else {
         if (this.#at > this.#bound) throw this.#breach(TOO_LONG);
-        this.#bound = this.#at + this.#limits.maxReply;
+        this.#bound = this.#at + this.#maxReply;
         return value;
       }
     }
