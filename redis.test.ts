@@ -229,7 +229,7 @@ describe("options", () => {
     ["redis://:hunter2@localhost?replyTimeout=soon", /replyTimeout/],
     ["redis://:hunter2@localhost#top", /no #/],
     ["redis://user@localhost", /needs a password/],
-    ["redis://u:12?hunter2@localhost", /cannot set that/],
+    ["redis://u:12?hunter2@localhost", /cannot set this option/],
     ["redis:12", /not a URL/],
     ["unix://tmp/redis.sock", /three slashes/],
   ];

@@ -7,7 +7,7 @@
 //     await db.get("greeting");                       // "hello"
 //     await db.disconnect();
 //
-// Runs on Node 22.18 and later, Bun and Deno as it is, and on Node 20 when compiled. Copy it, import it, read it.
+// Runs as it is on Node 22.18 and later, Bun and Deno, and compiled on Node 20. Copy it, import it, read it.
 //
 // Contents
 //
@@ -17,7 +17,7 @@
 //   4. Commands               the table: one row per command
 //   5. Commander              rows to methods, calls to promises
 //   6. Connection             one socket, from its handshake to its death
-//   7. Addresses and pools          where a server is; keeps connections to it alive
+//   7. Addresses and pools          a server's address; connections to it, kept alive
 //   8. Pipelines and transactions   several commands as one, or all of them or none
 //   9. Scripts, scans and streams   operations that take several commands
 //   10. Publish and subscribe       messages that the server sends unasked
@@ -28,18 +28,18 @@
 //
 // How a command travels
 //
-//   db.get("k")               checks the arguments by the row of GET; makes a Command, which has the promise     (5, 2)
-//   Router.route              names the server of its keys: there is one, or a placement knows which             (8, 13)
+//   db.get("k")               checks the arguments against GET's row; makes a Command, which holds the promise   (5, 2)
+//   Router.route              finds the server of its keys: the only one, or the one that a placement names     (8, 13)
 //   Pool.dispatch             sets its deadline and picks a connection, or queues it until one is free           (7)
-//   Connection.push           queues it for output; at the end of the tick, all that is queued is encoded by     (6)
+//   Connection.push           queues it for output; at the end of the tick, everything queued is encoded by      (6)
 //   Encoder.put               into one buffer, which one write sends                                             (2)
-//   in flight                 written and not answered: replies arrive in the order of the commands              (6)
+//   in flight                 written but not yet answered: replies arrive in the order of the commands          (6)
 //   Decoder.take              returns one complete reply, in the charset of the oldest command in flight         (3)
-//   Command.answer            converts the reply to its row's shape, and settles the promise                     (5)
+//   Command.answer            converts the reply to the shape of its row, and settles the promise                (5)
 //
-// A command is always in exactly one queue: of a pool, where it waits for a connection or for a server that is not
-// ready, or of a connection, unwritten or in flight. That determines the outcome if it fails: `not-sent` before it is
-// written, `unknown` when it is written and not answered.
+// A command is always in exactly one queue: a pool's, while it waits for a connection or for a server to be ready, or a
+// connection's, unwritten or in flight. The queue determines its outcome if it fails: `not-sent` before it is written,
+// `unknown` once it is written but not answered.
 //
 // A section uses only the sections above it.
 
@@ -55,17 +55,17 @@ import type * as Util from "node:util";
 
 const { emitWarning, nextTick } = process; // node:process would open the standard streams
 
-/** Loaded where they are used: few programs need them, and they take as long to load as all other modules. */
+/** Loaded on first use: few programs need them, and they take as long to load as all other modules together. */
 type LazyModules = { "node:crypto": typeof Crypto; "node:tls": typeof Tls; "node:util": typeof Util };
 const builtin = <Name extends keyof LazyModules>(name: Name): LazyModules[Name] => createRequire("/")(name);
 
 // ==== 1. Options and errors ====
 //
 // Each option is one row of OPTIONS: its check, its default, where else it may be set, and the comment that editors
-// show. The types are derived from there. To add an option, add a row, and the README's line. A wrong option is a
-// TypeError that names it; no message ever shows a value.
+// show. The types are derived from the rows. To add an option, add a row, and a line to the README. An invalid option
+// is a TypeError that names it; no message ever shows a value.
 
-/** How text is decoded; null gives Buffers. */
+/** How text is decoded; null returns Buffers. */
 export type Charset = "utf-8" | "latin1" | null;
 type Milliseconds = number; // Infinity for no limit
 export type Credentials = { username?: string; password: string };
@@ -84,13 +84,13 @@ const duration = must<Milliseconds>("a positive number of milliseconds", (ms) =>
 const secure = must<boolean | Tls.ConnectionOptions>("a boolean or an object",
   (value) => typeof value === "boolean" || isPlain(value));
 const callback = must<() => Credentials | Promise<Credentials>>("a function", (value) => typeof value === "function");
-const hosts = must<readonly Host[]>("a list of hosts", () => true); // readOptions reads its entries
+const hosts = must<readonly Host[]>("a list of hosts", () => true); // readOptions checks its entries
 const visible = string("a string of visible characters", (s) => s !== "" && [...s].every((c) => c > " " && c < "\x7f"));
 const secret = string("a string", () => true);
 
 /**
- * With `query`, a URL's query may set it; nothing that could weaken security. With `view`, db.with() may. With
- * `endpoint`, it says how one server is dialled; the other options are the same for all servers of a handler.
+ * `query`: a URL's query may set it, because it cannot weaken security. `view`: db.with() may set it. `endpoint`: it
+ * says how to reach one server; the other options are the same for all servers of a handler.
  */
 type Setting = { check: Check<unknown>; preset?: unknown; query?: true; view?: true; endpoint?: true };
 
@@ -100,10 +100,10 @@ const OPTIONS = {
   /** TCP port of the server. */
   port: { check: whole(1, 65_535), preset: 6379, endpoint: true },
   /** Unix socket of the server, instead of host and port. */
-  path: { check: string("a string that is not empty", (value) => value !== ""), endpoint: true },
-  /** Number of the database, selected on every connect. */
+  path: { check: string("a non-empty string", (value) => value !== ""), endpoint: true },
+  /** Database number, selected on every connect. */
   dbid: { check: whole(0, 2 ** 31 - 1), preset: 0, query: true },
-  /** User of the access control list. A password without a username is the default user's. */
+  /** Name of a user in the access control list. A password without a username is the default user's. */
   username: { check: secret, endpoint: true },
   password: { check: secret, endpoint: true },
   /** Called on every connect, for passwords that change. Replaces username and password. */
@@ -112,41 +112,41 @@ const OPTIONS = {
   name: { check: visible, query: true },
   /** TLS: true, or options of Node's tls.connect (ca, cert, key, servername ...). Certificates are verified. */
   tls: { check: secure, preset: false, endpoint: true },
-  /** Version of the protocol to ask for. A server without HELLO gets version 2, and the replies are the same. */
+  /** Protocol version to request. Servers without HELLO use version 2; replies have the same shape in both. */
   protocol: { check: oneOf(2, 3), preset: 3, query: true, endpoint: true },
   /** Number of connections in a pool. */
   poolsize: { check: whole(1, 65_535), preset: 10, query: true },
-  /** Reopens lost connections in the background. */
+  /** Whether lost connections are reopened in the background. */
   reconnect: { check: oneOf(true, false), preset: true },
-  /** How text in replies is decoded; null gives Buffers. Arguments are always sent as UTF-8. */
+  /** How text in replies is decoded; null returns Buffers. Arguments are always sent as UTF-8. */
   charset: { check: oneOf("utf-8", "latin1", null), preset: "utf-8", view: true },
-  /** Converts text in replies to a number if that number is printed as exactly this text ("42", but not "042"). */
+  /** Whether text in replies becomes a number if that number prints as exactly this text ("42", but not "042"). */
   convertNumbers: { check: oneOf(true, false), preset: false, view: true },
-  /** Limit for opening a connection, from the first packet to the end of the handshake, in milliseconds. */
+  /** Time limit for opening a connection, from the first packet to the end of the handshake, in milliseconds. */
   connectTimeout: { check: duration, preset: 10_000, query: true },
-  /** Limit for a command from the call to its reply: waiting, network and server together, in milliseconds. */
+  /** Time limit for a command from the call to its reply: waiting, network and server together, in milliseconds. */
   replyTimeout: { check: duration, preset: 5_000, query: true, view: true },
-  /** Limit for a transaction that holds its connection without using it, in milliseconds. */
+  /** Time for which a transaction may hold its connection without using it, in milliseconds. */
   leaseTimeout: { check: duration, preset: 30_000 },
-  /** A connection that has been silent for so many milliseconds is checked with PING. */
+  /** A connection that has been silent for this many milliseconds is checked with PING. */
   pingInterval: { check: duration, preset: 10_000, query: true },
   /** Number of commands that may be pending at once; further commands are rejected. */
   maxPending: { check: whole(1, 2 ** 30), preset: 2 ** 20 },
-  /** Size of what may wait to be written, in bytes and characters of text; beyond it, commands are rejected. */
+  /** Total size of unwritten commands, in bytes (for text, in characters); further commands are rejected. */
   maxUnsent: { check: whole(1, Number.MAX_SAFE_INTEGER), preset: 64 * 2 ** 20 },
-  /** How deep a reply may be nested. */
+  /** Maximum nesting depth of a reply. */
   maxDepth: { check: whole(1, 65_536), preset: 128 },
-  /** Size of the longest string in a reply, in bytes. */
+  /** Maximum size of a string in a reply, in bytes. */
   maxBulk: { check: whole(1, 2 ** 31 - 1), preset: 512 * 2 ** 20 },
-  /** Number of elements that an array, a map or a set in a reply may have. */
+  /** Maximum number of elements in an array, a map or a set in a reply. */
   maxElements: { check: whole(1, 2 ** 27), preset: 2 ** 26 },
-  /** Size of a whole reply, in bytes. */
-  maxReply: { check: whole(1, Number.MAX_SAFE_INTEGER), preset: 2 ** 30 }, // two of the longest strings
-  /** Servers that answer commands that only read: the primary, its replicas, or any of them. */
+  /** Maximum size of a whole reply, in bytes. */
+  maxReply: { check: whole(1, Number.MAX_SAFE_INTEGER), preset: 2 ** 30 }, // two strings of maxBulk
+  /** Servers that answer read-only commands: the primary, its replicas, or any of them. */
   readFrom: { check: oneOf("primary", "replica", "any"), preset: "primary", view: true },
-  /** Replicas of the server. Without it, the primary is asked for them if readFrom needs them. */
+  /** Replicas of the server. If omitted, the primary is asked for them when readFrom needs them. */
   replicas: { check: hosts },
-  /** A replica that is further behind its primary is not read from, in milliseconds. */
+  /** Maximum lag of a replica that is read from, in milliseconds. */
   maxLag: { check: duration, preset: 10_000 },
 } satisfies Record<string, Setting>;
 
@@ -155,25 +155,25 @@ type Value<N extends keyof Table> = Table[N]["check"] extends Check<infer T> ? T
 /** Names of the options whose rows have this entry. */
 type Having<E extends string> = { [N in keyof Table]: Table[N] extends Record<E, unknown> ? N : never }[keyof Table];
 
-/** Where to connect, and how to behave. Every option may be left out, or undefined. */
-export interface Options extends AnyOptions {} // an interface may contain itself, as it does by its replicas
+/** Where to connect, and how to behave. Every option may be omitted, or undefined. */
+export interface Options extends AnyOptions {} // an interface may refer to itself, here through replicas
 type AnyOptions = { [N in keyof Table]?: Value<N> | undefined };
 /** Options of one view of a handler: db.with({ replyTimeout: 50 }). */
 export type ViewOptions = Pick<Options, Having<"view">> & { signal?: AbortSignal | undefined };
 /** One server of a list: "host:port", "[::1]:6379", a URL, or options. */
 export type Host = string | URL | Options;
 
-/** Type of text in replies under these options. */
+/** Type of text in replies with these options. */
 export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | number | bigint : string;
 
 type Preset = { [N in Having<"preset">]: Value<N> };
-/** Options after they have been checked and completed. */
+/** Options that have been checked and completed. */
 type Config = Preset & Omit<AnyOptions, keyof Preset | "replicas"> & { replicas?: readonly Config[] };
 type Unchecked = { [N in keyof Table]?: unknown };
 
 const NAMES = Object.keys(OPTIONS) as (keyof Table)[];
 const IN_QUERY = NAMES.filter((name) => "query" in OPTIONS[name]);
-/** These belong to the caller, and not to one of several servers. */
+/** These belong to the caller, not to one of several servers. */
 const OF_VIEW = NAMES.filter((name) => "view" in OPTIONS[name]);
 
 /** Checks options, or a URL, and completes them with the defaults. */
@@ -186,7 +186,7 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
     if (value !== undefined) config[name as keyof Table] = checkOption(name, value);
   }
   if (config.credentials && (config.username ?? config.password) !== undefined) {
-    throw new ArgumentError("option credentials replaces username and password, and cannot be combined with them");
+    throw new ArgumentError("option credentials cannot be combined with username or password");
   }
   if (config.username !== undefined && config.password === undefined) {
     throw new ArgumentError("option username needs a password; in a URL, a password alone is redis://:secret@host");
@@ -197,14 +197,14 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
   return { ...config as Config, replicas: readHosts("replicas", replicas, read) };
 }
 
-/** Options of a replica: those of its primary, except for where it is. */
+/** Options of a replica: those of its primary, except its address. */
 function replicaOf(primary: Config, host: Unchecked): Config {
   return readOptions({ ...primary, path: undefined, replicas: undefined, readFrom: "primary", ...host });
 }
 
 function checkOption(name: string, value: unknown): unknown {
   if (Object.hasOwn(OPTIONS, name)) return checked(name, value, OPTIONS[name as keyof Table].check);
-  throw new ArgumentError(`there is no option ${JSON.stringify(name)}; there are ${NAMES.join(", ")}`);
+  throw new ArgumentError(`there is no option ${JSON.stringify(name)}; the options are ${NAMES.join(", ")}`);
 }
 
 function checked<T>(name: string, value: T, check: Check<unknown>): T {
@@ -212,7 +212,7 @@ function checked<T>(name: string, value: T, check: Check<unknown>): T {
   return value;
 }
 
-/** Reads redis://user:password@host:port/dbid?name=value or unix:///path. Errors do not show what may be a password. */
+/** Reads redis://user:password@host:port/dbid?name=value or unix:///path. Errors never show a password. */
 function readUrl(given: string): Unchecked {
   const url = URL.canParse(given) ? new URL(given) : undefined;
   if (url === undefined || !given.includes("://")) throw new ArgumentError("not a URL such as redis://host:port");
@@ -234,7 +234,7 @@ function readUrl(given: string): Unchecked {
   }
   for (const [name, value] of url.searchParams as Iterable<[keyof Table, string]>) {
     if (!IN_QUERY.includes(name) || Object.hasOwn(options, name)) {
-      throw new ArgumentError(`a URL cannot set ${Object.hasOwn(OPTIONS, name) ? name : "that"} in its query`);
+      throw new ArgumentError(`a URL's query cannot set ${Object.hasOwn(OPTIONS, name) ? name : "this option"}`);
     }
     options[name] = name === "name" ? value : toNumber(value);
   }
@@ -267,7 +267,7 @@ function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: nu
 function readHost(host: unknown): Unchecked {
   if (isPlain(host)) return host;
   if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host));
-  if (typeof host !== "string" || host.includes("@")) throw new ArgumentError("not host:port, nor a URL, nor options");
+  if (typeof host !== "string" || host.includes("@")) throw new ArgumentError("not host:port, a URL or options");
   const colon = host.lastIndexOf(":");
   const isBracketed = host.startsWith("[") && host[colon - 1] === "]";
   const name = isBracketed ? host.slice(1, colon - 1) : host.slice(0, colon);
@@ -278,7 +278,7 @@ function readHost(host: unknown): Unchecked {
   return { host: name, port };
 }
 
-/** The number that is printed as this text, else NaN, which fails every check. */
+/** The number that prints as this text, else NaN, which fails every check. */
 const toNumber = (text: string): number => String(Number(text)) === text ? Number(text) : NaN;
 
 function isPlain(value: unknown): value is Record<string, unknown> {
@@ -289,15 +289,15 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 
 /**
  * Fate of a command that failed. `not-sent`: no byte of it reached the socket; `not-executed`: the server refused it;
- * `unknown`: it was written, and no reply came.
+ * `unknown`: it was written, but no reply arrived.
  */
 export type Outcome = "not-sent" | "not-executed" | "unknown";
 
 type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined };
-/** A lost connection, as its server names it; `done` once nothing that was sent on it can still be executed. */
+/** A lost connection, as its server identifies it; `done` once nothing that was sent on it can still be executed. */
 type Fence = { id: string; address: string; server: string; done: boolean };
 
-/** Base class of every rejection. `code` is the reason, see the README's list; `command` is the name of the command. */
+/** Base class of every rejection. `code` is the reason, listed in the README; `command` is the name of the command. */
 export class RedisError extends Error {
   readonly code: string;
   readonly outcome: Outcome;
@@ -334,7 +334,7 @@ export class RedisError extends Error {
   }
 }
 
-/** There is no connection, or it was lost, or it did not answer in time. A web server answers this with 503. */
+/** There is no connection, or it was lost, or it did not answer in time. A web server should answer with 503. */
 export class ConnectionError extends RedisError {}
 /** A deadline has passed: replyTimeout, connectTimeout, or the time of a blocking command plus a grace period. */
 export class TimeoutError extends ConnectionError {}
@@ -342,7 +342,7 @@ export class TimeoutError extends ConnectionError {}
 export class ProtocolError extends ConnectionError {}
 /** The AbortSignal of a view fired; `cause` is its reason. */
 export class AbortError extends RedisError {}
-/** The command does not work on this kind of handler; the message says what does. */
+/** The command does not work on this kind of handler; the message suggests an alternative. */
 export class NotSupportedError extends RedisError {}
 
 /** The server answered with an error; `code` is its first word: ERR, WRONGTYPE, NOPERM. */
@@ -358,10 +358,10 @@ export class ReplyError extends RedisError {
   }
 }
 
-/** Longest text of the server in a message, in bytes: less than 1 KiB with the command's name. */
+/** Longest server text in a message, in bytes: less than 1 KiB together with the command's name. */
 const MOST_SHOWN = 900;
 
-/** Makes a text fit for a log: without characters that move a cursor or change the direction of writing, and short. */
+/** Makes a text safe to log: short, and without characters that move the cursor or change the text direction. */
 function readable(text: string): string {
   const chars = Array.from(text.slice(0, MOST_SHOWN + 1), (char) => isShown(char.codePointAt(0)!) ? char : "\ufffd");
   const shown = chars.join("");
@@ -373,7 +373,7 @@ const isShown = (code: number): boolean =>
   code >= 0x20 && (code < 0x7f || code > 0x9f) && code !== 0x61c && (code < 0x200e || code > 0x200f) &&
   (code < 0x2028 || code > 0x202e) && (code < 0x2066 || code > 0x2069);
 
-/** An impossible option or argument; nothing was sent. */
+/** An invalid option or argument; nothing was sent. */
 export class ArgumentError extends TypeError {
   readonly code: string = "INVALID_ARGUMENT";
   readonly outcome: Outcome = "not-sent";
@@ -385,7 +385,7 @@ export class ArgumentError extends TypeError {
   }
 }
 
-/** Sets the name of errors, which minifiers leave alone. An assignment would fail where primordials are frozen. */
+/** Sets the name of errors to text that minifiers keep. An assignment would fail where primordials are frozen. */
 function named(kind: { readonly prototype: Error }, value: string): void {
   Object.defineProperty(kind.prototype, "name", { value, configurable: true, writable: true });
 }
@@ -396,8 +396,8 @@ for (const [name, kind] of Object.entries({ ...KINDS, TypeError: ArgumentError }
 // ==== 2. RESP: encoding ====
 //
 // A command goes out as an array of bulk strings: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. Its arguments are checked and
-// flattened when it is called, and encoded when it is written, one command behind the other into a buffer that all
-// connections share. The buffer is reused once the sockets have sent its bytes. Big Buffers are written without a copy.
+// flattened when it is called, and encoded when it is written, one command after the other, into a buffer that all
+// connections share. The buffer is reused once the sockets have sent its bytes. Big Buffers are not copied into it.
 
 /** A command's name; `wire` is sent after the array's count: `\r\n$6\r\nCONFIG\r\n$3\r\nGET`, which is two words. */
 type Name = { readonly text: string; readonly wire: Uint8Array; readonly words: number };
@@ -411,11 +411,11 @@ type Raw = Buffer & Record<"utf8Slice" | "latin1Slice", (from: number, end: numb
 /** The part of a socket that the encoder uses. */
 type Sink = Pick<Socket, "write" | "cork" | "uncork" | "writableLength" | "writableHighWaterMark">;
 
-/** Buffers of at least this size are written without a copy. */
+/** Buffers of at least this size are written without being copied. */
 const BIG_BUFFER = 4096;
-/** Bytes written to a socket at a time, about. */
+/** Approximate number of bytes written to a socket at a time. */
 const CHUNK_SIZE = 65_536;
-/** Upper bound for an argument's framing, or for a printed number. */
+/** Upper bound for the size of an argument's framing, or of a printed number. */
 const SLACK = 32;
 /** Size of most arguments' framing. */
 const FRAMING = 8;
@@ -435,9 +435,9 @@ function encodeName(text: string): Name {
 /** Encodes commands for one socket. */
 class Encoder {
   readonly #sink: Sink;
-  /** Buffer at least up to the high-water mark, or 'drain' never fires. */
+  /** At least the socket's high-water mark: below it, 'drain' never fires. */
   readonly #fullAt: number;
-  /** Number of words that were written before the socket was full, of a command that is not finished. */
+  /** Number of words already written, if a full socket interrupted a command. */
   #written = 0;
   #isCorked = false;
 
@@ -451,7 +451,7 @@ class Encoder {
     return this.#sink.writableLength + smallBuffer.length >= this.#fullAt;
   }
 
-  /** Writes a command; false if the socket is full before its end: the same call after 'drain' writes the rest. */
+  /** Writes a command; false if the socket fills up first: the same call after 'drain' writes the rest. */
   put(name: Name, words: Words): boolean {
     let i = this.#written;
     if (i === 0) {
@@ -484,7 +484,7 @@ class Encoder {
   #put(word: Word | number): void {
     if (typeof word === "string") return this.#putText(word, smallBuffer);
     if (typeof word === "number") return this.#putText(String(word), smallBuffer);
-    if (word.length === 0) throw new Error(CHANGED); // flatten() has replaced empty ones by ""
+    if (word.length === 0) throw new Error(CHANGED); // flatten() has replaced empty ones with ""
     const isBig = word.length >= BIG_BUFFER;
     this.#reserve(isBig ? SLACK : word.length + SLACK);
     smallBuffer.head(word.length);
@@ -493,7 +493,7 @@ class Encoder {
     this.#sink.write(word);
   }
 
-  /** Tries ASCII first: most text is, and its length in bytes is known. */
+  /** Tries ASCII first: most text is ASCII, and its length in bytes is known. */
   #putText(text: string, to: WriteBuffer): void {
     if (text.length >= CHUNK_SIZE && to !== bigBuffer) return this.#putBigText(text);
     this.#reserve(text.length + SLACK, to);
@@ -525,25 +525,25 @@ class Encoder {
   }
 }
 
-/** Memory that commands are encoded into. All sockets share it, and write it one after the other. */
+/** Memory that commands are encoded into. All sockets share it, and take turns. */
 class WriteBuffer {
   #bytes = EMPTY;
   /** The bytes from here to #at have not been handed to a socket. */
   #from = 0;
   #at = 0;
-  /** Sockets that had not sent everything from here when last asked. */
+  /** Sockets that still had bytes of this memory to send when last checked. */
   readonly #holders = new Set<Sink>();
 
   get length(): number {
     return this.#at - this.#from;
   }
 
-  /** Whether `size` more bytes fit; at the beginning of a chunk, whether a whole one does. */
+  /** Whether `size` more bytes fit; at the start of a chunk, whether a whole chunk does. */
   fits(size: number): boolean {
     return this.#at + (this.length > 0 ? size : Math.max(size, CHUNK_SIZE)) <= this.#bytes.length;
   }
 
-  /** Starts at 0 after everything was handed over: in the same memory, if it is big enough and no socket needs it. */
+  /** Restarts at 0 after everything was handed over, in the same memory if it is big enough and no socket needs it. */
   renew(size: number): void {
     for (const sink of this.#holders) if (sink.writableLength === 0) this.#holders.delete(sink);
     const isFree = this.#holders.size === 0 && size <= this.#bytes.length;
@@ -560,7 +560,7 @@ class WriteBuffer {
     if (sink.writableLength > 0) this.#holders.add(sink);
   }
 
-  /** Starts at 0 after everything was handed over, if the sockets have sent it, as they mostly have at once. */
+  /** Restarts at 0 after everything was handed over, if the sockets have sent it all, as they usually have. */
   settle(sink: Sink): void {
     if (this.#holders.size > 0 && sink.writableLength === 0) this.#holders.delete(sink);
     if (this.#holders.size === 0) this.#from = this.#at = 0;
@@ -592,13 +592,13 @@ class WriteBuffer {
     const start = this.#at;
     const { length } = text;
     this.head(length);
-    // Few characters are written faster one by one. With space for 4 more bytes, text takes them if it is not ASCII.
+    // Short text is written faster character by character. Non-ASCII text uses some of the 4 extra bytes.
     const isAscii = length <= 20 ? this.#shortAscii(text) : this.utf8(text, length + 4) === length;
     if (!isAscii) this.#at = start;
     return isAscii;
   }
 
-  /** Writes whole characters of a text, as many as fit into `maxBytes`; returns the number of bytes. */
+  /** Writes as many whole characters as fit into `maxBytes`; returns the number of bytes. */
   utf8(text: string, maxBytes: number): number {
     const written = (this.#bytes as Raw).utf8Write(text, this.#at, maxBytes);
     this.#at += written;
@@ -626,10 +626,10 @@ class WriteBuffer {
 }
 
 const smallBuffer = new WriteBuffer();
-/** For big texts, so that a socket that is slow to send one does not block smallBuffer. */
+/** For big texts, so that a socket slow to send one does not block smallBuffer. */
 const bigBuffer = new WriteBuffer();
 
-/** Flattens arguments, unless they are strings and numbers only, as most are. */
+/** Flattens arguments, unless all are strings or numbers, as in most calls. */
 function wordsOf(name: Name, args: readonly unknown[]): Words {
   if (args.length + name.words > MAX_WORDS) return flatten(name, args);
   for (let i = 0; i < args.length; i++) {
@@ -640,7 +640,7 @@ function wordsOf(name: Name, args: readonly unknown[]): Words {
 
 const lengthOf = (word: Word | number): number => typeof word === "number" ? SLACK : word.length;
 
-/** Estimates a command's size in bytes, counting one per character. Throws if the command is too big for a server. */
+/** Estimates a command's size in bytes, at one per character. Throws if the command is too big for a server. */
 function sizeOf(name: Name, words: Words): number {
   let size = name.wire.length;
   for (const word of words) size += lengthOf(word) + FRAMING;
@@ -652,18 +652,18 @@ function checkSize(name: Name, words: Words): void {
   const sizes = words.map((word) => typeof word === "string" ? Buffer.byteLength(word) : lengthOf(word));
   if (sizes.some((size) => size > MAX_WORD)) throw new ArgumentError("an argument longer than 512 MiB", name.text);
   const total = sizes.reduce((sum, size) => sum + size, 0);
-  if (total > 2 ** 31) throw new ArgumentError("arguments longer than 2 GiB in all", name.text);
+  if (total > 2 ** 31) throw new ArgumentError("arguments longer than 2 GiB in total", name.text);
 }
 
 const CHANGED = "an argument's ArrayBuffer was detached before it was sent";
 
-/** Whether the ArrayBuffer of an argument was detached: no Buffer among the arguments was empty. */
+/** Whether the ArrayBuffer of an argument was detached: flatten() leaves no empty Buffers. */
 const areChanged = (words: Words): boolean => words.some((word) => typeof word === "object" && word.length === 0);
 
 /**
- * Flattens arguments. An array is replaced by its elements, and a plain object by names and values in turn. In an
- * object, undefined omits a name; a name in capitals with true is sent alone, and with false it is omitted. Trailing
- * undefined arguments are omitted. Everything else is an ArgumentError.
+ * Flattens arguments. An array is replaced by its elements, and a plain object by alternating names and values. In an
+ * object, a name is omitted if its value is undefined; a name in capitals is sent alone if its value is true, and
+ * omitted if it is false. Trailing undefined arguments are omitted. Anything else is an ArgumentError.
  */
 function flatten(name: Name, args: readonly unknown[]): Word[] {
   const words: Word[] = [];
@@ -725,7 +725,7 @@ function addOptions(words: Word[], options: Record<string, unknown>, depth: numb
   return undefined;
 }
 
-/** Redis options are in capitals; a boolean under another name is data, which has no booleans. */
+/** Redis options are in capitals; any other name belongs to data, and data has no booleans. */
 const isCapital = (name: string): boolean => name === name.toUpperCase() && name !== name.toLowerCase();
 
 /** Big buffers are not copied, unless their length could change before they are written. */
@@ -748,12 +748,12 @@ function nameOf(value: unknown): string {
 // feed() a chunk, then take() replies until it returns MORE. A reply may be split anywhere: a partial line is kept in a
 // buffer that doubles; a partial string is collected in a buffer of its own or, if it is a long text, decoded as it
 // arrives; unfinished aggregates are on a stack. At most 1 MiB is allocated for a string that has only been announced,
-// nothing recurses, and the first byte that the protocol does not allow is a ProtocolError, after which the decoder is
-// dead. To add a type, add a case to #value; #strings only does faster what #value does.
+// nothing recurses, and the first byte that the protocol does not allow causes a ProtocolError, and the decoder
+// is dead. To add a type, add a case to #value; #strings is only a fast path of #value.
 
 /** take() returns this when the reply has not fully arrived. */
 const MORE = Symbol("more");
-/** There is no value yet: an aggregate was opened, or an attribute was dropped. */
+/** No value yet: an aggregate was opened, or an attribute was dropped. */
 const NOTHING = Symbol("nothing");
 
 type Limits = Pick<Config, "maxDepth" | "maxBulk" | "maxElements" | "maxReply">;
@@ -761,21 +761,21 @@ type Limits = Pick<Config, "maxDepth" | "maxBulk" | "maxElements" | "maxReply">;
 /** An aggregate whose elements are still arriving. */
 type Frame = {
   readonly type: number;
-  /** Number of elements to come, two for each pair of a map; Infinity until a streamed one ends. */
+  /** Number of elements still to come, two for each pair of a map; Infinity until a streamed aggregate ends. */
   left: number;
   readonly items: unknown[];
-  /** Bytes of a streamed string so far. */
+  /** Size of a streamed string so far, in bytes. */
   size: number;
   /** Length of `items` at the last attribute, which describes the next element: there must be one. */
   attributedAt: number;
 };
 
-/** A string of which not all has arrived. */
+/** A string that has not fully arrived. */
 type PartialString = {
   readonly type: number;
-  /** Without the CRLF behind it. */
+  /** Not counting the final CRLF. */
   readonly length: number;
-  /** Bytes that have arrived, of the string and its CRLF. */
+  /** Number of bytes that have arrived, including those of the CRLF. */
   arrived: number;
   bytes: Buffer;
   /** Decodes a long text as it arrives, into `text` instead of `bytes`. */
@@ -785,12 +785,12 @@ type PartialString = {
 
 const MAX_LINE = 65_536;
 const MAX_TEXT = constants.MAX_STRING_LENGTH;
-/** V8 copies substrings that are shorter; longer ones refer to the whole text. */
+/** V8 copies shorter substrings; longer ones keep the whole text in memory. */
 const MIN_SLICE = 13;
 // The first buffer of a partial string, and the factor by which it grows each time it is full.
 const FIRST_BUFFER = 2 ** 20;
 const GROWTH = 64;
-// Results of #length that are no lengths.
+// Results of #length that are not lengths.
 const NULL = -1;
 const INCOMPLETE = -2;
 const STREAMED = -3;
@@ -808,7 +808,7 @@ class Decoder {
   #top: Frame | undefined;
   #chunk: Buffer = EMPTY;
   #at = 0;
-  /** Where the reply must have ended, counted from the start of the chunk. */
+  /** Latest possible end of the reply, counted from the start of the chunk. */
   #bound: number;
   // After a partial line, #chunk is the used part of #lineBuffer; its first #searched bytes have no line end.
   #lineBuffer: Buffer = EMPTY;
@@ -829,14 +829,14 @@ class Decoder {
     this.#maxLine = maxLine;
   }
 
-  /** Adds bytes, after MORE. They must not change until take() has returned MORE again. */
+  /** Adds bytes after take() returned MORE. They must not change until it returns MORE again. */
   feed(chunk: Buffer): void {
     this.#searched = this.#chunk.length;
     this.#chunk = this.#searched === 0 ? chunk : this.#join(chunk);
     this.#chunkText = undefined;
   }
 
-  /** Joins the partial line and a chunk. As the buffer doubles, each byte of a line is copied once or twice. */
+  /** Joins the partial line and a chunk. Because the buffer doubles, each byte is copied only once or twice. */
   #join(chunk: Buffer): Buffer {
     const size = this.#searched + chunk.length;
     if (size > this.#lineBuffer.length) {
@@ -855,7 +855,7 @@ class Decoder {
 
   /**
    * Returns the next reply or push, or MORE. Error replies are ReplyErrors, in aggregates too. `inOrder` returns maps
-   * as pairs, because an object lists names that are numbers first.
+   * as pairs, because an object lists numeric names first.
    */
   take(charset: Charset, inOrder = false): unknown {
     if (this.#error !== undefined) throw this.#error;
@@ -895,7 +895,7 @@ class Decoder {
     if (this.#at === this.#chunk.length) return MORE;
     const type = this.#chunk[this.#at]!;
     const top = this.#top;
-    if (top?.type === 0x24 && type !== 0x3b) throw this.#breach("something else inside a streamed string");
+    if (top?.type === 0x24 && type !== 0x3b) throw this.#breach("a type other than ; inside a streamed string");
     switch (type) {
       case 0x24: // $ bulk string
       case 0x3d: // = verbatim string
@@ -965,7 +965,7 @@ class Decoder {
     return isShort ? this.#chunkText.substring(from, end) : (chunk as Raw).latin1Slice(from, end);
   }
 
-  /** Adds a value to the innermost aggregate; returns that when it is complete, else NOTHING. */
+  /** Adds a value to the innermost aggregate; returns the aggregate once it is complete, else NOTHING. */
   #add(frame: Frame, value: unknown): unknown {
     const max = this.#limits.maxElements * (frame.type === 0x25 ? 2 : 1);
     const isFull = frame.left === Infinity && frame.items.length === max; // announced counts were checked by #open
@@ -986,7 +986,7 @@ class Decoder {
     return frame.items;
   }
 
-  /** Opens an aggregate; an empty one is complete. */
+  /** Opens an aggregate; returns an empty one at once. */
   #open(type: number): unknown {
     const count = this.#length(type === 0x2a, type !== 0x7c && type !== 0x3e);
     if (count === INCOMPLETE) return MORE;
@@ -1006,7 +1006,7 @@ class Decoder {
   }
 
   #endStreamed(top: Frame | undefined): unknown {
-    if (top?.left !== Infinity || top.type === 0x24) throw this.#breach("the end of a stream outside one");
+    if (top?.left !== Infinity || top.type === 0x24) throw this.#breach("the end of a streamed aggregate outside one");
     if (top.attributedAt === top.items.length) throw this.#breach("an attribute without a value");
     if (top.type === 0x25 && top.items.length % 2 !== 0) throw this.#breach("a map whose last name has no value");
     return this.#close(top);
@@ -1038,7 +1038,7 @@ class Decoder {
     return { type, length, arrived: 0, bytes: EMPTY, reader, text: "" };
   }
 
-  /** Moves what has arrived of a partial string to where it belongs. */
+  /** Adds the bytes that have arrived to a partial string; returns the string once it is complete, else MORE. */
   #fill(partial: PartialString): unknown {
     const { type, length, reader } = partial;
     const chunk = this.#chunk;
@@ -1055,7 +1055,7 @@ class Decoder {
     return reader === undefined ? this.#content(type, partial.bytes, 0, length, true) : partial.text + reader.end();
   }
 
-  /** `own`: the bytes are in a buffer of their own, which the caller of take() may have. */
+  /** `own`: the bytes are in a buffer of their own, which take() may return. */
   #content(type: number, bytes: Buffer, from: number, end: number, own: boolean): unknown {
     switch (type) {
       case 0x24:
@@ -1083,7 +1083,7 @@ class Decoder {
     return this.#text(whole, 0, whole.length, true);
   }
 
-  /** Reads the number behind a type, up to the end of its line; else returns NULL, STREAMED or INCOMPLETE. */
+  /** Reads the length between a type and the end of its line; otherwise returns NULL, STREAMED or INCOMPLETE. */
   #length(mayBeNull: boolean, mayBeStreamed: boolean): number {
     const chunk = this.#chunk;
     const from = this.#at + 1;
@@ -1139,7 +1139,7 @@ class Decoder {
     return negative ? 0 - value : value;
   }
 
-  /** Reads the line behind a type. `reader` returns undefined if it is malformed. */
+  /** Reads the rest of the line after a type. `reader` returns undefined if it is malformed. */
   #line(reader: (line: Buffer) => unknown): unknown {
     const chunk = this.#chunk;
     const from = Math.max(this.#at, this.#searched - 1); // the last byte may be a CR
@@ -1177,7 +1177,7 @@ const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : un
 const BOOLEANS: ReadonlyMap<string, boolean> = new Map([["t", true], ["f", false]]);
 const toBoolean = (line: Buffer): boolean | undefined => BOOLEANS.get(line.toString("latin1"));
 
-/** Omits what follows "with args": the caller sent it. Has no stack; a command is rejected with a copy that has one. */
+/** Omits the text after "with args": the caller sent it. Has no stack; commands are rejected with a copy that has. */
 function toError(line: Buffer): ReplyError {
   const [said = ""] = line.toString().split(", with args beginning with:");
   const named = "NOPERM User "; // Redis 8 and Valkey 9 name the user
@@ -1197,7 +1197,7 @@ function withoutStack<T>(make: () => T): T {
   }
 }
 
-/** Sign and digits, at least one. */
+/** An optional sign, and at least one digit. */
 function toBigInt(line: Buffer): bigint | undefined {
   const from = line[0] === 0x2d || line[0] === 0x2b ? 1 : 0;
   if (line.length === from || !line.subarray(from).every(isDigit)) return undefined;
@@ -1205,7 +1205,7 @@ function toBigInt(line: Buffer): bigint | undefined {
   return line[0] === 0x2d ? -digits : digits;
 }
 
-/** A number where that is exact, else a bigint of 64 bits. */
+/** A number if that is exact, else a bigint of 64 bits. */
 function toInteger(line: Buffer): number | bigint | undefined {
   const value = toBigInt(line);
   if (value === undefined || BigInt.asIntN(64, value) !== value) return undefined;
@@ -1225,7 +1225,7 @@ function toDouble(line: Buffer): number | undefined {
 
 const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 48 && byte <= 57;
 
-/** Builds an object from names and values in turn, or [name, value] pairs if `raw` or if a name is not a scalar. */
+/** Builds an object from alternating names and values, or [name, value] pairs if `raw` or if a name is not a scalar. */
 function toMap(flat: readonly unknown[], raw: boolean): unknown {
   if (raw) return toPairs(flat);
   const map = Object.create(null) as Record<string, unknown>;
@@ -1245,29 +1245,29 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 
 // ==== 4. Commands ====
 //
-// One row per command, the only list there is. The name on the wire follows from the method's: a capital starts a new
+// One row per command; there is no other list. The name on the wire follows from the method's: a capital starts a new
 // word, and the first word is the container (configGet is CONFIG GET, clientNoEvict is CLIENT NO-EVICT). A row states:
 //
 //   read / write / other      COMMAND's flags: readonly, write, or neither; only a read is ever sent twice
 //   session(instead)          changes the connection it runs on (SELECT, MULTI, SUBSCRIBE): refused on a shared one
 //   <(key: Key) => Bulk>      the signature, arguments in the manual's order; a union of signatures becomes overloads
-//   (keys, placing)           where its keys are, and what else may decide on the server, among the arguments
+//   (keys, placing)           which arguments are its keys, and which choose the server if others do
 //   .as(shape)                converts the reply of either protocol version to the type in the signature
 //   .blocks(time)             may block on the server, for the time that the arguments state
-//   .across(spread, merge)    how several servers share it; `merge` makes one reply of theirs, by default the first
+//   .across(spread, merge)    how several servers share it; `merge` combines their replies, by default to the first
 //     "split"                 divides its keys, each with the arguments that follow it, among their servers
-//     "set" "zset" "string"   copies its keys, which have that type, to the server of the first one
-//     "all"                   runs it, which has no key, on all servers
+//     "set" "zset" "string"   copies its keys, all of that type, to the server of the first one
+//     "all"                   runs it on all servers; it has no keys
 //     "each"                  as "all", but returns the reply of each server under its name
-//   .traits(...)              facts that other sections ask for:
+//   .traits(...)              facts that other sections need:
 //     ordered                 its shape needs the maps of RESP3 as pairs, in the server's order
 //     secret                  its arguments may be passwords, which the server may quote in an error
 //     partly                  may fail after it has done part of its work
 //     digest                  names a script by its digest; an unknown digest means that nothing was done
 //     cursor                  its cursor is valid only on the server that issued it
 //     patterns                BY and GET may refer to keys that are not among the arguments
-//     channel                 a channel decides on the server, not a key
-//     harmless                sent by the driver itself, and may run after its connection was lost
+//     channel                 a channel chooses the server, not a key
+//     harmless                sent by the driver itself; may run even after its connection is lost
 //
 // To add a command, add its row; tests compare it with a live server's COMMAND and check the bytes it sends.
 
@@ -1296,7 +1296,7 @@ type Finder = (words: readonly Word[]) => number[];
 type Keys = Positions | Finder;
 /** The call that a reply answers; `raw` means charset null. */
 type Call = { readonly raw: boolean; readonly args: readonly unknown[] };
-/** Converts a reply; null stays null, and a reply that has this shape already is unchanged. */
+/** Converts a reply; null stays null, and a reply that already has this shape is unchanged. */
 type Shape = (reply: any, call: Call) => unknown;
 /** Time for which a call may block; undefined if it does not block. */
 type Block = (words: Words) => Milliseconds | undefined;
@@ -1306,7 +1306,7 @@ type Reach = "placed" | "each" | "nowhere";
 type Spread = "split" | "all" | "each" | Carriage;
 /** Types of values that can be copied from one server to another. */
 type Carriage = "set" | "zset" | "string";
-/** Makes one reply of several servers' replies; `keys` are the indexes of the keys that each reply is about. */
+/** Combines several servers' replies into one; `keys` holds, for each reply, the indexes of its keys. */
 type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => unknown;
 type Trait = "ordered" | "secret" | "partly" | "digest" | "cursor" | "patterns" | "channel" | "harmless";
 
@@ -1317,7 +1317,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   readonly keys: Keys;
   /** The driver's alternative to a session command. */
   readonly instead: string | undefined;
-  /** The arguments that decide on the server: the keys, or a channel. */
+  /** The arguments that choose the server: the keys, or a channel. */
   readonly placing: Keys;
   /** Name of its method: "configGet". */
   method = "";
@@ -1356,7 +1356,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
     return Object.assign(this as Row<F, K, any>, { spread, merge });
   }
 
-  /** Indexes of the keys in the flat arguments; a numkeys argument may claim more than there are. */
+  /** Indexes of the keys in the flat arguments; a numkeys argument may claim more keys than there are. */
   positions(words: readonly Word[], keys = this.keys): number[] {
     if (typeof keys === "function") return keys(words).filter((at) => at < words.length);
     const [first, last, step] = keys;
@@ -1408,10 +1408,10 @@ const allAfter = (name: string, from: number, part = 1): Finder => (words) => {
 };
 /** The third argument or, if that is empty, all after KEYS: MIGRATE. */
 const thirdOrKeys: Finder = (words) => String(words[2]) === "" ? allAfter("KEYS", 3)(words) : [2];
-/** Half of the arguments after STREAMS; `from` skips a group, which may be called STREAMS too. */
+/** The first half of the arguments after STREAMS; `from` skips a group, which may be called STREAMS too. */
 const streams = (from: number): Finder => allAfter("STREAMS", from, 1 / 2);
 
-// ---- One reply of several servers ----
+// ---- One reply from several servers ----
 
 const first: Merge = ([reply]) => reply;
 const sum: Merge = (replies) => replies.reduce((total, reply) => total + reply, 0);
@@ -1432,7 +1432,7 @@ const random: Merge = (replies) => {
 
 // ---- How long a call may block ----
 
-/** The time at position `at` (-1: the last argument), where 0 is for ever; the server refuses anything invalid. */
+/** The time at position `at` (-1: the last argument), where 0 means forever; the server rejects invalid ones. */
 const timeAt = (words: Words, at: number, unit: Milliseconds): Milliseconds => {
   const time = Number(String(words.at(at < 0 ? at : at - 1))) * unit;
   return time === 0 ? Infinity : time > 0 ? time : 0;
@@ -1468,7 +1468,7 @@ const mapBy = (shapeOf: (name: string) => Shape): Shape => (reply, call) => {
   return toMap(flat.map((item, i) => i % 2 === 0 ? item : shapeOf(String(flat[i - 1]))(item, call)), call.raw);
 };
 const mapOf = (shape: Shape): Shape => mapBy(() => shape);
-/** A map some of whose values have shapes of their own. */
+/** A map in which some values have shapes of their own. */
 const fields = (shapes: Record<string, Shape>): Shape =>
   mapBy((name) => Object.hasOwn(shapes, name) ? shapes[name]! : same);
 /** A map: RESP3 sends one, RESP2 alternating names and values. */
@@ -1515,7 +1515,7 @@ const records = (...parts: readonly Shape[]): Shape => (reply, call) => {
 const similar = when("WITHSCORES", when("WITHATTRIBS", records(same, number, same), records(same, number)),
   when("WITHATTRIBS", records(same, same)));
 
-/** COMMAND INFO of a command, which includes that of its subcommands. */
+/** COMMAND INFO of a command, including that of its subcommands. */
 const commandInfo: Shape = (reply, call) =>
   tuple(same, same, same, same, same, same, same, same, list(keySpec), list(commandInfo))(reply, call);
 const keySpec = fields({ begin_search: fields({ spec: map }), find_keys: fields({ spec: map }) });
@@ -1574,7 +1574,7 @@ const commands = {
   sort_ro: read<Sorted<SortRoOptions>>().traits("patterns"),
   /** The value in the server's own format, for restore; null when missing. Use charset null. Since 2.6.0. */
   dump: read<(key: Key) => Bulk>(),
-  /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, without REPLACE. Since 2.6.0. */
+  /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, unless REPLACE. Since 2.6.0. */
   restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">(),
   /** Move `key`, or KEYS if it is "", to another server; "NOKEY" if missing. `timeout`: ms of silence. Since 2.6.0. */
   migrate: write<(host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY">
@@ -1760,7 +1760,7 @@ const commands = {
   hsetex: write<(key: Key, options: HsetexOptions) => number>(),
   /** Name a list of fields for himportSet, on this connection. Since 8.10.0. */
   himportPrepare: session<(fieldset: Arg, ...fields: Many) => "OK">("hset()"),
-  /** Replace `key` by a hash of these values, in the order of himportPrepare's fields. Since 8.10.0. */
+  /** Replace `key` with a hash of these values, in the order of himportPrepare's fields. Since 8.10.0. */
   himportSet: write<(key: Key, fieldset: Arg, ...values: Many) => "OK">(),
   /** Forget a list of fields: 1, or 0 when there is none of that name. Since 8.10.0. */
   himportDiscard: session<(fieldset: Arg) => number>("hset()"),
@@ -1827,7 +1827,7 @@ const commands = {
   lmpop: write<PopFrom<[], End, string[]>>(numkeys(1)),
   /** Number of elements; 0 when `key` is missing. Since 1.0.0. */
   llen: read<(key: Key) => number>(),
-  /** The element at `index`, counted from the tail when negative (-1 is the last); null outside. Since 1.0.0. */
+  /** The element at `index`, counted from the tail when negative (-1 is the last); null out of range. Since 1.0.0. */
   lindex: read<(key: Key, index: Int) => Bulk>(),
   /** The elements from `start` to `stop`, both included; negative counts from the tail. Since 1.0.0. */
   lrange: read<(key: Key, start: Int, stop: Int) => string[]>(),
@@ -1847,17 +1847,17 @@ const commands = {
   lmovem: write<With<"EXACTLY", Move, string[] | null, string[], LmovemOptions, Int>>(two),
   /** Move the last element of `source` to the head of `destination`, or null. lmove replaces it. Since 1.2.0. */
   rpoplpush: write<(source: Key, destination: Key) => Bulk>(two),
-  /** lpop from the first non-empty list, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
+  /** lpop from the first non-empty list, waiting up to `timeout` seconds (0: forever). Since 2.0.0. */
   blpop: write<Waiting<[key: string, element: string]>>(butLast).blocks(seconds(-1)),
-  /** rpop from the first non-empty list, waiting up to `timeout` seconds (0: for ever). Since 2.0.0. */
+  /** rpop from the first non-empty list, waiting up to `timeout` seconds (0: forever). Since 2.0.0. */
   brpop: write<Waiting<[key: string, element: string]>>(butLast).blocks(seconds(-1)),
-  /** lmpop that waits up to `timeout` seconds (0: for ever), then returns null. Since 7.0.0. */
+  /** lmpop that waits up to `timeout` seconds (0: forever), then returns null. Since 7.0.0. */
   blmpop: write<PopFrom<[timeout: number], End, string[]>>(numkeys(2)).blocks(seconds(1)),
-  /** lmove that waits up to `timeout` seconds (0: for ever), then returns null. Since 6.2.0. */
+  /** lmove that waits up to `timeout` seconds (0: forever), then returns null. Since 6.2.0. */
   blmove: write<(...args: [...Move, timeout: number]) => Bulk>(two).blocks(seconds(5)),
-  /** lmovem that waits up to `timeout` seconds (0: for ever) for enough, then returns null. Since 8.10.0. */
+  /** lmovem that waits up to `timeout` seconds (0: forever) for enough, then returns null. Since 8.10.0. */
   blmovem: write<(...args: [...Move, timeout: number, how?: LmovemOptions]) => string[] | null>(two).blocks(seconds(5)),
-  /** rpoplpush that waits up to `timeout` seconds (0: for ever), then returns null. blmove replaces it. Since 2.2.0. */
+  /** rpoplpush that waits up to `timeout` seconds (0: forever), then returns null. blmove replaces it. Since 2.2.0. */
   brpoplpush: write<(source: Key, destination: Key, timeout: number) => Bulk>(two).blocks(seconds(3)),
 
   // ---- Sets ----
@@ -1877,7 +1877,7 @@ const commands = {
   sismember: read<(key: Key, member: Arg) => number>(),
   /** sismember of several members: 1 or 0 for each. Since 6.2.0. */
   smismember: read<(key: Key, ...members: Many) => number[]>(),
-  /** All members, in no order. Prefer sscan for a large set. Since 1.0.0. */
+  /** All members, in no particular order. Prefer sscan for a large set. Since 1.0.0. */
   smembers: read<(key: Key) => string[]>(),
   /** Some members, and the cursor for the next call, "0" at the end. Members may repeat. Since 2.8.0. */
   sscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<string[]>>().traits("cursor"),
@@ -1909,7 +1909,7 @@ const commands = {
   zrem: write<(key: Key, ...members: Many) => number>(),
   /** Number of members; 0 when `key` is missing. Since 1.2.0. */
   zcard: read<(key: Key) => number>(),
-  /** Number of members with scores from `min` to `max`: "(1" excludes 1, "-inf" and "+inf" are open. Since 2.0.0. */
+  /** Number of members scored from `min` to `max`: "(1" excludes 1, "-inf" and "+inf" are unbounded. Since 2.0.0. */
   zcount: read<(key: Key, min: Arg, max: Arg) => number>(),
   /** Number of members zrangebylex would return. All members must have the same score. Since 2.8.9. */
   zlexcount: read<(key: Key, min: Arg, max: Arg) => number>(),
@@ -1927,7 +1927,7 @@ const commands = {
   zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two).across("zset"),
   /** Members with scores from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
   zrangebyscore: read<WithScores<[key: Key, min: Arg, max: Arg], { LIMIT?: Limit }>>().as(withScores),
-  /** Members by name from `min` to `max`: "[a" includes, "(a" excludes, "-" and "+" are open. Since 2.8.9. */
+  /** Members by name from `min` to `max`: "[a" includes, "(a" excludes, "-" and "+" are unbounded. Since 2.8.9. */
   zrangebylex: read<(key: Key, min: Arg, max: Arg, options?: { LIMIT?: Limit }) => string[]>(),
   /** zrange from the highest score down. zrange with REV replaces it. Since 1.2.0. */
   zrevrange: read<WithScores<[key: Key, start: Int, stop: Int]>>().as(withScores),
@@ -1951,11 +1951,11 @@ const commands = {
   zpopmax: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().as(popped),
   /** Remove and return up to COUNT (1) members, lowest or highest, of the first non-empty set, or null. Since 7.0.0. */
   zmpop: write<PopFrom<[], "MIN" | "MAX", Scored[]>>(numkeys(1)).as(andScored),
-  /** zpopmin from the first non-empty set, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
+  /** zpopmin from the first non-empty set, waiting up to `timeout` seconds (0: forever). Since 5.0.0. */
   bzpopmin: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
-  /** zpopmax from the first non-empty set, waiting up to `timeout` seconds (0: for ever). Since 5.0.0. */
+  /** zpopmax from the first non-empty set, waiting up to `timeout` seconds (0: forever). Since 5.0.0. */
   bzpopmax: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
-  /** zmpop that waits up to `timeout` seconds (0: for ever), then returns null. Since 7.0.0. */
+  /** zmpop that waits up to `timeout` seconds (0: forever), then returns null. Since 7.0.0. */
   bzmpop: write<PopFrom<[timeout: number], "MIN" | "MAX", Scored[]>>(numkeys(2)).as(andScored).blocks(seconds(1)),
   /** Members of the first sorted set that are in none of the others. Since 6.2.0. */
   zdiff: read<Combined<unknown>>(numkeys(1)).as(withScores).across("zset"),
@@ -1987,7 +1987,7 @@ const commands = {
   xrange: read<(key: Key, start: Arg, end: Arg, options?: CountOptions) => Entry[]>().as(entries),
   /** xrange from the newest down, `end` first. Since 5.0.0; "(" 6.2. */
   xrevrange: read<(key: Key, end: Arg, start: Arg, options?: CountOptions) => Entry[]>().as(entries),
-  /** Entries after the ids, by stream; null if there are none, even after BLOCK ms (0: for ever). Since 5.0.0. */
+  /** Entries after the ids, by stream; null if there are none, even after BLOCK ms (0: forever). Since 5.0.0. */
   xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0))
     .as(mapOf(entries)).blocks(blockOption(0)),
   /** xread for a consumer of a group: undelivered entries for the id ">", else its own pending ones. Since 5.0.0. */
@@ -2050,7 +2050,7 @@ const commands = {
   vsetattr: write<(key: Key, element: Arg, json: Arg) => number>().as(flag),
   /** A random element or null; up to `count` different ones, -3 for 3 that may repeat. Since 8.0.0. */
   vrandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>(),
-  /** Elements by name from `start` to `end`: "[a" includes, "(a" excludes, "-" and "+" are open. Since 8.4.0. */
+  /** Elements by name from `start` to `end`: "[a" includes, "(a" excludes, "-" and "+" are unbounded. Since 8.4.0. */
   vrange: read<(key: Key, start: Arg, end: Arg, count?: Int) => string[]>(),
   /** The elements most like a vector or an element, best first; scores from 1 (same) to 0 (opposite). Since 8.0.0. */
   vsim: read<
@@ -2095,7 +2095,7 @@ const commands = {
   /** The running function, or null, and for each engine the numbers of libraries and functions. Since 7.0.0. */
   functionStats: other<() => { running_script: Report | null; engines: Record<string, Counts> }>()
     .as(fields({ running_script: map, engines: mapOf(map) })).across("each"),
-  /** Debugging mode of this connection's next eval. Since 3.2.0. */
+  /** Set the debugging mode of this connection's next eval. Since 3.2.0. */
   scriptDebug: session<(mode: "YES" | "SYNC" | "NO") => "OK">("redis-cli --ldb"),
   /** For each digest 1 when that script is cached, else 0. Since 2.6.0. */
   scriptExists: other<(...sha1s: Many) => number[]>().across("all", least),
@@ -2151,7 +2151,7 @@ const commands = {
   // ---- Connection ----
   /** Log in, as the default user when no name is given. Since 1.0.0; username 6.0. */
   auth: session<(usernameOrPassword: Arg, password?: Arg) => "OK">("the password option").traits("secret"),
-  /** With OPTIN or OPTOUT tracking: whether the next command's keys are tracked. Since 6.0.0. */
+  /** Set whether the next command's keys are tracked, in OPTIN or OPTOUT mode. Since 6.0.0. */
   clientCaching: session<(mode: "YES" | "NO") => "OK">("(nothing: there is no cache yet)"),
   /** Declare a capability of this client, such as redirect. Valkey 8.0. */
   clientCapa: session<(...capabilities: Many) => "OK">("(nothing: the driver does it)"),
@@ -2163,7 +2163,7 @@ const commands = {
   clientId: other<() => number>(),
   /** Make this connection an import source, which sees expired keys. Valkey 8.1. */
   clientImportSource: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
-  /** clientList's line about whichever connection answers. Since 6.2.0. */
+  /** The line of clientList for whichever connection answers. Since 6.2.0. */
   clientInfo: other<() => string>().traits("harmless"),
   /** Close the client at ip:port, or all that pass the filters (a number). Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
   clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>().traits("harmless"),
@@ -2183,9 +2183,9 @@ const commands = {
   clientSetname: session<(name: Arg) => "OK">("the name option"),
   /** Turn on invalidation messages; one options object for each PREFIX. Since 6.0.0. */
   clientTracking: session<(state: "ON" | "OFF", ...options: object[]) => "OK">("(nothing: there is no cache yet)"),
-  /** Whether and how the connection that answers is tracked; redirect is -1 when it is not. Since 6.2.0. */
+  /** Tracking state of whichever connection answers; redirect is -1 when it is not tracking. Since 6.2.0. */
   clientTrackinginfo: other<() => { flags: string[]; redirect: number; prefixes: string[] }>().as(map),
-  /** Wake a blocked client, as by a timeout or with an error; 0 when it was not blocked. Since 5.0.0. */
+  /** Unblock a client, as if timed out or with an error; 0 when it was not blocked. Since 5.0.0. */
   clientUnblock: other<(id: Int, options?: { TIMEOUT?: Flag; ERROR?: Flag }) => number>(),
   /** End clientPause. Since 6.2.0. */
   clientUnpause: other<() => "OK">(),
@@ -2214,7 +2214,7 @@ const commands = {
   aclGenpass: other<(bits?: Int) => string>(),
   /** The rules of a user, or null when there is none of that name. Since 6.0.0; in this form 7.0. */
   aclGetuser: other<(username: Arg) => AclUser | null>().as(fields({ selectors: maps })),
-  /** All users, each a line of the ACL file. Since 6.0.0. */
+  /** All users, each as a line of the ACL file. Since 6.0.0. */
   aclList: other<() => string[]>().across("each"),
   /** Reload the ACL file; an error changes nothing. Since 6.0.0. */
   aclLoad: other<() => "OK">(),
@@ -2290,7 +2290,7 @@ const commands = {
   hotkeysStart: other<(options: HotkeysStartOptions) => "OK">(),
   /** Stop collecting and keep the report; null when nothing was being collected. Since 8.6.0. */
   hotkeysStop: other<() => "OK" | null>(),
-  /** Text about the server, name:value in lines under # headings; all or some sections. Since 1.0.0; several 7.0. */
+  /** Text about the server, name:value lines under # headings; all or some sections. Since 1.0.0; several 7.0. */
   info: other<(...sections: Many) => string>().across("each"),
   /** Unix time in seconds of the last successful save. Since 1.0.0. */
   lastsave: other<() => number>().across("each"),
@@ -2301,7 +2301,7 @@ const commands = {
   /** For these commands, or all: number of calls, and a histogram of their times in microseconds. Since 7.0.0. */
   latencyHistogram: other<(...commands: Many) => Record<string, { calls: number; histogram_usec: Counts }>>()
     .as(mapOf(fields({ histogram_usec: map }))),
-  /** The latest samples, up to 160, of an event: Unix time in seconds, latency in milliseconds. Since 2.8.13. */
+  /** Up to 160 of the latest samples of an event: Unix time in seconds, latency in milliseconds. Since 2.8.13. */
   latencyHistory: other<(event: Arg) => [time: number, latency: number][]>(),
   /** For each event: when it last happened in Unix seconds, its latest and longest in milliseconds. Since 2.8.13. */
   latencyLatest: other<() => [event: string, time: number, latest: number, max: number][]>().across("each"),
@@ -2390,11 +2390,11 @@ const commands = {
   clusterGetkeysinslot: other<(slot: Int, count: Int) => string[]>(),
   /** Current and recent slot migrations; times are Unix seconds. Valkey 9.0. */
   clusterGetslotmigrations: other<() => Facts[]>().as(maps),
-  /** The state of the cluster as this node sees it, name:value in lines. Since 3.0.0. */
+  /** The state of the cluster as this node sees it, in name:value lines. Since 3.0.0. */
   clusterInfo: other<() => string>(),
   /** The slot of a key, or of its hash tag. Since 3.0.0. */
   clusterKeyslot: other<(key: Key) => number>(),
-  /** The links to and from other nodes, two for each; create-time in Unix milliseconds. Since 7.0.0. */
+  /** The links to and from other nodes, two per node; create-time in Unix milliseconds. Since 7.0.0. */
   clusterLinks: other<() => Facts[]>().as(maps),
   /** Introduce another node by its address; OK means only that it will try. Since 3.0.0; cluster bus port 4.0. */
   clusterMeet: other<(ip: Arg, port: Int, clusterBusPort?: Int) => "OK">(),
@@ -2410,9 +2410,9 @@ const commands = {
   clusterMyid: other<() => string>(),
   /** Id of the shard this node belongs to. Since 7.2.0. */
   clusterMyshardid: other<() => string>(),
-  /** All nodes as this one sees them, a line each in the form of nodes.conf. Since 3.0.0. */
+  /** All nodes as this one sees them, one per line in the format of nodes.conf. Since 3.0.0. */
   clusterNodes: other<() => string>(),
-  /** A master's replicas, a line each as in clusterNodes. Since 5.0.0. */
+  /** A master's replicas, one per line as in clusterNodes. Since 5.0.0. */
   clusterReplicas: other<(node: Arg) => string[]>(),
   /** Make this node a replica of another. Since 3.0.0. */
   clusterReplicate: other<(node: Arg) => "OK">(),
@@ -2454,15 +2454,15 @@ export type KeyType =
 /** A simple string, which is never a Buffer; written so that types can tell it from `string`. */
 export type Line = Uppercase<string> | Lowercase<string> | `${string} ${string}`;
 
-/** Excludes an option that another overload requires: the compiler decides on the order of overloads. */
+/** Excludes an option that another overload requires: the compiler chooses the order of overloads. */
 type No = false | undefined;
 /** Options with these names. */
 type Optional<N extends string, Value = Flag> = { [Name in N]?: Value };
-/** The two calls of many rows: with option N set to V the reply is Y, otherwise Z; O has the other options. */
+/** The two signatures of many rows: with option N set to V the reply is Y, otherwise Z; O has the other options. */
 type With<N extends string, A extends unknown[], Y, Z, O = unknown, V = true> =
   | ((...args: [...A, options: O & { [Name in N]: V }]) => Y)
   | ((...args: [...A, options?: O & Optional<N, No>]) => Z);
-/** The same for commands with any number of items and options at the end, where N must be in the last options. */
+/** The same for commands that end with any number of items and options, where N must be in the last options. */
 type WithLast<N extends string, A extends unknown[], Y, Z, O, Item = never> =
   | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>, last: O & { [Name in N]: true }]) => Y)
   | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>]) => Z);
@@ -2479,13 +2479,13 @@ type Adding<A extends unknown[], O, Item extends unknown[], Parts> =
     ? Adding<A, O & { [Name in N]: true }, [...Item, ...Part], Rest> | Adding<A, O & { [Name in N]?: No }, Item, Rest>
     : Item extends [unknown] ? never : (...args: [...A, options: O]) => Item[];
 
-/** When a value expires: in seconds, in milliseconds, or at a Unix time in either. Give one of them. */
+/** When a value expires: in seconds, in milliseconds, or at a Unix time in either. Set only one. */
 export type Expiry = Optional<"EX" | "PX" | "EXAT" | "PXAT", Int>;
 /** Conditions on the current value or on its digest: equal or not. */
 export type Compare = Optional<"IFEQ" | "IFNE" | "IFDEQ" | "IFDNE", Arg>;
-/** Only if there is no expiry (NX), or if there is (XX); only to a later (GT), or to an earlier time (LT). */
+/** Only if there is no expiry (NX), or if there is (XX); only to a later time (GT), or an earlier one (LT). */
 export type ExpireOptions = Optional<"NX" | "XX" | "GT" | "LT">;
-/** Options of SCAN, SSCAN, HSCAN and ZSCAN. COUNT is a hint at the work to do in one call. */
+/** Options of SCAN, SSCAN, HSCAN and ZSCAN. COUNT is a hint about the amount of work per call. */
 export type ScanOptions = { MATCH?: Arg; COUNT?: Int };
 type Page<T> = [cursor: string, page: T];
 type Limit = readonly [offset: Int, count: Int];
@@ -2525,7 +2525,7 @@ export type Coordinates = [longitude: number, latitude: number];
 export type GeoItem = readonly [longitude: Float, latitude: Float, member: Arg];
 export type GeoaddOptions = Optional<"NX" | "XX" | "CH">;
 type GeoOrder = Optional<"ASC" | "DESC" | "ANY"> & CountOptions;
-/** Options of GEOSEARCH besides WITH...: one of FROM... and of BY... (BYPOLYGON needs no FROM), and the order. */
+/** Options of GEOSEARCH besides WITH...: one FROM... and one BY... (BYPOLYGON needs no FROM), and the order. */
 export type GeosearchOptions = GeoOrder & {
   FROMMEMBER?: Arg; FROMLONLAT?: readonly [longitude: Float, latitude: Float];
   BYRADIUS?: readonly [radius: Float, unit: GeoUnit]; BYBOX?: readonly [width: Float, height: Float, unit: GeoUnit];
@@ -2648,7 +2648,7 @@ export type ClientFilters = ClientFilter & { SKIPME?: "YES" | "NO"; MAXAGE?: Int
 export type CommandlogType = "SLOW" | "LARGE-REQUEST" | "LARGE-REPLY";
 /** Options of FAILOVER: FORCE needs TO and TIMEOUT, which is in milliseconds. */
 export type FailoverOptions = { TO?: readonly [host: Arg, port: Int]; FORCE?: Flag; ABORT?: Flag; TIMEOUT?: Int };
-/** Options of HOTKEYS START, METRICS first, counts before what they count: { METRICS: [1, "CPU"], SLOTS: [1, 42] }. */
+/** Options of HOTKEYS START, METRICS first, each list after its count: { METRICS: [1, "CPU"], SLOTS: [1, 42] }. */
 export type HotkeysStartOptions = Optional<"COUNT" | "DURATION" | "SAMPLE", Int> &
   { METRICS: readonly [count: Int, ...metrics: ("CPU" | "NET")[]]; SLOTS?: readonly [count: Int, ...slots: Int[]] };
 /** Options of CLUSTER SETSLOT: the id of a node, or STABLE; TIMEOUT in milliseconds. */
@@ -2657,7 +2657,7 @@ export type ClusterSetslotOptions = { IMPORTING?: Arg; MIGRATING?: Arg; NODE?: A
 export type ClusterSlotStatsOptions = { SLOTSRANGE: readonly [first: Int, last: Int] } |
   { ORDERBY: string; LIMIT?: Int; ASC?: Flag; DESC?: Flag };
 
-// Reports of servers about themselves, by name: numbers, plain values, or nested values. They differ between versions.
+// Reports of servers about themselves: numbers, plain values or nested values, by name. They vary between versions.
 export type Counts = Record<string, number>;
 export type Facts = Record<string, string | number>;
 export type Report = Record<string, unknown>;
@@ -2685,7 +2685,7 @@ export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: 
 
 // ==== 5. Commander ====
 //
-// A Commander has every row of the table as a method, and sends calls by its give(). A Command is one call: its words,
+// A Commander has every row of the table as a method, and sends calls with give(). A Command is one call: its words,
 // its promise and its state. A View holds the options of a call: deadline, charset, signal. To add a kind of handler,
 // extend Commander and implement give().
 
@@ -2710,20 +2710,20 @@ type RowsLike<R extends Row> = { [C in keyof Signatures]: Signatures[C] extends 
 /** Every command as a method; `Text` is the type of text in replies. */
 export type Commands<Text = string> = { [C in keyof Shared]: Later<Shared[C]["call"], Text> };
 
-/** Time that a blocking command has beyond its own timeout, which the server checks ten times a second. */
+/** Extra time for a blocking command beyond its own timeout, which the server checks ten times a second. */
 const GRACE: Milliseconds = 1_000;
 
-/** How a few commands differ from all others. */
+/** Features of a few special commands. */
 type Special = {
-  /** Several commands that are sent as one; another object once they were given to another server. */
+  /** Several commands that are sent as one; replaced when they move to another server. */
   batch?: Batch;
-  /** The words of a tombstone, which are encoded already. */
+  /** The words of a tombstone, which are already flattened. */
   readonly words?: Words;
   /** Belongs to a transaction and must not go to another connection. */
   readonly bound?: true;
   /** Follows MULTI: the server answers QUEUED, and EXEC returns its reply. */
   readonly queued?: true;
-  /** Receives the lease of its connection, which stays lent after this command. */
+  /** Receives the lease of its connection, which stays leased after this command. */
   readonly keep?: (lease: Lease) => void;
 };
 const ORDINARY: Special = {};
@@ -2733,7 +2733,7 @@ interface CommandOwner {
   dispatch(command: Command): Promise<unknown>;
   /** Another server for a command that is about to fail here. */
   elsewhere(command: Command, error: RedisError): CommandOwner | undefined;
-  /** Its last reply was read, or it has failed: then its connection may still owe a reply. */
+  /** Called after its last reply, or after it failed: then its connection may still owe a reply. */
   finished(command: Command, owesReply?: boolean): void;
 }
 
@@ -2750,15 +2750,15 @@ class Command {
   readonly promise: Promise<unknown>;
   /** Decides the outcome of a failure. */
   state: "waiting" | "written" | "settled" = "waiting";
-  /** When it fails if it has not been answered: set once, by the first pool that takes it. */
+  /** When it fails unless it is answered: set once, by the first pool that takes it. */
   deadline = Infinity;
-  /** Time limit of the first of two servers that may answer it; Infinity at the second. */
+  /** Time limit for the first of two servers that may answer it; Infinity for the second. */
   within: Milliseconds | undefined = undefined;
-  /** Asked before it fails, and notified after that. */
+  /** Consulted before it fails, and notified afterwards. */
   owner: CommandOwner | undefined = undefined;
-  /** How often it was lost with its connection and issued again. */
+  /** Number of times it was lost with its connection and issued again. */
   reissues = 0;
-  /** The server's last answer that it cannot execute the command yet. */
+  /** The server's last error that says it cannot execute the command yet. */
   refusal: ReplyError | undefined = undefined;
   /** The fence of the lost connection that it was written to. */
   fence: Fence | undefined = undefined;
@@ -2784,7 +2784,7 @@ class Command {
     return this.row.name.text;
   }
 
-  /** How long it may take, from the call to the reply. */
+  /** Time limit from the call to the reply. */
   get timeout(): Milliseconds {
     const { blocks, within = Infinity, view: { replyTimeout } } = this;
     return blocks === undefined ? Math.min(replyTimeout, within) : blocks + Math.max(replyTimeout, GRACE);
@@ -2838,12 +2838,12 @@ class Command {
     return true;
   }
 
-  /** The reply in the shape that the row's signature promises; an error with this command's name. */
+  /** The reply in the shape of the row's signature; an error gets this command's name. */
   shaped(reply: unknown): unknown {
     return shape(this.row, this.args, this.view, reply);
   }
 
-  /** Rejects it, or gives it to another server and returns a tombstone for the queue that it leaves. */
+  /** Rejects it, or moves it to another server and returns a tombstone for the queue that it leaves. */
   fail(error: RedisError): Command | undefined {
     if (this.state === "settled") return undefined;
     const other = this.owner?.elsewhere(this, error);
@@ -2851,13 +2851,13 @@ class Command {
     const failure = error.of(this.name, this.outcome, this.fence);
     const owesReply = this.state === "written";
     this.#settle();
-    // One microtask later the caller has attached its handlers: tracking unhandled rejections is expensive.
+    // Waits a microtask, so that the caller has attached its handlers: tracking unhandled rejections is expensive.
     void Promise.resolve().then(() => this.#reject(failure));
     this.owner?.finished(this, owesReply);
     return undefined;
   }
 
-  /** Fails it because its time is up: with the server's last refusal, if it waited for that to pass. */
+  /** Fails it at its deadline, with the server's last refusal if it was waiting for that to pass. */
   expire(): Command | undefined {
     const isWaiting = this.state === "waiting";
     const missing = isWaiting ? "no connection was free" : "no answer";
@@ -2865,7 +2865,7 @@ class Command {
     return this.fail(isWaiting ? this.refusal ?? overdue : overdue);
   }
 
-  /** Gives it to another server, with the same promise and deadline. The tombstone receives what is still due here. */
+  /** Moves it to another server, with its promise and deadline. The tombstone receives the replies still due here. */
   moveTo(other: CommandOwner): Command {
     const { row, args, view, special, words, owner } = this;
     const tombstone = new Command(row, args, view.sure, { ...special, words });
@@ -2897,7 +2897,7 @@ function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): 
   return view.convertNumbers ? withNumbers(shaped) : shaped;
 }
 
-/** Cuts the message before its first quote, if the quoted argument may be a password. */
+/** Truncates the message before its first quote if the quoted argument may be a password. */
 function withoutSecrets({ is }: Row, error: ReplyError): ReplyError {
   const { raw, code, outcome } = error;
   if (!is.secret && raw.slice(0, 22).toLowerCase() !== "err unknown subcommand") return error;
@@ -2905,11 +2905,11 @@ function withoutSecrets({ is }: Row, error: ReplyError): ReplyError {
   return new ReplyError(code, outcome, `${raw.slice(0, end)}\u2026`);
 }
 
-/** A script that fails has executed a part of its commands, perhaps; so has MIGRATE. */
+/** A script that fails may have executed some of its commands; so may MIGRATE. */
 const outcomeOf = ({ is }: Row, error: ReplyError): Outcome =>
   is.partly && !(is.digest && isUnknownScript(error)) ? "unknown" : "not-executed";
 
-/** The code alone does not decide: a script that has run may fail with NOSCRIPT, too. */
+/** The code alone is not enough: a script that has run may also fail with NOSCRIPT. */
 const isUnknownScript = ({ raw }: ReplyError): boolean => raw.startsWith("NOSCRIPT No matching script");
 
 const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
@@ -2918,13 +2918,13 @@ const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
 class Batch {
   readonly rows: Row[] = [];
   readonly words: Words[] = [];
-  /** At the same indexes, only where they are not the words. */
+  /** At the same indexes, but only where they differ from the words. */
   readonly args: (readonly unknown[])[] = [];
   readonly replies: unknown[] = [];
   size = 0;
   /** Whether they are enclosed in MULTI and EXEC. */
   isAtomic = false;
-  /** Number of commands that have been written, and of those that have been at least in part. */
+  /** Number of commands written completely, and number written at least in part. */
   #written = 0;
   #begun = 0;
   /** Whether its connection was lost, so that nothing more will be written. */
@@ -2979,7 +2979,7 @@ class Batch {
     return shape(row, row.shape === undefined ? words : this.args[at] ?? words, view, reply);
   }
 
-  /** The same commands for another connection; this batch may still be in the queue of its own. */
+  /** The same commands for another connection; this batch may still be queued at its own. */
   again(): Batch {
     return Object.assign(new Batch(), this, { replies: [], isLost: false });
   }
@@ -2994,7 +2994,7 @@ class Batch {
   }
 }
 
-/** Replaces text by a number wherever the number prints as exactly that text. */
+/** Replaces text with a number wherever the number prints as exactly that text. */
 function withNumbers(reply: unknown): unknown {
   if (typeof reply === "string") return toNumberOrText(reply);
   if (Array.isArray(reply)) return reply.map(withNumbers);
@@ -3038,7 +3038,7 @@ class View {
 
 interface View extends Readonly<ViewOf> {}
 
-/** The commands that each signal aborts, by one listener, which is there only as long as they are. */
+/** The commands that each signal aborts, through one listener, which is removed with the last of them. */
 const followers = new WeakMap<AbortSignal, Set<Command>>();
 
 function follow(signal: AbortSignal, command: Command): void {
@@ -3061,7 +3061,7 @@ function abortAll(this: AbortSignal): void {
 const aborted = ({ reason }: AbortSignal): AbortError =>
   new AbortError("ABORTED", "unknown", "the signal of this call was aborted", { cause: reason });
 
-/** Describes a command to `call`, if its first argument is not its only key or if it only reads. */
+/** Describes a command to `call` whose first argument is not its only key, or which only reads. */
 export type CallOptions = { name: string; keys?: Positions; read?: boolean };
 
 const notSupported = ({ name }: Row, why: string): NotSupportedError =>
@@ -3085,7 +3085,7 @@ export abstract class Commander {
 
   /**
    * Calls any command: call("JSON.SET", key, "$", "1"). If it is in the table, its reply has the usual shape. If not,
-   * its first argument is taken for its only key, and the command for a write, unless CallOptions say so.
+   * it is treated as a write whose first argument is its only key, unless CallOptions say otherwise.
    */
   call<T = unknown>(name: string | CallOptions, ...args: unknown[]): Promise<T> {
     try {
@@ -3114,7 +3114,7 @@ export abstract class Commander {
   }
 }
 
-// Complete before it becomes a prototype: V8 lays out a prototype anew for each method that is added to it.
+// Completed before it becomes a prototype: V8 rebuilds the layout of a prototype for each method added to it.
 const methods: Record<string, unknown> = {};
 for (const [name, row] of Object.entries<Row>(commands)) {
   row.method = name;
@@ -3142,7 +3142,7 @@ function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: R
   const subcommand = rowNamed(`${text} ${String(words[0]).toUpperCase()}`);
   if (subcommand !== undefined) return { row: subcommand, rest: words.slice(1) };
   const known = rowNamed(text);
-  if (!known && text.includes(" ")) throw new ArgumentError("a name has no blanks; pass the rest as arguments", text);
+  if (!known && text.includes(" ")) throw new ArgumentError("a name has no spaces; pass the rest as arguments", text);
   return { row: known ?? unlisted(reads ? "read" : "write", keys, text), rest: words };
 }
 

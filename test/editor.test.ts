@@ -35,7 +35,7 @@ for (const file of ["../redis.ts", "../dist/redis.js"]) {
       const charset = await editor.hover(show('lazyConnection({ cha|rset: "latin1" })'));
       assert.match(charset.documentation, /^How text in replies is decoded/);
       const readFrom = await editor.hover(show('const o: Options = { read|From: "any" }'));
-      assert.match(readFrom.documentation, /^Servers that answer commands that only read/);
+      assert.match(readFrom.documentation, /^Servers that answer read-only commands/);
       for (const value of ['"any"', '"primary"', '"replica"']) assert.ok(readFrom.type.includes(value), readFrom.type);
     });
 
