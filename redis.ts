@@ -2745,8 +2745,6 @@ class Command {
   readonly special: Special;
   readonly words: Words;
   readonly size: number;
-  /** How long it may block on the server; undefined if it does not. */
-  readonly blocks: Milliseconds | undefined;
   readonly promise: Promise<unknown>;
   /** Decides the outcome of a failure. */
   state: "waiting" | "written" | "settled" = "waiting";
@@ -2772,7 +2770,6 @@ class Command {
     this.words = special.words ?? wordsOf(row.name, args);
     this.args = argsFor(row, args, this.words);
     this.size = special.batch?.size ?? sizeOf(row.name, this.words);
-    this.blocks = row.block?.(this.words);
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -2782,6 +2779,11 @@ class Command {
 
   get name(): string {
     return this.row.name.text;
+  }
+
+  /** How long it may block on the server; undefined if it does not. */
+  get blocks(): Milliseconds | undefined {
+    return this.row.block?.(this.words);
   }
 
   /** Time limit from the call to the reply. */
