@@ -2786,7 +2786,7 @@ describe("a pipeline", () => {
       [() => p.mget("a", ["b", undefined]), TypeError, /^MGET: argument 2: undefined cannot be sent/],
       [() => p.call("SET", "a", NaN), TypeError, /^SET: argument 2: NaN cannot be sent/],
       [() => p.call(""), TypeError, /name of a command/],
-      [() => p.blpop("a", 0), NotSupportedError, /^BLPOP: .*blocks.*call it on the handler/],
+      [() => p.blpop("a", 0), NotSupportedError, /^BLPOP: .*blocking.*call it on the handler/],
       [() => p.xread({ BLOCK: 0, STREAMS: ["a", "$"] }), NotSupportedError, /^XREAD/],
       [() => p.call("WAIT", 1, 0), NotSupportedError, /^WAIT/],
       [() => p.multi(), NotSupportedError, /^MULTI: .*use instead: multi\(\)/],
@@ -3294,7 +3294,7 @@ describe("a transaction", () => {
     await ask("commit");
     await t.multi();
     for (const name of ["multi", "watch", "unwatch", "exec"]) await ask(name);
-    assert.deepEqual(said.slice(0, 4), ["this comes after multi()", ...Array(3).fill("this comes before multi()")]);
+    assert.deepEqual(said.slice(0, 4), ["call this after multi()", ...Array(3).fill("call this before multi()")]);
     assert.match(said[4]!, /^EXEC: /);
     t.set("a", 1);
     assert.deepEqual(await t.discard(), "OK");

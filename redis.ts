@@ -29,7 +29,7 @@
 // How a command travels
 //
 //   db.get("k")               checks the arguments against GET's row; makes a Command, which holds the promise   (5, 2)
-//   Router.route              finds the server of its keys: the only one, or the one that a placement names     (8, 13)
+//   Router.route              finds the server of its keys: the only one, or the one that a placement names    (8, 13)
 //   Pool.dispatch             sets its deadline and picks a connection, or queues it until one is free           (7)
 //   Connection.push           queues it for output; at the end of the tick, everything queued is encoded by      (6)
 //   Encoder.put               into one buffer, which one write sends                                             (2)
@@ -3150,30 +3150,30 @@ function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: R
 
 // ==== 6. Connection ====
 //
-// One socket, from its handshake to its death; it never reconnects. What was bound to it dies with it. A command's
+// One socket, from its handshake to its death; it never reconnects, and transactions on it die with it. A command's
 // position in the queue decides its outcome: the first commands are in flight, written and awaiting replies in order;
-// those behind them have not been written. A command that is given up in flight keeps its position until its reply has
-// been read and dropped.
+// the rest are unwritten. A command that is abandoned in flight keeps its position until its reply has been read and
+// dropped.
 //
 //     receive: one reply for the first <- [ in flight | not written ] <- push
 //                             flush: one write for all  ^
 
-/** Clock, randomness and network: all that a simulation has to replace. */
+/** Clock, randomness and network: everything that a simulation replaces. */
 const world = {
   now: (): number => performance.now(),
   random: (): number => Math.random(),
   after: (delay: Milliseconds, task: () => void): NodeJS.Timeout => setTimeout(task, Math.min(delay, 2 ** 31 - 1)),
   cancel: (timer: NodeJS.Timeout | undefined): void => clearTimeout(timer),
-  /** Runs a task when all input that has arrived has been read. */
+  /** Runs a task once all input that has arrived has been read. */
   afterInput: (task: () => void): void => void setImmediate(task),
   endOfTick: <Of,>(task: (of: Of) => void, of: Of): void => nextTick(task, of),
   connect: ({ host, port, path, tls }: Endpoint, receive: (chunk: Buffer) => void): Socket => {
     const tcp = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 };
     const callback = (size: number, { buffer, byteOffset }: Uint8Array): boolean => {
-      receive(Buffer.from(buffer, byteOffset, size)); // not always INPUT: Bun before 1.4 has a buffer of its own
+      receive(Buffer.from(buffer, byteOffset, size)); // not always INPUT: Bun before 1.4 uses its own buffer
       return true;
     };
-    const reading = tls === false ? { onread: { buffer: INPUT, callback } } : {}; // without it, there is "data"
+    const reading = tls === false ? { onread: { buffer: INPUT, callback } } : {}; // else the socket emits "data"
     const socket = connectTcp({ ...(path === undefined ? tcp : { path }), ...reading });
     if (tls === false) return socket;
     const identity = isIP(host) === 0 ? { host, servername: host } : { host };
@@ -3193,21 +3193,21 @@ const INPUT = Buffer.allocUnsafeSlow(65_536);
 /** The TCP socket of each TLS socket. */
 const TRANSPORTS = new WeakMap<Socket, Socket>();
 
-/** Closes a socket and discards its unsent bytes where the system can: not for Unix sockets, nor in every runtime. */
+/** Closes a socket and, where possible, discards its unsent bytes: not for Unix sockets, nor in every runtime. */
 function reset(socket: Socket): void {
   const tcp = TRANSPORTS.get(socket) ?? socket;
   if (tcp.remotePort !== undefined) tcp.resetAndDestroy?.();
   socket.destroy();
 }
 
-/** First in, first out: a ring that doubles when it is full. Writing moves a mark instead of the command. */
+/** A FIFO queue: a ring that doubles when it is full. Writing a command only advances a mark. */
 class Queue {
   #ring: (Command | undefined)[] = new Array(16);
   #head = 0;
-  /** Size of the commands that have not been written. */
+  /** Total size of the unwritten commands. */
   #unsent = 0;
   length = 0;
-  /** Number of commands that have been written: they are the first. */
+  /** Number of written commands, which come first. */
   inFlight = 0;
 
   push(command: Command): void {
@@ -3236,7 +3236,7 @@ class Queue {
     this.inFlight++;
   }
 
-  /** Removes the next command, which nobody wants any more. Behind commands in flight, it leaves a gap. */
+  /** Removes the next command, which was abandoned. After commands in flight, it leaves a gap. */
   skip(): void {
     if (this.inFlight === 0) return this.shift();
     const index = this.#index(this.inFlight);
@@ -3244,7 +3244,7 @@ class Queue {
     this.#ring[index] = undefined;
   }
 
-  /** Removes the first command, and the gaps behind it. */
+  /** Removes the first command, and the gaps after it. */
   shift(): void {
     do {
       if (this.inFlight > 0) this.inFlight--;
@@ -3261,7 +3261,7 @@ class Queue {
     this.#ring[this.#index(index)] = tombstone;
   }
 
-  /** The commands among the first `count` positions, with their indexes. */
+  /** The commands in the first `count` positions, with their indexes. */
   *entries(count = this.length): Generator<[index: number, command: Command]> {
     for (let i = 0; i < count; i++) {
       const command = this.#ring[this.#index(i)];
@@ -3293,52 +3293,52 @@ class Queue {
   }
 }
 
-/** How a server is dialled: its address, and the login and protocol of the greeting. */
+/** How to connect to a server: its address, login and protocol. */
 type Endpoint = Pick<Config, Having<"endpoint">>;
-/** Options of connections that do not depend on the server. */
+/** Connection options that do not depend on the server. */
 type PoolOptions = Omit<Config, keyof Endpoint | "replicas" | "readFrom" | "maxLag">;
 
 /** Callbacks of the owner of a connection. */
 type Owner = {
-  /** May add commands to the handshake, and checks who has answered. */
+  /** Can add commands to the handshake, and verify the server. */
   readonly address?: Pick<Address, "greeting" | "verify">;
-  /** Called once, when an open connection has died; `orphans` are its commands in order, which are not settled. */
+  /** Called once, when an open connection has died; `orphans` are its unsettled commands, in order. */
   readonly closed: (error: RedisError, orphans: Command[]) => void;
   /** Last step of the handshake. */
   readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
-  /** Takes back a command that the server refused; false if the caller gets the error. */
+  /** Takes back a command that the server refused; false if the caller is to get the error. */
   readonly refused?: ((command: Command, error: ReplyError) => boolean) | undefined;
   /** "commands" by default. */
   readonly carries?: Carries | undefined;
-  /** Takes each push, message, or line of MONITOR. Without it, pushes are dropped. */
+  /** Receives each push, message, or line of MONITOR. Without it, pushes are dropped. */
   readonly pushed?: ((push: readonly unknown[]) => void) | undefined;
 };
 
-/** Traffic of a connection. "both" is for replies and pushes of a server that tracks keys; pushes are then Buffers. */
+/** Traffic on a connection. "both" means replies and pushes, from a server that tracks keys; the pushes are Buffers. */
 type Carries = "commands" | "messages" | "monitor" | "both";
 
 class Connection {
-  /** Settled by the end of the handshake, or by the connection's death before that. */
+  /** Settles when the handshake ends, or when the connection dies before that. */
   readonly opened: Promise<void>;
-  /** Resolved when the socket has closed. */
+  /** Resolves when the socket has closed. */
   readonly socketClosed: Promise<void>;
-  /** Identity of the connection, as the server names it in the handshake. */
+  /** Identity of the connection, as the server reports it in the handshake. */
   readonly fence: Fence;
-  /** Replies of the handshake: to HELLO, and to the commands of the address. */
+  /** Replies in the handshake: to HELLO, and to the commands of the address. */
   readonly replies: { hello?: Report; greeting: unknown[] } = { greeting: [] };
-  /** Time of the server's last bytes. */
+  /** Time at which the server last sent bytes. */
   lastReceived = 0;
-  /** Whether it was closed while commands were unanswered that may change data when the server executes them late. */
+  /** Whether it was closed with unanswered commands that may still change data when the server executes them. */
   hasLostWrites = false;
   readonly #endpoint: Endpoint;
   readonly #options: PoolOptions;
   readonly #owner: Owner;
-  /** Whether it is for messages or for lines of MONITOR. */
+  /** Whether it carries messages or lines of MONITOR. */
   readonly #isListener: boolean;
   readonly #socket: Socket;
   readonly #encoder: Encoder;
   readonly #decoder: Decoder;
-  /** View of the connection's own commands. */
+  /** View for the driver's own commands. */
   readonly #view: View;
   readonly #queue = new Queue();
   readonly #timer: NodeJS.Timeout;
@@ -3348,7 +3348,7 @@ class Connection {
   #error: RedisError | undefined;
   #flushing = false;
   #paused = false;
-  /** A command in flight that the socket had no room for all of. */
+  /** The command in flight that has been written only in part, for lack of room. */
   #unfinished: Command | undefined;
 
   constructor(endpoint: Endpoint, options: PoolOptions, owner: Owner) {
@@ -3374,12 +3374,12 @@ class Connection {
     this.#listen();
   }
 
-  /** Number of commands that it has to write or to answer. */
+  /** Number of unwritten and unanswered commands. */
   get load(): number {
     return this.#queue.length;
   }
 
-  /** Whether one more command would be too much. */
+  /** Whether it can take no more commands. */
   get isFull(): boolean {
     return this.#queue.isFull(this.#options);
   }
@@ -3389,7 +3389,7 @@ class Connection {
     return this.#queue.commands().filter((command) => command.state !== "settled");
   }
 
-  /** Takes a command, which is written with the others of this tick. */
+  /** Queues a command, to be written with the others of this tick. */
   push(command: Command): void {
     if (this.#phase === "closed") return void command.fail(this.#error!);
     this.#queue.push(command);
@@ -3398,7 +3398,7 @@ class Connection {
     world.endOfTick(flush, this);
   }
 
-  /** Writes as much as the socket has room for, at once. */
+  /** Writes immediately, as much as the socket has room for. */
   flush(): void {
     this.#flushing = false;
     while (this.#mayWrite) {
@@ -3412,7 +3412,7 @@ class Connection {
     return hasOutput && this.#phase !== "closed" && !this.#encoder.isFull;
   }
 
-  /** Closes it at once. Its owner gets the commands and decides which may be issued again. */
+  /** Closes it at once. Its owner receives the pending commands and decides which to reissue. */
   close(error: RedisError): void {
     if (this.#phase === "closed") return;
     const wasOpen = this.#phase === "open";
@@ -3431,7 +3431,7 @@ class Connection {
     this.#settle.reject(error.of(undefined, "not-sent"));
   }
 
-  /** Fails overdue commands and returns the next deadline. A link that was silent all that time is dead. */
+  /** Fails overdue commands and returns the next deadline. Closes a link that was silent for a whole timeout. */
   expire(now: number): number {
     let next = Infinity;
     let isSilent = false;
@@ -3440,7 +3440,7 @@ class Connection {
       if (command.state === "settled") continue;
       if (command.deadline > now) next = Math.min(next, command.deadline);
       else {
-        // A command that waits unwritten behind others says nothing of the link as long as those have time.
+        // An unwritten command behind others says nothing about the link while those still have time.
         isSilent ||= (command.state === "written" || isFirst) && this.#isSilent(command, now);
         const tombstone = command.expire();
         if (tombstone !== undefined) this.#queue.replace(index, tombstone);
@@ -3451,16 +3451,16 @@ class Connection {
     return next;
   }
 
-  /** Whether nothing was received since this command was called, for as long as a reply may take. */
+  /** Whether nothing has been received since this command was issued, for as long as a reply may take. */
   #isSilent(command: Command, now: number): boolean {
     const called = command.deadline - command.timeout;
-    const hadFullTime = command.within !== Infinity; // a second server has had less
+    const hadFullTime = command.within !== Infinity; // a second server has less
     return hadFullTime && this.lastReceived <= called && now - called >= this.#view.replyTimeout;
   }
 
-  /** Sends PING if the server has been silent for so long; returns the time by which it must answer. */
+  /** Sends PING if the server has been silent for this long; returns the time by which it must reply. */
   probe(now: number, silence: Milliseconds): number {
-    // Commands without a deadline, such as the connection's own, would not reveal that the link is dead.
+    // Commands without a deadline, such as the connection's own, would not reveal a dead link.
     const isWatched = this.pending.some(({ deadline }) => deadline < Infinity);
     if (now - this.lastReceived < silence || isWatched || this.#paused) return Infinity;
     const ping = new Command(commands.ping, [], this.#view);
@@ -3470,7 +3470,7 @@ class Connection {
     return ping.deadline;
   }
 
-  /** Stops reading. Until resume(), silence does not count as the server's. */
+  /** Stops reading. Until resume(), silence is not held against the server. */
   pause(): void {
     this.#paused = true;
     this.#socket.pause();
@@ -3489,7 +3489,7 @@ class Connection {
     socket.on("end", () => this.close(this.#lost()));
     socket.on("close", () => {
       this.close(this.#lost());
-      this.#encoder.flush(); // releases memory that was not sent
+      this.#encoder.flush(); // releases unsent memory
     });
     socket.on("drain", () => this.flush());
     socket.once(this.#endpoint.tls === false ? "connect" : "secureConnect", () => {
@@ -3523,7 +3523,7 @@ class Connection {
     }
   }
 
-  /** Puts the next command in flight; undefined if it was given up meanwhile. */
+  /** Marks the next command as in flight and returns it; undefined if it was abandoned meanwhile. */
   #next(): Command | undefined {
     const command = this.#queue.next!;
     const { isChanged } = command;
@@ -3544,12 +3544,12 @@ class Connection {
     } catch (cause) {
       const error = cause instanceof ProtocolError
         ? cause : new ProtocolError("PROTOCOL", "unknown", "a reply could not be decoded", { cause });
-      if (this.#decoder.begun) this.#queue.first?.fail(error); // issued again, it would get the same reply
+      if (this.#decoder.begun) this.#queue.first?.fail(error); // if reissued, it would get the same reply
       this.close(error);
     }
   }
 
-  /** Settles commands by their replies. Each is removed after that, so that a protocol error finds it in flight. */
+  /** Settles commands with their replies. Each is removed afterwards, so that a protocol error finds it in flight. */
   #answer(): void {
     for (;;) {
       const command = this.#queue.first;
@@ -3570,14 +3570,14 @@ class Connection {
     }
   }
 
-  /** Whether the owner takes back a command that was certainly not executed. Those bound to a connection have none. */
+  /** Whether the owner takes back a command that was certainly not executed. Bound commands have no owner. */
   #takenBack(command: Command, error: ReplyError): boolean {
     const { owner, special, exclusive, state, row } = command;
     const isAlone = owner !== undefined && special.batch === undefined && !exclusive && state === "written";
     return isAlone && !row.is.partly && this.#owner.refused?.(command, error) === true;
   }
 
-  /** RESP3 marks pushes, but confirms subscriptions by one. A listener in RESP2 knows them by their first word. */
+  /** RESP3 marks pushes, but also confirms subscriptions with one. A RESP2 listener knows them by their first word. */
   #isPush(reply: unknown, command: Command | undefined): boolean {
     if (!this.#decoder.pushed && !this.#isListener) return false;
     if (this.#owner.carries === "monitor" && typeof reply === "string") return command === undefined;
@@ -3587,7 +3587,7 @@ class Connection {
     return isMarked && (command === undefined || kind.toUpperCase() !== command.name);
   }
 
-  // ---- The handshake: user, name and database are set before any command of a user ----
+  // ---- The handshake: user, name and database are set before any command of a caller ----
 
   async #greet(): Promise<void> {
     const login = await this.#login();
@@ -3608,7 +3608,7 @@ class Connection {
     }
   }
 
-  /** Greets by HELLO, in one round trip. False if the server does not know it, or does not permit it to this user. */
+  /** Greets with HELLO, in one round trip. False if the server does not know it, or denies it to this user. */
   async #greetThree({ username = "default", password }: Login): Promise<boolean> {
     const login = password === undefined ? undefined : [username, password];
     const hello = this.ask(commands.hello, 3, { AUTH: login, SETNAME: this.#options.name });
@@ -3624,7 +3624,7 @@ class Connection {
     return true;
   }
 
-  /** Greets without HELLO. PING is there to be refused by a server that wants a password when there is none. */
+  /** Greets without HELLO. If a password is required but not configured, the server refuses PING. */
   async #greetTwo({ username, password }: Login): Promise<void> {
     const { name } = this.#options;
     await Promise.all([
@@ -3635,7 +3635,7 @@ class Connection {
     ]);
   }
 
-  /** Sends what both protocols have in common: CLIENT INFO, SELECT, and the commands of the address. */
+  /** Sends the part that both protocols share: CLIENT INFO, SELECT, and the commands of the address. */
   async #introduce(): Promise<void> {
     const { dbid } = this.#options;
     const { greeting = [] } = this.#owner.address ?? {};
@@ -3662,7 +3662,7 @@ class Connection {
     }
   }
 
-  /** Sends a command of the driver itself, which has no owner. */
+  /** Sends a command of the driver's own, which has no owner. */
   ask(row: Row, ...args: unknown[]): Promise<unknown> {
     const command = new Command(row, args, this.#view);
     this.push(command);
@@ -3670,20 +3670,20 @@ class Connection {
   }
 }
 
-/** Commands of a listener: the kind of their messages, the elements that these have, and the command that ends it. */
+/** Commands that subscribe: the kind and length of their messages, and the command that unsubscribes. */
 const LISTENING = {
   subscribe: { message: "message", parts: 3, end: "unsubscribe" },
   psubscribe: { message: "pmessage", parts: 4, end: "punsubscribe" },
   ssubscribe: { message: "smessage", parts: 3, end: "sunsubscribe" },
 } as const;
 type Subscribing = keyof typeof LISTENING;
-/** Rows by the kinds of pushes: messages, and ends, because a server may end a subscription by itself. */
+/** Rows by kind of push: messages and ends, because a server may end a subscription on its own. */
 const PUSHES: ReadonlyMap<string, typeof LISTENING[Subscribing]> =
   new Map(Object.values(LISTENING).flatMap((row) => [[row.message, row], [row.end, row]]));
 const UNEXPECTED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply that no command was waiting for");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
 
-/** The text before and after the first such mark. */
+/** The text before and after the first occurrence of the mark. */
 function cut(text: string, mark: string): [before: string, after: string] {
   const at = text.indexOf(mark);
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
@@ -3699,7 +3699,7 @@ const addressOf = (endpoint: Endpoint): string =>
 
 /** Reaction to an error: retry later, use another copy of the data, follow the address, or greet without HELLO. */
 type Verdict = "wait" | "elsewhere" | "follow" | "fallback";
-/** Where the error came up: at HELLO, in the rest of the handshake, or at a command to a primary or a replica. */
+/** Where the error occurred: in HELLO, in the rest of the handshake, or in a command to a primary or a replica. */
 type Stage = "hello" | "handshake" | "primary" | "replica";
 /** `holds`: the commands of the pool that wait until one of them has been accepted. */
 type Refusal = { readonly [S in Stage]?: Verdict } & { readonly holds?: "writes" | "everything" };
@@ -3710,10 +3710,10 @@ const REFUSALS: Record<string, Refusal> = {
   MASTERDOWN: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything" },
   TRYAGAIN: { handshake: "wait", primary: "wait" },
   BUSY: { handshake: "wait" }, // only SCRIPT KILL helps, and must not wait
-  READONLY: { primary: "follow", holds: "writes" }, // it was demoted; its name may lead to the new primary
+  READONLY: { primary: "follow", holds: "writes" }, // it was demoted; its name may now lead to the new primary
   NOPROTO: { hello: "fallback" },
   NOPERM: { hello: "fallback" },
-  NOAUTH: { hello: "fallback" }, // Valkey 9.1 before a login, for any unknown command
+  NOAUTH: { hello: "fallback" }, // Valkey 9.1, for any unknown command before a login
   UNKNOWN_COMMAND: { hello: "fallback" },
   NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere" },
   CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere" },
@@ -3726,11 +3726,11 @@ function refusalOf({ code, message }: RedisError): Refusal {
   return Object.hasOwn(REFUSALS, name) ? REFUSALS[name]! : {};
 }
 
-/** The connection's error after a failed handshake. */
+/** Converts the cause of a failed handshake to the connection's error. */
 function connectError(cause: unknown): RedisError {
   if (cause instanceof ConnectionError) return cause;
   const isReply = cause instanceof ReplyError;
-  const why = isReply && (cause.code === "NOAUTH" ? "it wants a password" : cause.message);
+  const why = isReply && (cause.code === "NOAUTH" ? "it requires a password" : cause.message);
   const [code, message] = !isReply ? ["CONNECT_FAILED", "the handshake failed"]
     : refusalOf(cause).handshake === "wait" ? ["NOT_READY", `the server is not ready: ${why}`]
     : ["REFUSED", `the server refused the connection: ${why}`];
@@ -3739,27 +3739,27 @@ function connectError(cause: unknown): RedisError {
 
 // ==== 7. Addresses and pools ====
 //
-// An Address says where a server is, and is asked before every attempt to connect. A Pool keeps `poolsize` connections
-// to one address, each on a seat; a single connection is a pool of one. Ordinary commands go to the least loaded open
-// seat, one seat a tick, so that one write carries them; a blocking command has a seat lent to it. Commands wait while
-// a seat opens or all are lent, and fail at once while the server is down. To change how a seat is chosen, change
+// An Address locates a server, and is consulted before every attempt to connect. A Pool keeps `poolsize` connections
+// to one address, each in a seat; a single connection is a pool of one. Ordinary commands go to the least loaded open
+// seat, one seat per tick, so that one write carries them; a blocking command is lent a seat. Commands wait while a
+// seat is opening or all are lent, and fail at once while the server is down. To change how a seat is chosen, change
 // #freest. To find servers in a new way, write an Address.
 //
-//     opening -> open <-> lent     to be closed once it has answered: -> recalled     without a connection: -> resting
+//     opening -> open <-> lent     closes once it has answered: -> recalled     without a connection: -> resting
 
-/** Where a server is. The optional members are for addresses that move. */
+/** Locates a server. The optional members are for addresses that move. */
 interface Address {
-  /** For people: in errors, and where a handler is inspected. */
+  /** Shown in errors and when a handler is inspected. */
   readonly name: string;
-  /** Asked before every attempt; connectTimeout limits the asking and the attempt together. */
+  /** Called before every attempt; connectTimeout covers this call and the attempt together. */
   next(): Endpoint | Promise<Endpoint>;
-  /** Rows, each with its arguments, sent along with the handshake; the connection has their replies. */
+  /** Commands to send in the handshake, as rows with arguments; the connection keeps their replies. */
   readonly greeting?: readonly (readonly [row: Row, ...args: unknown[]])[];
   /** Throws, or rejects, if the server that answered is not the right one. */
   verify?(connection: Connection): unknown;
-  /** Called when an attempt to connect has failed, and when a connection was lost. */
+  /** Called when an attempt to connect has failed, and when a connection has been lost. */
   ended?(endpoint: Endpoint, error: RedisError): void;
-  /** Whether the server is about to come back: then commands wait for it, as long as their deadlines allow. */
+  /** Whether the server is expected back soon; commands then wait for it until their deadlines. */
   readonly expected?: boolean;
   /** Called when a pool begins to use the address, which may then call the pool's renew(). */
   retain?(pool: Pool): void;
@@ -3767,32 +3767,32 @@ interface Address {
   release?(pool: Pool): void;
 }
 
-/** The address of a server that stays where it is. */
+/** The address of a server that does not move. */
 const fixedAddress = (endpoint: Endpoint): Address => ({ name: addressOf(endpoint), next: () => endpoint });
 
 type Seat = {
   state: "opening" | "open" | "lent" | "recalled" | "resting";
   connection: Connection | undefined;
-  /** When its connection was opened or, without one, lost. */
+  /** When its connection was opened or, if it has none, lost. */
   since: number;
-  /** Whether it has been without a connection for so long that no command waits for it. */
+  /** Whether no command waits for it, because no connection is expected soon. */
   hopeless: boolean;
-  /** How often the delay has doubled; reset only by a connection that has lasted. */
+  /** How many times the delay has doubled; reset only by a connection that has lasted. */
   doublings: number;
-  /** Ends its rest, or the time in which its address must answer. */
+  /** Ends its rest, or its wait for the address. */
   timer: NodeJS.Timeout | undefined;
   lease: Lease | undefined;
 };
 
 const FIRST_REST: Milliseconds = 50;
 const LONGEST_REST: Milliseconds = 2_500;
-/** A connection that has lasted this long counts as a good one. */
+/** A connection that has lasted this long counts as stable. */
 const STABLE: Milliseconds = 5_000;
-/** Commands wait for attempts that come within this time after a loss, which is enough for a restart. */
+/** For this long after a loss, commands wait for a new connection; long enough for a server to restart. */
 const PATIENCE: Milliseconds = 250;
-/** Delay before a server that is not ready is tried again. */
+/** Delay before retrying a server that is not ready. */
 const PAUSE: Milliseconds = 50;
-/** Delay before a server that refused the login is tried again: more often would look like an attack. */
+/** Delay before retrying a server that refused the login; more frequent attempts would look like an attack. */
 const REFUSED_REST: Milliseconds = 1_000;
 
 /** Additional uses of a pool's connections. */
@@ -3800,11 +3800,11 @@ type Hooks = Pick<Owner, "prepare" | "carries" | "pushed"> & {
   readonly lost?: (error: RedisError) => void;
   /** The server's role, for REFUSALS; a primary by default. */
   readonly role?: "primary" | "replica";
-  /** Another copy of the data that may answer a command. */
+  /** Finds another copy of the data, which may answer a command. */
   readonly copy?: (from: Pool, command: Command) => Pool | undefined;
 };
 
-/** Hooks of several users of the same connections, as one. */
+/** Combines the hooks of several users of the same connections. */
 const shared = (...users: readonly Hooks[]): Hooks => ({
   carries: users.find(({ carries }) => carries !== undefined)?.carries,
   prepare: (connection) => Promise.all(users.map(({ prepare }) => prepare?.(connection))),
@@ -3819,7 +3819,7 @@ type Lease = {
   /** When a command was last sent on it. */
   touched: number;
   readonly dispatch: (command: Command) => Promise<unknown>;
-  /** Gives the connection back; unless it is `clean`, it is closed, which ends what it was bound to. */
+  /** Returns the connection; unless it is `clean`, closes it, which ends any transaction on it. */
   readonly release: (clean: boolean) => void;
 };
 
@@ -3830,18 +3830,18 @@ class Pool implements CommandOwner {
   readonly #seats: Seat[];
   /** Commands that wait for a connection. */
   readonly #waiting = new Queue();
-  /** Commands that the server refused; after PAUSE one of them is sent again alone, the probe. */
+  /** Commands that the server refused; after PAUSE, one of them is resent alone, as the probe. */
   #refused: Command[] = [];
   #pause: NodeJS.Timeout | undefined;
   #probe: Command | undefined;
-  /** Which commands wait until the server has accepted the probe, and those commands. */
+  /** Which commands are held until the server accepts the probe, and the queue of those commands. */
   #holds: "nothing" | "writes" | "everything" = "nothing";
   readonly #held = new Queue();
-  /** Connections that the server must end before anything new is sent. */
+  /** Lost connections that the server must end before anything new is sent. */
   readonly #fences = new Set<Fence>();
   /** Callers of ready(). */
   #whenReady: ((error?: RedisError) => void)[] = [];
-  /** The time of this tick and the connection that takes its commands; no tick has begun while it is 0. */
+  /** The time of this tick, or 0 if none has begun, and the connection that takes its commands. */
   #now = 0;
   #current: Connection | undefined;
   /** When the timer of the deadlines fires. */
@@ -3878,7 +3878,7 @@ class Pool implements CommandOwner {
     return command.promise;
   }
 
-  /** Sets the deadline of a command that has none; returns the time. */
+  /** Sets the deadline of a command that has none; returns the current time. */
   admit(command: Command): number {
     if (this.#now === 0) {
       this.#now = world.now();
@@ -3890,7 +3890,7 @@ class Pool implements CommandOwner {
     return now;
   }
 
-  /** Lends a connection, on which this command is the first; resolves once that has been answered. */
+  /** Lends a connection with this as its first command; resolves once that has been answered. */
   async lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
     let lease: Lease | undefined;
     const keep = (given: Lease): void => void (lease = given);
@@ -3922,7 +3922,7 @@ class Pool implements CommandOwner {
     this.#serve();
   }
 
-  /** Assigns seats to waiting commands, in order; while the server is down, they fail. */
+  /** Assigns seats to waiting commands, in order; fails them while the server is down. */
   #serve(): void {
     for (let command = this.#waiting.next; command !== undefined; command = this.#waiting.next) {
       const seat = this.#freest();
@@ -3962,7 +3962,7 @@ class Pool implements CommandOwner {
     this.#wakeAt(Math.min(this.#due, lease.touched + this.#options.leaseTimeout), lease.touched);
   }
 
-  /** A blocking command returns its connection, unless its reply is still to come. */
+  /** Returns the connection of a blocking command; closes it if the reply is still to come. */
   finished(command: Command, owesReply = false): void {
     if (command === this.#probe) this.#resend();
     if (command.blocks === undefined) return;
@@ -3976,7 +3976,7 @@ class Pool implements CommandOwner {
     return mayLeave ? this.#hooks.copy?.(this, command) : undefined;
   }
 
-  /** Puts these before all others that have no connection. */
+  /** Queues these ahead of all others that have no connection. */
   #lineUp(first: readonly Command[] = []): void {
     for (const command of [...first, ...this.#waiting.drain(), ...this.#held.drain()]) {
       if (this.#has(command)) (this.#isHeld(command) ? this.#held : this.#waiting).push(command);
@@ -3984,7 +3984,7 @@ class Pool implements CommandOwner {
     this.#serve();
   }
 
-  /** Whether a command still waits here: not settled, and not given to another server. */
+  /** Whether a command still waits here: not settled, and not moved to another server. */
   #has({ state, owner }: Command): boolean {
     return state === "waiting" && owner === this;
   }
@@ -4007,8 +4007,8 @@ class Pool implements CommandOwner {
   }
 
   /**
-   * Takes back a command that was certainly not executed, to try it elsewhere or after PAUSE; but not so late that its
-   * deadline could pass before the reply, because then its outcome would be unknown.
+   * Takes back a command that was certainly not executed, to retry it elsewhere or after PAUSE, unless its deadline
+   * could pass before the reply, which would make its outcome unknown.
    */
   #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
     const copy = this.elsewhere(command, error);
@@ -4039,7 +4039,7 @@ class Pool implements CommandOwner {
     this.#resend(waiting.find(({ refusal }) => refusalOf(refusal!).holds !== undefined));
   }
 
-  /** Sends again what was refused and, without a probe, what was held back. */
+  /** Resends the refused commands and, if there is no probe, the held ones. */
   #resend(probe?: Command): void {
     const refused = this.#refused;
     this.#refused = [];
@@ -4054,7 +4054,7 @@ class Pool implements CommandOwner {
 
   // ---- Seats ----
 
-  /** Moves to where the address leads now: connections close once they have answered, lent ones once they are back. */
+  /** Moves to where the address leads now: connections close once they have answered, lent ones once returned. */
   renew(): void {
     if (this.#closing !== undefined) return;
     for (const seat of this.#seats) {
@@ -4070,7 +4070,7 @@ class Pool implements CommandOwner {
     }
   }
 
-  /** Gives its connection no more commands, and some time to answer those that it has. */
+  /** Sends no more commands on its connection, and leaves it some time to answer pending ones. */
   #recall(seat: Seat, error: RedisError): void {
     const connection = seat.connection!;
     seat.state = "recalled";
@@ -4078,7 +4078,7 @@ class Pool implements CommandOwner {
     this.#closeWhenAnswered(connection, error, PATIENCE);
   }
 
-  /** Does not wait for commands that have no deadline, or that belong to a lease, which has ended. */
+  /** Does not wait for commands without a deadline, nor for those of a lease, which has ended. */
   #closeWhenAnswered(connection: Connection, error: RedisError, limit = Infinity): void {
     const others = connection.pending.filter(({ special, exclusive, deadline }) =>
       !special.bound && !exclusive && deadline < Infinity);
@@ -4093,7 +4093,7 @@ class Pool implements CommandOwner {
     else this.#use(seat, connection);
   }
 
-  /** Whether there is no connection, and none to be expected soon. */
+  /** Whether there is no connection, and none is expected soon. */
   get #down(): boolean {
     const closing = this.#closing !== undefined;
     return this.#seats.every(({ state, hopeless }) => state === "resting" && (hopeless || closing));
@@ -4111,7 +4111,7 @@ class Pool implements CommandOwner {
     }
   }
 
-  /** Waits for the address, and drops an answer that comes too late or after the seat was opened anew. */
+  /** Waits for the address; ignores an answer that comes too late, or after the seat was reopened. */
   async #ask(seat: Seat, asked: Promise<Endpoint>): Promise<void> {
     const { connectTimeout } = this.#options;
     const end = world.now() + connectTimeout;
@@ -4146,7 +4146,7 @@ class Pool implements CommandOwner {
     });
   }
 
-  /** Makes a connection available; its first command has the server end lost connections. */
+  /** Makes a connection available; its first commands have the server end lost connections. */
   #use(seat: Seat, connection: Connection): void {
     seat.state = "open";
     for (const fence of this.#fences) void this.#fenceOff(connection, fence);
@@ -4168,7 +4168,7 @@ class Pool implements CommandOwner {
     this.#serve();
   }
 
-  /** Issues again what was not written and what only reads, before all that came later. */
+  /** Reissues commands that were not written or only read, ahead of all that came later. */
   #lost(seat: Seat, connection: Connection, endpoint: Endpoint, error: RedisError, orphans: readonly Command[]): void {
     this.#lastError = error;
     if (this.#current === connection) this.#current = undefined;
@@ -4196,15 +4196,15 @@ class Pool implements CommandOwner {
   }
 
   /**
-   * Commands may still be on their way on the lost connection: every other one first has the server end it, a lent one
-   * when it comes back, because it may be in a transaction.
+   * Commands on the lost connection may still reach the server: every other connection first has the server end it, a
+   * lent one when it is returned, because it may be in a transaction.
    */
   #fence(fence: Fence): void {
     this.#fences.add(fence);
     for (const { state, connection } of this.#seats) if (state === "open") void this.#fenceOff(connection!, fence);
   }
 
-  /** Only the server that issued the id answers 1, or 0 if the connection has ended. Without permission, it is left. */
+  /** Asks the server that issued the id: 1, or 0 if the connection had already ended. Gives up after an error reply. */
   async #fenceOff(connection: Connection, fence: Fence): Promise<void> {
     if (fence.server !== connection.fence.server) return;
     try {
@@ -4216,7 +4216,7 @@ class Pool implements CommandOwner {
     }
   }
 
-  /** Opens the seat again after the delay. No command waits for it after PATIENCE, unless the server is expected. */
+  /** Reopens the seat after the delay. No command waits for it after PATIENCE, unless the server is expected. */
   #rest(seat: Seat, delay: Milliseconds, hopeless?: boolean): void {
     const { reconnect } = this.#options;
     const isAwaited = world.now() - seat.since <= PATIENCE || this.address.expected === true;
@@ -4242,7 +4242,7 @@ class Pool implements CommandOwner {
     this.#deadlines = world.after(time - now, () => world.afterInput(() => this.#expire())).unref();
   }
 
-  /** One timer serves all deadlines: when the first has come, everything is checked. */
+  /** One timer serves all deadlines: when the earliest is due, all are checked. */
   #expire(): void {
     const now = world.now();
     this.#due = Infinity;
@@ -4315,7 +4315,7 @@ class Pool implements CommandOwner {
     return all.filter((command) => this.#has(command));
   }
 
-  /** Pending commands have until the timeout, but not those that wait for a connection that will not come. */
+  /** Lets pending commands finish until the timeout, except those waiting for a connection that will not come. */
   async #drain(timeout: Milliseconds): Promise<void> {
     const connections = this.#connections;
     this.#seats.forEach(stopTimer);
@@ -4338,7 +4338,7 @@ class Pool implements CommandOwner {
     this.#settleReady(CLOSED.of(undefined, "not-sent"));
   }
 
-  /** For a person to read. */
+  /** One-line summary for people. */
   describe(): string {
     const count = (of: Seat["state"]): number => this.#seats.filter(({ state }) => state === of).length;
     const states = (["open", "lent", "recalled", "opening", "resting"] as const).filter((state) => count(state) > 0);
@@ -4355,7 +4355,7 @@ function stopTimer(seat: Seat): void {
   seat.timer = undefined;
 }
 
-/** Resolves when all of these are settled, at the latest after `timeout`. */
+/** Resolves when all of these are settled, or after `timeout` at the latest. */
 async function settled(promises: Iterable<Promise<unknown>>, timeout: Milliseconds): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
@@ -4365,28 +4365,28 @@ async function settled(promises: Iterable<Promise<unknown>>, timeout: Millisecon
   world.cancel(timer);
 }
 
-/** Least time between two checks of deadlines. */
+/** Minimum time between two checks of deadlines. */
 const COARSE: Milliseconds = 10;
 
 const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
-/** Without a stack, because a million commands may be rejected. */
+/** Captures no stack, because it may reject a million commands. */
 const overload = (command: Command): void => void withoutStack(() => command.fail(OVERLOADED));
 const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a transaction was left unused for leaseTimeout");
 const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
-const MOVED = new ConnectionError("CONNECTION_LOST", "unknown", "the address leads to another server now");
+const MOVED = new ConnectionError("CONNECTION_LOST", "unknown", "the address now leads to another server");
 const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a blocking command was abandoned");
-/** After these the server is well, and the next attempt comes at once. */
+/** After these errors the server is healthy, and the next attempt is immediate. */
 const CLOSED_BY_US: readonly RedisError[] = [DEMOTED, MOVED, ABANDONED];
 
-/** Full jitter: clients that lost the same server do not come back in step. */
+/** Full jitter: clients that lost the same server do not reconnect in step. */
 const restOf = (doublings: number): Milliseconds =>
   1 + world.random() * Math.min(LONGEST_REST, FIRST_REST * 2 ** doublings);
 
-/** Most reissues of a command, because its reply may be what kills the server, or what exceeds a limit. */
+/** Maximum reissues of a command: executing it may crash the server, or its reply may exceed a limit. */
 const REISSUES = 5;
 
-/** Whether a command that was on a lost connection may go to another; counts that it does. */
+/** Whether a command from a lost connection may go to another; if it is a reissue, counts it. */
 function mayRunAgain(command: Command): boolean {
   if (command.special.bound || command.state === "settled") return false;
   if (command.state === "waiting") return true;
@@ -4398,10 +4398,10 @@ function mayRunAgain(command: Command): boolean {
 
 // ==== 8. Pipelines and transactions ====
 //
-// A pipeline gathers commands and sends them in one write to each server, with one promise for all replies. By commit()
-// instead of execPipeline() they are enclosed in MULTI and EXEC, still on a shared connection. A transaction that reads
-// before it writes has a lease: a connection of its own from watch() or multi() to commit(), discard() or unwatch(), or
-// to the first failure. To change how a call is sent, see each give().
+// A pipeline gathers commands and sends them in one write to each server, with one promise for all replies. commit(),
+// unlike execPipeline(), encloses them in MULTI and EXEC, still on a shared connection. A transaction that reads before
+// it writes has a lease: a connection of its own from watch() or multi() until commit(), discard() or unwatch(), or
+// until the first failure. To change how a call is sent, see each give().
 
 /** At least one command of a pipeline failed: `results` has all replies and errors, in the order of the commands. */
 export class PipelineError extends RedisError {
@@ -4429,7 +4429,7 @@ export class PipelineError extends RedisError {
   }
 }
 
-/** A watched key was changed: EXEC did nothing. */
+/** A watched key was changed, so EXEC did nothing. */
 export class WatchError extends RedisError {
   static {
     named(this, "WatchError");
@@ -4443,35 +4443,35 @@ type Chained<F, Done extends unknown[], Text> = Overloads<
   F extends (...args: infer A) => infer R ? (...args: A) => Pipeline<[...Done, Reply<R, Text>], Text> : never>;
 /** Every command as a link of a chain, whose type collects the types of the replies. */
 type Links<Done extends unknown[], Text> = { [C in keyof Shared]: Chained<Shared[C]["call"], Done, Text> };
-/** A pipeline whose calls were not chained has unknown replies. */
+/** The replies of a pipeline whose calls were not chained have unknown types. */
 type Results<Done extends unknown[]> = Done extends [] ? unknown[] : Done;
 
-/** Commands gathered to be sent as one: db.pipeline().get("a").incr("n").execPipeline(). */
+/** Commands gathered to be sent together: db.pipeline().get("a").incr("n").execPipeline(). */
 export interface Pipeline<Done extends unknown[] = [], Text = string> extends Links<Done, Text> {
-  /** Adds any command, as call() of a handler sends any. */
+  /** Adds any command, like call() of a handler. */
   call<T = unknown>(name: string | CallOptions, ...args: unknown[]): Pipeline<[...Done, T], Text>;
   /** Number of gathered commands. */
   readonly length: number;
   /** Sends the commands; resolves with their replies in order. If one failed, rejects with a PipelineError. */
   execPipeline(options?: PipelineOptions): Promise<Results<Done>>;
-  /** Sends the commands between MULTI and EXEC; errors of single commands stay among the replies. */
+  /** Sends the commands between MULTI and EXEC; errors of individual commands are among the replies. */
   commit(): Promise<Results<Done>>;
 }
 
 /** A server that commands are sent to. */
 type Target = Pick<Pool, "dispatch" | "lend">;
-/** A server of a handler, by its name. */
+/** A server of a handler, with its name. */
 type Member = { readonly name: string; readonly server: Target };
 /** The arguments that one server receives, and the indexes of the command's keys among them. */
 type Part<M = Member> = { readonly member: M; readonly args: readonly unknown[]; readonly keys: readonly number[] };
-/** A command in parts, and how their replies are merged. If there are no parts, the command cannot be divided. */
+/** A command in parts, and a function that merges their replies. Without parts, the command cannot be divided. */
 type Plan<M = Member> = { server?: undefined; parts: readonly Part<M>[]; merge(replies: readonly unknown[]): unknown };
 
 /** Decides which of a handler's servers a command is sent to. */
 interface Router {
   /** The server, if there is only one. */
   readonly only: Target | undefined;
-  /** Throws for a command that does not work here. `gathered`: its arguments, in a pipeline or a transaction. */
+  /** Throws for a command that is not supported here. `gathered`: its arguments, in a pipeline or a transaction. */
   check(row: Row, gathered?: readonly unknown[]): void;
   route(row: Row, args: readonly unknown[]): Member | Plan;
 }
@@ -4487,7 +4487,7 @@ function single(router: Router, row: Row, args: readonly unknown[]): [server: Ta
 
 const SCATTERED = "its keys are on several nodes";
 const unsharded = (row: Row, why: string): NotSupportedError => notSupported(row,
-  `cannot be sharded: ${why}; give keys of one command one hash tag, or use shard(key), or shards() for each node`);
+  `cannot be sharded: ${why}; give all its keys one hash tag, use shard(key), or use shards() for each node`);
 
 /** Gathers calls, and divides them among their servers when they are sent. */
 class Gathering extends Commander {
@@ -4506,12 +4506,12 @@ class Gathering extends Commander {
   give(row: Row, args: readonly unknown[]): this {
     this.#router.check(row, args);
     const blocks = row.block?.(wordsOf(row.name, args)) !== undefined;
-    if (blocks) throw notSupported(row, "a command that blocks would hold up the others; call it on the handler");
+    if (blocks) throw notSupported(row, "a blocking command would hold up the others; call it on the handler");
     this.#batch.add(row, args);
     return this;
   }
 
-  /** Throws, because a chain cannot reject. The commands that were gathered before remain. */
+  /** Throws, because a chain cannot reject. Commands gathered before remain. */
   protected override refuse(error: unknown): never {
     throw error;
   }
@@ -4579,18 +4579,18 @@ class Gathering extends Commander {
   }
 }
 
-/** Names of a batch that fails as a whole; no commands of the server. */
+/** Names for a batch that fails as a whole; the server has no such commands. */
 const PIPELINE = unlisted("other", none, "PIPELINE");
 const TRANSACTION = unlisted("other", none, "TRANSACTION");
 
-/** Every command, as a transaction has it after multi(). */
+/** Every command, with its type after multi(). */
 type Queueing = { [C in keyof Shared]: Queued<Shared[C]["call"]> };
 type Queued<F> = Overloads<F extends (...args: infer A) => unknown ? (...args: A) => Promise<"QUEUED"> : never>;
 
 /** A transaction that queues commands: each resolves with "QUEUED", and commit() with the replies. */
 export interface Transaction extends Queueing {
   call(name: string | CallOptions, ...args: unknown[]): Promise<"QUEUED">;
-  /** EXEC: the replies in order, errors of single commands among them. A WatchError if a watched key was changed. */
+  /** Sends EXEC; resolves with the replies in order, errors among them. WatchError if a watched key was changed. */
   commit(): Promise<unknown[]>;
   /** Discards the queued commands and returns the connection. */
   discard(): Promise<"OK">;
@@ -4603,7 +4603,7 @@ export class Watch<Text = string> extends Commander {
   readonly #lease: Lease;
   #state: "watching" | "queueing" | "finished";
   readonly #queued: Command[] = [];
-  /** The first error of a call that could not be queued: then none is executed. */
+  /** The first error of a call that could not be queued; commit() then executes none. */
   #refused: unknown;
   /** The failure that ended the transaction. */
   #cause: unknown;
@@ -4631,7 +4631,7 @@ export class Watch<Text = string> extends Commander {
     return command.promise;
   }
 
-  /** commit() reports a call that could not be queued again, as EXEC does: the call itself need not be awaited. */
+  /** Like EXEC, commit() also reports a call that could not be queued, so the call itself need not be awaited. */
   protected override refuse(error: unknown): Promise<unknown> {
     const refused = Promise.reject(error);
     if (this.#state === "queueing") this.#refused ??= error;
@@ -4646,7 +4646,7 @@ export class Watch<Text = string> extends Commander {
     return this;
   }
 
-  /** Begins to queue the commands. */
+  /** Starts queueing commands. */
   async multi(): Promise<Transaction> {
     this.#expect("watching");
     const { promise } = this.#send(commands.multi);
@@ -4656,7 +4656,7 @@ export class Watch<Text = string> extends Commander {
     return this as unknown as Transaction;
   }
 
-  /** EXEC: the replies in order, errors of single commands among them. A WatchError if a watched key was changed. */
+  /** Sends EXEC; resolves with the replies in order, errors among them. WatchError if a watched key was changed. */
   async commit(): Promise<unknown[]> {
     this.#expect("queueing");
     if (this.#refused !== undefined) {
@@ -4684,25 +4684,25 @@ export class Watch<Text = string> extends Commander {
     return this.#state === "finished" ? Promise.resolve() : this.discard();
   }
 
-  /** Ends transaction(): commits after multi(), unwatches without. */
+  /** Ends transaction(): commits after multi(), otherwise unwatches. */
   async finish(): Promise<unknown[]> {
     if (this.#state === "queueing" || this.#cause !== undefined) return this.commit();
     if (this.#state === "watching") await this.unwatch();
     return [];
   }
 
-  /** Throws in another state than this; without one, only after the end. */
+  /** Throws unless in this state; without an argument, only if finished. */
   #expect(state?: "watching" | "queueing", row?: Row): void {
     if (this.#state === "finished") {
       const about = { command: row?.name.text, cause: this.#cause };
       throw new NotSupportedError("TRANSACTION_OVER", "not-sent", "this transaction is over", about);
     }
     if (state === undefined || this.#state === state) return;
-    const message = `this comes ${state === "watching" ? "before" : "after"} multi()`;
+    const message = `call this ${state === "watching" ? "before" : "after"} multi()`;
     throw new NotSupportedError("NOT_SUPPORTED", "not-sent", message);
   }
 
-  /** After a failure that is no reply, the state of the server is unknown: that ends transaction and connection. */
+  /** A failure other than an error reply leaves the server's state unknown: it ends transaction and connection. */
   #send(row: Row, args: readonly unknown[] = [], special: Special = { bound: true }): Command {
     const command = new Command(row, args, this.view, special);
     this.#lease.dispatch(command).catch((error) => {
@@ -4711,7 +4711,7 @@ export class Watch<Text = string> extends Commander {
     return command;
   }
 
-  /** Sends the last command. EXEC releases the connection whatever the server answers; the others, if they succeed. */
+  /** Sends the last command. Any reply to EXEC leaves the connection clean; for others, only success does. */
   async #conclude(row: Row): Promise<unknown> {
     const { promise } = this.#send(row);
     this.#state = "finished";
@@ -4735,12 +4735,12 @@ async function begin<Text>(router: Router, row: Row, keys: Many<Key>, view: View
   return new Watch<Text>(router, server, lease, view, row === commands.multi ? "queueing" : "watching");
 }
 
-/** `attempts`: how often transaction() tries before it rejects with the WatchError. */
+/** `attempts`: how many times transaction() tries before it rejects with the WatchError. */
 export type TransactionOptions = { attempts?: number };
 
 const LONGEST_RETRY: Milliseconds = 50;
 
-/** Watches, runs `body`, commits; repeats that when a watched key was changed. */
+/** Watches, runs `body` and commits; starts over if a watched key was changed. */
 async function transact<Text>(
   watch: () => Promise<Watch<Text>>, body: (t: Watch<Text>) => unknown, attempts: number,
 ): Promise<unknown[]> {
@@ -4760,13 +4760,13 @@ async function transact<Text>(
 
 // ==== 9. Scripts, scans and streams ====
 //
-// Calls that take several commands: a script by its digest, or in full where the server does not know it; cursors as
+// Calls that take several commands: a script by its digest, or in full if the server does not know it; cursors as
 // iterators; reading, claiming and acknowledging the entries of a consumer group. To add one, write a retry or a loop.
 
-/** `keys`: how many of the arguments, from the first on, are keys. `readonly`: it only reads, and may be sent twice. */
+/** `keys`: how many leading arguments are keys. `readonly`: the script only reads, and may be sent twice. */
 export type ScriptOptions = { keys?: number; readonly?: boolean };
 
-/** A script as a function of a handler, a pipeline or a transaction, and of its keys and arguments. */
+/** A script as a function: it takes a handler, a pipeline or a transaction, then keys and arguments. */
 export interface Script<R> {
   <Done extends unknown[], Text>(on: Pipeline<Done, Text>, ...keysAndArgs: Many): Pipeline<[...Done, R], Text>;
   (on: Transaction, ...keysAndArgs: Many): Promise<"QUEUED">;
@@ -4782,7 +4782,7 @@ export function script<R = unknown>(lua: string, { keys = 0, readonly = false }:
   return runnable((on, rest) => on.call(`EVALSHA${suffix}`, sha1, keys, ...rest), isUnknownScript, inFull, inFull);
 }
 
-/** A library's function, called by FCALL. With `code`, its library is loaded if the server lacks the function. */
+/** A library's function, called with FCALL. With `code`, its library is loaded if the server lacks the function. */
 export function libraryFunction<R = unknown>(
   name: string, { keys = 0, readonly = false, code }: ScriptOptions & { code?: string } = {},
 ): Script<R> {
@@ -4797,7 +4797,7 @@ export function libraryFunction<R = unknown>(
 
 type Run = (on: Commander, rest: Many) => Promise<unknown>;
 
-/** Calls `first`, then `second` if the server lacks the code. Pipelines and transactions cannot retry: `gathered`. */
+/** Calls `first`, then `second` if code is missing; in pipelines and transactions, which cannot retry, `gathered`. */
 function runnable<R>(first: Run, isUnknown: (error: ReplyError) => boolean, second: Run, gathered: Run): Script<R> {
   const direct: Run = (on, rest) => first(on, rest).catch((error) => {
     if (error instanceof ReplyError && isUnknown(error)) return second(on, rest);
@@ -4806,7 +4806,7 @@ function runnable<R>(first: Run, isUnknown: (error: ReplyError) => boolean, seco
   return ((on: Commander, ...rest: Many) => (on.direct ? direct : gathered)(on, rest)) as unknown as Script<R>;
 }
 
-/** Follows a cursor, page by page, until it is "0" again. As the manual says, an item may come twice. */
+/** Follows a cursor, page by page, until it is "0" again. As with SCAN itself, an item may come twice. */
 async function* scan<Item>(page: (cursor: string) => Promise<readonly [cursor: unknown, items: Iterable<Item>]>) {
   let cursor = "0";
   do {
@@ -4824,7 +4824,7 @@ export type ConsumeOptions = {
   create?: "0" | "$";
   /** Take over entries that other consumers have not acknowledged for this long. */
   claimAfter?: Milliseconds;
-  /** How many entries to ask for at once. */
+  /** How many entries to request at once. */
   count?: number;
   /** How long to wait for new entries at a time; the signal is checked in between. */
   block?: Milliseconds;
@@ -4834,8 +4834,8 @@ export type ConsumeOptions = {
 
 /**
  * The entries of a stream for one consumer of a group: first its own unacknowledged ones, then those that other
- * consumers abandoned, then new ones. An entry is acknowledged when the next one is asked for. If the loop ends before,
- * it is delivered again: every entry is delivered at least once.
+ * consumers abandoned, then new ones. An entry is acknowledged when the next one is requested. If the loop ends before
+ * that, it is delivered again: every entry is delivered at least once.
  */
 async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
   const { group, consumer, create, claimAfter, count = 10, block = 1_000, signal } = options;
@@ -4867,7 +4867,7 @@ async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncG
   }
 }
 
-/** For catch(): what to do instead if the server refused with this code. */
+/** For catch(): calls `instead` if the server refused with this code; rethrows other errors. */
 const ifRefused = <T,>(code: string, instead: () => T) => (error: unknown): T => {
   if (error instanceof ReplyError && error.code === code) return instead();
   throw error;
@@ -4875,25 +4875,25 @@ const ifRefused = <T,>(code: string, instead: () => T) => (error: unknown): T =>
 
 // ==== 10. Publish and subscribe ====
 //
-// What servers send unasked goes through a Feed: a listener connection to each server (a pool of one, beside the
-// handler's), a buffer with a bound and a policy, and an iterator or a callback. A new connection repeats the commands
-// of a lost one before anything else and marks the gap in the stream: messages of that time may be missing. What is
-// wanted of each server is compared with what it was sent in #arrange, and only there. To listen to something new,
-// give Feed.open() its command, and the Feed a function that reads what comes.
+// Messages that servers send unasked go through a Feed: a listener connection to each server (a pool of one, separate
+// from the handler's), a bounded buffer with an overflow policy, and an iterator or a callback. A new connection first
+// repeats the commands of a lost one, and marks the gap in the stream, where messages may be missing. Only #arrange
+// compares the channels wanted from each server with the commands sent to it. To listen to something new, pass its
+// command to Feed.open(), and a function that reads its pushes to the Feed.
 
 /** A message; `pattern` is the one that matched, for psubscribe. */
 export type Message<Text = string> = { channel: Text; message: Text; pattern: Text | undefined; gap?: undefined };
-/** For so long nobody listened: messages may be missing here. */
+/** For `gap` milliseconds nobody was listening: messages may be missing here. */
 export type Gap = { channel?: undefined; message?: undefined; pattern?: undefined; gap: Milliseconds };
-/** Called for each message and each gap; what it throws, or rejects with, becomes a warning of the process. */
+/** Called for each message and each gap; if it throws or rejects, the error becomes a process warning. */
 export type Listener<Item> = (item: Item | Gap) => unknown;
 
 export type FeedOptions = {
-  /** How many items may wait to be read. */
+  /** Maximum number of items waiting to be read. */
   buffer?: number;
   /**
-   * What happens when there are more. "pause" stops reading: nothing is lost until the server's own buffer is full and
-   * it closes the connection, which is a gap. "drop" drops the oldest and counts them. "fail" ends with an error.
+   * Policy for a full buffer. "pause" stops reading: nothing is lost until the server's own buffer is full and it
+   * closes the connection, which leaves a gap. "drop" drops and counts the oldest. "fail" ends with an error.
    */
   overflow?: "pause" | "drop" | "fail";
 };
@@ -4903,25 +4903,25 @@ type Source = { readonly address: Address; readonly config: Config };
 
 /** Listens to one server. */
 class ListenerConnection {
-  /** Commands that the server was sent, by the names of their channels. A new connection repeats all of them. */
+  /** Commands sent to the server, by the names of their channels. A new connection repeats all of them. */
   readonly sent = new Map<string, { readonly args: readonly Key[]; confirmed?: Promise<unknown> }>();
   pool!: Pool;
-  /** Settled with the first connection; undefined once that has begun to send the commands, or has failed. */
+  /** Settles with the first connection; undefined once that has started sending the commands, or has failed. */
   opening: Promise<void> | undefined;
   connection: Connection | undefined;
-  /** Since when messages may have been missed, until the gap is marked. */
+  /** The time since which messages may have been missed, until the gap is marked. */
   missingSince: number | undefined;
 }
 
-/** Reads an item from what a server sent; undefined if it is none. */
+/** Reads an item from a push; undefined if it contains none. */
 type Read<Item> = (push: readonly unknown[], from: ListenerConnection) => Item | undefined;
 
-/** What servers send, in order, for one reader. */
+/** Items that servers send, in order, for one reader. */
 export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> {
-  /** How many items were dropped, with overflow "drop". */
+  /** Number of items dropped, with overflow "drop". */
   dropped = 0;
   ended = false;
-  /** By their servers. */
+  /** One for each server. */
   readonly listeners = new Map<Source, ListenerConnection>();
   /** Called when it ends. */
   onClose = ignore;
@@ -4929,7 +4929,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   readonly #options: Required<FeedOptions>;
   readonly #callback: Listener<Item> | undefined;
   #items: (Item | Gap)[] = [];
-  /** Calls of next() that wait for an item. */
+  /** Calls to next() that wait for an item. */
   #readers: ((result: IteratorResult<Item | Gap, undefined> | Promise<never>) => void)[] = [];
   #error: RedisError | undefined;
 
@@ -4937,7 +4937,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     if (!isPlain(options)) throw new ArgumentError("options must be an object");
     const { buffer = 10_000, overflow = "pause", ...others } = options;
     for (const name in others) {
-      throw new ArgumentError(`there is no option ${JSON.stringify(name)}; there are buffer, overflow`);
+      throw new ArgumentError(`there is no option ${JSON.stringify(name)}; the options are buffer, overflow`);
     }
     this.#read = read;
     this.#callback = callback;
@@ -4946,7 +4946,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     this.#options = { buffer, overflow };
   }
 
-  /** Listens to one more server, by commands of that kind. */
+  /** Listens to one more server, with commands of this kind. */
   open(server: Source, changes: Partial<PoolOptions>, kind: Subscribing | "monitor"): ListenerConnection {
     const listener = new ListenerConnection();
     const options = { ...server.config, ...changes, poolsize: 1 };
@@ -4972,11 +4972,11 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     });
     this.listeners.set(server, listener);
     listener.opening = listener.pool.ready();
-    listener.opening.catch(ignore); // those who wait for it learn of it
+    listener.opening.catch(ignore); // whoever awaits it gets the error
     return listener;
   }
 
-  /** Marks a gap before what follows it, and again until the server has confirmed all that it was sent. */
+  /** Marks a gap before the items that follow it, and again until the server has confirmed all commands. */
   markGap(listener: ListenerConnection): void {
     if (listener.missingSince === undefined) return;
     const gap = world.now() - listener.missingSince;
@@ -4988,7 +4988,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     await Promise.all(Array.from(this.listeners.values(), ({ pool }) => pool.ready()));
   }
 
-  /** The next item; the iteration ends when this is closed. */
+  /** The next item; the iteration ends when the feed is closed. */
   next(): Promise<IteratorResult<Item | Gap, undefined>> {
     if (this.#items.length > 0) {
       const isHalf = this.#items.length - 1 === this.#options.buffer >> 1;
@@ -5000,14 +5000,14 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     return new Promise((resolve) => this.#readers.push(resolve));
   }
 
-  /** Called when a loop is left. */
+  /** Called when a loop exits early. */
   return(): Promise<IteratorResult<Item | Gap, undefined>> {
     this.#items = [];
     this.close();
     return Promise.resolve({ value: undefined, done: true });
   }
 
-  /** Ends it; items in the buffer can still be read. */
+  /** Ends the feed; items in the buffer can still be read. */
   close(error?: RedisError): void {
     if (this.ended) return;
     this.ended = true;
@@ -5036,7 +5036,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     if (overflow === "fail") this.close(TOO_SLOW);
     else if (overflow === "pause") for (const { connection } of this.listeners.values()) connection?.pause();
     else {
-      // A gap at the front stays: it tells of messages that `dropped` does not count.
+      // A gap at the front stays: it stands for messages that `dropped` does not count.
       this.#items.splice((this.#items[0] as Gap).gap === undefined ? 0 : 1, 1);
       this.dropped++;
     }
@@ -5061,7 +5061,7 @@ type Listening<Text> = [listener?: Listener<Message<Text>>, options?: FeedOption
 
 type Companion = { ready(): Promise<void>; close(): void; onClose: () => void };
 
-/** Feeds and subscriptions of a handler, beside its own connections; they are closed with it. */
+/** Feeds and subscriptions of a handler, which have their own connections and are closed with it. */
 class Companions<C extends Companion> {
   readonly #members = new Set<C>();
   #closed = false;
@@ -5070,7 +5070,7 @@ class Companions<C extends Companion> {
     return [...this.#members];
   }
 
-  /** Resolved when the new member is ready. */
+  /** Resolves when the new member is ready. */
   async admit<T extends C>(member: T): Promise<T> {
     this.#members.add(member);
     member.onClose = () => this.#members.delete(member);
@@ -5090,14 +5090,14 @@ class Companions<C extends Companion> {
   }
 }
 
-/** Channels or patterns that are listened to: for await (const { channel, message, gap } of it). */
+/** A subscription to channels or patterns: for await (const { channel, message, gap } of it). */
 export class Subscription<Text = string> implements AsyncIterable<Message<Text> | Gap> {
   readonly #kind: Subscribing;
   readonly #view: View;
-  /** Where a channel is wanted, by its name; throws what a placement function throws. */
+  /** The servers where a channel is wanted, by its name; throws if a placement function throws. */
   readonly #serversOf: (name: string) => readonly Source[];
   readonly #feed: Feed<Message<Text>>;
-  /** The channels that are wanted, by their names. */
+  /** The wanted channels, by name. */
   readonly #channels = new Map<string, Key>();
 
   constructor(
@@ -5105,13 +5105,13 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     options: FeedOptions, listener: Listener<Message<Text>> | undefined,
   ) {
     this.#kind = kind;
-    this.#view = new View({ ...view, signal: undefined }); // which must not abort what keeps it going
+    this.#view = new View({ ...view, signal: undefined }); // it must not abort later commands
     this.#serversOf = (name) => this.#channels.has(name) ? where(this.#channels.get(name)!) : [];
     for (const channel of channels) this.#channels.set(channelName(channel), channel);
     this.#feed = new Feed((push, from) => this.#read(push, from), options, listener);
   }
 
-  /** Resolved when all servers have confirmed all channels. */
+  /** Resolves when all servers have confirmed all channels. */
   async ready(): Promise<void> {
     await Promise.all(Array.from(this.#channels.keys(), (name) => this.#arrange(name)));
   }
@@ -5121,17 +5121,17 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     this.#feed.onClose = task;
   }
 
-  /** How many messages were dropped, with overflow "drop". */
+  /** Number of messages dropped, with overflow "drop". */
   get dropped(): number {
     return this.#feed.dropped;
   }
 
-  /** The channels that are listened to. */
+  /** The channels subscribed to. */
   get channels(): Key[] {
     return [...this.#channels.values()];
   }
 
-  /** Listens to more; resolved when the server has confirmed all of them. */
+  /** Listens to more channels; resolves when the server has confirmed all of them. */
   async subscribe(...channels: Many<Key>): Promise<this> {
     const added = new Map((channels.flat() as Key[]).map((channel) => [channelName(channel), channel]));
     const fresh = [...added.keys()].filter((name) => !this.#channels.has(name));
@@ -5143,7 +5143,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return this;
   }
 
-  /** Stops listening to these; without arguments, to all. The subscription ends with its last channel. */
+  /** Stops listening to these channels; without arguments, to all. The subscription ends with its last channel. */
   async unsubscribe(...channels: Many<Key>): Promise<void> {
     const removed = (channels.length === 0 ? this.channels : channels.flat() as Key[]).map(channelName);
     for (const name of removed) this.#channels.delete(name);
@@ -5151,14 +5151,14 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     await Promise.all(removed.map((name) => this.#arrange(name)));
   }
 
-  /** Listens to these on the servers where they are now, behind a gap; those that are refused are tried again later. */
+  /** Listens to these on their present servers, after a gap; retries those that are refused later. */
   async move(names: Iterable<string> = this.#channels.keys(), since = world.now()): Promise<void> {
     const refused = await this.#arrangeAll(names, since);
     if (refused.size === 0 || this.#feed.ended) return;
     world.after(REFUSED_REST * (1 + world.random()), () => void this.move(refused.keys(), since)).unref();
   }
 
-  /** Ends it at once; messages in the buffer can still be read. */
+  /** Ends the subscription at once; messages in the buffer can still be read. */
   close(): void {
     this.#feed.close();
   }
@@ -5171,7 +5171,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return this.#feed;
   }
 
-  /** Resolved with those that were refused, and why. */
+  /** Resolves with the names that were refused, and their errors. */
   async #arrangeAll(names: Iterable<string>, since?: number): Promise<Map<string, unknown>> {
     const refused = new Map<string, unknown>();
     await Promise.all(Array.from(names, (name) =>
@@ -5179,7 +5179,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return refused;
   }
 
-  /** Begins a channel where it is wanted, then ends it elsewhere. If it moves, messages may be missing `since` then. */
+  /** Starts a channel where it is wanted, then ends it elsewhere. If it moves, items may be missing after `since`. */
   async #arrange(name: string, since?: number): Promise<void> {
     if (this.#feed.ended) throw CLOSED.of(undefined, "not-sent");
     const servers = this.#serversOf(name);
@@ -5202,7 +5202,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     }
   }
 
-  /** Resolved when the server has confirmed the channel, by a command of its own: each is confirmed by itself. */
+  /** Resolves when the server has confirmed the channel. Each has its own command, so that each is confirmed alone. */
   async #begin(server: Source, name: string, since?: number): Promise<void> {
     const listener = this.#feed.listeners.get(server)
       ?? this.#feed.open(server, { charset: this.#view.charset }, this.#kind);
@@ -5228,7 +5228,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     const row = PUSHES.get(kind);
     if (kind === row?.end && row === LISTENING[this.#kind]) { // unasked: its slot moves, for example
       const name = channelName(push[1] as Key);
-      const names = sent.has(name) ? [name] : [...sent.keys()]; // as text, a name that is not UTF-8 could be any
+      const names = sent.has(name) ? [name] : [...sent.keys()]; // decoded, a name that is not UTF-8 could be any
       for (const ended of names) sent.delete(ended);
       void this.move(names);
     }
@@ -5239,10 +5239,10 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   }
 }
 
-/** The bytes of a channel, one character each: as UTF-8, different names could become the same text. */
+/** The bytes of a channel's name, one character each: decoded as UTF-8, different names could become equal. */
 const channelName = (channel: Key): string => byteText(wordOf("a channel", channel));
 
-/** A command that the server was sent: when (Unix seconds), in which database, from where, and its words. */
+/** A command that the server received: its time (Unix seconds), database, client address and words. */
 export type Monitored = { time: number; db: number; address: string; words: string[]; gap?: undefined };
 
 function openMonitor(server: Source, options: FeedOptions): Feed<Monitored> {
@@ -5252,7 +5252,7 @@ function openMonitor(server: Source, options: FeedOptions): Feed<Monitored> {
   return feed;
 }
 
-/** `1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "a \"quoted\" value"`; there are \x41 and ESCAPES, too. */
+/** `1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "a \"quoted\" value"`; \x41 and ESCAPES occur, too. */
 function readMonitored(line: string, charset: "utf-8" | "latin1"): Monitored | undefined {
   const from = line.indexOf(" [");
   const to = line.indexOf("] ", from);
@@ -5264,7 +5264,7 @@ function readMonitored(line: string, charset: "utf-8" | "latin1"): Monitored | u
     if (line[at] === '"') {
       words.push(Buffer.from(word, "latin1").toString(charset));
       word = "";
-      at += 2; // a space, and the quote of the next word
+      at += 2; // skips a space and the next word's quote
     } else if (line[at] !== "\\") word += line[at];
     else if (line[++at] !== "x") word += ESCAPES[line[at]!] ?? line[at];
     else {
@@ -5279,10 +5279,10 @@ const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", a: "\x07", 
 
 // ==== 11. Servers and fleets ====
 //
-// A Server is one set of data: the pool of its primary and, where readFrom asks for them, those of its replicas. Every
-// second it asks the primary for its replicas, and each replica for its offset. A read goes to a fit replica, another
-// one each tick, or to the primary if none is fit. A Fleet is the life cycle of a handler's servers; a Client is what
-// handlers have in common. To change which replicas are fit, change #judge.
+// A Server holds one data set: the pool of its primary and, if readFrom needs them, those of its replicas. Every second
+// it asks the primary for its replicas, and each replica for its offset. A read goes to a fit replica, a different one
+// each tick, or to the primary if none is fit. A Fleet manages the life cycle of a handler's servers; a Client is the
+// base class of handlers. To change which replicas are fit, change #judge.
 
 type Replica = {
   readonly pool: Pool;
@@ -5295,9 +5295,9 @@ type Replica = {
 /** A primary's replication offset at some time. */
 type Progress = { readonly at: number; readonly offset: number };
 
-/** How often replicas are looked at. */
+/** Interval between checks of the replicas. */
 const LOOK: Milliseconds = 1_000;
-/** Bounds the pools that a server's list of replicas can make us open. */
+/** Limits how many pools a server's list of replicas can make us open. */
 const MOST_REPLICAS = 64;
 
 /** A primary and its replicas; also the router of a handler that has one server. */
@@ -5311,7 +5311,7 @@ class Server implements ClientRouter {
   readonly #replicas = new Map<string, Replica>();
   /** Pools of former replicas, until they have been drained. */
   readonly #leaving = new Set<Pool>();
-  /** Settles when the replicas have been looked at for the first time. */
+  /** Settles when the replicas have been checked for the first time. */
   #looked: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -5343,7 +5343,7 @@ class Server implements ClientRouter {
     return this.primary.lend(row, args, view);
   }
 
-  /** All reads of one tick go to one copy, so that they leave in one write. */
+  /** All reads of one tick go to one copy, so that one write carries them. */
   #choose(from: "replica" | "any"): Pool {
     const fit = [...this.#replicas.values()].filter((replica) => replica.fit).map(({ pool }) => pool);
     if (from === "any") fit.push(this.primary);
@@ -5351,7 +5351,7 @@ class Server implements ClientRouter {
     return up[this.#turn++ % up.length] ?? this.primary;
   }
 
-  /** Another copy for a command that this one cannot answer. */
+  /** Finds another copy for a command that this one cannot answer. */
   #copyFor(from: Pool, command: Command): Pool | undefined {
     if (command.view.readFrom === "primary" || !command.reads) return undefined;
     const other = from === this.primary ? this.#choose("replica") : this.primary;
@@ -5362,7 +5362,7 @@ class Server implements ClientRouter {
 
   check(row: Row): void {
     if (row.kind !== "session") return;
-    throw notSupported(row, `this changes a connection that others use too; use instead: ${row.instead}`);
+    throw notSupported(row, `this would change a shared connection; use instead: ${row.instead}`);
   }
 
   route(): Named {
@@ -5396,7 +5396,7 @@ class Server implements ClientRouter {
     if (!this.#isClosed) this.#timer = world.after(LOOK, () => void this.#look()).unref();
   }
 
-  /** Opens pools to new replicas and drains those of former ones. */
+  /** Opens pools for new replicas and drains those of former ones. */
   #keep(hosts: readonly Unchecked[]): void {
     const configs = hosts.slice(0, MOST_REPLICAS).map((host) => replicaOf(this.config, host));
     const addresses = configs.map(addressOf);
@@ -5410,8 +5410,8 @@ class Server implements ClientRouter {
   }
 
   /**
-   * A replica is fit if it has all data, and had within maxLag everything that the primary had when it was asked, now
-   * or `before`. While the primary does not answer, it stays what it was, unless it has lost data.
+   * A replica is fit if it is complete and, within maxLag, had everything that the primary had at this.check or at the
+   * one `before`. While the primary does not answer, its fitness stays unchanged, unless it has lost data.
    */
   async #judge(replica: Replica, before: Progress, isPrimaryUp: boolean): Promise<void> {
     const now = this.#progress;
@@ -5440,7 +5440,7 @@ class Server implements ClientRouter {
     return Promise.all([this.primary.ready(), this.#looked]);
   }
 
-  /** Ends each pool in this way. May be called again, to end them in another way. */
+  /** Ends each pool with this function. May be called again, with another one. */
   async end(end: EndOfPool): Promise<void> {
     this.#isClosed = true;
     world.cancel(this.#timer);
@@ -5474,14 +5474,14 @@ function online(info: Map<string, string>): Unchecked[] {
 type Named = { readonly name: string; readonly server: Server };
 type EndOfPool = (pool: Pool) => void | Promise<void>;
 
-/** The servers of a handler and what is open beside them: one life cycle, for one server or many. */
+/** The servers of a handler, its feeds and its subscriptions: one life cycle, for one server or many. */
 class Fleet<M extends Named = Named> {
   readonly companions = new Companions<Companion & { move?(): Promise<void> }>();
-  /** Replaced by replace() only. */
+  /** Assigned only by replace(). */
   members: readonly M[];
   /** Servers of an earlier list that have not been drained yet. */
   readonly #leaving = new Set<Server>();
-  /** Commands of several steps, which must not be interrupted between them. */
+  /** Running commands of several steps, which must not be interrupted between steps. */
   readonly #steps = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
@@ -5489,7 +5489,7 @@ class Fleet<M extends Named = Named> {
     this.members = members;
   }
 
-  /** Throws if the fleet takes no more commands. */
+  /** Throws if the fleet accepts no more commands. */
   mustBeOpen(command?: string): void {
     if (this.#closing !== undefined) throw CLOSED.of(command, "not-sent");
   }
@@ -5501,7 +5501,7 @@ class Fleet<M extends Named = Named> {
     return steps;
   }
 
-  /** Lets commands in flight finish on their servers; resolves when the servers that are not kept have been drained. */
+  /** Lets commands in flight finish on their servers; resolves when the removed servers have been drained. */
   async replace(members: readonly M[], timeout: Milliseconds): Promise<void> {
     const kept = members.map(({ server }) => server);
     const gone = this.members.map(({ server }) => server).filter((server) => !kept.includes(server));
@@ -5531,7 +5531,7 @@ class Fleet<M extends Named = Named> {
     void this.#end((pool) => pool.destroy(), 0);
   }
 
-  /** Servers that are leaving already get no more time than the others. */
+  /** Servers that are already leaving get no more time than the others. */
   async #end(end: EndOfPool, timeout: Milliseconds): Promise<void> {
     if (timeout > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
     this.companions.close();
@@ -5550,11 +5550,11 @@ class Fleet<M extends Named = Named> {
 interface ClientRouter extends Router {
   readonly fleet: Fleet;
   where(kind: Subscribing, channel: Key): readonly Source[];
-  /** Runs a command that takes more than one server, or several steps. */
+  /** Runs a command that needs more than one server, or several steps. */
   spread?(row: Row, plan: Plan, view: View): Promise<unknown>;
 }
 
-/** Base class of handlers, of one server or of many. */
+/** Base class of handlers, for one server or many. */
 export abstract class Client<Text> extends Commander {
   readonly #router: ClientRouter;
 
@@ -5577,25 +5577,25 @@ export abstract class Client<Text> extends Commander {
     return true;
   }
 
-  /** Commands to be sent as one, to each server: db.pipeline().get("a").incr("n").execPipeline(). */
+  /** Gathers commands to send together to each server: db.pipeline().get("a").incr("n").execPipeline(). */
   pipeline(): Pipeline<[], Text> {
     return new Gathering(this.#router, this.view) as unknown as Pipeline<[], Text>;
   }
 
-  /** MULTI on a connection of its own, after WATCH if there are keys. */
+  /** Sends MULTI on a connection of its own, after WATCH if there are keys. */
   async multi(...keys: Many<Key>): Promise<Transaction> {
     if (keys.length > 0) return (await this.watch(...keys)).multi();
     return await begin(this.#router, commands.multi, keys, this.view) as unknown as Transaction;
   }
 
-  /** WATCH on a connection of its own: read through the Watch, then multi(), queue, commit(). */
+  /** Sends WATCH on a connection of its own: read through the Watch, then multi(), queue, commit(). */
   watch(...keys: Many<Key>): Promise<Watch<Text>> {
     return begin(this.#router, commands.watch, keys, this.view);
   }
 
   /**
    * Watches `keys`, lets `body` read and, after multi(), queue commands, and commits; starts again if a watched key was
-   * changed meanwhile. Resolves with the replies of the queued commands. Over shards all keys must be on one node.
+   * changed meanwhile. Resolves with the replies of the queued commands. When sharded, all keys must be on one node.
    */
   async transaction(
     keys: Many<Key>, body: (t: Watch<Text>) => unknown, { attempts = 100 }: TransactionOptions = {},
@@ -5643,7 +5643,7 @@ export abstract class Client<Text> extends Commander {
     return this.#listen("subscribe", channels, how);
   }
 
-  /** Listens to all channels that match the glob patterns; over shards, on all nodes. */
+  /** Listens to all channels that match the glob patterns; when sharded, on all nodes. */
   psubscribe(patterns: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
     return this.#listen("psubscribe", patterns, how);
   }
@@ -5669,7 +5669,7 @@ export abstract class Client<Text> extends Commander {
     return this;
   }
 
-  /** Lets pending commands finish, at most for `timeout` (by default, for replyTimeout), then closes. */
+  /** Lets pending commands finish, for at most `timeout` (by default, replyTimeout), then closes. */
   disconnect({ timeout = this.view.replyTimeout }: { timeout?: Milliseconds } = {}): Promise<void> {
     return this.#router.fleet.disconnect(checked("timeout", timeout, duration));
   }
@@ -5688,7 +5688,7 @@ export abstract class Client<Text> extends Commander {
   }
 }
 
-/** The handler of one server, with every command. */
+/** A handler for one server, with every command. */
 export class Handler<Text = string> extends Client<Text> {
   readonly #server: Server;
 
@@ -5704,7 +5704,7 @@ export class Handler<Text = string> extends Client<Text> {
     return new Handler(this.#server, this.view.with(options));
   }
 
-  /** Every command that the server receives, as it happens; expensive for the server. */
+  /** Streams every command that the server receives, as it happens; expensive for the server. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
     return this.#server.fleet.companions.admit(openMonitor(this.#server, options));
   }
@@ -5714,8 +5714,8 @@ export interface Handler<Text> extends Commands<Text> {}
 
 // ==== 12. Placement ====
 //
-// Decides which node holds a key: a rule cuts the key down to its tag, and maps tags to nodes. To place keys in another
-// way, pass a function as the option, or add a rule.
+// Decides which node holds a key: a rule extracts the key's tag, and maps tags to nodes. To place keys in another way,
+// pass a function as option `placement`, or add a rule.
 
 /** A node as a placement sees it. */
 export type ShardNode = { readonly name: string; readonly weight: number };
@@ -5724,17 +5724,17 @@ export type Placement = (tag: string, nodes: readonly ShardNode[]) => string;
 
 /** Keys are strings of one character per byte. */
 type Rule = {
-  /** The part of a key that decides. */
+  /** Extracts the part of a key that determines its node. */
   readonly tag: (key: string) => string;
-  /** Makes the function that finds the node of a tag, as an index. */
+  /** Returns a function that maps a tag to the index of its node. */
   readonly over: (nodes: readonly ShardNode[]) => (tag: string) => number;
-  /** The name under which a node stores a key, if it is another one. */
+  /** The name under which a node stores a key, if it differs. */
   readonly stored?: (key: string) => string;
-  /** It may throw, so a pipeline asks it when a call is added, too. */
+  /** It may throw, so a pipeline also consults it when a call is added. */
   readonly fallible?: true;
   /** The name of the node at this index, if it is not its address. */
   readonly name?: (at: number) => string;
-  /** All nodes have the same weight. */
+  /** All nodes must have the same weight. */
   readonly equal?: true;
 };
 
@@ -5768,7 +5768,7 @@ function suffixOf(key: string): string {
   return from < 0 ? key : key.slice(from + 1, -1);
 }
 
-/** The table of CRC-32, one entry per byte value; computed when it is first needed. */
+/** The table of CRC-32, one entry per byte value; computed on first use. */
 let remainders: Int32Array | undefined;
 
 function remainder(byte: number): number {
@@ -5840,7 +5840,7 @@ function above(sorted: readonly number[], value: number): number {
   return low;
 }
 
-/** A rule made of the user's function. */
+/** A rule that calls the user's function. */
 function custom(placement: Placement): Rule {
   const over = (nodes: readonly ShardNode[]) => (tag: string) => {
     const name = placement(Buffer.from(tag, "latin1").toString(), nodes);
@@ -5862,7 +5862,7 @@ function readPlacement(placement: unknown = "rendezvous"): Rule {
 //
 // Many servers behind one handler. The placement finds the node of a key. The row of a command says what happens if its
 // keys are on several nodes: `split` divides it, `together` copies its keys to one node, and APART has the steps of the
-// others. None of this is atomic over nodes. To shard a command, call one of these on its row, or add its steps.
+// others. None of this is atomic across nodes. To shard a command, call one of these on its row, or add its steps.
 
 /** One of several servers. With weight 3 it holds three times as many keys as with weight 1; with weight 0, none. */
 export type ShardHost = string | URL | Options & { weight?: number | undefined };
@@ -5915,7 +5915,7 @@ type ShardPlan = Plan<Node> & {
   readonly nodes: readonly Node[];
 };
 
-/** The router over a placement. */
+/** The router of a sharded handler. */
 class Shards implements ClientRouter {
   readonly only = undefined;
   readonly fleet: Fleet<Node>;
@@ -5926,7 +5926,7 @@ class Shards implements ClientRouter {
 
   constructor(hosts: unknown, options: Unchecked & { placement?: unknown }, readHost: (host: unknown) => Unchecked) {
     const { placement, ...others } = options;
-    if (others.replicas !== undefined) throw new ArgumentError("set option replicas on the hosts of the list");
+    if (others.replicas !== undefined) throw new ArgumentError("set option replicas on each host of the list");
     this.#options = others;
     this.#rule = readPlacement(placement);
     this.#readHost = readHost;
@@ -5935,7 +5935,7 @@ class Shards implements ClientRouter {
   }
 
   check(row: Row, gathered?: readonly unknown[]): void {
-    if (!isSharded(row)) throw unsharded(row, row.kind === "session" ? "it is about one connection" : "it has no key");
+    if (!isSharded(row)) throw unsharded(row, row.kind === "session" ? "it concerns one connection" : "it has no key");
     if (gathered === undefined) return this.fleet.mustBeOpen(row.name.text);
     if (isForAll(row)) throw unsharded(row, "commands for every node cannot be pipelined");
     if (this.#hasOneKey(row, gathered) && !this.#rule.fallible) return;
@@ -5962,7 +5962,7 @@ class Shards implements ClientRouter {
     return nodes.map(({ server }) => server);
   }
 
-  /** Finds the nodes of keys, with these hosts or the present ones. */
+  /** Returns a function that finds a key's node, among these hosts or the present ones. */
   locator(hosts: unknown): (key: Word) => { readonly name: string; readonly config: Config } {
     return hosts === undefined ? this.#locate : this.#over(this.#read(hosts));
   }
@@ -6021,7 +6021,7 @@ class Shards implements ClientRouter {
     }
   }
 
-  /** All steps have one deadline, except those that must run because earlier ones did. */
+  /** All steps share one deadline, except those that must run because earlier ones did. */
   #spots({ stored, keys, nodes }: ShardPlan, { sure, signal, replyTimeout }: View): Spot[] {
     const end = world.now() + replyTimeout;
     return keys.map((at, i) => {
@@ -6063,7 +6063,7 @@ class Shards implements ClientRouter {
       const { weight = 1, ...own } = this.#readHost(host) as Unchecked & { weight?: unknown };
       const common = OF_VIEW.find((name) => own[name] !== undefined);
       if (common !== undefined) throw new ArgumentError(`option ${common} must be the same for all nodes`);
-      checked("weight", weight, must("a number from 0", (value) => Number.isFinite(value) && value >= 0));
+      checked("weight", weight, must("a number of at least 0", (value) => Number.isFinite(value) && value >= 0));
       if (this.#rule.equal && weight !== 1) throw new ArgumentError("this placement does not support weights");
       const config = readOptions({ ...this.#options, ...own });
       const name = hostOf(config);
@@ -6071,7 +6071,7 @@ class Shards implements ClientRouter {
       seen.add(name);
       return { name: this.#rule.name?.(at) ?? name, weight: weight as number, config };
     });
-    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("one of the hosts needs a weight above 0");
+    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("at least one host needs a weight above 0");
     return nodes;
   }
 }
@@ -6082,7 +6082,7 @@ async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise
   return reply;
 }
 
-/** Divides the arguments of a command into those of each node: its keys, with the arguments that follow each key. */
+/** Divides the arguments of a command among the nodes: each key, with the arguments that follow it. */
 function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly number[]): Part<Node>[] {
   const step = keys[1]! - keys[0]!;
   const parts = new Map<Node, { member: Node; args: Word[]; keys: number[] }>();
@@ -6095,7 +6095,7 @@ function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly n
   return [...parts.values()];
 }
 
-/** Whether BY or GET refer to other keys: without "*", as in BY "nosort" and GET "#", they do not. */
+/** Whether BY or GET refers to other keys: without "*", as in BY "nosort" and GET "#", it does not. */
 const hasPattern = (words: Words): boolean => words.some((word, i) =>
   ["BY", "GET"].includes(String(words[i - 1]).toUpperCase()) && String(word).includes("*"));
 
@@ -6118,7 +6118,7 @@ function conclude(row: Row, keys: readonly Word[], parts: readonly Part[], repli
 
 // ---- Steps over several nodes ----
 
-/** A key and handlers of its node, in bytes: `on` obeys the call's deadline and signal, `sure` does not. */
+/** A key and handlers of its node, which return bytes: `on` obeys the call's deadline and signal, `sure` does not. */
 type Spot = { readonly key: Word; readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
 /** Runs a command in steps. `words` are its arguments, with the names that keys have on their nodes. */
 type Apart = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
@@ -6127,7 +6127,7 @@ type Falsy = null | undefined | false | 0;
 const MOST_RENAMES = 100;
 const MOST_MEMBERS = 10_000; // written by one command
 const leftUntil = (end: Milliseconds): Milliseconds => Math.max(1, Math.ceil(end - world.now()));
-/** Makes a unique key. */
+/** Generates a unique key. */
 const ownName = (): string => `redis.ts:${crypto.randomUUID()}`;
 
 /** Gives a step's failure the outcome of the whole command: "not-sent" before the first change, "unknown" after it. */
@@ -6137,14 +6137,14 @@ const step = <T,>(outcome: "not-sent" | "unknown", doing: Promise<T>): Promise<T
   throw outcome === "not-sent" && why instanceof ReplyError ? why : why.of(undefined, outcome);
 });
 
-/** The error that explains a PipelineError: the first one that the server sent, if there is one. */
+/** The error that explains a PipelineError: the first one that the server sent, if any. */
 const reason = (error: RedisError): RedisError => !(error instanceof PipelineError) ? error :
   error.results.find((result) => result instanceof ReplyError) as RedisError | undefined ?? error.cause as RedisError;
 
 /**
- * Takes or copies something on one node and gives it to another. A falsy value means: nothing to take, or refused.
- * `undo` reverts what was certainly not given, or may have been taken, and rejects if it cannot. In that case, and if
- * something may have been given, the outcome is unknown, and `lost` says where it may be.
+ * Takes or copies a value on one node and gives it to another. A falsy result means that there was none, or a refusal.
+ * `undo` reverts a take that may have happened, if the value was certainly not given, and rejects if it cannot. In that
+ * case, and if the value may have been given, the outcome is unknown, and `lost` says where the value may be.
  */
 async function move<T, R>(
   take: Promise<T | Falsy> | T, give: (taken: T) => Promise<R | Falsy>,
@@ -6173,29 +6173,29 @@ const copy = (from: Spot, to: Spot, REPLACE: boolean): Promise<Buffer | null> =>
   move(step("not-sent", from.on.pipeline().pttl(from.key).dump(from.key).commit()), async ([left, dump]) =>
     dump && await to.on.restore(to.key, left < 0 ? 0 : Math.max(1, left), dump, { REPLACE }) && dump);
 
-/** Deletes the source if it is still what was copied; otherwise deletes the copy, if that is unchanged, and retries. */
+/** Copies, then deletes the source if it is unchanged; otherwise deletes the copy, if unchanged, and retries. */
 async function rename(from: Spot, to: Spot, replace: boolean): Promise<true> {
   for (let attempt = 1; attempt <= MOST_RENAMES; attempt++) {
     const isReplaced = replace && attempt > 1; // by an earlier copy
     const dump = await (isReplaced ? step("unknown", copy(from, to, replace)) : copy(from, to, replace));
     if (dump === null && !isReplaced) throw new ReplyError("ERR", "not-executed", "ERR no such key");
-    if (dump === null) return true; // the source was deleted, as if after it was renamed
+    if (dump === null) return true; // the source was deleted, as if after the rename
     const renaming = move(dump, () => deleteIf(from, "dump", dump), async () => replace || deleteIf(to, "dump", dump));
     if (await renaming) return true;
   }
-  throw new WatchError("WATCH", "unknown", "the key was changed each time it had been copied");
+  throw new WatchError("WATCH", "unknown", "the key was changed after each copy");
 }
 
 /** Deletes a key with this value. Holds no connection while another node is busy: crossing renames would deadlock. */
 async function deleteIf({ sure, key }: Spot, look: "dump" | "mget", value: Buffer): Promise<boolean> {
   const deleted = await step("unknown", sure.transaction([key], async (t) => {
-    const [found] = [await t[look](key)].flat(); // MGET gives null for other types
+    const [found] = [await t[look](key)].flat(); // MGET returns null for other types
     if (found?.equals(value)) void (await t.multi()).del(key);
   }));
   return deleted.length > 0;
 }
 
-/** Moves an element between lists. Until it has arrived, a list beside the source holds it: some server always does. */
+/** Moves an element between lists. Until it arrives, a list on the source's node holds it, so that it always exists. */
 async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Row): Promise<Buffer | null> {
   const { on, sure, key, node } = from!;
   const beside = ownName();
@@ -6208,7 +6208,7 @@ async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Ro
   }, async (taken) => {
     const element = taken || await sure.lindex(beside, 0);
     if (element === null) return;
-    await sure[out === "LEFT" ? "lpush" : "rpush"](key, element); // in a MULTI, DEL would run even if this is refused
+    await sure[out === "LEFT" ? "lpush" : "rpush"](key, element); // in MULTI, DEL would run even if this were refused
     await sure.del(beside);
     const left = await ttl;
     if (left > 0 && await sure.llen(key) === 1) await sure.pexpire(key, left); // deleted with its last element
@@ -6216,7 +6216,7 @@ async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Ro
     [{ node: node.name, keys: [beside], reply: element || null }]));
 }
 
-/** Sets all keys if none of them exists. If some node did not set its keys, deletes those that others have set. */
+/** Sets all keys if none of them exists. If a node does not set its keys, deletes those that others have set. */
 async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<number> {
   const existing = await step("not-sent", Promise.all(spots.map(({ on, key }) => on.exists(key))));
   if (existing.includes(1)) return 0;
@@ -6241,15 +6241,15 @@ const APART = new Map<Row, Apart>([
     rename(from!, to!, false).then(Number, ifRefused("BUSYKEY", () => 0)))],
   [commands.copy, ([from, to], [, , ...options]) => {
     const isKnown = options.every((word) => String(word).toUpperCase() === "REPLACE");
-    if (!isKnown) throw unsharded(commands.copy, "over nodes it supports only REPLACE");
+    if (!isKnown) throw unsharded(commands.copy, "across nodes, it supports only REPLACE");
     return copy(from!, to!, options.length > 0).then((dump) => dump ? 1 : 0, ifRefused("BUSYKEY", () => 0));
   }],
   [commands.smove, exactly(3 / 2, async ([from, to], [, , member]) => {
     const { on, sure, key } = from!;
     const [exists, holds] = await step("not-sent", Promise.all([on.exists(key), on.sismember(key, member!)]));
-    if (exists === 1 && holds === 0) await step("not-sent", to!.on.scard(to!.key)); // rejects if that is no set
+    if (exists === 1 && holds === 0) await step("not-sent", to!.on.scard(to!.key)); // rejects if it is not a set
     return Number(await move(holds, () => to!.on.sadd(to!.key, member!).then(() =>
-      step("unknown", sure.srem(key, member!))))); // better in both sets than in none
+      step("unknown", sure.srem(key, member!))))); // better in both sets than in neither
   })],
   [commands.msetnx, exactly(2, setAll)],
   ...[commands.rpoplpush, commands.lmove, commands.brpoplpush, commands.blmove].map((row) => [row, pass] as const),
@@ -6283,7 +6283,7 @@ async function together(row: Row, { stored, keys }: ShardPlan, spots: readonly S
   return reply;
 }
 
-/** Decodes bytes as the options of the view say. */
+/** Decodes bytes according to the view's options. */
 function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
   const text = Buffer.isBuffer(reply) && charset !== null ? reply.toString(charset) : reply;
   return convertNumbers ? withNumbers(text) : text;
@@ -6291,13 +6291,13 @@ function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
 
 // ---- The handler ----
 
-/** Commands that work over shards. Those that go to each node resolve with replies by the names of nodes. */
+/** Commands that can be sharded. Those that go to every node resolve with replies by node name. */
 export type ShardedCommands<Text = string> = {
   [C in keyof Sharded]: Later<Sharded[C]["call"], Text, Sharded[C]["reach"]>;
 };
 type Sharded = Omit<Shared, RowsLike<Row<any, any, "nowhere">>>;
 
-/** The handler of many servers; each key is on one of them. */
+/** A handler for many servers; each key is on one of them. */
 export class ShardedHandler<Text = string> extends Client<Text> {
   readonly #shards: Shards;
 
@@ -6306,12 +6306,12 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     this.#shards = shards;
   }
 
-  /** WATCH and MULTI on the node of these keys. */
+  /** Sends WATCH and MULTI to the node of these keys. */
   override multi(key: Key | readonly Key[], ...more: Many<Key>): Promise<Transaction> {
     return super.multi(...(key === undefined ? [] : [key]), ...more);
   }
 
-  /** Names of the commands that work here. */
+  /** Names of the commands that can be sharded. */
   get shardedMethods(): string[] {
     return Object.entries(commands).flatMap(([name, row]) => isSharded(row) ? [name] : []);
   }
@@ -6321,12 +6321,12 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     return this.#shards.locate(key).name;
   }
 
-  /** A handler of the key's node, for transactions and whatever else needs one server. */
+  /** A handler for the key's node, for transactions and anything else that needs one server. */
   shard(key: Key): Handler<Text> {
     return new Handler(this.#shards.locate(key).server, this.view);
   }
 
-  /** All nodes, by their names. */
+  /** Handlers for all nodes, by name. */
   shards(): Map<string, Handler<Text>> {
     return new Map(this.#shards.fleet.members.map(({ name, server }) => [name, new Handler(server, this.view)]));
   }
@@ -6339,7 +6339,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     return this.#shards.setHosts(hosts, this.view.replyTimeout);
   }
 
-  /** Keys that are not on their node, with these hosts or the present ones. */
+  /** Keys that are not on the node that holds them according to these hosts, or the present ones. */
   async *misplaced(
     hosts?: readonly ShardHost[],
   ): AsyncGenerator<{ key: Text; from: string; to: string }, void, undefined> {
@@ -6438,7 +6438,7 @@ export const lazyShardedUnixConnectionPool: Sharding<"now"> = (paths, options) =
 /** `poolsize` connections through each of several Unix sockets, all of them ready. */
 export const shardedUnixConnectionPool: Sharding<"ready"> = ready(lazyShardedUnixConnectionPool);
 
-/** A handler of a server whose address may move. */
+/** A handler for a server whose address may move. */
 const handlerAt = (address: Address, config: Config): Handler<string> =>
   new Handler(new Server(config, address), new View(config));
 
