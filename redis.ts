@@ -6071,7 +6071,7 @@ class Shards implements ClientRouter {
       seen.add(name);
       return { name: this.#rule.name?.(at) ?? name, weight: weight as number, config };
     });
-    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("at least one host needs a weight above 0");
+    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("hosts must include one with a weight above 0");
     return nodes;
   }
 }
