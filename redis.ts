@@ -3443,7 +3443,10 @@ class Connection {
         // An unwritten command behind others says nothing about the link while those still have time.
         isSilent ||= (command.state === "written" || isFirst) && this.#isSilent(command, now);
         const tombstone = command.expire();
-        if (tombstone !== undefined) this.#queue.replace(index, tombstone);
+        if (tombstone !== undefined) {
+          this.#queue.replace(index, tombstone);
+          if (this.#unfinished === command) this.#unfinished = tombstone; // its rest must follow on this connection
+        }
       }
       isFirst = false;
     }
