@@ -2437,6 +2437,27 @@ const answering = (by: string, held?: Promise<void>) => ScriptedServer.start(asy
 });
 
 describe("an address", () => {
+  test("that moves lets a write be answered that was sent before its connection was lent", async () => {
+    const a = await answering("a", sleep(200));
+    const pools: Renewed[] = [];
+    const move = { next: () => endpointAt(a.port), retain: (pool: Renewed) => void pools.push(pool) };
+    try {
+      await withAddress(move, {}, async (db) => {
+        await db.ready();
+        const set = db.set("slow", 1);
+        await sleep(20);
+        const stop = new AbortController();
+        const popped = failure(db.with({ signal: stop.signal }).blpop("q", 0));
+        pools[0]!.renew();
+        stop.abort(); // before BLPOP is written
+        assert.equal((await popped).code, "ABORTED");
+        assert.equal(await set, "SET by a");
+      });
+    } finally {
+      await a.stop();
+    }
+  });
+
   test("that moves leads new commands to the new server; those in flight are answered where they are", async () => {
     let release = () => {};
     const held = new Promise<void>((resolve) => {
@@ -2677,6 +2698,73 @@ test("a pool whose server refuses a write goes on reading while the write waits"
     });
   } finally {
     await demoted.stop();
+  }
+});
+
+/** A scripted pool: SET answers what `told` says, everything else succeeds. "" closes the connection. */
+const withRefusals = (poolsize: number, told: { set: string }, use: (db: Handler) => Promise<void>): Promise<void> =>
+  withScriptedPool({ poolsize, replyTimeout: 5_000 }, async (peer) => {
+    for (;;) {
+      const [name] = await peer.read();
+      if (name === "SET" && told.set === "") return peer.reset();
+      peer.write(name === "SET" ? told.set : name === "GET" ? "$1\r\nv\r\n" : "+OK\r\n");
+    }
+  }, use);
+
+test("a connection whose server was demoted is closed as soon as nothing else is unanswered on it", async () => {
+  const told = { set: "-READONLY You can't write against a read only replica.\r\n" };
+  await withRefusals(1, told, async (db) => {
+    const began = performance.now();
+    const set = db.set("k", 1);
+    await sleep(20);
+    assert.equal(await db.get("k"), "v");
+    told.set = "+OK\r\n";
+    await set;
+    assert.ok(performance.now() - began < 200, `${performance.now() - began} ms`);
+  });
+});
+
+test("reads go on once a server that was loading refuses only writes", async () => {
+  const told = { set: "-LOADING Redis is loading the dataset in memory\r\n" };
+  await withRefusals(2, told, async (db) => {
+    let isSet = false;
+    const set = db.set("k", 1).then(() => void (isSet = true));
+    await sleep(20);
+    told.set = "-READONLY You can't write against a read only replica.\r\n";
+    assert.equal(await soon(db.get("k"), "a read"), "v");
+    assert.equal(isSet, false);
+    told.set = "+OK\r\n";
+    await set;
+  });
+});
+
+test("what was held back survives the probe's connection, even if no command waited for its seat before", async () => {
+  const port = await freePort();
+  const db = lazyConnection({ port, replyTimeout: 5_000 }) as Handler;
+  await until(async () => (await failure(db.get("k"))).code === "NOT_CONNECTED", "the seat to be hopeless");
+  const told = { set: "-LOADING Redis is loading the dataset in memory\r\n" };
+  const scripted = await ScriptedServer.start(async (peer) => {
+    await peer.hello();
+    for (;;) {
+      const [name] = await peer.read();
+      if (name === "SET" && told.set === "") {
+        told.set = "+OK\r\n";
+        return peer.reset();
+      }
+      peer.write(name === "SET" ? told.set : name === "GET" ? "$1\r\nv\r\n" : "+OK\r\n");
+    }
+  }, { port });
+  try {
+    await until(() => db.get("k").then(() => true, () => false), "the server to be found");
+    const probe = failure(db.set("k", 1));
+    await sleep(20);
+    told.set = "";
+    const held = [db.set("k", 2), db.get("k")];
+    assert.equal((await probe).outcome, "unknown");
+    assert.deepEqual(await Promise.all(held), ["OK", "v"]);
+  } finally {
+    db.destroy();
+    await scripted.stop();
   }
 });
 

@@ -4025,10 +4025,11 @@ class Pool implements CommandOwner {
     command.state = "waiting";
     command.refusal = error;
     this.#refused.push(command);
-    if (command === this.#probe) this.#probe = undefined;
-    if (verdict === "follow" && seat.state === "open") this.#recall(seat, DEMOTED);
+    const isProbe = command === this.#probe;
+    if (isProbe) this.#probe = undefined;
+    if (verdict === "follow" && seat.state === "open") this.#recall(seat, DEMOTED, true);
     this.#pause ??= world.after(PAUSE, () => this.#retry());
-    if (holds !== this.#holds && this.#holds !== "everything") {
+    if (holds !== this.#holds && (isProbe || this.#holds !== "everything")) {
       this.#holds = holds;
       this.#lineUp();
     }
@@ -4074,11 +4075,13 @@ class Pool implements CommandOwner {
   }
 
   /** Sends no more commands on its connection, and leaves it some time to answer pending ones. */
-  #recall(seat: Seat, error: RedisError): void {
+  #recall(seat: Seat, error: RedisError, isReading = false): void {
     const connection = seat.connection!;
     seat.state = "recalled";
     if (this.#current === connection) this.#current = undefined;
-    this.#closeWhenAnswered(connection, error, PATIENCE);
+    const close = (): void => this.#closeWhenAnswered(connection, error, PATIENCE);
+    if (isReading) void Promise.resolve().then(close); // when it has let go of the command that it reads the reply of
+    else close();
   }
 
   /** Does not wait for commands without a deadline, nor for those of a lease, which has ended. */
@@ -4092,7 +4095,7 @@ class Pool implements CommandOwner {
   #giveBack(seat: Seat, connection: Connection, clean: boolean): void {
     seat.lease = undefined;
     if (!clean) this.#closeWhenAnswered(connection, ABANDONED);
-    else if (seat.state === "recalled") connection.close(MOVED);
+    else if (seat.state === "recalled") this.#closeWhenAnswered(connection, MOVED, PATIENCE);
     else this.#use(seat, connection);
   }
 
@@ -4180,13 +4183,11 @@ class Pool implements CommandOwner {
     this.#hooks.lost?.(error);
     seat.state = "resting";
     seat.connection = seat.lease = undefined;
-    const again: Command[] = [];
-    for (const command of orphans) {
-      if (this.#closing === undefined && mayRunAgain(command)) again.push(command);
-      else command.fail(error);
-    }
+    const [again, failed]: [Command[], Command[]] = [[], []];
+    for (const command of orphans) (this.#closing === undefined && mayRunAgain(command) ? again : failed).push(command);
     this.#restAfterLoss(seat, connection, error);
     this.#lineUp(again);
+    for (const command of failed) command.fail(error); // last, because with the probe, what it held is sent
   }
 
   #restAfterLoss(seat: Seat, connection: Connection, error: RedisError): void {
