@@ -3448,6 +3448,20 @@ describe("a transaction", () => {
     }
   });
 
+  test("that cannot be ended because its signal was aborted gives its connection back", () =>
+    withDb({ leaseTimeout: 60_000, replyTimeout: 2_000 }, async (db) => {
+      for (const isQueueing of [false, true]) {
+        const stop = new AbortController();
+        const ending = db.with({ signal: stop.signal }).transaction(["k"], async (t) => {
+          await t.get("k");
+          if (isQueueing) await t.multi();
+          stop.abort();
+        });
+        assert.equal((await failure(ending)).code, "ABORTED");
+        assert.equal(await db.ping(), "PONG");
+      }
+    }));
+
   test("that is left alone for leaseTimeout loses its connection to the others; one in use does not", async () => {
     for (const begin of ["multi", "watch"] as const) {
       await withPool({ poolsize: 2, leaseTimeout: 400 }, async (db) => {

@@ -4653,10 +4653,10 @@ export class Watch<Text = string> extends Commander {
   /** Starts queueing commands. */
   async multi(): Promise<Transaction> {
     this.#expect("watching");
-    const { promise } = this.#send(commands.multi);
+    const begun = this.#control(commands.multi);
     this.#state = "queueing";
-    promise.catch((error) => this.#end(false, error));
-    await promise;
+    begun.catch((error) => this.#end(false, error));
+    await begun;
     return this as unknown as Transaction;
   }
 
@@ -4715,9 +4715,19 @@ export class Watch<Text = string> extends Commander {
     return command;
   }
 
-  /** Sends the last command. Any reply to EXEC leaves the connection clean; for others, only success does. */
+  /** Sends MULTI or the last command. If that cannot even be sent, because of a signal, the transaction is over. */
+  #control(row: Row): Promise<unknown> {
+    try {
+      return this.#send(row).promise;
+    } catch (error) {
+      this.#end(false, error);
+      throw error;
+    }
+  }
+
+  /** Sends the last command. EXEC releases the connection whatever the server answers; the others, if they succeed. */
   async #conclude(row: Row): Promise<unknown> {
-    const { promise } = this.#send(row);
+    const promise = this.#control(row);
     this.#state = "finished";
     this.#end(await promise.then(() => true, (error) => row === commands.exec && error instanceof ReplyError));
     return promise;
