@@ -7372,6 +7372,13 @@ async function countingWrites(use: (writes: Map<number, number>) => Promise<void
 }
 
 describe("pipelines over shards", () => {
+  test("send the arguments as they were when they were given", () => withShards({}, async (db) => {
+    const members = ["a"];
+    const pipeline = db.pipeline().smismember("k", members).zmscore("k", members).geopos("k", members);
+    members.push("b");
+    assert.deepEqual(await pipeline.execPipeline(), [[0], [null], [null]]);
+  }));
+
   test("give the replies of 10,000 mixed commands in the order of the calls, as on one server", async () => {
     const run = async (db: Handler): Promise<unknown[]> => {
       const random = reference.random(5);

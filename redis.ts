@@ -2940,8 +2940,7 @@ class Batch {
     return !this.isAtomic && this.rows[this.replies.length]!.is.ordered === true;
   }
 
-  add(row: Row, args: readonly unknown[]): void {
-    const words = wordsOf(row.name, args);
+  add(row: Row, args: readonly unknown[], words = wordsOf(row.name, args)): void {
     const kept = argsFor(row, args, words);
     this.size += sizeOf(row.name, words);
     if (kept !== words) this.args[this.length] = kept;
@@ -4554,12 +4553,12 @@ class Gathering extends Commander {
     const batches = new Map<Target, Batch>();
     const { rows, args, words } = this.#batch;
     const routes = rows.map((row, at) => {
-      const call = args[at] ?? words[at]!;
-      const route = this.#router.route(row, call);
-      for (const part of route.server === undefined ? route.parts : [{ member: route, args: call }]) {
+      const route = this.#router.route(row, words[at]!); // the caller may have changed arrays among the arguments
+      const own = { member: route as Member, args: args[at] ?? words[at]!, words: words[at] };
+      for (const part of route.server === undefined ? route.parts : [own]) {
         const batch = batches.get(part.member.server) ?? new Batch();
         batches.set(part.member.server, batch);
-        batch.add(row, part.args);
+        batch.add(row, part.args, part === own ? own.words : undefined);
       }
       return route;
     });
