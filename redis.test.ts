@@ -5528,6 +5528,58 @@ describe("reading from replicas", () => {
     });
   });
 
+  test("a pipeline that is moved while it is half written is whole on either server", async () => {
+    const got: string[][] = [[], []];
+    const peers: Peer[][] = [[], []];
+    const start = (at: number): Promise<ScriptedServer> => ScriptedServer.start(async (peer) => {
+      await peer.hello();
+      peers[at]!.push(peer);
+      for (;;) {
+        const [name, key] = await peer.read();
+        const said = name === "INFO" ? at === 0 ? PRIMARY : atOffset(1000) : String(at);
+        if (name === "GET") got[at]!.push(key!.slice(0, 3));
+        peer.write(`$${said.length}\r\n${said}\r\n`);
+      }
+    });
+    const [primary, replica] = await Promise.all([start(0), start(1)]);
+    const db = lazyConnection({
+      port: primary.port, replicas: [`127.0.0.1:${replica.port}`], readFrom: "replica", replyTimeout: 5_000,
+    }) as Handler;
+    try {
+      await until(async () => await db.get("k") === "1", "the replica to be read");
+      for (const keys of got) keys.length = 0;
+      const keys = Array.from({ length: 200 }, (_, i) => String(100 + i));
+      const pipeline = db.pipeline();
+      for (const key of keys) pipeline.get(key.padEnd(100_000));
+      for (const peer of peers.flat()) peer.socket.pause();
+      const sent = pipeline.execPipeline();
+      await sleep(1_300); // it is moved after a second
+      for (const peer of peers[1]!) peer.socket.resume();
+      await until(() => got[1]!.length >= keys.length, "the replica to get all");
+      for (const peer of peers[0]!) peer.socket.resume();
+      assert.deepEqual(await soon(sent, "the pipeline"), keys.map(() => "0"));
+      assert.deepEqual(got, [keys, keys]);
+    } finally {
+      db.destroy();
+      await primary.stop();
+      await replica.stop();
+    }
+  });
+
+  test("a closed handler opens nothing for its replicas", async () => {
+    let opened = 0;
+    const replica = await ScriptedServer.start(() => void opened++);
+    const db = lazyConnection({ port: server.port, replicas: [`127.0.0.1:${replica.port}`] }) as Handler;
+    try {
+      await db.disconnect();
+      assert.equal((await failure(db.with({ readFrom: "replica" }).get("k"))).code, "CLOSED");
+      await sleep(50);
+      assert.equal(opened, 0);
+    } finally {
+      await replica.stop();
+    }
+  });
+
   test("a replica that drops the connection in the middle of a read is no failure: the primary answers", async () => {
     const dropping = await ScriptedServer.start(async (peer) => {
       await peer.hello();

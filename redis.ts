@@ -5344,7 +5344,7 @@ class Server implements ClientRouter {
   dispatch(command: Command): Promise<unknown> {
     const { readFrom } = command.view;
     if (readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
-    this.#looked ??= this.#begin();
+    if (!this.#isClosed) this.#looked ??= this.#begin();
     if (this.#readers === undefined) world.endOfTick<Server>((server) => void (server.#readers = undefined), this);
     const readers = this.#readers ??= {};
     const pool = readers[readFrom] ??= this.#choose(readFrom);
