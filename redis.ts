@@ -5389,7 +5389,7 @@ class Server implements ClientRouter {
   // ---- Replicas ----
 
   #begin(): Promise<void> {
-    if (!this.#isClosed) for (const replica of this.config.replicas ?? []) this.#add(replica);
+    for (const replica of this.config.replicas ?? []) this.#add(replica);
     return this.#look();
   }
 
@@ -6084,7 +6084,7 @@ class Shards implements ClientRouter {
       seen.add(name);
       return { name: this.#rule.name?.(at) ?? name, weight: weight as number, config };
     });
-    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("hosts must include one with a weight above 0");
+    if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("hosts must have one with a weight above 0");
     return nodes;
   }
 }

@@ -91,7 +91,7 @@ export const mutants: readonly Mutant[] = [
   ["a silent connection is kept", "this.close(SILENT);", ";"],
   ["nobody asks an idle connection whether it lives",
     "this.#heartbeat = world.after(pingInterval, () => this.#beat()).unref();", ""],
-  ["what was lost is not settled", "else\n                command.fail(error);", ""],
+  ["what was lost is not settled", "for (const command of failed)\n            command.fail(error);", ""],
   ["a command that had no place before is begun in the middle", "this.#written = 0;\n        return true;", "return true;"],
   // Messages
   ["a gap is not marked", "this.#deliver({ gap });", ";"],
