@@ -5423,7 +5423,7 @@ class Server implements ClientRouter {
   }
 
   /**
-   * A replica is fit if it is complete and, within maxLag, had everything that the primary had at this.check or at the
+   * A replica is fit if it is complete and, within maxLag, had everything that the primary had at this check or at the
    * one `before`. While the primary does not answer, its fitness stays unchanged, unless it has lost data.
    */
   async #judge(replica: Replica, before: Progress, isPrimaryUp: boolean): Promise<void> {
