@@ -315,13 +315,8 @@ export class RedisError extends Error {
   }
 
   /** True once the server is known to have ended the command's connection: it cannot overtake later commands. */
-  get fenced(): boolean {
-    return this.#fence?.done === true;
-  }
-
-  protected get text(): string {
-    return this.#text;
-  }
+  get fenced(): boolean { return this.#fence?.done === true; }
+  protected get text(): string { return this.#text; }
 
   /** The same failure for another command, or for none. */
   of(command: string | undefined, outcome: Outcome, fence?: Fence): this {
@@ -348,9 +343,7 @@ export class NotSupportedError extends RedisError {}
 /** The server answered with an error; `code` is its first word: ERR, WRONGTYPE, NOPERM. */
 export class ReplyError extends RedisError {
   /** Text of the server's error, unchanged: of any length, with any characters. */
-  get raw(): string {
-    return this.text;
-  }
+  get raw(): string { return this.text; }
 
   /** The server's words come first, because libraries match on them: /^NOSCRIPT/. */
   protected static override worded(message: string, command: string | undefined): string {
@@ -447,9 +440,7 @@ class Encoder {
   }
 
   /** Whether more bytes would only wait in the socket's buffer. */
-  get isFull(): boolean {
-    return this.#sink.writableLength + smallBuffer.length >= this.#fullAt;
-  }
+  get isFull(): boolean { return this.#sink.writableLength + smallBuffer.length >= this.#fullAt; }
 
   /** Writes a command; false if the socket fills up first: the same call after 'drain' writes the rest. */
   put(name: Name, words: Words): boolean {
@@ -534,9 +525,7 @@ class WriteBuffer {
   /** Sockets that still had bytes of this memory to send when last checked. */
   readonly #holders = new Set<Sink>();
 
-  get length(): number {
-    return this.#at - this.#from;
-  }
+  get length(): number { return this.#at - this.#from; }
 
   /** Whether `size` more bytes fit; at the start of a chunk, whether a whole chunk does. */
   fits(size: number): boolean {
@@ -1336,17 +1325,9 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   }
 
   /** Name on the wire, encoded on first use because most commands are never sent. */
-  get name(): Name {
-    return this.#name ??= encodeName(wireName(this.method));
-  }
-
-  as(shape: Shape): this {
-    return Object.assign(this, { shape });
-  }
-
-  blocks(block: Block): this {
-    return Object.assign(this, { block });
-  }
+  get name(): Name { return this.#name ??= encodeName(wireName(this.method)); }
+  as(shape: Shape): this { return Object.assign(this, { shape }); }
+  blocks(block: Block): this { return Object.assign(this, { block }); }
 
   traits(...traits: Trait[]): this {
     return Object.assign(this, { is: Object.fromEntries(traits.map((trait) => [trait, true])) });
@@ -2777,14 +2758,9 @@ class Command {
     if (view.signal !== undefined) follow(view.signal, this);
   }
 
-  get name(): string {
-    return this.row.name.text;
-  }
-
+  get name(): string { return this.row.name.text; }
   /** How long it may block on the server; undefined if it does not. */
-  get blocks(): Milliseconds | undefined {
-    return this.row.block?.(this.words);
-  }
+  get blocks(): Milliseconds | undefined { return this.row.block?.(this.words); }
 
   /** Time limit from the call to the reply. */
   get timeout(): Milliseconds {
@@ -2793,14 +2769,9 @@ class Command {
   }
 
   /** Whether it needs a connection of its own. */
-  get exclusive(): boolean {
-    return this.blocks !== undefined || this.special.keep !== undefined;
-  }
-
+  get exclusive(): boolean { return this.blocks !== undefined || this.special.keep !== undefined; }
   /** Whether the maps of its next reply must keep their order. */
-  get ordered(): boolean {
-    return this.special.batch?.ordered ?? this.row.is.ordered === true;
-  }
+  get ordered(): boolean { return this.special.batch?.ordered ?? this.row.is.ordered === true; }
 
   /** Whether a replica may answer it. */
   get reads(): boolean {
@@ -2819,14 +2790,9 @@ class Command {
   }
 
   /** Whether a Buffer among its words was detached after the call. */
-  get isChanged(): boolean {
-    return this.special.batch?.words.some(areChanged) ?? areChanged(this.words);
-  }
-
+  get isChanged(): boolean { return this.special.batch?.words.some(areChanged) ?? areChanged(this.words); }
   /** Writes as much as the socket has room for; true if nothing is left to write. */
-  write(to: Encoder): boolean {
-    return this.special.batch?.write(to) ?? to.put(this.row.name, this.words);
-  }
+  write(to: Encoder): boolean { return this.special.batch?.write(to) ?? to.put(this.row.name, this.words); }
 
   /** Takes a reply; true if it was the last. */
   answer(reply: unknown): boolean {
@@ -2841,9 +2807,7 @@ class Command {
   }
 
   /** The reply in the shape of the row's signature; an error gets this command's name. */
-  shaped(reply: unknown): unknown {
-    return shape(this.row, this.args, this.view, reply);
-  }
+  shaped(reply: unknown): unknown { return shape(this.row, this.args, this.view, reply); }
 
   /** Rejects it, or moves it to another server and returns a tombstone for the queue that it leaves. */
   fail(error: RedisError): Command | undefined {
@@ -2932,13 +2896,8 @@ class Batch {
   /** Whether its connection was lost, so that nothing more will be written. */
   isLost = false;
 
-  get length(): number {
-    return this.rows.length;
-  }
-
-  get ordered(): boolean {
-    return !this.isAtomic && this.rows[this.replies.length]!.is.ordered === true;
-  }
+  get length(): number { return this.rows.length; }
+  get ordered(): boolean { return !this.isAtomic && this.rows[this.replies.length]!.is.ordered === true; }
 
   add(row: Row, args: readonly unknown[], words = wordsOf(row.name, args)): void {
     const kept = argsFor(row, args, words);
@@ -2981,9 +2940,7 @@ class Batch {
   }
 
   /** The same commands for another connection; this batch may still be queued at its own. */
-  again(): Batch {
-    return Object.assign(new Batch(), this, { replies: [], isLost: false });
-  }
+  again(): Batch { return Object.assign(new Batch(), this, { replies: [], isLost: false }); }
 
   /** The replies so far, followed by this error for each command without one. */
   failed(error: RedisError): unknown[] {
@@ -3080,9 +3037,7 @@ export abstract class Commander {
   protected abstract give(row: Row, args: readonly unknown[]): unknown;
 
   /** Whether a reply can be awaited before the next call. */
-  get direct(): boolean {
-    return false;
-  }
+  get direct(): boolean { return false; }
 
   /**
    * Calls any command: call("JSON.SET", key, "$", "1"). If it is in the table, its reply has the usual shape. If not,
@@ -3106,13 +3061,8 @@ export abstract class Commander {
   }
 
   /** Reports an error to the caller. */
-  protected refuse(error: unknown): Promise<unknown> {
-    return Promise.reject(error);
-  }
-
-  protected get view(): View {
-    return this.#view;
-  }
+  protected refuse(error: unknown): Promise<unknown> { return Promise.reject(error); }
+  protected get view(): View { return this.#view; }
 }
 
 // Completed before it becomes a prototype: V8 rebuilds the layout of a prototype for each method added to it.
@@ -3220,9 +3170,7 @@ class Queue {
   }
 
   /** The command whose reply comes next. */
-  get first(): Command | undefined {
-    return this.inFlight > 0 ? this.#ring[this.#head] : undefined;
-  }
+  get first(): Command | undefined { return this.inFlight > 0 ? this.#ring[this.#head] : undefined; }
 
   /** The command to be written next. */
   get next(): Command | undefined {
@@ -3256,9 +3204,7 @@ class Queue {
   }
 
   /** Replaces a command that went to another server. */
-  replace(index: number, tombstone: Command): void {
-    this.#ring[this.#index(index)] = tombstone;
-  }
+  replace(index: number, tombstone: Command): void { this.#ring[this.#index(index)] = tombstone; }
 
   /** The commands in the first `count` positions, with their indexes. */
   *entries(count = this.length): Generator<[index: number, command: Command]> {
@@ -3268,9 +3214,7 @@ class Queue {
     }
   }
 
-  commands(count = this.length): Command[] {
-    return Array.from(this.entries(count), ([, command]) => command);
-  }
+  commands(count = this.length): Command[] { return Array.from(this.entries(count), ([, command]) => command); }
 
   /** Removes all commands and returns them. */
   drain(): Command[] {
@@ -3280,9 +3224,7 @@ class Queue {
     return commands;
   }
 
-  #index(position: number): number {
-    return (this.#head + position) & (this.#ring.length - 1);
-  }
+  #index(position: number): number { return (this.#head + position) & (this.#ring.length - 1); }
 
   #resize(size: number): void {
     const ring = new Array<Command | undefined>(size);
@@ -3374,19 +3316,11 @@ class Connection {
   }
 
   /** Number of unwritten and unanswered commands. */
-  get load(): number {
-    return this.#queue.length;
-  }
-
+  get load(): number { return this.#queue.length; }
   /** Whether it can take no more commands. */
-  get isFull(): boolean {
-    return this.#queue.isFull(this.#options);
-  }
-
+  get isFull(): boolean { return this.#queue.isFull(this.#options); }
   /** Commands that have not been settled, in order. */
-  get pending(): Command[] {
-    return this.#queue.commands().filter((command) => command.state !== "settled");
-  }
+  get pending(): Command[] { return this.#queue.commands().filter((command) => command.state !== "settled"); }
 
   /** Queues a command, to be written with the others of this tick. */
   push(command: Command): void {
@@ -3987,9 +3921,7 @@ class Pool implements CommandOwner {
   }
 
   /** Whether a command still waits here: not settled, and not moved to another server. */
-  #has({ state, owner }: Command): boolean {
-    return state === "waiting" && owner === this;
-  }
+  #has({ state, owner }: Command): boolean { return state === "waiting" && owner === this; }
 
   /** The least loaded of the open seats. */
   #freest(): Seat | undefined {
@@ -4278,13 +4210,8 @@ class Pool implements CommandOwner {
   // ---- Beginning and end ----
 
   /** Whether a command could be written now. */
-  get isUp(): boolean {
-    return this.#seats.some(({ state }) => state === "open");
-  }
-
-  get #isReady(): boolean {
-    return this.#seats.every(({ state }) => state !== "opening" && state !== "resting");
-  }
+  get isUp(): boolean { return this.#seats.some(({ state }) => state === "open"); }
+  get #isReady(): boolean { return this.#seats.every(({ state }) => state !== "opening" && state !== "resting"); }
 
   /** Resolves when all connections are up; rejects as soon as one of them cannot be opened. */
   ready(): Promise<void> {
@@ -4298,19 +4225,14 @@ class Pool implements CommandOwner {
   #settleReady(error?: RedisError): void {
     for (const settle of this.#whenReady.splice(0)) settle(error);
   }
-
-  disconnect(timeout: Milliseconds): Promise<void> {
-    return this.#closing ??= this.#drain(timeout);
-  }
+  disconnect(timeout: Milliseconds): Promise<void> { return this.#closing ??= this.#drain(timeout); }
 
   destroy(): void {
     this.#closing ??= Promise.resolve();
     this.#end();
   }
 
-  get #connections(): Connection[] {
-    return this.#seats.flatMap(({ connection }) => connection ?? []);
-  }
+  get #connections(): Connection[] { return this.#seats.flatMap(({ connection }) => connection ?? []); }
 
   /** Commands that have no connection yet, in the order in which they would be written. */
   get #unwritten(): Command[] {
@@ -4419,24 +4341,14 @@ export class PipelineError extends RedisError {
   }
 
   /** Replies and errors in the order of the commands. A getter, so that a log of the error does not show them. */
-  get results(): unknown[] {
-    return this.#results;
-  }
-
-  override of(): this {
-    return this;
-  }
-
-  static {
-    named(this, "PipelineError");
-  }
+  get results(): unknown[] { return this.#results; }
+  override of(): this { return this; }
+  static { named(this, "PipelineError"); }
 }
 
 /** A watched key was changed, so EXEC did nothing. */
 export class WatchError extends RedisError {
-  static {
-    named(this, "WatchError");
-  }
+  static { named(this, "WatchError"); }
 }
 
 /** `errors: "return"` leaves errors among the replies instead of rejecting. */
@@ -4502,9 +4414,7 @@ class Gathering extends Commander {
     this.#router = router;
   }
 
-  get length(): number {
-    return this.#batch.length;
-  }
+  get length(): number { return this.#batch.length; }
 
   give(row: Row, args: readonly unknown[]): this {
     this.#router.check(row, args);
@@ -4515,9 +4425,7 @@ class Gathering extends Commander {
   }
 
   /** Throws, because a chain cannot reject. Commands gathered before remain. */
-  protected override refuse(error: unknown): never {
-    throw error;
-  }
+  protected override refuse(error: unknown): never { throw error; }
 
   async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
     checked("errors", errors, oneOf("reject", "return"));
@@ -4683,9 +4591,7 @@ export class Watch<Text = string> extends Commander {
     return this.discard();
   }
 
-  [Symbol.asyncDispose](): Promise<unknown> {
-    return this.#state === "finished" ? Promise.resolve() : this.discard();
-  }
+  [Symbol.asyncDispose](): Promise<unknown> { return this.#state === "finished" ? Promise.resolve() : this.discard(); }
 
   /** Ends transaction(): commits after multi(), otherwise unwatches. */
   async finish(): Promise<unknown[]> {
@@ -4997,9 +4903,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     this.#deliver({ gap });
   }
 
-  async ready(): Promise<void> {
-    await Promise.all(Array.from(this.listeners.values(), ({ pool }) => pool.ready()));
-  }
+  async ready(): Promise<void> { await Promise.all(Array.from(this.listeners.values(), ({ pool }) => pool.ready())); }
 
   /** The next item; the iteration ends when the feed is closed. */
   next(): Promise<IteratorResult<Item | Gap, undefined>> {
@@ -5031,13 +4935,8 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     this.#readers = [];
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-  }
+  [Symbol.asyncIterator](): this { return this; }
+  async [Symbol.asyncDispose](): Promise<void> { this.close(); }
 
   #deliver(item: Item | Gap): void {
     if (this.ended) return;
@@ -5079,9 +4978,7 @@ class Companions<C extends Companion> {
   readonly #members = new Set<C>();
   #closed = false;
 
-  get members(): C[] {
-    return [...this.#members];
-  }
+  get members(): C[] { return [...this.#members]; }
 
   /** Resolves when the new member is ready. */
   async admit<T extends C>(member: T): Promise<T> {
@@ -5125,24 +5022,13 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   }
 
   /** Resolves when all servers have confirmed all channels. */
-  async ready(): Promise<void> {
-    await Promise.all(Array.from(this.#channels.keys(), (name) => this.#arrange(name)));
-  }
-
+  async ready(): Promise<void> { await Promise.all(Array.from(this.#channels.keys(), (name) => this.#arrange(name))); }
   /** Called when it ends. */
-  set onClose(task: () => void) {
-    this.#feed.onClose = task;
-  }
-
+  set onClose(task: () => void) { this.#feed.onClose = task; }
   /** Number of messages dropped, with overflow "drop". */
-  get dropped(): number {
-    return this.#feed.dropped;
-  }
-
+  get dropped(): number { return this.#feed.dropped; }
   /** The channels subscribed to. */
-  get channels(): Key[] {
-    return [...this.#channels.values()];
-  }
+  get channels(): Key[] { return [...this.#channels.values()]; }
 
   /** Listens to more channels; resolves when the server has confirmed all of them. */
   async subscribe(...channels: Many<Key>): Promise<this> {
@@ -5172,17 +5058,9 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   }
 
   /** Ends the subscription at once; messages in the buffer can still be read. */
-  close(): void {
-    this.#feed.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#feed[Symbol.asyncDispose]();
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<Message<Text> | Gap, undefined> {
-    return this.#feed;
-  }
+  close(): void { this.#feed.close(); }
+  [Symbol.asyncDispose](): Promise<void> { return this.#feed[Symbol.asyncDispose](); }
+  [Symbol.asyncIterator](): AsyncIterator<Message<Text> | Gap, undefined> { return this.#feed; }
 
   /** Resolves with the names that were refused, and their errors. */
   async #arrangeAll(names: Iterable<string>, since?: number): Promise<Map<string, unknown>> {
@@ -5352,9 +5230,7 @@ class Server implements ClientRouter {
     return pool.dispatch(command);
   }
 
-  lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
-    return this.primary.lend(row, args, view);
-  }
+  lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> { return this.primary.lend(row, args, view); }
 
   /** All reads of one tick go to one copy, so that one write carries them. */
   #choose(from: "replica" | "any"): Pool {
@@ -5378,13 +5254,8 @@ class Server implements ClientRouter {
     throw notSupported(row, `this would change a shared connection; use instead: ${row.instead}`);
   }
 
-  route(): Named {
-    return this.#self;
-  }
-
-  where(): readonly Server[] {
-    return [this];
-  }
+  route(): Named { return this.#self; }
+  where(): readonly Server[] { return [this]; }
 
   // ---- Replicas ----
 
@@ -5449,9 +5320,7 @@ class Server implements ClientRouter {
 
   // ---- The life cycle, for a Fleet ----
 
-  ready(): Promise<unknown> {
-    return Promise.all([this.primary.ready(), this.#looked]);
-  }
+  ready(): Promise<unknown> { return Promise.all([this.primary.ready(), this.#looked]); }
 
   /** Ends each pool with this function. May be called again, with another one. */
   async end(end: EndOfPool): Promise<void> {
@@ -5462,13 +5331,8 @@ class Server implements ClientRouter {
     await Promise.all(this.#pools.map(end));
   }
 
-  get #pools(): Pool[] {
-    return [this.primary, ...[...this.#replicas.values()].map(({ pool }) => pool)];
-  }
-
-  describe(): string {
-    return this.#pools.map((pool) => pool.describe()).join("; replica ");
-  }
+  get #pools(): Pool[] { return [this.primary, ...[...this.#replicas.values()].map(({ pool }) => pool)]; }
+  describe(): string { return this.#pools.map((pool) => pool.describe()).join("; replica "); }
 }
 
 /** slave0:ip=10.0.0.2,port=6379,state=online,offset=...,lag=... or, before Redis 2.8, slave0:10.0.0.2,6379,online */
@@ -5586,14 +5450,9 @@ export abstract class Client<Text> extends Commander {
     return this.#router.spread!(row, route, this.view);
   }
 
-  override get direct(): boolean {
-    return true;
-  }
-
+  override get direct(): boolean { return true; }
   /** Gathers commands to send together to each server: db.pipeline().get("a").incr("n").execPipeline(). */
-  pipeline(): Pipeline<[], Text> {
-    return new Gathering(this.#router, this.view) as unknown as Pipeline<[], Text>;
-  }
+  pipeline(): Pipeline<[], Text> { return new Gathering(this.#router, this.view) as unknown as Pipeline<[], Text>; }
 
   /** Sends MULTI on a connection of its own, after WATCH if there are keys. */
   async multi(...keys: Many<Key>): Promise<Transaction> {
@@ -5602,9 +5461,7 @@ export abstract class Client<Text> extends Commander {
   }
 
   /** Sends WATCH on a connection of its own: read through the Watch, then multi(), queue, commit(). */
-  watch(...keys: Many<Key>): Promise<Watch<Text>> {
-    return begin(this.#router, commands.watch, keys, this.view);
-  }
+  watch(...keys: Many<Key>): Promise<Watch<Text>> { return begin(this.#router, commands.watch, keys, this.view); }
 
   /**
    * Watches `keys`, lets `body` read and, after multi(), queue commands, and commits; starts again if a watched key was
@@ -5688,13 +5545,8 @@ export abstract class Client<Text> extends Commander {
   }
 
   /** Closes at once and rejects pending commands. */
-  destroy(): void {
-    this.#router.fleet.destroy();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.disconnect();
-  }
+  destroy(): void { this.#router.fleet.destroy(); }
+  [Symbol.asyncDispose](): Promise<void> { return this.disconnect(); }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `${this.constructor.name} <${this.#router.fleet.describe()}>`;
@@ -5899,22 +5751,11 @@ export class ShardError extends RedisError {
   }
 
   /** The nodes that failed, and the command's keys on them. A getter, so that logging the error does not show keys. */
-  get failures(): { node: string; keys: Key[]; error: RedisError }[] {
-    return this.#failures;
-  }
-
+  get failures(): { node: string; keys: Key[]; error: RedisError }[] { return this.#failures; }
   /** The nodes that succeeded, with their replies. */
-  get done(): { node: string; keys: Key[]; reply: unknown }[] {
-    return this.#done;
-  }
-
-  override of(): this {
-    return this;
-  }
-
-  static {
-    named(this, "ShardError");
-  }
+  get done(): { node: string; keys: Key[]; reply: unknown }[] { return this.#done; }
+  override of(): this { return this; }
+  static { named(this, "ShardError"); }
 }
 
 type Node = ShardNode & Named & { readonly config: Config };
@@ -5965,9 +5806,7 @@ class Shards implements ClientRouter {
     return row.placing === one && !row.is.patterns && typeof args[0] === "string" && this.#rule.stored === undefined;
   }
 
-  locate(key: Key): Node {
-    return this.#locate(wordOf("a key", key));
-  }
+  locate(key: Key): Node { return this.#locate(wordOf("a key", key)); }
 
   /** Channels are on the node that publish() sends to, patterns on all nodes. */
   where(kind: Subscribing, channel: Key): readonly Server[] {
@@ -6330,14 +6169,9 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   }
 
   /** The name of a key's node. */
-  nodeFor(key: Key): string {
-    return this.#shards.locate(key).name;
-  }
-
+  nodeFor(key: Key): string { return this.#shards.locate(key).name; }
   /** A handler for the key's node, for transactions and anything else that needs one server. */
-  shard(key: Key): Handler<Text> {
-    return new Handler(this.#shards.locate(key).server, this.view);
-  }
+  shard(key: Key): Handler<Text> { return new Handler(this.#shards.locate(key).server, this.view); }
 
   /** Handlers for all nodes, by name. */
   shards(): Map<string, Handler<Text>> {
@@ -6348,9 +6182,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
    * Replaces the list of hosts. Commands in flight finish on their nodes, new ones go to the nodes of the new list;
    * resolves when nodes that are no longer in it have been drained and closed. Moves no keys: see misplaced().
    */
-  setHosts(hosts: readonly ShardHost[]): Promise<void> {
-    return this.#shards.setHosts(hosts, this.view.replyTimeout);
-  }
+  setHosts(hosts: readonly ShardHost[]): Promise<void> { return this.#shards.setHosts(hosts, this.view.replyTimeout); }
 
   /** Keys that are not on the node that holds them according to these hosts, or the present ones. */
   async *misplaced(
