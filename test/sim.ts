@@ -25,7 +25,7 @@ export type Breach = { seed: number; invariant: string; what: string; trace: str
 
 // ==== Chance and time ====
 
-class Chance {
+export class Chance {
   #state: number;
 
   constructor(seed: number) {
@@ -57,7 +57,7 @@ class Chance {
 type Task = { at: number; order: number; run: (() => void) | undefined };
 
 /** What is to be done, the earliest first: a binary heap. */
-class Agenda {
+export class Agenda {
   readonly #heap: Task[] = [];
   #order = 0;
 
@@ -100,7 +100,7 @@ class Agenda {
 const before = (a: Task, b: Task): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
 
 /** When all promises that can be settled now have been, and all their consequences. */
-const quiet = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+export const quiet = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 // ==== The network ====
 
