@@ -2968,19 +2968,16 @@ function toNumberOrText(text: string): number | bigint | string {
   return big !== undefined && String(big) === text ? big : text;
 }
 
-type ViewOf = Pick<Config, Having<"view">> & { signal?: AbortSignal | undefined };
+type NewView = ViewOptions & Pick<Config, "replyTimeout" | "charset">;
 
 /** The options that may differ from call to call. */
 class View {
-  constructor({ replyTimeout, charset, convertNumbers, readFrom, signal }: ViewOf) {
+  constructor({ replyTimeout, charset, convertNumbers = false, readFrom = "primary", signal }: NewView) {
     Object.assign(this, { replyTimeout, charset, convertNumbers, readFrom, signal });
   }
 
   /** This view for operations that must finish once begun: on the primary, in bytes, without a signal. */
-  get sure(): View {
-    const { replyTimeout } = this;
-    return new View({ replyTimeout, charset: null, convertNumbers: false, readFrom: "primary" });
-  }
+  get sure(): View { return new View({ replyTimeout: this.replyTimeout, charset: null }); }
 
   /** This view with other options. */
   with(changes: ViewOptions = {}): View {
@@ -2990,11 +2987,11 @@ class View {
       if (name !== "signal") checkOption(name, value);
       else if (!(value instanceof AbortSignal)) throw new ArgumentError("option signal must be an AbortSignal");
     }
-    return new View({ ...(this as ViewOf), ...Object.fromEntries(changed) });
+    return new View({ ...this, ...Object.fromEntries(changed) });
   }
 }
 
-interface View extends Readonly<ViewOf> {}
+interface View extends Readonly<Pick<Config, Having<"view">> & Pick<ViewOptions, "signal">> {}
 
 /** The commands that each signal aborts, through one listener, which is removed with the last of them. */
 const followers = new WeakMap<AbortSignal, Set<Command>>();
@@ -3303,8 +3300,7 @@ class Connection {
     const charset = this.#isListener ? options.charset : "utf-8";
     const maxLine = owner.carries === "monitor" ? maxBulk : undefined; // a line contains a whole command
     this.#decoder = new Decoder(options, owner.carries === "both" ? null : charset, maxLine);
-    const replyTimeout = Math.min(options.replyTimeout, connectTimeout);
-    this.#view = new View({ replyTimeout, charset, convertNumbers: false, readFrom: "primary" });
+    this.#view = new View({ replyTimeout: Math.min(options.replyTimeout, connectTimeout), charset });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     this.#socket = world.connect(endpoint, receive).on("data", receive);
     this.#encoder = new Encoder(this.#socket);
@@ -5313,7 +5309,7 @@ class Server implements ClientRouter {
   /** The fields of INFO replication; undefined if the server does not answer. */
   #ask(pool: Pool): Promise<Map<string, string> | undefined> {
     const replyTimeout = Math.min(this.config.replyTimeout, LOOK); // a slower replica is not fit
-    const view = new View({ replyTimeout, charset: "utf-8", convertNumbers: false, readFrom: "primary" });
+    const view = new View({ replyTimeout, charset: "utf-8" });
     return pool.dispatch(new Command(commands.info, ["replication"], view)).then(
       (info) => new Map(String(info).split("\r\n").map((line) => cut(line, ":"))), () => undefined);
   }
