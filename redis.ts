@@ -2784,11 +2784,6 @@ class Command {
     return special.batch === undefined ? kind === "write" || kind === "session" || is.partly === true : !this.reads;
   }
 
-  get outcome(): Outcome {
-    if (this.state !== "waiting" || this.reissues > 0) return "unknown";
-    return this.refusal === undefined ? "not-sent" : "not-executed";
-  }
-
   /** Whether a Buffer among its words was detached after the call. */
   get isChanged(): boolean { return this.special.batch?.words.some(areChanged) ?? areChanged(this.words); }
   /** Writes as much as the socket has room for; true if nothing is left to write. */
@@ -2814,8 +2809,9 @@ class Command {
     if (this.state === "settled") return undefined;
     const other = this.owner?.elsewhere(this, error);
     if (other !== undefined) return this.moveTo(other);
-    const failure = error.of(this.name, this.outcome, this.fence);
     const owesReply = this.state === "written";
+    const untouched = this.refusal === undefined ? "not-sent" : "not-executed";
+    const failure = error.of(this.name, owesReply || this.reissues > 0 ? "unknown" : untouched, this.fence);
     this.#settle();
     // Waits a microtask, so that the caller has attached its handlers: tracking unhandled rejections is expensive.
     void Promise.resolve().then(() => this.#reject(failure));

@@ -46,8 +46,8 @@ export const mutants: readonly Mutant[] = [
     'isUnknownScript(error)) ? "not-executed"'],
   ["the commands of a pipeline that were written are counted off by one", "? this.#begun : Infinity",
     "? this.#begun - 1 : Infinity"],
-  ["what is lost is told as not executed", 'const failure = error.of(this.name, this.outcome, this.fence);',
-    'const failure = error.of(this.name, this.outcome === "unknown" ? "not-executed" : this.outcome, this.fence);'],
+  ["what is lost is told as not executed", 'this.reissues > 0 ? "unknown" : untouched',
+    'this.reissues > 0 ? "not-executed" : untouched'],
   // Bytes
   ["memory is used again before the socket has sent what is in it",
     "if (sink.writableLength > 0)\n            this.#holders.add(sink);", "if (false)\n            ;"],
