@@ -3135,13 +3135,6 @@ const INPUT = Buffer.allocUnsafeSlow(65_536);
 /** The TCP socket of each TLS socket. */
 const TRANSPORTS = new WeakMap<Socket, Socket>();
 
-/** Closes a socket and, where possible, discards its unsent bytes: not for Unix sockets, nor in every runtime. */
-function reset(socket: Socket): void {
-  const tcp = TRANSPORTS.get(socket) ?? socket;
-  if (tcp.remotePort !== undefined) tcp.resetAndDestroy?.();
-  socket.destroy();
-}
-
 /** A FIFO queue: a ring that doubles when it is full. Writing a command only advances a mark. */
 class Queue {
   #ring: (Command | undefined)[] = new Array(16);
@@ -3348,8 +3341,10 @@ class Connection {
     const written = this.#queue.commands(this.#queue.inFlight);
     for (const { special: { batch } } of written) if (batch !== undefined) batch.isLost = true;
     this.hasLostWrites = written.some(({ row }) => row.kind !== "read" && !row.is.harmless);
-    if (this.hasLostWrites) reset(this.#socket);
-    else this.#socket.destroy();
+    const tcp = TRANSPORTS.get(this.#socket) ?? this.#socket;
+    // Discards unsent bytes where that is possible: not for Unix sockets, nor in every runtime.
+    if (this.hasLostWrites && tcp.remotePort !== undefined) tcp.resetAndDestroy?.();
+    this.#socket.destroy();
     this.#queue.drain();
     if (wasOpen) return this.#owner.closed(error, orphans);
     for (const command of orphans) command.fail(error);
