@@ -3325,10 +3325,7 @@ class Connection {
     }
   }
 
-  get #mayWrite(): boolean {
-    const hasOutput = this.#unfinished !== undefined || this.#queue.next !== undefined;
-    return hasOutput && this.#phase !== "closed" && !this.#encoder.isFull;
-  }
+  get #mayWrite(): boolean { return (this.#unfinished ?? this.#queue.next) !== undefined && !this.#encoder.isFull; }
 
   /** Closes it at once. Its owner receives the pending commands and decides which to reissue. */
   close(error: RedisError): void {
@@ -3346,6 +3343,7 @@ class Connection {
     if (this.hasLostWrites && tcp.remotePort !== undefined) tcp.resetAndDestroy?.();
     this.#socket.destroy();
     this.#queue.drain();
+    this.#unfinished = undefined;
     if (wasOpen) return this.#owner.closed(error, orphans);
     for (const command of orphans) command.fail(error);
     this.#settle.reject(error.of(undefined, "not-sent"));
