@@ -3474,9 +3474,7 @@ class Connection {
   #answer(): void {
     for (;;) {
       const command = this.#queue.first;
-      const reply = command === undefined
-        ? this.#decoder.take(this.#options.charset)
-        : this.#decoder.take(command.view.charset, command.ordered);
+      const reply = this.#decoder.take((command?.view ?? this.#view).charset, command?.ordered);
       if (reply === MORE) {
         if (command === undefined && !this.#isListener && this.#decoder.begun) this.close(UNEXPECTED);
         return;
