@@ -3414,15 +3414,8 @@ class Connection {
     });
     socket.on("drain", () => this.flush());
     socket.once(this.#endpoint.tls === false ? "connect" : "secureConnect", () => {
-      this.#greet().then(() => this.#open(), (error: unknown) => this.close(connectError(error)));
+      this.#greet().catch((error: unknown) => this.close(connectError(error)));
     });
-  }
-
-  #open(): void {
-    if (this.#phase === "closed") return;
-    this.#phase = "open";
-    world.cancel(this.#timer);
-    this.#settle.resolve();
   }
 
   #lost(cause?: NodeJS.ErrnoException): ConnectionError {
@@ -3513,6 +3506,10 @@ class Connection {
     if (this.#endpoint.protocol === 2 || !await this.#greetThree(login)) await this.#greetTwo(login);
     await this.#verify();
     await this.#owner.prepare?.(this);
+    if (this.#phase === "closed") return;
+    this.#phase = "open";
+    world.cancel(this.#timer);
+    this.#settle.resolve();
   }
 
   async #login(): Promise<Login> {
