@@ -3159,9 +3159,7 @@ class Queue {
   get first(): Command | undefined { return this.inFlight > 0 ? this.#ring[this.#head] : undefined; }
 
   /** The command to be written next. */
-  get next(): Command | undefined {
-    return this.inFlight < this.length ? this.#ring[this.#index(this.inFlight)] : undefined;
-  }
+  get next(): Command | undefined { return this.inFlight < this.length ? this.at(this.inFlight) : undefined; }
 
   /** Counts the next command as written. */
   advance(): void {
@@ -3172,9 +3170,8 @@ class Queue {
   /** Removes the next command, which was abandoned. After commands in flight, it leaves a gap. */
   skip(): void {
     if (this.inFlight === 0) return this.shift();
-    const index = this.#index(this.inFlight);
     this.advance();
-    this.#ring[index] = undefined;
+    this.#ring[this.#index(this.inFlight - 1)] = undefined;
   }
 
   /** Removes the first command, and the gaps after it. */
@@ -3192,15 +3189,13 @@ class Queue {
   /** Replaces a command that went to another server. */
   replace(index: number, tombstone: Command): void { this.#ring[this.#index(index)] = tombstone; }
 
-  /** The commands in the first `count` positions, with their indexes. */
-  *entries(count = this.length): Generator<[index: number, command: Command]> {
-    for (let i = 0; i < count; i++) {
-      const command = this.#ring[this.#index(i)];
-      if (command !== undefined) yield [i, command];
-    }
-  }
+  /** The command at this position; undefined at a gap. */
+  at(position: number): Command | undefined { return this.#ring[this.#index(position)]; }
 
-  commands(count = this.length): Command[] { return Array.from(this.entries(count), ([, command]) => command); }
+  /** The commands in the first `count` positions. */
+  commands(count = this.length): Command[] {
+    return Array.from({ length: count }, (_, i) => this.at(i)).filter((command) => command !== undefined);
+  }
 
   /** Removes all commands and returns them. */
   drain(): Command[] {
@@ -3354,15 +3349,16 @@ class Connection {
     let next = Infinity;
     let isSilent = false;
     let isFirst = true;
-    for (const [index, command] of this.#queue.entries()) {
-      if (command.state === "settled") continue;
+    for (let i = 0; i < this.#queue.length; i++) {
+      const command = this.#queue.at(i);
+      if (command === undefined || command.state === "settled") continue;
       if (command.deadline > now) next = Math.min(next, command.deadline);
       else {
         // An unwritten command behind others says nothing about the link while those still have time.
         isSilent ||= (command.state === "written" || isFirst) && this.#isSilent(command, now);
         const tombstone = command.expire();
         if (tombstone !== undefined) {
-          this.#queue.replace(index, tombstone);
+          this.#queue.replace(i, tombstone);
           if (this.#unfinished === command) this.#unfinished = tombstone; // its rest must follow on this connection
         }
       }
