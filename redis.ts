@@ -425,7 +425,6 @@ function encodeName(text: string): Name {
   return { text, wire: Buffer.from(wire), words: words.length };
 }
 
-/** Encodes commands for one socket. */
 class Encoder {
   readonly #sink: Sink;
   /** At least the socket's high-water mark: below it, 'drain' never fires. */
@@ -2694,7 +2693,6 @@ export type Commands<Text = string> = { [C in keyof Shared]: Later<Shared[C]["ca
 /** Extra time for a blocking command beyond its own timeout, which the server checks ten times a second. */
 const GRACE: Milliseconds = 1_000;
 
-/** Features of a few special commands. */
 type Special = {
   /** Several commands that are sent as one; replaced when they move to another server. */
   batch?: Batch;
@@ -2718,7 +2716,6 @@ interface CommandOwner {
   finished(command: Command, owesReply?: boolean): void;
 }
 
-/** One call of one command: its words, its promise and its state. */
 class Command {
   readonly row: Row;
   readonly args: readonly unknown[];
@@ -2975,7 +2972,6 @@ class View {
   /** This view for operations that must finish once begun: on the primary, in bytes, without a signal. */
   get sure(): View { return new View({ replyTimeout: this.replyTimeout, charset: null }); }
 
-  /** This view with other options. */
   with(changes: ViewOptions = {}): View {
     const changed = Object.entries(changes).filter(([, value]) => value !== undefined);
     for (const [name, value] of changed) {
@@ -3197,7 +3193,6 @@ class Queue {
     return Array.from({ length: count }, (_, i) => this.at(i)).filter((command) => command !== undefined);
   }
 
-  /** Removes all commands and returns them. */
   drain(): Command[] {
     const commands = this.commands();
     this.#head = this.length = this.inFlight = this.#unsent = 0;
@@ -3220,7 +3215,6 @@ type Endpoint = Pick<Config, Having<"endpoint">>;
 /** Connection options that do not depend on the server. */
 type PoolOptions = Omit<Config, keyof Endpoint | "replicas" | "readFrom" | "maxLag">;
 
-/** Callbacks of the owner of a connection. */
 type Owner = {
   /** Can add commands to the handshake, and verify the server. */
   readonly address?: Pick<Address, "greeting" | "verify">;
@@ -3297,7 +3291,6 @@ class Connection {
 
   /** Number of unwritten and unanswered commands. */
   get load(): number { return this.#queue.length; }
-  /** Whether it can take no more commands. */
   get isFull(): boolean { return this.#queue.isFull(this.#options); }
   /** Commands that have not been settled, in order. */
   get pending(): Command[] { return this.#queue.commands().filter((command) => command.state !== "settled"); }
