@@ -887,37 +887,26 @@ class Decoder {
     switch (type) {
       case 0x24: // $ bulk string
       case 0x3d: // = verbatim string
-      case 0x21: // ! bulk error
-        return this.#bulk(type);
-      case 0x3a: // : integer
-        return this.#integer();
-      case 0x2b: // + simple string
-        return this.#simple();
-      case 0x2d: // - simple error
-        return this.#line(toError);
+      case 0x21: return this.#bulk(type); // ! bulk error
+      case 0x3a: return this.#integer(); // : integer
+      case 0x2b: return this.#simple(); // + simple string
+      case 0x2d: return this.#line(toError); // - simple error
       case 0x2a: // * array
       case 0x7e: // ~ set
       case 0x25: // % map
-      case 0x7c: // | attribute
-        return this.#open(type);
+      case 0x7c: return this.#open(type); // | attribute
       case 0x3e: // > push
         if (top !== undefined) throw this.#breach("a push inside a reply");
         return this.#open(type);
-      case 0x5f: // _ null
-        return this.#line(toNull);
-      case 0x23: // # boolean
-        return this.#line(toBoolean);
-      case 0x2c: // , double
-        return this.#line(toDouble);
-      case 0x28: // ( big number
-        return this.#line(toBigInt);
-      case 0x2e: // . end of a streamed aggregate
-        return this.#line(toNull) === MORE ? MORE : this.#endStreamed(top);
+      case 0x5f: return this.#line(toNull); // _ null
+      case 0x23: return this.#line(toBoolean); // # boolean
+      case 0x2c: return this.#line(toDouble); // , double
+      case 0x28: return this.#line(toBigInt); // ( big number
+      case 0x2e: return this.#line(toNull) === MORE ? MORE : this.#endStreamed(top); // . end of a streamed aggregate
       case 0x3b: // ; part of a streamed string
         if (top?.type !== 0x24) throw this.#breach("a part of a streamed string outside one");
         return this.#bulk(type);
-      default:
-        throw this.#breach(`an unknown type, byte ${type}`);
+      default: throw this.#breach(`an unknown type, byte ${type}`);
     }
   }
 
@@ -1046,15 +1035,12 @@ class Decoder {
   /** `own`: the bytes are in a buffer of their own, which take() may return. */
   #content(type: number, bytes: Buffer, from: number, end: number, own: boolean): unknown {
     switch (type) {
-      case 0x24:
-        return this.#text(bytes, from, end, own);
+      case 0x24: return this.#text(bytes, from, end, own);
       case 0x3d: // begins with its format: "txt:"
         if (end - from < 4 || bytes[from + 3] !== 0x3a) throw this.#breach("a verbatim string without a format");
         return this.#text(bytes, from + 4, end, own);
-      case 0x21:
-        return toError(bytes.subarray(from, end));
-      default:
-        return this.#add(this.#top!, Buffer.from(bytes.subarray(from, end)));
+      case 0x21: return toError(bytes.subarray(from, end));
+      default: return this.#add(this.#top!, Buffer.from(bytes.subarray(from, end)));
     }
   }
 
