@@ -3004,9 +3004,7 @@ const notSupported = ({ name }: Row, why: string): NotSupportedError =>
 export abstract class Commander {
   readonly #view: View;
 
-  constructor(view: View) {
-    this.#view = view;
-  }
+  constructor(view: View) { this.#view = view; }
 
   /** Sends a call, or throws. Returns the caller's result: the promise of a reply, or the pipeline itself. */
   protected abstract give(row: Row, args: readonly unknown[]): unknown;
@@ -3044,9 +3042,7 @@ export abstract class Commander {
 const methods: Record<string, unknown> = {};
 for (const [name, row] of Object.entries<Row>(commands)) {
   row.method = name;
-  methods[name] = function (this: { issue: Commander["issue"] }, ...args: unknown[]) {
-    return this.issue(row, args);
-  };
+  methods[name] = function (this: { issue: Commander["issue"] }, ...args: unknown[]) { return this.issue(row, args); };
 }
 Object.setPrototypeOf(Commander.prototype, methods);
 
