@@ -3221,7 +3221,7 @@ class Connection {
   /** Resolves when the socket has closed. */
   readonly socketClosed: Promise<void>;
   /** Identity of the connection, as the server reports it in the handshake. */
-  readonly fence: Fence;
+  readonly fence: Fence = { id: "", address: "", server: "", done: false };
   /** Replies in the handshake: to HELLO, and to the commands of the address. */
   readonly replies: { hello?: Report; greeting: unknown[] } = { greeting: [] };
   /** Time at which the server last sent bytes. */
@@ -3251,11 +3251,9 @@ class Connection {
 
   constructor(endpoint: Endpoint, options: PoolOptions, owner: Owner) {
     const { connectTimeout, maxBulk } = options;
-    const address = addressOf(endpoint);
     this.#endpoint = endpoint;
     this.#options = options;
     this.#owner = owner;
-    this.fence = { id: "", address: "", server: address, done: false };
     this.#isListener = owner.carries === "messages" || owner.carries === "monitor";
     const charset = this.#isListener ? options.charset : "utf-8";
     const maxLine = owner.carries === "monitor" ? maxBulk : undefined; // a line contains a whole command
@@ -3264,7 +3262,7 @@ class Connection {
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     this.#socket = world.connect(endpoint, receive).on("data", receive);
     this.#encoder = new Encoder(this.#socket);
-    const late = `no connection to ${address} within ${Math.round(connectTimeout)} ms`;
+    const late = `no connection to ${addressOf(endpoint)} within ${Math.round(connectTimeout)} ms`;
     this.#timer = world.after(connectTimeout, () => this.close(new TimeoutError("CONNECT_TIMEOUT", "not-sent", late)));
     this.opened = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.socketClosed = new Promise((resolve) => this.#socket.once("close", () => resolve()));
