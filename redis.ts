@@ -3401,8 +3401,7 @@ class Connection {
     try {
       this.#unfinished = command.write(this.#encoder) ? undefined : command;
     } catch (cause) {
-      const message = `a command could not be written: ${cause instanceof Error ? cause.message : cause}`;
-      this.close(new ConnectionError("CONNECTION_LOST", "unknown", message, { cause }));
+      this.close(this.#lost(cause as Error));
     }
   }
 
