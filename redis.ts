@@ -84,7 +84,6 @@ const duration = must<Milliseconds>("a positive number of milliseconds", (ms) =>
 const secure = must<boolean | Tls.ConnectionOptions>("a boolean or an object",
   (value) => typeof value === "boolean" || isPlain(value));
 const callback = must<() => Credentials | Promise<Credentials>>("a function", (value) => typeof value === "function");
-const hosts = must<readonly Host[]>("a list of hosts", () => true); // readOptions checks its entries
 const visible = string("a string of visible characters", (s) => s !== "" && [...s].every((c) => c > " " && c < "\x7f"));
 const secret = string("a string", () => true);
 
@@ -145,7 +144,7 @@ const OPTIONS = {
   /** Servers that answer read-only commands: the primary, its replicas, or any of them. */
   readFrom: { check: oneOf("primary", "replica", "any"), preset: "primary", view: true },
   /** Replicas of the server. If omitted, the primary is asked for them when readFrom needs them. */
-  replicas: { check: hosts },
+  replicas: { check: must<readonly Host[]>("a list of hosts", () => true) }, // readOptions checks its entries
   /** Maximum lag of a replica that is read from, in milliseconds. */
   maxLag: { check: duration, preset: 10_000 },
 } satisfies Record<string, Setting>;
