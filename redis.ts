@@ -484,19 +484,17 @@ class Encoder {
 
   /** Tries ASCII first: most text is ASCII, and its length in bytes is known. */
   #putText(text: string, to: WriteBuffer): void {
-    if (text.length >= CHUNK_SIZE && to !== bigBuffer) return this.#putBigText(text);
+    if (text.length >= CHUNK_SIZE && to === smallBuffer) {
+      this.#handOver(smallBuffer);
+      this.#putText(text, bigBuffer);
+      return this.#handOver(bigBuffer);
+    }
     this.#reserve(text.length + SLACK, to);
     if (to.ascii(text)) return;
     const length = Buffer.byteLength(text);
     this.#reserve(length + SLACK, to);
     to.head(length);
     to.utf8(text, length);
-  }
-
-  #putBigText(text: string): void {
-    this.#handOver(smallBuffer);
-    this.#putText(text, bigBuffer);
-    this.#handOver(bigBuffer);
   }
 
   #reserve(size: number, of = smallBuffer): void {
