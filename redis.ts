@@ -3196,13 +3196,13 @@ type PoolOptions = Omit<Config, keyof Endpoint | "replicas" | "readFrom" | "maxL
 
 type Owner = {
   /** Can add commands to the handshake, and verify the server. */
-  readonly address?: Pick<Address, "greeting" | "verify">;
+  readonly address: Address;
   /** Called once, when an open connection has died; `orphans` are its unsettled commands, in order. */
   readonly closed: (error: RedisError, orphans: Command[]) => void;
   /** Last step of the handshake. */
   readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
   /** Takes back a command that the server refused; false if the caller is to get the error. */
-  readonly refused?: ((command: Command, error: ReplyError) => boolean) | undefined;
+  readonly refused: (command: Command, error: ReplyError) => boolean;
   /** "commands" by default. */
   readonly carries?: Carries | undefined;
   /** Receives each push, message, or line of MONITOR. Without it, pushes are dropped. */
@@ -3451,7 +3451,7 @@ class Connection {
   #takenBack(command: Command, error: ReplyError): boolean {
     const { owner, special, exclusive, state, row } = command;
     const isAlone = owner !== undefined && special.batch === undefined && !exclusive && state === "written";
-    return isAlone && !row.is.partly && this.#owner.refused?.(command, error) === true;
+    return isAlone && !row.is.partly && this.#owner.refused(command, error);
   }
 
   /** RESP3 marks pushes, but also confirms subscriptions with one. A RESP2 listener knows them by their first word. */
@@ -3519,7 +3519,7 @@ class Connection {
   /** Sends the part that both protocols share: CLIENT INFO, SELECT, and the commands of the address. */
   async #introduce(): Promise<void> {
     const { dbid } = this.#options;
-    const { greeting = [] } = this.#owner.address ?? {};
+    const { greeting = [] } = this.#owner.address;
     const identity = this.ask(commands.clientInfo).then((line) => {
       // id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 ...
       const words = new Map(String(line).split(" ", 3).map((word) => cut(word, "=")));
@@ -3534,7 +3534,7 @@ class Connection {
 
   async #verify(): Promise<void> {
     try {
-      await this.#owner.address?.verify?.(this);
+      await this.#owner.address.verify?.(this);
     } catch (cause) {
       if (cause instanceof ConnectionError) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
