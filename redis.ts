@@ -5919,7 +5919,6 @@ function conclude(row: Row, keys: readonly Word[], parts: readonly Part[], repli
 type Spot = { readonly key: Word; readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
 /** Runs a command in steps. `words` are its arguments, with the names that keys have on their nodes. */
 type Apart = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
-type Falsy = null | undefined | false | 0;
 
 const MOST_RENAMES = 100;
 const MOST_MEMBERS = 10_000; // written by one command
@@ -5938,37 +5937,12 @@ const step = <T,>(outcome: "not-sent" | "unknown", doing: Promise<T>): Promise<T
 const reason = (error: RedisError): RedisError => !(error instanceof PipelineError) ? error :
   error.results.find((result) => result instanceof ReplyError) as RedisError | undefined ?? error.cause as RedisError;
 
-/**
- * Takes or copies a value on one node and gives it to another. A falsy result means that there was none, or a refusal.
- * `undo` reverts a take that may have happened, if the value was certainly not given, and rejects if it cannot. In that
- * case, and if the value may have been given, the outcome is unknown, and `lost` says where the value may be.
- */
-async function move<T, R>(
-  take: Promise<T | Falsy> | T, give: (taken: T) => Promise<R | Falsy>,
-  undo: (taken: T | Falsy) => Promise<unknown> = async () => {},
-  lost = (failure: RedisError, _taken: T | Falsy): RedisError => failure.of(undefined, "unknown"),
-): Promise<R | null> {
-  let taken: T | Falsy;
-  let failure: RedisError | undefined;
-  try {
-    taken = await take;
-    const given = taken && await give(taken);
-    if (!taken || given) return given || null;
-  } catch (error) {
-    failure = error as RedisError;
-    const isUnknown = failure.outcome === "unknown";
-    if (taken && isUnknown) throw lost(failure, taken);
-    if (!taken && !isUnknown) throw failure;
-  }
-  await undo(taken).catch((error) => Promise.reject(lost(failure ?? error, taken)));
-  if (failure !== undefined) throw failure;
-  return null;
-}
-
 /** Copies a value with its time to live, and resolves with its DUMP. */
-const copy = (from: Spot, to: Spot, REPLACE: boolean): Promise<Buffer | null> =>
-  move(step("not-sent", from.on.pipeline().pttl(from.key).dump(from.key).commit()), async ([left, dump]) =>
-    dump && await to.on.restore(to.key, left < 0 ? 0 : Math.max(1, left), dump, { REPLACE }) && dump);
+async function copy(from: Spot, to: Spot, REPLACE: boolean): Promise<Buffer | null> {
+  const [left, dump] = await step("not-sent", from.on.pipeline().pttl(from.key).dump(from.key).commit());
+  if (dump !== null) await to.on.restore(to.key, left < 0 ? 0 : Math.max(1, left), dump, { REPLACE });
+  return dump;
+}
 
 /** Copies, then deletes the source if it is unchanged; otherwise deletes the copy, if unchanged, and retries. */
 async function rename(from: Spot, to: Spot, replace: boolean): Promise<true> {
@@ -5977,8 +5951,8 @@ async function rename(from: Spot, to: Spot, replace: boolean): Promise<true> {
     const dump = await (isReplaced ? step("unknown", copy(from, to, replace)) : copy(from, to, replace));
     if (dump === null && !isReplaced) throw new ReplyError("ERR", "not-executed", "ERR no such key");
     if (dump === null) return true; // the source was deleted, as if after the rename
-    const renaming = move(dump, () => deleteIf(from, "dump", dump), async () => replace || deleteIf(to, "dump", dump));
-    if (await renaming) return true;
+    if (await deleteIf(from, "dump", dump)) return true;
+    if (!replace) await deleteIf(to, "dump", dump);
   }
   throw new WatchError("WATCH", "unknown", "the key was changed after each copy");
 }
@@ -5992,25 +5966,40 @@ async function deleteIf({ sure, key }: Spot, look: "dump" | "mget", value: Buffe
   return deleted.length > 0;
 }
 
-/** Moves an element between lists. Until it arrives, a list on the source's node holds it, so that it always exists. */
+/**
+ * Moves an element between lists. Until it arrives, a list on the source's node holds it, so that it always exists. It
+ * goes back if it certainly has not arrived; if that is unknown or impossible, a ShardError says where that list is.
+ */
 async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Row): Promise<Buffer | null> {
   const { on, sure, key, node } = from!;
-  const beside = ownName();
   const [out, into] = words.slice(2).map((word) => String(word).toUpperCase()); // only LMOVE and BLMOVE name the ends
+  const transit = ownName();
+  let element: Buffer | null = null;
   const ttl = sure.pttl(key).catch(() => -1);
-  return move<Buffer, Buffer>(on.call(row.name.text, key, beside, ...words.slice(2)), async (element) => {
-    await to!.sure[into === "RIGHT" ? "rpush" : "lpush"](to!.key, element);
-    await sure.del(beside).catch(ignore);
-    return element;
-  }, async (taken) => {
-    const element = taken || await sure.lindex(beside, 0);
-    if (element === null) return;
-    await sure[out === "LEFT" ? "lpush" : "rpush"](key, element); // in MULTI, DEL would run even if this were refused
-    await sure.del(beside);
+  const putBack = async (): Promise<void> => {
+    const held = element ?? await sure.lindex(transit, 0);
+    if (held === null) return;
+    await sure[out === "LEFT" ? "lpush" : "rpush"](key, held); // in MULTI, DEL would run even if this were refused
+    await sure.del(transit);
     const left = await ttl;
     if (left > 0 && await sure.llen(key) === 1) await sure.pexpire(key, left); // deleted with its last element
-  }, (error, element) => new ShardError(row, [{ node: to!.node.name, keys: [to!.key], error }],
-    [{ node: node.name, keys: [beside], reply: element || null }]));
+  };
+  try {
+    element = await on.call<Buffer | null>(row.name.text, key, transit, ...words.slice(2));
+    if (element === null) return null;
+    await to!.sure[into === "RIGHT" ? "rpush" : "lpush"](to!.key, element);
+    await sure.del(transit).catch(ignore);
+    return element;
+  } catch (cause) {
+    const error = cause as RedisError;
+    const isUnknown = error.outcome === "unknown";
+    if (element === null && !isUnknown) throw error;
+    const failures = [{ node: to!.node.name, keys: [to!.key], error }];
+    const lost = new ShardError(row, failures, [{ node: node.name, keys: [transit], reply: element }]);
+    if (element !== null && isUnknown) throw lost;
+    await putBack().catch(() => Promise.reject(lost));
+    throw error;
+  }
 }
 
 /** Sets all keys if none of them exists. If a node does not set its keys, deletes those that others have set. */
@@ -6018,14 +6007,14 @@ async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<n
   const existing = await step("not-sent", Promise.all(spots.map(({ on, key }) => on.exists(key))));
   if (existing.includes(1)) return 0;
   const parts = divide(spots.map(({ node }) => node), words, spots.map((_, i) => 2 * i));
-  const setting = Promise.allSettled(parts.map(({ keys, args }) => spots[keys[0]!]!.sure.msetnx(...args as Word[])));
-  const isSet = (set: PromiseSettledResult<number>) => set.status === "fulfilled" && set.value === 1;
-  const areSet = await move(setting, async (sets) => sets.every(isSet), async (sets) =>
-    sets && Promise.all(parts.filter((_, i) => isSet(sets[i]!)).flatMap(({ keys }) => keys.map((at) =>
-      deleteIf(spots[at]!, "mget", Buffer.from(words[2 * at + 1] as string))))));
-  const failures = (await setting).flatMap((set) => set.status === "rejected" ? [set.reason as RedisError] : []);
+  const sets = await Promise.allSettled(parts.map(({ keys, args }) => spots[keys[0]!]!.sure.msetnx(...args as Word[])));
+  const done = parts.filter((_, i) => (sets[i] as { value?: number }).value === 1);
+  if (done.length === parts.length) return 1;
+  await Promise.all(done.flatMap(({ keys }) => keys.map((at) =>
+    deleteIf(spots[at]!, "mget", Buffer.from(words[2 * at + 1] as string)))));
+  const failures = sets.flatMap((set) => set.status === "rejected" ? [set.reason as RedisError] : []);
   if (failures.length > 0) throw failures.find(({ outcome }) => outcome === "unknown") ?? failures[0];
-  return Number(areSet);
+  return 0;
 }
 
 /** Lets the first key's server refuse a call that does not have this many arguments per key. */
@@ -6045,8 +6034,9 @@ const APART = new Map<Row, Apart>([
     const { on, sure, key } = from!;
     const [exists, holds] = await step("not-sent", Promise.all([on.exists(key), on.sismember(key, member!)]));
     if (exists === 1 && holds === 0) await step("not-sent", to!.on.scard(to!.key)); // rejects if it is not a set
-    return Number(await move(holds, () => to!.on.sadd(to!.key, member!).then(() =>
-      step("unknown", sure.srem(key, member!))))); // better in both sets than in neither
+    if (holds === 0) return 0;
+    await to!.on.sadd(to!.key, member!);
+    return step("unknown", sure.srem(key, member!)); // better in both sets than in neither
   })],
   [commands.msetnx, exactly(2, setAll)],
   ...[commands.rpoplpush, commands.lmove, commands.brpoplpush, commands.blmove].map((row) => [row, pass] as const),
