@@ -5804,18 +5804,12 @@ class Shards implements ClientRouter {
     return parts.length === 1 && row.spread !== "each" ? replies[0]! : gather(plan, replies);
   }
 
-  async #apart(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
+  #apart(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
     const apart = APART.get(row);
     if (apart === undefined && row.spread === undefined) throw unsharded(row, SCATTERED);
     const spots = this.#spots(plan, view);
-    try {
-      if (apart === undefined) return await together(row, plan, spots, view);
-      return worded(await apart(spots, plan.stored, row), view);
-    } catch (error) {
-      if (!(error instanceof RedisError)) throw error;
-      const why = reason(error);
-      throw why.of(row.name.text, why.outcome);
-    }
+    const doing = apart?.(spots, plan.stored, row).then((reply) => worded(reply, view));
+    return step(undefined, doing ?? together(row, plan, spots, view), row.name.text);
   }
 
   /** All steps share one deadline, except those that must run because earlier ones did. */
@@ -5926,16 +5920,18 @@ const leftUntil = (end: Milliseconds): Milliseconds => Math.max(1, Math.ceil(end
 /** Generates a unique key. */
 const ownName = (): string => `redis.ts:${crypto.randomUUID()}`;
 
-/** Gives a step's failure the outcome of the whole command: "not-sent" before the first change, "unknown" after it. */
-const step = <T,>(outcome: "not-sent" | "unknown", doing: Promise<T>): Promise<T> => doing.catch((error) => {
-  if (!(error instanceof RedisError)) throw error;
-  const why = reason(error);
-  throw outcome === "not-sent" && why instanceof ReplyError ? why : why.of(undefined, outcome);
-});
-
-/** The error that explains a PipelineError: the first one that the server sent, if any. */
-const reason = (error: RedisError): RedisError => !(error instanceof PipelineError) ? error :
-  error.results.find((result) => result instanceof ReplyError) as RedisError | undefined ?? error.cause as RedisError;
+/**
+ * Gives a step's failure the outcome of the whole command: "not-sent" before the first change (or that of an error
+ * reply), "unknown" after it. Instead of a PipelineError, rejects with the first error reply in it, or else its cause.
+ */
+const step = <T,>(outcome: Outcome | undefined, doing: Promise<T>, command?: string): Promise<T> =>
+  doing.catch((error) => {
+    if (!(error instanceof RedisError)) throw error;
+    const results = error instanceof PipelineError ? [...error.results, error.cause] : [error];
+    const why = results.find((result) => result instanceof ReplyError) ?? results.at(-1) as RedisError;
+    const isRefused = outcome === "not-sent" && why instanceof ReplyError;
+    throw why.of(command, isRefused ? why.outcome : outcome ?? why.outcome);
+  });
 
 /** Copies a value with its time to live, and resolves with its DUMP. */
 async function copy(from: Spot, to: Spot, REPLACE: boolean): Promise<Buffer | null> {
