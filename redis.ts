@@ -5671,7 +5671,7 @@ function readPlacement(placement: unknown = "rendezvous"): Rule {
 // ==== 13. Sharding ====
 //
 // Many servers behind one handler. The placement finds the node of a key. The row of a command says what happens if its
-// keys are on several nodes: `split` divides it, `together` copies its keys to one node, and APART has the steps of the
+// keys are on several nodes: `split` divides it, `together` copies its keys to one node, and STEPS has the steps of the
 // others. None of this is atomic across nodes. To shard a command, call one of these on its row, or add its steps.
 
 /** One of several servers. With weight 3 it holds three times as many keys as with weight 1; with weight 0, none. */
@@ -5705,14 +5705,10 @@ export class ShardError extends RedisError {
 
 type Node = ShardNode & Named & { readonly config: Config };
 
-/** A command for several nodes, or one whose keys have other names on their node. */
-type ShardPlan = Plan<Node> & {
-  /** The arguments, with the names that keys have on their nodes. */
-  readonly stored: readonly Word[];
-  /** Positions of the keys in `stored`, and the node of each. */
-  readonly keys: readonly number[];
-  readonly nodes: readonly Node[];
-};
+/** A key among a command's arguments: its position, its name on its node, and the node. */
+type Place = { readonly at: number; readonly key: Word; readonly node: Node };
+/** `inSteps` runs a command that has keys on several nodes and cannot be divided. */
+type ShardPlan = Plan<Node> & { readonly inSteps?: (view: View) => Promise<unknown> };
 
 /** The router of a sharded handler. */
 class Shards implements ClientRouter {
@@ -5755,8 +5751,7 @@ class Shards implements ClientRouter {
 
   /** Channels are on the node that publish() sends to, patterns on all nodes. */
   where(kind: Subscribing, channel: Key): readonly Server[] {
-    const nodes = kind === "psubscribe" ? this.fleet.members : [this.#locate(wordOf("a channel", channel))];
-    return nodes.map(({ server }) => server);
+    return (kind === "psubscribe" ? this.fleet.members : [this.locate(channel)]).map(({ server }) => server);
   }
 
   /** Returns a function that finds a key's node, among these hosts or the present ones. */
@@ -5767,26 +5762,27 @@ class Shards implements ClientRouter {
   #plan(row: Row, args: readonly unknown[]): Node | ShardPlan {
     if (isForAll(row)) {
       const parts = this.fleet.members.map((member) => ({ member, args, keys: [] }));
-      return { stored: [], keys: [], nodes: [], parts, merge: (replies) => conclude(row, [], parts, replies) };
+      return { parts, merge: (replies) => conclude(row, [], parts, replies) };
     }
     const words = flatten(row.name, args);
-    const keys = row.positions(words, row.placing);
+    const positions = row.positions(words, row.placing);
     if (row.placing === none) throw unsharded(row, "it has no key");
     if (words.length === 0) throw new ArgumentError("no key was passed", row.name.text);
-    if (keys.length === 0) throw unsharded(row, "this call has no key");
+    if (positions.length === 0) throw unsharded(row, "this call has no key");
     if (row.is.patterns && hasPattern(words)) throw unsharded(row, "its patterns refer to other keys");
-    const nodes = keys.map((at) => this.#locate(words[at]!));
-    const stored = [...words];
-    if (!row.is.channel) for (const at of keys) stored[at] = this.#stored(words[at]!);
-    const [member, ...others] = new Set(nodes) as unknown as [Node];
-    const isOnOne = others.length === 0;
-    if (isOnOne && stored.every((word, at) => word === words[at])) return member;
-    const isOdd = row.placing === pairs && words.length % 2 !== 0;
-    if (!isOnOne && row.spread === "split" && isOdd) throw new ArgumentError("a key has no value", row.name.text);
-    const parts = isOnOne ? [{ member, args: stored, keys: [...keys.keys()] }]
-      : row.spread === "split" ? divide(nodes, stored, keys) : [];
-    const own = keys.map((at) => words[at]!);
-    return { stored, keys, nodes, parts, merge: (replies) => conclude(row, own, parts, replies) };
+    const keys = positions.map((at) => words[at]!);
+    const places = keys.map((key, i) =>
+      ({ at: positions[i]!, key: row.is.channel ? key : this.#stored(key), node: this.#locate(key) }));
+    for (const { at, key } of places) words[at] = key;
+    const [member, ...others] = new Set(places.map(({ node }) => node)) as unknown as [Node];
+    if (others.length === 0 && places.every(({ key }, i) => key === keys[i])) return member;
+    if (others.length === 0) return { parts: [{ member, args: words, keys: [] }], merge: ([reply]) => reply };
+    if (row.spread !== "split") {
+      return { parts: [], merge: ignore, inSteps: (view) => this.#runInSteps(row, words, places, view) };
+    }
+    if (row.placing === pairs && words.length % 2 !== 0) throw new ArgumentError("a key has no value", row.name.text);
+    const parts = divide(places, words);
+    return { parts, merge: (replies) => conclude(row, keys, parts, replies) };
   }
 
   /** The name that a key has on its node. */
@@ -5797,35 +5793,26 @@ class Shards implements ClientRouter {
   }
 
   spread(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
-    const { parts } = plan;
-    if (parts.length === 0) return this.fleet.during(this.#apart(row, plan, view));
+    const { parts, inSteps } = plan;
+    if (inSteps !== undefined) return this.fleet.during(inSteps(view));
     const issued = parts.map(({ member, args }) => ({ member, command: new Command(row, args, view) }));
     const replies = issued.map(({ member, command }) => member.server.dispatch(command));
     return parts.length === 1 && row.spread !== "each" ? replies[0]! : gather(plan, replies);
   }
 
-  #apart(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
-    const apart = APART.get(row);
-    if (apart === undefined && row.spread === undefined) throw unsharded(row, SCATTERED);
-    const spots = this.#spots(plan, view);
-    const doing = apart?.(spots, plan.stored, row).then((reply) => worded(reply, view));
-    return step(undefined, doing ?? together(row, plan, spots, view), row.name.text);
-  }
-
   /** All steps share one deadline, except those that must run because earlier ones did. */
-  #spots({ stored, keys, nodes }: ShardPlan, { sure, signal, replyTimeout }: View): Spot[] {
+  #runInSteps(row: Row, words: readonly Word[], places: readonly Place[], view: View): Promise<unknown> {
+    const steps = STEPS.get(row);
+    if (steps === undefined && row.spread === undefined) throw unsharded(row, SCATTERED);
+    const { sure, signal, replyTimeout } = view;
     const end = world.now() + replyTimeout;
-    return keys.map((at, i) => {
-      const node = nodes[i]!;
-      return {
-        key: stored[at]!,
-        node,
-        get on() {
-          return new Handler<Buffer>(node.server, sure.with({ signal, replyTimeout: leftUntil(end) }));
-        },
-        sure: new Handler<Buffer>(node.server, sure),
-      };
-    });
+    const spots = places.map((place) => ({
+      ...place,
+      get on() { return new Handler<Buffer>(place.node.server, sure.with({ signal, replyTimeout: leftUntil(end) })); },
+      sure: new Handler<Buffer>(place.node.server, sure),
+    }));
+    const doing = steps?.(spots, words, row).then((reply) => worded(reply, view));
+    return step(undefined, doing ?? together(row, words, spots, view), row.name.text);
   }
 
   /** Commands in flight finish on their nodes; new ones go to the nodes of the new list. */
@@ -5874,14 +5861,14 @@ async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise
 }
 
 /** Divides the arguments of a command among the nodes: each key, with the arguments that follow it. */
-function divide(nodes: readonly Node[], words: readonly Word[], keys: readonly number[]): Part<Node>[] {
-  const step = keys[1]! - keys[0]!;
+function divide(places: readonly Place[], words: readonly Word[]): Part<Node>[] {
+  const step = places[1]!.at - places[0]!.at;
   const parts = new Map<Node, { member: Node; args: Word[]; keys: number[] }>();
-  for (const [i, node] of nodes.entries()) {
+  for (const [i, { node, at }] of places.entries()) {
     const part = parts.get(node) ?? { member: node, args: [], keys: [] };
     parts.set(node, part);
     part.keys.push(i);
-    for (let at = keys[i]!; at < keys[i]! + step; at++) part.args.push(words[at]!);
+    part.args.push(...words.slice(at, at + step));
   }
   return [...parts.values()];
 }
@@ -5896,7 +5883,6 @@ const isSharded = (row: Row): boolean => row.kind !== "session" && (isForAll(row
 
 /** Merges the replies of several nodes; returns a ShardError if some of them failed. */
 function conclude(row: Row, keys: readonly Word[], parts: readonly Part[], replies: readonly unknown[]): unknown {
-  if (parts.length === 1 && row.spread !== "each") return replies[0];
   const results = parts.map((part, i) =>
     ({ node: part.member.name, keys: part.keys.map((key) => keys[key]!), reply: replies[i] }));
   const failures = results.flatMap(({ reply: error, ...of }) => error instanceof RedisError ? { ...of, error } : []);
@@ -5909,10 +5895,10 @@ function conclude(row: Row, keys: readonly Word[], parts: readonly Part[], repli
 
 // ---- Steps over several nodes ----
 
-/** A key and handlers of its node, which return bytes: `on` obeys the call's deadline and signal, `sure` does not. */
-type Spot = { readonly key: Word; readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
+/** Handlers of a key's node, which return bytes: `on` obeys the call's deadline and signal, `sure` does not. */
+type Spot = Place & { readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
 /** Runs a command in steps. `words` are its arguments, with the names that keys have on their nodes. */
-type Apart = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
+type Steps = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
 
 const MOST_RENAMES = 100;
 const MOST_MEMBERS = 10_000; // written by one command
@@ -6002,7 +5988,7 @@ async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Ro
 async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<number> {
   const existing = await step("not-sent", Promise.all(spots.map(({ on, key }) => on.exists(key))));
   if (existing.includes(1)) return 0;
-  const parts = divide(spots.map(({ node }) => node), words, spots.map((_, i) => 2 * i));
+  const parts = divide(spots, words);
   const sets = await Promise.allSettled(parts.map(({ keys, args }) => spots[keys[0]!]!.sure.msetnx(...args as Word[])));
   const done = parts.filter((_, i) => (sets[i] as { value?: number }).value === 1);
   if (done.length === parts.length) return 1;
@@ -6014,10 +6000,10 @@ async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<n
 }
 
 /** Lets the first key's server refuse a call that does not have this many arguments per key. */
-const exactly = (perKey: number, apart: Apart): Apart => (spots, words, row) =>
-  words.length === perKey * spots.length ? apart(spots, words, row) : spots[0]!.on.call(row.name.text, ...words);
+const exactly = (perKey: number, steps: Steps): Steps => (spots, words, row) =>
+  words.length === perKey * spots.length ? steps(spots, words, row) : spots[0]!.on.call(row.name.text, ...words);
 
-const APART = new Map<Row, Apart>([
+const STEPS = new Map<Row, Steps>([
   [commands.rename, exactly(1, async ([from, to]) => await rename(from!, to!, true) && "OK")],
   [commands.renamenx, exactly(1, ([from, to]) =>
     rename(from!, to!, false).then(Number, ifRefused("BUSYKEY", () => 0)))],
@@ -6051,16 +6037,17 @@ async function carry(carriage: Carriage, { on, key }: Spot, name: Word): Promise
 }
 
 /** Runs the command on its first key's node. Copies of the other keys exist there only within one MULTI and EXEC. */
-async function together(row: Row, { stored, keys }: ShardPlan, spots: readonly Spot[], view: View): Promise<unknown> {
+async function together(row: Row, args: readonly Word[], spots: readonly Spot[], view: View): Promise<unknown> {
   const { node } = spots[0]!;
   const end = world.now() + view.replyTimeout;
-  const words = [...stored];
-  const copies = await step("not-sent", Promise.all(spots.map((spot, i) =>
-    spot.node === node ? [] : carry(row.spread as Carriage, spot, words[keys[i]!] = ownName()))));
+  const words = [...args];
+  const others = spots.filter((spot) => spot.node !== node);
+  const copies = await step("not-sent", Promise.all(others.map((spot) =>
+    carry(row.spread as Carriage, spot, words[spot.at] = ownName()))));
   const gathered = new Gathering(node.server, view.with({ replyTimeout: leftUntil(end) }));
   for (const [add, args] of copies.flat()) gathered.give(add, args);
   gathered.give(row, words);
-  gathered.give(commands.del, keys.flatMap((at, i) => spots[i]!.node === node ? [] : [words[at]!]));
+  gathered.give(commands.del, others.map(({ at }) => words[at]));
   const reply = (await gathered.commit()).at(-2);
   if (reply instanceof RedisError) throw reply;
   return reply;
