@@ -5755,7 +5755,7 @@ class Shards implements ClientRouter {
   }
 
   /** Returns a function that finds a key's node, among these hosts or the present ones. */
-  locator(hosts: unknown): (key: Word) => { readonly name: string; readonly config: Config } {
+  locator(hosts: unknown): (key: Word) => Omit<Node, "server"> {
     return hosts === undefined ? this.#locate : this.#over(this.#read(hosts));
   }
 
@@ -5766,8 +5766,7 @@ class Shards implements ClientRouter {
     }
     const words = flatten(row.name, args);
     const positions = row.positions(words, row.placing);
-    if (row.placing === none) throw unsharded(row, "it has no key");
-    if (words.length === 0) throw new ArgumentError("no key was passed", row.name.text);
+    if (words.length === 0 && row.placing !== none) throw new ArgumentError("no key was passed", row.name.text);
     if (positions.length === 0) throw unsharded(row, "this call has no key");
     if (row.is.patterns && hasPattern(words)) throw unsharded(row, "its patterns refer to other keys");
     const keys = positions.map((at) => words[at]!);
@@ -5795,8 +5794,8 @@ class Shards implements ClientRouter {
   spread(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
     const { parts, inSteps } = plan;
     if (inSteps !== undefined) return this.fleet.during(inSteps(view));
-    const issued = parts.map(({ member, args }) => ({ member, command: new Command(row, args, view) }));
-    const replies = issued.map(({ member, command }) => member.server.dispatch(command));
+    const issued = parts.map(({ args }) => new Command(row, args, view)); // all, before one is sent: it may throw
+    const replies = issued.map((command, i) => parts[i]!.member.server.dispatch(command));
     return parts.length === 1 && row.spread !== "each" ? replies[0]! : gather(plan, replies);
   }
 
@@ -5819,9 +5818,8 @@ class Shards implements ClientRouter {
   setHosts(hosts: unknown, timeout: Milliseconds): Promise<void> {
     this.fleet.mustBeOpen();
     const { isDeepStrictEqual } = builtin("node:util");
-    const before = this.fleet.members;
     const nodes = this.#read(hosts).map((node) => {
-      const kept = before.find(({ config }) => isDeepStrictEqual(config, node.config));
+      const kept = this.fleet.members.find(({ config }) => isDeepStrictEqual(config, node.config));
       return { ...node, server: kept?.server ?? new Server(node.config) };
     });
     this.#locate = this.#over(nodes);
@@ -5835,7 +5833,7 @@ class Shards implements ClientRouter {
     return (key) => nodes[find(tag(byteText(key)))]!;
   }
 
-  #read(hosts: unknown): (ShardNode & { readonly config: Config })[] {
+  #read(hosts: unknown): Omit<Node, "server">[] {
     const seen = new Set<string>();
     const nodes = readHosts("hosts", hosts, (host, at) => {
       const { weight = 1, ...own } = this.#readHost(host) as Unchecked & { weight?: unknown };
