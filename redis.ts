@@ -4916,35 +4916,6 @@ const warn = (error: unknown): void =>
 
 type Listening<Text> = [listener?: Listener<Message<Text>>, options?: FeedOptions] | [options?: FeedOptions];
 
-type Companion = { ready(): Promise<void>; close(): void; onClose: () => void };
-
-/** Feeds and subscriptions of a handler, which have their own connections and are closed with it. */
-class Companions<C extends Companion> {
-  readonly #members = new Set<C>();
-  #closed = false;
-
-  get members(): C[] { return [...this.#members]; }
-
-  /** Resolves when the new member is ready. */
-  async admit<T extends C>(member: T): Promise<T> {
-    this.#members.add(member);
-    member.onClose = () => this.#members.delete(member);
-    try {
-      if (this.#closed) throw CLOSED.of(undefined, "not-sent");
-      await member.ready();
-      return member;
-    } catch (error) {
-      member.close();
-      throw error;
-    }
-  }
-
-  close(): void {
-    this.#closed = true;
-    for (const member of this.#members) member.close();
-  }
-}
-
 /** A subscription to channels or patterns: for await (const { channel, message, gap } of it). */
 export class Subscription<Text = string> implements AsyncIterable<Message<Text> | Gap> {
   readonly #kind: Subscribing;
@@ -5150,7 +5121,6 @@ class Server implements ClientRouter {
   /** Settles when the replicas have been checked for the first time. */
   #looked: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #isClosed = false;
   #progress: Progress = { at: -Infinity, offset: Infinity };
   /** The pools that take this tick's reads. */
   #readers: { replica?: Pool; any?: Pool } | undefined;
@@ -5167,7 +5137,7 @@ class Server implements ClientRouter {
   dispatch(command: Command): Promise<unknown> {
     const { readFrom } = command.view;
     if (readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
-    if (!this.#isClosed) this.#looked ??= this.#begin();
+    if (!this.fleet.isClosed) this.#looked ??= this.#begin();
     if (this.#readers === undefined) world.endOfTick<Server>((server) => void (server.#readers = undefined), this);
     const readers = this.#readers ??= {};
     const pool = readers[readFrom] ??= this.#choose(readFrom);
@@ -5217,12 +5187,12 @@ class Server implements ClientRouter {
   async #look(): Promise<void> {
     const at = world.now();
     const info = await this.#ask(this.primary);
-    if (this.#isClosed) return;
+    if (this.fleet.isClosed) return;
     if (info !== undefined && this.config.replicas === undefined) this.#keep(online(info));
     const before = this.#progress;
     if (info !== undefined) this.#progress = { at, offset: Number(info.get("master_repl_offset") ?? 0) };
     await Promise.all([...this.#replicas.values()].map((replica) => this.#judge(replica, before, info !== undefined)));
-    if (!this.#isClosed) this.#timer = world.after(LOOK, () => void this.#look()).unref();
+    if (!this.fleet.isClosed) this.#timer = world.after(LOOK, () => void this.#look()).unref();
   }
 
   /** Opens pools for new replicas and drains those of former ones. */
@@ -5267,13 +5237,12 @@ class Server implements ClientRouter {
 
   ready(): Promise<unknown> { return Promise.all([this.primary.ready(), this.#looked]); }
 
-  /** Ends each pool with this function. May be called again, with another one. */
-  async end(end: EndOfPool): Promise<void> {
-    this.#isClosed = true;
+  /** Lets pending commands finish until the timeout; with 0, closes at once. May be called again, with less time. */
+  async end(timeout: Milliseconds): Promise<void> {
+    this.fleet.close();
     world.cancel(this.#timer);
-    this.fleet.companions.close();
     for (const pool of this.#leaving) pool.destroy();
-    await Promise.all(this.#pools.map(end));
+    await Promise.all(this.#pools.map((pool) => timeout > 0 ? pool.disconnect(timeout) : pool.destroy()));
   }
 
   get #pools(): Pool[] { return [this.primary, ...[...this.#replicas.values()].map(({ pool }) => pool)]; }
@@ -5294,33 +5263,48 @@ function online(info: Map<string, string>): Unchecked[] {
 
 /** A server of a fleet, with its name. */
 type Named = { readonly name: string; readonly server: Server };
-type EndOfPool = (pool: Pool) => void | Promise<void>;
+/** A feed or a subscription of a handler, which has connections of its own and is closed with it. */
+type Companion = { ready(): Promise<void>; close(): void; onClose: () => void; move?(): Promise<void> };
 
 /** The servers of a handler, its feeds and its subscriptions: one life cycle, for one server or many. */
 class Fleet<M extends Named = Named> {
-  readonly companions = new Companions<Companion & { move?(): Promise<void> }>();
   /** Assigned only by replace(). */
   members: readonly M[];
+  /** Whether it accepts no more commands and companions. */
+  isClosed = false;
+  readonly #companions = new Set<Companion>();
+  #closing: Promise<void> | undefined;
   /** Servers of an earlier list that have not been drained yet. */
   readonly #leaving = new Set<Server>();
-  /** Running commands of several steps, which must not be interrupted between steps. */
+  /** Running commands of several steps. */
   readonly #steps = new Set<Promise<unknown>>();
-  #closing: Promise<void> | undefined;
 
   constructor(members: readonly M[]) {
     this.members = members;
   }
 
-  /** Throws if the fleet accepts no more commands. */
   mustBeOpen(command?: string): void {
-    if (this.#closing !== undefined) throw CLOSED.of(command, "not-sent");
+    if (this.isClosed) throw CLOSED.of(command, "not-sent");
   }
 
-  during<T>(steps: Promise<T>): Promise<T> {
+  /** Resolves when the companion is ready. */
+  async admit<C extends Companion>(companion: C): Promise<C> {
+    this.#companions.add(companion);
+    companion.onClose = () => this.#companions.delete(companion);
+    try {
+      this.mustBeOpen();
+      await companion.ready();
+      return companion;
+    } catch (error) {
+      companion.close();
+      throw error;
+    }
+  }
+
+  /** Keeps the servers open until these steps have finished. */
+  keepOpenDuring<T>(steps: Promise<T>): Promise<T> {
     this.#steps.add(steps);
-    const finish = () => void this.#steps.delete(steps);
-    steps.then(finish, finish);
-    return steps;
+    return steps.finally(() => this.#steps.delete(steps));
   }
 
   /** Lets commands in flight finish on their servers; resolves when the removed servers have been drained. */
@@ -5328,15 +5312,16 @@ class Fleet<M extends Named = Named> {
     const kept = members.map(({ server }) => server);
     const gone = this.members.map(({ server }) => server).filter((server) => !kept.includes(server));
     this.members = members;
-    const moved = this.companions.members.map((companion) => companion.move?.().catch(ignore)); // it retries by itself
-    await Promise.all([...gone.map((server) => this.#drain(server, timeout)), ...moved]);
+    const moved = Array.from(this.#companions, (companion) => companion.move?.().catch(ignore)); // it retries by itself
+    await Promise.all([this.#drain(gone, timeout), ...moved]);
   }
 
-  async #drain(server: Server, timeout: Milliseconds): Promise<void> {
-    this.#leaving.add(server);
-    await settled(this.#steps, timeout);
-    await server.end((pool) => pool.disconnect(timeout));
-    this.#leaving.delete(server);
+  /** Ends servers after the running steps; with timeout 0, at once. */
+  async #drain(servers: readonly Server[], timeout: Milliseconds): Promise<void> {
+    for (const server of servers) this.#leaving.add(server);
+    if (timeout > 0 && servers.length > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
+    await Promise.all(servers.map((server) => server.end(timeout)));
+    for (const server of servers) this.#leaving.delete(server);
   }
 
   async ready(): Promise<void> {
@@ -5344,22 +5329,20 @@ class Fleet<M extends Named = Named> {
     await Promise.all(this.members.map(({ server }) => server.ready()));
   }
 
-  disconnect(timeout: Milliseconds): Promise<void> {
-    return this.#closing ??= this.#end((pool) => pool.disconnect(timeout), timeout);
+  /** Accepts nothing more, and closes the companions. */
+  close(): void {
+    this.isClosed = true;
+    for (const companion of this.#companions) companion.close();
   }
 
-  destroy(): void {
-    this.#closing ??= Promise.resolve();
-    void this.#end((pool) => pool.destroy(), 0);
-  }
+  disconnect(timeout: Milliseconds): Promise<void> { return this.#closing ??= this.end(timeout); }
 
-  /** Servers that are already leaving get no more time than the others. */
-  async #end(end: EndOfPool, timeout: Milliseconds): Promise<void> {
-    if (timeout > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
-    this.companions.close();
+  /** Ends its servers; those that are already leaving get no more time than the others. */
+  async end(timeout: Milliseconds): Promise<void> {
+    this.close();
     const leaving = [...this.#leaving];
-    const timer = world.after(timeout, () => leaving.forEach((server) => void server.end((pool) => pool.destroy())));
-    await Promise.all([...this.members.map(({ server }) => server), ...leaving].map((server) => server.end(end)));
+    const timer = world.after(timeout, () => leaving.forEach((server) => void server.end(0)));
+    await this.#drain([...this.members.map(({ server }) => server), ...leaving], timeout);
     world.cancel(timer);
   }
 
@@ -5474,7 +5457,7 @@ export abstract class Client<Text> extends Commander {
       throw new ArgumentError("the listener must be a function");
     }
     const where = (channel: Key): readonly Source[] => this.#router.where(kind, channel);
-    return this.#router.fleet.companions.admit(
+    return this.#router.fleet.admit(
       new Subscription<Text>(this.view, kind, where, [channels].flat() as Key[], options, listener));
   }
 
@@ -5490,7 +5473,7 @@ export abstract class Client<Text> extends Commander {
   }
 
   /** Closes at once and rejects pending commands. */
-  destroy(): void { this.#router.fleet.destroy(); }
+  destroy(): void { void this.#router.fleet.end(0); }
   [Symbol.asyncDispose](): Promise<void> { return this.disconnect(); }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
@@ -5516,7 +5499,7 @@ export class Handler<Text = string> extends Client<Text> {
 
   /** Streams every command that the server receives, as it happens; expensive for the server. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
-    return this.#server.fleet.companions.admit(openMonitor(this.#server, options));
+    return this.#server.fleet.admit(openMonitor(this.#server, options));
   }
 }
 
@@ -5793,7 +5776,7 @@ class Shards implements ClientRouter {
 
   spread(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
     const { parts, inSteps } = plan;
-    if (inSteps !== undefined) return this.fleet.during(inSteps(view));
+    if (inSteps !== undefined) return this.fleet.keepOpenDuring(inSteps(view));
     const issued = parts.map(({ args }) => new Command(row, args, view)); // all, before one is sent: it may throw
     const replies = issued.map((command, i) => parts[i]!.member.server.dispatch(command));
     return parts.length === 1 && row.spread !== "each" ? replies[0]! : gather(plan, replies);
