@@ -5131,13 +5131,13 @@ class Server implements ClientRouter {
     this.config = config;
     this.address = address;
     this.primary = new Pool(address, config, this.#hooks);
-    if (config.readFrom !== "primary") this.#looked = this.#begin();
+    if (config.readFrom !== "primary") this.#looked = this.#look();
   }
 
   dispatch(command: Command): Promise<unknown> {
     const { readFrom } = command.view;
     if (readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
-    if (!this.fleet.isClosed) this.#looked ??= this.#begin();
+    if (!this.fleet.isClosed) this.#looked ??= this.#look();
     if (this.#readers === undefined) world.endOfTick<Server>((server) => void (server.#readers = undefined), this);
     const readers = this.#readers ??= {};
     const pool = readers[readFrom] ??= this.#choose(readFrom);
@@ -5174,21 +5174,13 @@ class Server implements ClientRouter {
 
   // ---- Replicas ----
 
-  #begin(): Promise<void> {
-    for (const replica of this.config.replicas ?? []) this.#add(replica);
-    return this.#look();
-  }
-
-  #add(config: Config): void {
-    const pool = new Pool(fixedAddress(config), config, { ...this.#hooks, role: "replica" });
-    this.#replicas.set(addressOf(config), { pool, fit: false, current: -Infinity, offset: 0 });
-  }
-
   async #look(): Promise<void> {
     const at = world.now();
+    const { replicas } = this.config;
+    if (replicas !== undefined) this.#keep(replicas);
     const info = await this.#ask(this.primary);
     if (this.fleet.isClosed) return;
-    if (info !== undefined && this.config.replicas === undefined) this.#keep(online(info));
+    if (info !== undefined && replicas === undefined) this.#keep(online(info, this.config));
     const before = this.#progress;
     if (info !== undefined) this.#progress = { at, offset: Number(info.get("master_repl_offset") ?? 0) };
     await Promise.all([...this.#replicas.values()].map((replica) => this.#judge(replica, before, info !== undefined)));
@@ -5196,8 +5188,7 @@ class Server implements ClientRouter {
   }
 
   /** Opens pools for new replicas and drains those of former ones. */
-  #keep(hosts: readonly Unchecked[]): void {
-    const configs = hosts.slice(0, MOST_REPLICAS).map((host) => replicaOf(this.config, host));
+  #keep(configs: readonly Config[]): void {
     const addresses = configs.map(addressOf);
     for (const [address, { pool }] of this.#replicas) {
       if (addresses.includes(address)) continue;
@@ -5205,7 +5196,11 @@ class Server implements ClientRouter {
       this.#leaving.add(pool);
       void pool.disconnect(this.config.replyTimeout).then(() => this.#leaving.delete(pool));
     }
-    for (const config of configs) if (!this.#replicas.has(addressOf(config))) this.#add(config);
+    for (const config of configs) {
+      if (this.#replicas.has(addressOf(config))) continue;
+      const pool = new Pool(fixedAddress(config), config, { ...this.#hooks, role: "replica" });
+      this.#replicas.set(addressOf(config), { pool, fit: false, current: -Infinity, offset: 0 });
+    }
   }
 
   /**
@@ -5250,15 +5245,13 @@ class Server implements ClientRouter {
 }
 
 /** slave0:ip=10.0.0.2,port=6379,state=online,offset=...,lag=... or, before Redis 2.8, slave0:10.0.0.2,6379,online */
-function online(info: Map<string, string>): Unchecked[] {
-  return [...info].flatMap(([name, line]) => {
-    const words = line.split(",");
-    const fields = new Map(words.map((word) => cut(word, "=")));
-    const named = ["ip", "port", "state"].map((field) => fields.get(field));
-    const [host = "", port = "", state] = fields.has("ip") ? named : words;
+function online(info: Map<string, string>, primary: Config): Config[] {
+  const hosts = [...info].flatMap(([name, line]) => {
+    const [host = "", port = "", state] = line.split(",").map((word) => word.slice(word.indexOf("=") + 1));
     const isValid = visible.holds(host) && OPTIONS.port.check.holds(toNumber(port));
     return name.startsWith("slave") && state === "online" && isValid ? [{ host, port: toNumber(port) }] : [];
   });
+  return hosts.slice(0, MOST_REPLICAS).map((host) => replicaOf(primary, host));
 }
 
 /** A server of a fleet, with its name. */
