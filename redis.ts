@@ -4914,7 +4914,9 @@ function call<Item>(listener: Listener<Item>, item: Item | Gap): void {
 const warn = (error: unknown): void =>
   emitWarning(error instanceof Error || typeof error === "string" ? error : `a listener threw ${nameOf(error)}`);
 
-type Listening<Text> = [listener?: Listener<Message<Text>>, options?: FeedOptions] | [options?: FeedOptions];
+type Listening<Text> =
+  | [channels: Key | readonly Key[], listener?: Listener<Message<Text>>, options?: FeedOptions]
+  | [channels: Key | readonly Key[], options?: FeedOptions];
 
 /** A subscription to channels or patterns: for await (const { channel, message, gap } of it). */
 export class Subscription<Text = string> implements AsyncIterable<Message<Text> | Gap> {
@@ -5430,21 +5432,13 @@ export abstract class Client<Text> extends Commander {
   }
 
   /** Listens to channels on connections of its own; resolves when the server has confirmed all of them. */
-  subscribe(channels: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
-    return this.#listen("subscribe", channels, how);
-  }
-
+  subscribe(...args: Listening<Text>): Promise<Subscription<Text>> { return this.#listen("subscribe", args); }
   /** Listens to all channels that match the glob patterns; when sharded, on all nodes. */
-  psubscribe(patterns: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
-    return this.#listen("psubscribe", patterns, how);
-  }
-
+  psubscribe(...args: Listening<Text>): Promise<Subscription<Text>> { return this.#listen("psubscribe", args); }
   /** Listens to shard channels. */
-  ssubscribe(channels: Key | readonly Key[], ...how: Listening<Text>): Promise<Subscription<Text>> {
-    return this.#listen("ssubscribe", channels, how);
-  }
+  ssubscribe(...args: Listening<Text>): Promise<Subscription<Text>> { return this.#listen("ssubscribe", args); }
 
-  async #listen(kind: Subscribing, channels: Key | readonly Key[], how: Listening<Text>): Promise<Subscription<Text>> {
+  async #listen(kind: Subscribing, [channels, ...how]: Listening<Text>): Promise<Subscription<Text>> {
     const [listener, options = {}] = how.length > 1 || typeof how[0] === "function" ? how : [undefined, how[0]];
     if (listener !== undefined && typeof listener !== "function") {
       throw new ArgumentError("the listener must be a function");
