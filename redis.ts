@@ -5054,13 +5054,6 @@ const channelName = (channel: Key): string => byteText(wordOf("a channel", chann
 /** A command that the server received: its time (Unix seconds), database, client address and words. */
 export type Monitored = { time: number; db: number; address: string; words: string[]; gap?: undefined };
 
-function openMonitor(server: Source, options: FeedOptions): Feed<Monitored> {
-  const charset = server.config.charset ?? "latin1";
-  const feed = new Feed<Monitored>(([line]) => readMonitored(String(line), charset), options);
-  feed.open(server, { pingInterval: Infinity }, "monitor").sent.set("", { args: [] });
-  return feed;
-}
-
 /** `1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "a \"quoted\" value"`; \x41 and ESCAPES occur, too. */
 function readMonitored(line: string, charset: "utf-8" | "latin1"): Monitored | undefined {
   const from = line.indexOf(" [");
@@ -5486,7 +5479,10 @@ export class Handler<Text = string> extends Client<Text> {
 
   /** Streams every command that the server receives, as it happens; expensive for the server. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
-    return this.#server.fleet.admit(openMonitor(this.#server, options));
+    const charset = this.#server.config.charset ?? "latin1";
+    const feed = new Feed<Monitored>(([line]) => readMonitored(String(line), charset), options);
+    feed.open(this.#server, { pingInterval: Infinity }, "monitor").sent.set("", { args: [] });
+    return this.#server.fleet.admit(feed);
   }
 }
 
