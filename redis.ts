@@ -4790,8 +4790,9 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   /** Called when it ends. */
   onClose = ignore;
   readonly #read: Read<Item>;
-  readonly #options: Required<FeedOptions>;
   readonly #callback: Listener<Item> | undefined;
+  readonly #buffer: number;
+  readonly #overflow: FeedOptions["overflow"];
   #items: (Item | Gap)[] = [];
   /** Calls to next() that wait for an item. */
   #readers: ((result: IteratorResult<Item | Gap, undefined> | Promise<never>) => void)[] = [];
@@ -4805,9 +4806,8 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     }
     this.#read = read;
     this.#callback = callback;
-    checked("buffer", buffer, whole(1, 2 ** 30));
-    checked("overflow", overflow, oneOf("pause", "drop", "fail"));
-    this.#options = { buffer, overflow };
+    this.#buffer = checked("buffer", buffer, whole(1, 2 ** 30));
+    this.#overflow = checked("overflow", overflow, oneOf("pause", "drop", "fail"));
   }
 
   /** Listens to one more server, with commands of this kind. */
@@ -4853,7 +4853,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   /** The next item; the iteration ends when the feed is closed. */
   next(): Promise<IteratorResult<Item | Gap, undefined>> {
     if (this.#items.length > 0) {
-      const isHalf = this.#items.length - 1 === this.#options.buffer >> 1;
+      const isHalf = this.#items.length - 1 === this.#buffer >> 1;
       if (isHalf) for (const { connection } of this.listeners.values()) connection?.resume();
       return Promise.resolve({ value: this.#items.shift()!, done: false });
     }
@@ -4888,10 +4888,9 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     if (this.#callback !== undefined) return call(this.#callback, item);
     const reader = this.#readers.shift();
     if (reader !== undefined) return reader({ value: item, done: false });
-    const { buffer, overflow } = this.#options;
-    if (this.#items.push(item) <= buffer) return;
-    if (overflow === "fail") this.close(TOO_SLOW);
-    else if (overflow === "pause") for (const { connection } of this.listeners.values()) connection?.pause();
+    if (this.#items.push(item) <= this.#buffer) return;
+    if (this.#overflow === "fail") this.close(TOO_SLOW);
+    else if (this.#overflow === "pause") for (const { connection } of this.listeners.values()) connection?.pause();
     else {
       // A gap at the front stays: it stands for messages that `dropped` does not count.
       this.#items.splice((this.#items[0] as Gap).gap === undefined ? 0 : 1, 1);
