@@ -6086,8 +6086,8 @@ type UnixFactory<W> = <const C extends Charset = "utf-8", const N extends boolea
 type Sharding<W> = <const C extends Charset = "utf-8", const N extends boolean = false>(
   hosts: readonly ShardHost[], options?: OptionsOf<C, N> & ShardOptions) => Made<W, ShardedHandler<TextOf<C, N>>>;
 
-const open = (config: Config, poolsize = config.poolsize): Handler<any> =>
-  new Handler(new Server({ ...config, poolsize }), new View(config));
+const open = (config: Config, poolsize = config.poolsize, address?: Address): Handler<any> =>
+  new Handler(new Server({ ...config, poolsize }, address), new View(config));
 const readSocket = (path = "/tmp/redis.sock", options?: Options): Config => readOptions({ ...options, path });
 
 function openShards(
@@ -6148,14 +6148,11 @@ export const lazyShardedUnixConnectionPool: Sharding<"now"> = (paths, options) =
 /** `poolsize` connections through each of several Unix sockets, all of them ready. */
 export const shardedUnixConnectionPool: Sharding<"ready"> = ready(lazyShardedUnixConnectionPool);
 
-/** A handler for a server whose address may move. */
-const handlerAt = (address: Address, config: Config): Handler<string> =>
-  new Handler(new Server(config, address), new View(config));
-
 /** For the tests of this file; may change from version to version. */
 export const internals = {
-  Decoder, Encoder, MORE, Pool, Row, commands: commands as Signatures, encodeName, fixedAddress, flatten, handlerAt,
-  readOptions, shared, wordsOf, world,
+  Decoder, Encoder, MORE, Pool, Row, commands: commands as Signatures, encodeName, fixedAddress, flatten, readOptions,
+  shared, wordsOf, world,
+  handlerAt: (address: Address, config: Config): Handler => open(config, config.poolsize, address),
 };
 
 // MIT License
