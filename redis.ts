@@ -5675,11 +5675,10 @@ class Shards implements ClientRouter {
   readonly #readHost: (host: unknown) => Unchecked;
   #locate: (key: Word) => Node;
 
-  constructor(hosts: unknown, options: Unchecked & { placement?: unknown }, readHost: (host: unknown) => Unchecked) {
-    const { placement, ...others } = options;
-    if (others.replicas !== undefined) throw new ArgumentError("set option replicas on each host of the list");
-    this.#options = others;
-    this.#rule = readPlacement(placement);
+  constructor(hosts: unknown, options: Unchecked, rule: Rule, readHost: (host: unknown) => Unchecked) {
+    if (options.replicas !== undefined) throw new ArgumentError("set option replicas on each host of the list");
+    this.#options = options;
+    this.#rule = rule;
     this.#readHost = readHost;
     this.fleet = new Fleet(this.#read(hosts).map((node) => ({ ...node, server: new Server(node.config) })));
     this.#locate = this.#over(this.fleet.members);
@@ -5770,7 +5769,6 @@ class Shards implements ClientRouter {
     return step(undefined, doing ?? together(row, words, spots, view), row.name.text);
   }
 
-  /** Commands in flight finish on their nodes; new ones go to the nodes of the new list. */
   setHosts(hosts: unknown, timeout: Milliseconds): Promise<void> {
     this.fleet.mustBeOpen();
     const { isDeepStrictEqual } = builtin("node:util");
@@ -6094,9 +6092,9 @@ function openShards(
   hosts: readonly ShardHost[], read: typeof readHost, options: ShardOptions = {}, poolsize = options.poolsize,
 ): ShardedHandler<any> {
   if (!isPlain(options)) throw new ArgumentError("options must be an object");
-  const { placement: _, ...others } = options;
+  const { placement, ...others } = options;
   const view = new View(readOptions(others));
-  return new ShardedHandler(new Shards(hosts, { ...options, poolsize }, read), view);
+  return new ShardedHandler(new Shards(hosts, { ...others, poolsize }, readPlacement(placement), read), view);
 }
 
 /** Reads one entry of a list of Unix sockets; a string is a path. */
