@@ -4602,26 +4602,6 @@ async function begin<Text>(router: Router, row: Row, keys: Many<Key>, view: View
 /** `attempts`: how many times transaction() tries before it rejects with the WatchError. */
 export type TransactionOptions = { attempts?: number };
 
-const LONGEST_RETRY: Milliseconds = 50;
-
-/** Watches, runs `body` and commits; starts over if a watched key was changed. */
-async function transact<Text>(
-  watch: () => Promise<Watch<Text>>, body: (t: Watch<Text>) => unknown, attempts: number,
-): Promise<unknown[]> {
-  for (let attempt = 1; ; attempt++) {
-    const t = await watch();
-    try {
-      await body(t);
-      return await t.finish();
-    } catch (error) {
-      await t[Symbol.asyncDispose]().catch(ignore);
-      if (!(error instanceof WatchError) || attempt >= attempts) throw error;
-    }
-    const pause = world.random() * Math.min(LONGEST_RETRY, 2 ** attempt);
-    await new Promise<void>((resolve) => void world.after(pause, resolve));
-  }
-}
-
 // ==== 9. Scripts, scans and streams ====
 //
 // Calls that take several commands: a script by its digest, or in full if the server does not know it; cursors as
@@ -5389,7 +5369,18 @@ export abstract class Client<Text, R extends ClientRouter = ClientRouter> extend
     if (!Array.isArray(keys)) throw new ArgumentError("transaction() needs the keys in an array");
     if (typeof body !== "function") throw new ArgumentError("the body of transaction() must be a function");
     checked("attempts", attempts, whole(1, 2 ** 30));
-    return transact(() => this.watch(...keys), body, attempts);
+    for (let attempt = 1; ; attempt++) {
+      const t = await this.watch(...keys);
+      try {
+        await body(t);
+        return await t.finish();
+      } catch (error) {
+        await t[Symbol.asyncDispose]().catch(ignore);
+        if (!(error instanceof WatchError) || attempt >= attempts) throw error;
+      }
+      const pause: Milliseconds = world.random() * Math.min(50, 2 ** attempt);
+      await new Promise<void>((resolve) => void world.after(pause, resolve));
+    }
   }
 
   /** All keys of all servers, by SCAN. */
