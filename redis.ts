@@ -3753,8 +3753,11 @@ class Pool implements CommandOwner {
     if (this.#closing !== undefined) command.fail(CLOSED);
     else {
       this.admit(command);
-      if (command.exclusive || this.#isHeld(command)) this.#wait(command);
-      else this.#send(command);
+      const isOrdinary = !command.exclusive && !this.#isHeld(command);
+      const connection = isOrdinary ? this.#current ??= this.#freest()?.connection : undefined;
+      if (connection === undefined) this.#wait(command);
+      else if (connection.isFull) overload(command);
+      else connection.push(command);
     }
     return command.promise;
   }
@@ -3787,13 +3790,6 @@ class Pool implements CommandOwner {
   endTick(): void {
     this.#now = 0;
     this.#current = undefined;
-  }
-
-  #send(command: Command): void {
-    const connection = this.#current ??= this.#freest()?.connection;
-    if (connection === undefined) this.#wait(command);
-    else if (connection.isFull) overload(command);
-    else connection.push(command);
   }
 
   #wait(command: Command): void {
