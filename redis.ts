@@ -3810,18 +3810,15 @@ class Pool implements CommandOwner {
     }
   }
 
+  /** Sends a command on this seat's connection, and lends it the connection if it needs one of its own. */
   #assign(seat: Seat, command: Command): void {
     const connection = seat.connection!;
-    if (command.deadline < this.#due) this.#wakeAt(command.deadline, world.now());
-    if (command.exclusive) this.#lendTo(command, seat, connection);
-    else connection.push(command);
-  }
-
-  #lendTo(command: Command, seat: Seat, connection: Connection): void {
+    const touched = this.admit(command); // a reissued command may be due before the timer
+    if (!command.exclusive) return connection.push(command);
     if (this.#current === connection) this.#current = undefined;
     const lease: Lease = {
       command,
-      touched: world.now(),
+      touched,
       dispatch: (next) => {
         lease.touched = this.admit(next);
         connection.push(next);
@@ -3836,7 +3833,7 @@ class Pool implements CommandOwner {
     connection.push(command);
     if (command.special.keep === undefined) return;
     command.special.keep(lease);
-    this.#wakeAt(Math.min(this.#due, lease.touched + this.#options.leaseTimeout), lease.touched);
+    this.#wakeAt(Math.min(this.#due, touched + this.#options.leaseTimeout), touched);
   }
 
   /** Returns the connection of a blocking command; closes it if the reply is still to come. */
