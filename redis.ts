@@ -3722,9 +3722,9 @@ class Pool implements CommandOwner {
   readonly #fences = new Set<Fence>();
   /** Callers of ready(). */
   #whenReady: ((error?: RedisError) => void)[] = [];
-  /** The time of this tick, or 0 if none has begun, and the connection that takes its commands. */
+  /** The time of this tick, or 0 if none has begun, and the seat that takes its commands while it is open. */
   #now = 0;
-  #current: Connection | undefined;
+  #current: Seat | undefined;
   /** When the timer of the deadlines fires. */
   #due = Infinity;
   #deadlines: NodeJS.Timeout | undefined;
@@ -3753,9 +3753,9 @@ class Pool implements CommandOwner {
     if (this.#closing !== undefined) command.fail(CLOSED);
     else {
       this.admit(command);
-      const isOrdinary = !command.exclusive && !this.#isHeld(command);
-      const connection = isOrdinary ? this.#current ??= this.#freest()?.connection : undefined;
-      if (connection === undefined) this.#wait(command);
+      if (this.#current?.state !== "open") this.#current = this.#freest();
+      const connection = this.#current?.connection;
+      if (connection === undefined || command.exclusive || this.#isHeld(command)) this.#wait(command);
       else if (connection.isFull) overload(command);
       else connection.push(command);
     }
@@ -3815,7 +3815,6 @@ class Pool implements CommandOwner {
     const connection = seat.connection!;
     const touched = this.admit(command); // a reissued command may be due before the timer
     if (!command.exclusive) return connection.push(command);
-    if (this.#current === connection) this.#current = undefined;
     const lease: Lease = {
       command,
       touched,
@@ -3947,7 +3946,6 @@ class Pool implements CommandOwner {
   #recall(seat: Seat, error: RedisError, isReading = false): void {
     const connection = seat.connection!;
     seat.state = "recalled";
-    if (this.#current === connection) this.#current = undefined;
     const close = (): void => this.#closeWhenAnswered(connection, error, PATIENCE);
     if (isReading) void Promise.resolve().then(close); // when it has let go of the command that it reads the reply of
     else close();
@@ -4046,7 +4044,6 @@ class Pool implements CommandOwner {
   /** Reissues commands that were not written or only read, ahead of all that came later. */
   #lost(seat: Seat, connection: Connection, endpoint: Endpoint, error: RedisError, orphans: readonly Command[]): void {
     this.#lastError = error;
-    if (this.#current === connection) this.#current = undefined;
     if (connection.hasLostWrites && connection.fence.id !== "") this.#fence(connection.fence);
     this.address.ended?.(endpoint, error);
     this.#hooks.lost?.(error);
