@@ -3742,7 +3742,7 @@ class Pool implements CommandOwner {
       lease: undefined,
     }));
     address.retain?.(this);
-    for (const seat of this.#seats) this.#open(seat);
+    for (const seat of this.#seats) void this.#open(seat);
     this.#beat();
   }
 
@@ -3937,7 +3937,7 @@ class Pool implements CommandOwner {
         seat.connection = undefined;
         seat.since = world.now();
         connection?.close(MOVED);
-        this.#open(seat);
+        void this.#open(seat);
       }
     }
   }
@@ -3972,27 +3972,18 @@ class Pool implements CommandOwner {
     return this.#seats.every(({ state, hopeless }) => state === "resting" && (hopeless || closing));
   }
 
-  #open(seat: Seat): void {
-    seat.state = "opening";
-    stopTimer(seat);
-    try {
-      const endpoint = this.address.next();
-      if (endpoint instanceof Promise) void this.#ask(seat, endpoint);
-      else this.#dial(seat, endpoint, this.#options);
-    } catch (cause) {
-      this.#failed(seat, cause);
-    }
-  }
-
-  /** Waits for the address; ignores an answer that comes too late, or after the seat was reopened. */
-  async #ask(seat: Seat, asked: Promise<Endpoint>): Promise<void> {
+  /** Asks for the address, and dials it; ignores an answer that comes too late, or after the seat was reopened. */
+  async #open(seat: Seat): Promise<void> {
     const { connectTimeout } = this.#options;
     const end = world.now() + connectTimeout;
     const late = `the address of ${this.address.name} was not known within ${connectTimeout} ms`;
+    seat.state = "opening";
+    stopTimer(seat);
     const timer = seat.timer = world.after(connectTimeout, () =>
       this.#failed(seat, new TimeoutError("CONNECT_TIMEOUT", "not-sent", late)));
     try {
-      const endpoint = await asked;
+      const next = this.address.next();
+      const endpoint = next instanceof Promise ? await next : next; // dials at once if the address does not move
       if (seat.timer === timer) this.#dial(seat, endpoint, { ...this.#options, connectTimeout: end - world.now() });
     } catch (cause) {
       if (seat.timer === timer) this.#failed(seat, cause);
@@ -4094,8 +4085,8 @@ class Pool implements CommandOwner {
     seat.hopeless = !reconnect || (hopeless ?? !isAwaited);
     stopTimer(seat);
     if (this.#closing !== undefined || !reconnect) return;
-    if (delay === 0) this.#open(seat);
-    else seat.timer = world.after(delay, () => this.#open(seat));
+    if (delay === 0) void this.#open(seat);
+    else seat.timer = world.after(delay, () => void this.#open(seat));
   }
 
   #notConnected(): ConnectionError {
