@@ -3933,10 +3933,9 @@ class Pool implements CommandOwner {
       if (seat.state === "open") this.#recall(seat, MOVED);
       else if (seat.state === "lent") seat.state = "recalled";
       else if (seat.state !== "recalled") {
-        const { connection } = seat;
+        seat.connection?.close(MOVED);
         seat.connection = undefined;
         seat.since = world.now();
-        connection?.close(MOVED);
         void this.#open(seat);
       }
     }
@@ -4023,7 +4022,6 @@ class Pool implements CommandOwner {
     const error = cause instanceof ConnectionError ? cause
       : new ConnectionError("CONNECT_FAILED", "not-sent", message, { cause });
     this.#lastError = error;
-    seat.connection = undefined;
     this.#settleReady(error);
     this.#hooks.lost?.(error);
     if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()), true);
@@ -4038,8 +4036,6 @@ class Pool implements CommandOwner {
     if (connection.hasLostWrites && connection.fence.id !== "") this.#fence(connection.fence);
     this.address.ended?.(endpoint, error);
     this.#hooks.lost?.(error);
-    seat.state = "resting";
-    seat.connection = seat.lease = undefined;
     const [again, failed]: [Command[], Command[]] = [[], []];
     for (const command of orphans) (this.#closing === undefined && mayRunAgain(command) ? again : failed).push(command);
     this.#restAfterLoss(seat, connection, error);
@@ -4082,6 +4078,7 @@ class Pool implements CommandOwner {
     const { reconnect } = this.#options;
     const isAwaited = world.now() - seat.since <= PATIENCE || this.address.expected === true;
     seat.state = "resting";
+    seat.connection = seat.lease = undefined;
     seat.hopeless = !reconnect || (hopeless ?? !isAwaited);
     stopTimer(seat);
     if (this.#closing !== undefined || !reconnect) return;
