@@ -4204,14 +4204,11 @@ function stopTimer(seat: Seat): void {
 }
 
 /** Resolves when all of these are settled, or after `timeout` at the latest. */
-async function settled(promises: Iterable<Promise<unknown>>, timeout: Milliseconds): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = world.after(timeout, resolve);
+const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = world.after(timeout, resolve);
+    void Promise.allSettled(promises).then(() => world.cancel(timer)).then(resolve);
   });
-  await Promise.race([Promise.allSettled(promises), late]);
-  world.cancel(timer);
-}
 
 /** Minimum time between two checks of deadlines. */
 const COARSE: Milliseconds = 10;

@@ -71,7 +71,7 @@ export const mutants: readonly Mutant[] = [
     "if (next < this.#due)\n            this.#wakeAt(Math.max(", "if (false)\n            this.#wakeAt(Math.max("],
   ["a deadline comes early", "if (command.deadline > now)", "if (command.deadline - 20 > now)"],
   ["disconnect() has no limit",
-    "timer = world.after(timeout, resolve);", ";"],
+    "const timer = world.after(timeout, resolve);", "const timer = undefined;"],
   // Leases
   ["a lease is not given back after a failure",
     "this.owner?.finished(this, owesReply);", ""],
