@@ -3712,7 +3712,7 @@ class Pool implements CommandOwner {
   /** Commands that wait for a connection. */
   readonly #waiting = new Queue();
   /** Commands that the server refused; after PAUSE, one of them is resent alone, as the probe. */
-  #refused: Command[] = [];
+  readonly #refused: Command[] = [];
   #pause: NodeJS.Timeout | undefined;
   #probe: Command | undefined;
   /** Which commands are held until the server accepts the probe, and the queue of those commands. */
@@ -3907,21 +3907,17 @@ class Pool implements CommandOwner {
   #retry(): void {
     this.#pause = undefined;
     if (this.#probe !== undefined) return;
-    const waiting = this.#refused.filter((command) => this.#has(command));
-    this.#resend(waiting.find(({ refusal }) => refusalOf(refusal!).holds !== undefined));
+    const holds = (command: Command): boolean => refusalOf(command.refusal!).holds !== undefined;
+    this.#resend(this.#refused.find((command) => holds(command) && this.#has(command)));
   }
 
   /** Resends the refused commands and, if there is no probe, the held ones. */
   #resend(probe?: Command): void {
-    const refused = this.#refused;
-    this.#refused = [];
     this.#probe = probe;
-    if (probe === undefined) {
-      this.#holds = "nothing";
-      world.cancel(this.#pause);
-      this.#pause = undefined;
-    }
-    this.#lineUp(refused);
+    if (probe === undefined) this.#holds = "nothing";
+    world.cancel(this.#pause);
+    this.#pause = undefined;
+    this.#lineUp(this.#refused.splice(0));
   }
 
   // ---- Seats ----
