@@ -3721,7 +3721,7 @@ class Pool implements CommandOwner {
   /** Lost connections that the server must end before anything new is sent. */
   readonly #fences = new Set<Fence>();
   /** Callers of ready(). */
-  #whenReady: ((error?: RedisError) => void)[] = [];
+  readonly #whenReady: ((result: void | Promise<never>) => void)[] = [];
   /** The time of this tick, or 0 if none has begun, and the seat that takes its commands while it is open. */
   #now = 0;
   #current: Seat | undefined;
@@ -4137,13 +4137,13 @@ class Pool implements CommandOwner {
     if (this.#closing !== undefined) return Promise.reject(CLOSED.of(undefined, "not-sent"));
     if (this.#isReady) return Promise.resolve();
     if (this.#down) return Promise.reject(this.#notConnected());
-    return new Promise((resolve, reject) =>
-      this.#whenReady.push((error) => error === undefined ? resolve() : reject(error)));
+    return new Promise((resolve) => this.#whenReady.push(resolve));
   }
 
   #settleReady(error?: RedisError): void {
-    for (const settle of this.#whenReady.splice(0)) settle(error);
+    for (const resolve of this.#whenReady.splice(0)) resolve(error && Promise.reject(error));
   }
+
   disconnect(timeout: Milliseconds): Promise<void> { return this.#closing ??= this.#drain(timeout); }
 
   destroy(): void {
