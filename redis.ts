@@ -3321,7 +3321,8 @@ class Connection {
     let isFirst = true;
     for (let i = 0; i < this.#queue.length; i++) {
       const command = this.#queue.at(i);
-      if (command === undefined || command.state === "settled") continue;
+      // The connection's own commands have no deadline, and a dead link must not hide behind them.
+      if (command === undefined || command.state === "settled" || command.deadline === Infinity) continue;
       if (command.deadline > now) next = Math.min(next, command.deadline);
       else {
         // An unwritten command behind others says nothing about the link while those still have time.
