@@ -4939,7 +4939,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return refused;
   }
 
-  /** Starts a channel where it is wanted, then ends it elsewhere. If it moves, items may be missing after `since`. */
+  /** Subscribes to a channel where it is wanted, then ends it on all other servers. It has been moving since `since`. */
   async #arrange(name: string, since?: number): Promise<void> {
     if (this.#feed.ended) throw CLOSED.of(undefined, "not-sent");
     const servers = this.#serversOf(name);
@@ -5150,8 +5150,8 @@ class Server implements ClientRouter {
   }
 
   /**
-   * A replica is fit if it is complete and, within maxLag, had everything that the primary had at this check or at the
-   * one `before`. While the primary does not answer, its fitness stays unchanged, unless it has lost data.
+   * A replica is fit if its data is complete and at most maxLag old: that long ago, it had all that the primary had at
+   * this check or at the one `before`. While the primary does not answer, a fit replica stays fit unless it loses data.
    */
   async #judge(replica: Replica, before: Progress, isPrimaryUp: boolean): Promise<void> {
     const now = this.#progress;
@@ -5252,15 +5252,14 @@ class Fleet<M extends Named = Named> {
     const gone = this.members.map(({ server }) => server).filter((server) => !kept.includes(server));
     this.members = members;
     const moved = Array.from(this.#companions, (companion) => companion.move?.().catch(ignore)); // it retries by itself
-    await Promise.all([this.#drain(gone, timeout), ...moved]);
+    await Promise.all([...gone.map((server) => this.#drain(server, timeout)), ...moved]);
   }
 
-  /** Ends servers after the running steps; with timeout 0, at once. */
-  async #drain(servers: readonly Server[], timeout: Milliseconds): Promise<void> {
-    for (const server of servers) this.#leaving.add(server);
-    if (timeout > 0 && servers.length > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
-    await Promise.all(servers.map((server) => server.end(timeout)));
-    for (const server of servers) this.#leaving.delete(server);
+  async #drain(server: Server, timeout: Milliseconds): Promise<void> {
+    this.#leaving.add(server);
+    await settled(this.#steps, timeout);
+    await server.end(timeout);
+    this.#leaving.delete(server);
   }
 
   async ready(): Promise<void> {
@@ -5279,9 +5278,10 @@ class Fleet<M extends Named = Named> {
   /** Ends its servers; those that are already leaving get no more time than the others. */
   async end(timeout: Milliseconds): Promise<void> {
     this.close();
+    if (timeout > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
     const leaving = [...this.#leaving];
     const timer = world.after(timeout, () => leaving.forEach((server) => void server.end(0)));
-    await this.#drain([...this.members.map(({ server }) => server), ...leaving], timeout);
+    await Promise.all([...this.members.map(({ server }) => server), ...leaving].map((server) => server.end(timeout)));
     world.cancel(timer);
   }
 
