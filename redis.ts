@@ -4939,7 +4939,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return refused;
   }
 
-  /** Subscribes to a channel where it is wanted, then ends it on all other servers. It has been moving since `since`. */
+  /** Subscribes to a channel where it is wanted, then unsubscribes elsewhere. `since`: when it began to move. */
   async #arrange(name: string, since?: number): Promise<void> {
     if (this.#feed.ended) throw CLOSED.of(undefined, "not-sent");
     const servers = this.#serversOf(name);
@@ -5150,8 +5150,8 @@ class Server implements ClientRouter {
   }
 
   /**
-   * A replica is fit if its data is complete and at most maxLag old: that long ago, it had all that the primary had at
-   * this check or at the one `before`. While the primary does not answer, a fit replica stays fit unless it loses data.
+   * A replica is fit if it is complete and at most maxLag behind: its offset has reached the offset that the primary had
+   * at this check or at a recent one. While the primary does not answer, its fitness stays, unless it has lost data.
    */
   async #judge(replica: Replica, before: Progress, isPrimaryUp: boolean): Promise<void> {
     const now = this.#progress;
