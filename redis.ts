@@ -5150,7 +5150,7 @@ class Server implements ClientRouter {
   }
 
   /**
-   * A replica is fit if it is complete and at most maxLag behind: its offset has reached the offset that the primary had
+   * A replica is fit if it is complete and at most maxLag behind: its offset has reached the offset the primary had
    * at this check or at a recent one. While the primary does not answer, its fitness stays, unless it has lost data.
    */
   async #judge(replica: Replica, before: Progress, isPrimaryUp: boolean): Promise<void> {
