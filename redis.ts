@@ -3824,9 +3824,7 @@ class Pool implements CommandOwner {
         connection.push(next);
         return next.promise;
       },
-      release: (clean) => {
-        if (seat.lease === lease) this.#giveBack(seat, connection, clean);
-      },
+      release: (clean) => this.#giveBack(seat, lease, clean),
     };
     seat.state = "lent";
     seat.lease = lease;
@@ -3955,11 +3953,12 @@ class Pool implements CommandOwner {
     void settled(others.map(({ promise }) => promise), limit).then(() => connection.close(error));
   }
 
-  #giveBack(seat: Seat, connection: Connection, clean: boolean): void {
+  #giveBack(seat: Seat, lease: Lease, clean: boolean): void {
+    if (seat.lease !== lease) return;
     seat.lease = undefined;
-    if (!clean) this.#closeWhenAnswered(connection, ABANDONED);
-    else if (seat.state === "recalled") this.#closeWhenAnswered(connection, MOVED, PATIENCE);
-    else this.#use(seat, connection);
+    if (!clean) this.#closeWhenAnswered(seat.connection!, ABANDONED);
+    else if (seat.state === "recalled") this.#closeWhenAnswered(seat.connection!, MOVED, PATIENCE);
+    else this.#use(seat);
   }
 
   /** Whether there is no connection, and none is expected soon. */
@@ -3999,7 +3998,7 @@ class Pool implements CommandOwner {
     connection.opened.then(() => {
       if (seat.connection !== connection) return;
       seat.since = world.now();
-      this.#use(seat, connection);
+      this.#use(seat);
     }, (error: RedisError) => {
       address.ended?.(endpoint, error);
       if (seat.connection === connection) this.#failed(seat, error);
@@ -4007,9 +4006,9 @@ class Pool implements CommandOwner {
   }
 
   /** Makes a connection available; its first commands have the server end lost connections. */
-  #use(seat: Seat, connection: Connection): void {
+  #use(seat: Seat): void {
     seat.state = "open";
-    for (const fence of this.#fences) void this.#fenceOff(connection, fence);
+    for (const fence of this.#fences) void this.#fenceOff(seat.connection!, fence);
     if (this.#isReady) this.#settleReady();
     this.#serve();
   }

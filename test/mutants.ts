@@ -55,11 +55,11 @@ export const mutants: readonly Mutant[] = [
   ["a command that the socket had no place for begins again", "this.#written = i;", ""],
   // Fences
   ["the fence is left out", "this.#fences.add(fence);", "return;"],
-  ["a new connection is not told of a fence", "seat.since = world.now();\n            this.#use(seat, connection);",
+  ["a new connection is not told of a fence", "seat.since = world.now();\n            this.#use(seat);",
     'seat.since = world.now();\n            seat.state = "open";\n            if (this.#isReady) this.#settleReady();\n            this.#serve();'],
   ["open connections are not told of a fence",
     'if (state === "open")\n                void this.#fenceOff(connection, fence);', "void 0;"],
-  ["a connection that comes back is not told of a fence", "else\n            this.#use(seat, connection);",
+  ["a connection that comes back is not told of a fence", "else\n            this.#use(seat);",
     'else {\n            seat.state = "open";\n            this.#serve();\n        }'],
   ["a fence is called done before it is",
     "await connection.ask(commands.clientKill", "fence.done = true; await connection.ask(commands.clientKill"],
@@ -75,7 +75,7 @@ export const mutants: readonly Mutant[] = [
   // Leases
   ["a lease is not given back after a failure",
     "this.owner?.finished(this, owesReply);", ""],
-  ["a connection is given back inside of MULTI", "this.#giveBack(seat, connection, clean);", "this.#giveBack(seat, connection, true);"],
+  ["a connection is given back inside of MULTI", "this.#giveBack(seat, lease, clean)", "this.#giveBack(seat, lease, true)"],
   ["a lent connection is used by others", 'seat.state = "lent";\n        seat.lease', "seat.lease"],
   ["a forgotten lease is never taken away", "connection.close(FORGOTTEN);", ";"],
   ["a transaction that is lost while its body runs is told as done",
