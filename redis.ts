@@ -3778,9 +3778,8 @@ class Pool implements CommandOwner {
   /** Lends a connection with this as its first command; resolves once that has been answered. */
   async lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
     let lease: Lease | undefined;
-    const keep = (given: Lease): void => void (lease = given);
     try {
-      await this.dispatch(new Command(row, args, view, { keep }));
+      await this.dispatch(new Command(row, args, view, { keep: (given) => void (lease = given) }));
       return lease!;
     } catch (error) {
       lease?.release(error instanceof ReplyError);
@@ -3963,8 +3962,7 @@ class Pool implements CommandOwner {
 
   /** Whether there is no connection, and none is expected soon. */
   get #down(): boolean {
-    const closing = this.#closing !== undefined;
-    return this.#seats.every(({ state, hopeless }) => state === "resting" && (hopeless || closing));
+    return this.#seats.every(({ state, hopeless }) => state === "resting" && (hopeless || this.#closing !== undefined));
   }
 
   /** Asks for the address, and dials it; ignores an answer that comes too late, or after the seat was reopened. */
