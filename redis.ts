@@ -3652,19 +3652,19 @@ interface Address {
 /** The address of a server that does not move. */
 const fixedAddress = (endpoint: Endpoint): Address => ({ name: addressOf(endpoint), next: () => endpoint });
 
-type Seat = {
-  state: "opening" | "open" | "lent" | "recalled" | "resting";
+class Seat {
+  state: "opening" | "open" | "lent" | "recalled" | "resting" = "opening";
   connection: Connection | undefined;
   /** When its connection was opened or, if it has none, lost. */
-  since: number;
+  since = world.now();
   /** Whether no command waits for it, because no connection is expected soon. */
-  hopeless: boolean;
+  hopeless = false;
   /** How many times the delay has doubled; reset only by a connection that has lasted. */
-  doublings: number;
+  doublings = 0;
   /** Ends its rest, or its wait for the address. */
   timer: NodeJS.Timeout | undefined;
   lease: Lease | undefined;
-};
+}
 
 const FIRST_REST: Milliseconds = 50;
 const LONGEST_REST: Milliseconds = 2_500;
@@ -3738,10 +3738,7 @@ class Pool implements CommandOwner {
     this.address = address;
     this.#options = options;
     this.#hooks = hooks;
-    this.#seats = Array.from({ length: options.poolsize }, () => ({
-      state: "opening", connection: undefined, since: world.now(), hopeless: false, doublings: 0, timer: undefined,
-      lease: undefined,
-    }));
+    this.#seats = Array.from({ length: options.poolsize }, () => new Seat());
     address.retain?.(this);
     for (const seat of this.#seats) void this.#open(seat);
     this.#beat();
