@@ -3668,14 +3668,12 @@ class Seat {
 
 const FIRST_REST: Milliseconds = 50;
 const LONGEST_REST: Milliseconds = 2_500;
-/** A connection that has lasted this long counts as stable. */
-const STABLE: Milliseconds = 5_000;
-/** For this long after a loss, commands wait for a new connection; long enough for a server to restart. */
-const PATIENCE: Milliseconds = 250;
-/** Delay before retrying a server that is not ready. */
-const PAUSE: Milliseconds = 50;
-/** Delay before retrying a server that refused the login; more frequent attempts would look like an attack. */
-const REFUSED_REST: Milliseconds = 1_000;
+const REFUSED_REST: Milliseconds = 1_000; // after a refused login: more frequent attempts would look like an attack
+const PAUSE: Milliseconds = 50; // before retrying a server that is not ready
+const STABLE: Milliseconds = 5_000; // a connection that has lasted this long counts as stable
+const PATIENCE: Milliseconds = 250; // commands wait this long after a loss, which is enough for a server to restart
+const COARSE: Milliseconds = 10; // minimum time between two checks of deadlines
+const REISSUES = 5; // maximum for a command: executing it may crash the server, or its reply may exceed a limit
 
 /** Additional uses of a pool's connections. */
 type Hooks = Pick<Owner, "prepare" | "carries" | "pushed"> & {
@@ -4201,9 +4199,6 @@ const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): P
     void Promise.allSettled(promises).then(() => world.cancel(timer)).then(resolve);
   });
 
-/** Minimum time between two checks of deadlines. */
-const COARSE: Milliseconds = 10;
-
 const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
 /** Captures no stack, because it may reject a million commands. */
@@ -4218,9 +4213,6 @@ const CLOSED_BY_US: readonly RedisError[] = [DEMOTED, MOVED, ABANDONED];
 /** Full jitter: clients that lost the same server do not reconnect in step. */
 const restOf = (doublings: number): Milliseconds =>
   1 + world.random() * Math.min(LONGEST_REST, FIRST_REST * 2 ** doublings);
-
-/** Maximum reissues of a command: executing it may crash the server, or its reply may exceed a limit. */
-const REISSUES = 5;
 
 /** Whether a command from a lost connection may go to another; if it is a reissue, counts it. */
 function mayRunAgain(command: Command): boolean {
