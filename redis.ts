@@ -3704,6 +3704,7 @@ type Lease = {
 };
 
 class Pool implements CommandOwner {
+  static readonly #endTick = (pool: Pool): void => void (pool.#now = 0);
   readonly address: Address;
   readonly #options: PoolOptions;
   readonly #hooks: Hooks;
@@ -3762,7 +3763,8 @@ class Pool implements CommandOwner {
   admit(command: Command): number {
     if (this.#now === 0) {
       this.#now = world.now();
-      world.endOfTick(endTick, this);
+      this.#current = undefined;
+      world.endOfTick(Pool.#endTick, this);
     }
     const now = this.#now;
     if (command.deadline === Infinity) command.deadline = now + command.timeout;
@@ -3780,11 +3782,6 @@ class Pool implements CommandOwner {
       lease?.release(error instanceof ReplyError);
       throw error;
     }
-  }
-
-  endTick(): void {
-    this.#now = 0;
-    this.#current = undefined;
   }
 
   #wait(command: Command): void {
@@ -4184,8 +4181,6 @@ class Pool implements CommandOwner {
     return `${this.address.name} db ${this.#options.dbid}: ${shown}; ${pending} pending`;
   }
 }
-
-const endTick = (pool: Pool): void => pool.endTick();
 
 function stopTimer(seat: Seat): void {
   world.cancel(seat.timer);
