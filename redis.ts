@@ -4024,18 +4024,14 @@ class Pool implements CommandOwner {
     this.#hooks.lost?.(error);
     const [again, failed]: [Command[], Command[]] = [[], []];
     for (const command of orphans) (this.#closing === undefined && mayRunAgain(command) ? again : failed).push(command);
-    this.#restAfterLoss(seat, connection, error);
-    this.#lineUp(again);
-    for (const command of failed) command.fail(error); // last, because with the probe, what it held is sent
-  }
-
-  #restAfterLoss(seat: Seat, connection: Connection, error: RedisError): void {
     const now = world.now();
     const lasted = now - seat.since >= STABLE;
     const wasUsed = connection.lastReceived > seat.since || this.#hooks.prepare !== undefined;
     seat.since = now;
     seat.doublings = lasted ? 0 : wasUsed ? Math.min(seat.doublings, 1) : seat.doublings + 1;
     this.#rest(seat, lasted || CLOSED_BY_US.includes(error) ? 0 : restOf(seat.doublings));
+    this.#lineUp(again);
+    for (const command of failed) command.fail(error); // last, because with the probe, what it held is sent
   }
 
   /**
