@@ -4159,9 +4159,7 @@ class Pool implements CommandOwner {
   #end(): void {
     if (!this.#ended) this.address.release?.(this);
     this.#ended = true;
-    world.cancel(this.#deadlines);
-    world.cancel(this.#heartbeat);
-    world.cancel(this.#pause);
+    for (const timer of [this.#deadlines, this.#heartbeat, this.#pause]) world.cancel(timer);
     for (const command of this.#unwritten) command.fail(CLOSED);
     this.#seats.forEach(stopTimer);
     for (const connection of this.#connections) connection.close(CLOSED);

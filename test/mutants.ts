@@ -108,7 +108,7 @@ export const mutants: readonly Mutant[] = [
   ["a subscription that is over keeps its connection",
     "for (const { pool } of this.listeners.values())\n            pool.destroy();", ";"],
   // The end
-  ["the heartbeat goes on", "world.cancel(this.#heartbeat);", ""],
+  ["the heartbeat goes on", "this.#heartbeat, ", ""],
   ["a socket is left open", "this.#socket.destroy();", "if (this.hasLostWrites)\n this.#socket.destroy();"],
   ["a signal keeps its listener", "unfollow(this.view.signal, this);", ";"],
   ["a closed handler still takes commands", "if (this.#closing !== undefined)\n            command.fail(CLOSED);",
