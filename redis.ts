@@ -4391,12 +4391,8 @@ type Queueing = { [C in keyof Shared]: Queued<Shared[C]["call"]> };
 type Queued<F> = Overloads<F extends (...args: infer A) => unknown ? (...args: A) => Promise<"QUEUED"> : never>;
 
 /** A transaction that queues commands: each resolves with "QUEUED", and commit() with the replies. */
-export interface Transaction extends Queueing {
+export interface Transaction extends Queueing, Pick<Watch, "commit" | "discard"> {
   call(name: string | CallOptions, ...args: unknown[]): Promise<"QUEUED">;
-  /** Sends EXEC; resolves with the replies in order, errors among them. WatchError if a watched key was changed. */
-  commit(): Promise<unknown[]>;
-  /** Discards the queued commands and returns the connection. */
-  discard(): Promise<"OK">;
 }
 
 /** A transaction that reads first: commands are executed at once until multi(), and queued after it. */
