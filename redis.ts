@@ -4407,12 +4407,12 @@ export class Watch<Text = string> extends Commander {
   /** The failure that ended the transaction. */
   #cause: unknown;
 
-  constructor(router: Router, server: Target, lease: Lease, view: View, state: "watching" | "queueing") {
+  constructor(router: Router, view: View, server: Target, lease: Lease) {
     super(view);
     this.#router = router;
     this.#server = server;
     this.#lease = lease;
-    this.#state = state;
+    this.#state = lease.command.row === commands.multi ? "queueing" : "watching";
   }
 
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
@@ -4538,8 +4538,7 @@ export interface Watch<Text> extends Commands<Text> {}
 /** Sends WATCH or MULTI on a leased connection. */
 async function begin<Text>(router: Router, row: Row, keys: Many<Key>, view: View): Promise<Watch<Text>> {
   const [server, args] = single(router, row, keys);
-  const lease = await server.lend(row, args, view);
-  return new Watch<Text>(router, server, lease, view, row === commands.multi ? "queueing" : "watching");
+  return new Watch<Text>(router, view, server, await server.lend(row, args, view));
 }
 
 /** `attempts`: how many times transaction() tries before it rejects with the WatchError. */
