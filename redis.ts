@@ -2849,10 +2849,10 @@ function withoutSecrets({ is }: Row, error: ReplyError): ReplyError {
 
 /** A script that fails may have executed some of its commands; so may MIGRATE. */
 const outcomeOf = ({ is }: Row, error: ReplyError): Outcome =>
-  is.partly && !(is.digest && isUnknownScript(error)) ? "unknown" : "not-executed";
+  is.partly && !(is.digest && error.raw.startsWith(UNKNOWN_SCRIPT)) ? "unknown" : "not-executed";
 
 /** The code alone is not enough: a script that has run may also fail with NOSCRIPT. */
-const isUnknownScript = ({ raw }: ReplyError): boolean => raw.startsWith("NOSCRIPT No matching script");
+const UNKNOWN_SCRIPT = "NOSCRIPT No matching script";
 
 const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
 
@@ -4564,8 +4564,11 @@ export function script<R = unknown>(lua: string, { keys = 0, readonly = false }:
   checked("keys", keys, whole(0, MAX_WORDS));
   const sha1 = builtin("node:crypto").createHash("sha1").update(lua).digest("hex");
   const suffix = readonly ? "_RO" : "";
-  const inFull: Run = (on, rest) => on.call(`EVAL${suffix}`, lua, keys, ...rest);
-  return runnable((on, rest) => on.call(`EVALSHA${suffix}`, sha1, keys, ...rest), isUnknownScript, inFull, inFull);
+  return ((on: Commander, ...rest: Many) => {
+    const inFull = (): Promise<unknown> => on.call(`EVAL${suffix}`, lua, keys, ...rest);
+    if (!on.direct) return inFull(); // a pipeline or a transaction cannot retry
+    return on.call(`EVALSHA${suffix}`, sha1, keys, ...rest).catch(ifRefused(UNKNOWN_SCRIPT, inFull));
+  }) as unknown as Script<R>;
 }
 
 /** A library's function, called with FCALL. With `code`, its library is loaded if the server lacks the function. */
@@ -4573,23 +4576,12 @@ export function libraryFunction<R = unknown>(
   name: string, { keys = 0, readonly = false, code }: ScriptOptions & { code?: string } = {},
 ): Script<R> {
   checked("keys", keys, whole(0, MAX_WORDS));
-  const fcall: Run = (on, rest) => on.call(readonly ? "FCALL_RO" : "FCALL", name, keys, ...rest);
-  const isUnknown = ({ raw }: ReplyError) => code !== undefined && raw.startsWith("ERR Function not found");
-  return runnable(fcall, isUnknown, async (on, rest) => {
-    await on.call("FUNCTION", "LOAD", "REPLACE", code);
-    return fcall(on, rest);
-  }, fcall);
-}
-
-type Run = (on: Commander, rest: Many) => Promise<unknown>;
-
-/** Calls `first`, then `second` if code is missing; in pipelines and transactions, which cannot retry, `gathered`. */
-function runnable<R>(first: Run, isUnknown: (error: ReplyError) => boolean, second: Run, gathered: Run): Script<R> {
-  const direct: Run = (on, rest) => first(on, rest).catch((error) => {
-    if (error instanceof ReplyError && isUnknown(error)) return second(on, rest);
-    throw error;
-  });
-  return ((on: Commander, ...rest: Many) => (on.direct ? direct : gathered)(on, rest)) as unknown as Script<R>;
+  return ((on: Commander, ...rest: Many) => {
+    const fcall = (): Promise<unknown> => on.call(readonly ? "FCALL_RO" : "FCALL", name, keys, ...rest);
+    if (!on.direct || code === undefined) return fcall();
+    return fcall().catch(ifRefused("ERR Function not found", () =>
+      on.call("FUNCTION", "LOAD", "REPLACE", code).then(fcall)));
+  }) as unknown as Script<R>;
 }
 
 /** Follows a cursor, page by page, until it is "0" again. As with SCAN itself, an item may come twice. */
@@ -4653,9 +4645,9 @@ async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncG
   }
 }
 
-/** For catch(): calls `instead` if the server refused with this code; rethrows other errors. */
-const ifRefused = <T,>(code: string, instead: () => T) => (error: unknown): T => {
-  if (error instanceof ReplyError && error.code === code) return instead();
+/** For catch(): calls `instead` if the server's error begins with these words; rethrows other errors. */
+const ifRefused = <T,>(words: string, instead: () => T) => (error: unknown): T => {
+  if (error instanceof ReplyError && error.raw.startsWith(words)) return instead();
   throw error;
 };
 
