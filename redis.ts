@@ -4004,9 +4004,8 @@ class Pool implements CommandOwner {
   }
 
   #failed(seat: Seat, cause: unknown): void {
-    const message = `no connection to ${this.address.name}`;
     const error = cause instanceof ConnectionError ? cause
-      : new ConnectionError("CONNECT_FAILED", "not-sent", message, { cause });
+      : new ConnectionError("CONNECT_FAILED", "not-sent", `no connection to ${this.address.name}`, { cause });
     this.#lastError = error;
     this.#settleReady(error);
     this.#hooks.lost?.(error);
@@ -4623,7 +4622,6 @@ async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncG
   if (create !== undefined) {
     await db.xgroupCreate(key, group, create, { MKSTREAM: true }).catch(ifRefused("BUSYGROUP", ignore));
   }
-  const read = { GROUP: [group, consumer], COUNT: count } as const;
   let last = "0";
   let cursor = "0-0";
   while (!signal?.aborted) {
@@ -4633,7 +4631,7 @@ async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncG
     }
     if (batch.length === 0) {
       const wait = last === ">" ? { BLOCK: block } : {};
-      const streams = await db.xreadgroup({ ...read, ...wait, STREAMS: [key, last] });
+      const streams = await db.xreadgroup({ GROUP: [group, consumer], COUNT: count, ...wait, STREAMS: [key, last] });
       batch = Object.values(streams ?? {})[0] ?? [];
       if (last !== ">") last = batch.length < count ? ">" : batch.at(-1)![0];
     }
