@@ -4045,13 +4045,10 @@ class Pool implements CommandOwner {
   /** Asks the server that issued the id: 1, or 0 if the connection had already ended. Gives up after an error reply. */
   async #fenceOff(connection: Connection, fence: Fence): Promise<void> {
     if (fence.server !== connection.fence.server) return;
-    try {
-      const ended = await connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address });
-      fence.done ||= typeof ended === "number";
-      this.#fences.delete(fence);
-    } catch (error) {
-      if (error instanceof ReplyError) this.#fences.delete(fence);
-    }
+    const kill = connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address });
+    const ended = await kill.catch((error: unknown) => error);
+    fence.done ||= typeof ended === "number";
+    if (!(ended instanceof ConnectionError)) this.#fences.delete(fence);
   }
 
   /** Reopens the seat after the delay. No command waits for it after PATIENCE, unless the server is expected. */

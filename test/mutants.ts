@@ -62,7 +62,7 @@ export const mutants: readonly Mutant[] = [
   ["a connection that comes back is not told of a fence", "else\n            this.#use(seat);",
     'else {\n            seat.state = "open";\n            this.#serve();\n        }'],
   ["a fence is called done before it is",
-    "await connection.ask(commands.clientKill", "fence.done = true; await connection.ask(commands.clientKill"],
+    "const kill = connection.ask(", "fence.done = true; const kill = connection.ask("],
   ["the wrong connection is fenced off", "ID: fence.id", 'ID: "9" + fence.id'],
   ["servers are not asked who we are", "const identity = this.ask(commands.clientInfo)", "const identity = Promise.resolve(\"\")"],
   // Time
