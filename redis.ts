@@ -4192,8 +4192,7 @@ const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a transaction wa
 const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
 const MOVED = new ConnectionError("CONNECTION_LOST", "unknown", "the address now leads to another server");
 const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a blocking command was abandoned");
-/** After these errors the server is healthy, and the next attempt is immediate. */
-const CLOSED_BY_US: readonly RedisError[] = [DEMOTED, MOVED, ABANDONED];
+const CLOSED_BY_US: readonly RedisError[] = [DEMOTED, MOVED, ABANDONED]; // the server is healthy: retried at once
 
 /** Full jitter: clients that lost the same server do not reconnect in step. */
 const restOf = (doublings: number): Milliseconds =>
