@@ -2681,8 +2681,6 @@ type Special = {
   batch?: Batch;
   /** The words of a tombstone, which are already flattened. */
   readonly words?: Words;
-  /** Belongs to a transaction and must not go to another connection. */
-  readonly bound?: true;
   /** Follows MULTI: the server answers QUEUED, and EXEC returns its reply. */
   readonly queued?: true;
   /** Receives the lease of its connection, which stays leased after this command. */
@@ -3936,10 +3934,10 @@ class Pool implements CommandOwner {
     else close();
   }
 
-  /** Does not wait for commands without a deadline, nor for those of a lease, which has ended. */
+  /** Does not wait for commands without a deadline, nor for those of the connection itself or of its lease. */
   #closeWhenAnswered(connection: Connection, error: RedisError, limit = Infinity): void {
-    const others = connection.pending.filter(({ special, exclusive, deadline }) =>
-      !special.bound && !exclusive && deadline < Infinity);
+    const others = connection.pending.filter(({ owner, exclusive, deadline }) =>
+      owner !== undefined && !exclusive && deadline < Infinity);
     if (others.length === 0) return connection.close(error);
     void settled(others.map(({ promise }) => promise), limit).then(() => connection.close(error));
   }
@@ -4200,7 +4198,7 @@ const restOf = (doublings: number): Milliseconds =>
 
 /** Whether a command from a lost connection may go to another; if it is a reissue, counts it. */
 function mayRunAgain(command: Command): boolean {
-  if (command.special.bound || command.state === "settled") return false;
+  if (command.owner === undefined || command.state === "settled") return false; // it belongs to its connection
   if (command.state === "waiting") return true;
   if (command.row.kind !== "read" || command.reissues === REISSUES || command.blocks !== undefined) return false;
   command.reissues++;
@@ -4420,7 +4418,7 @@ export class Watch<Text = string> extends Commander {
     const [server, own] = single(this.#router, row, args);
     if (server !== this.#server) throw unsharded(row, "its keys are not on the node of this transaction");
     if (this.#state === "watching") return this.#send(row, own).promise;
-    const command = this.#send(row, own, { bound: true, queued: true });
+    const command = this.#send(row, own, { queued: true });
     this.#queued.push(command);
     return command.promise;
   }
@@ -4495,7 +4493,7 @@ export class Watch<Text = string> extends Commander {
   }
 
   /** A failure other than an error reply leaves the server's state unknown: it ends transaction and connection. */
-  #send(row: Row, args: readonly unknown[] = [], special: Special = { bound: true }): Command {
+  #send(row: Row, args: readonly unknown[] = [], special = ORDINARY): Command {
     const command = new Command(row, args, this.view, special);
     this.#lease.dispatch(command).catch((error) => {
       if (!(error instanceof ReplyError)) this.#end(false, error);

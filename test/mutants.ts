@@ -19,7 +19,8 @@ export const mutants: readonly Mutant[] = [
   // What may be issued again, and what must not
   ["a write is issued again after a loss", 'command.row.kind !== "read" || ', ""],
   ["a read is issued again and again", "command.reissues++;", ""],
-  ["WATCH and MULTI are forgotten across a reconnect", "if (command.special.bound", "if (false && command.special.bound"],
+  ["WATCH and MULTI are forgotten across a reconnect",
+    "this.#lease.dispatch(command)", "(command.owner = this.#server.primary, this.#lease.dispatch(command))"],
   ["what was lost is issued again behind what came later", "[...first, ...this.#waiting.drain(), ", "[...this.#waiting.drain(), ...first, "],
   ["a script that says LOADING is run again", " && !row.is.partly && ", " && "],
   ["a refused command of a pipeline is taken for all of it", " && special.batch === undefined && !exclusive", " && !exclusive"],
