@@ -5253,10 +5253,10 @@ interface ClientRouter extends Router {
 }
 
 /** Base class of handlers, for one server or many. */
-export abstract class Client<Text, R extends ClientRouter = ClientRouter> extends Commander {
-  readonly #router: R;
+export abstract class Client<Text> extends Commander {
+  readonly #router: ClientRouter;
 
-  constructor(router: R, view: View) {
+  constructor(router: ClientRouter, view: View) {
     super(view);
     this.#router = router;
   }
@@ -5272,7 +5272,6 @@ export abstract class Client<Text, R extends ClientRouter = ClientRouter> extend
   }
 
   override get direct(): boolean { return true; }
-  protected get router(): R { return this.#router; }
   /** Gathers commands to send together to each server: db.pipeline().get("a").incr("n").execPipeline(). */
   pipeline(): Pipeline<[], Text> { return new Gathering(this.#router, this.view) as unknown as Pipeline<[], Text>; }
 
@@ -5379,20 +5378,27 @@ export abstract class Client<Text, R extends ClientRouter = ClientRouter> extend
 }
 
 /** A handler for one server, with every command. */
-export class Handler<Text = string> extends Client<Text, Server> {
+export class Handler<Text = string> extends Client<Text> {
+  readonly #server: Server;
+
+  constructor(server: Server, view: View) {
+    super(server, view);
+    this.#server = server;
+  }
+
   /** The same handler with other options for the calls made through it: with({ replyTimeout: 50 }).get("k"). */
   override with<const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined>(
     options: ViewOptions & { charset?: C; convertNumbers?: N },
   ): Handler<C extends undefined ? (N extends true ? TextOf<"utf-8", N> : Text) : TextOf<C, N>> {
-    return new Handler(this.router, this.view.with(options));
+    return new Handler(this.#server, this.view.with(options));
   }
 
   /** Streams every command that the server receives, as it happens; expensive for the server. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
-    const charset = this.router.config.charset ?? "latin1";
+    const charset = this.#server.config.charset ?? "latin1";
     const feed = new Feed<Monitored>(([line]) => readMonitored(String(line), charset), options);
-    feed.open(this.router, { pingInterval: Infinity }, "monitor").sent.set("", { args: [] });
-    return this.router.fleet.admit(feed);
+    feed.open(this.#server, { pingInterval: Infinity }, "monitor").sent.set("", { args: [] });
+    return this.#server.fleet.admit(feed);
   }
 }
 
@@ -5937,7 +5943,14 @@ export type ShardedCommands<Text = string> = {
 type Sharded = Omit<Shared, RowsLike<Row<any, any, "nowhere">>>;
 
 /** A handler for many servers; each key is on one of them. */
-export class ShardedHandler<Text = string> extends Client<Text, Shards> {
+export class ShardedHandler<Text = string> extends Client<Text> {
+  readonly #shards: Shards;
+
+  constructor(shards: Shards, view: View) {
+    super(shards, view);
+    this.#shards = shards;
+  }
+
   /** Sends WATCH and MULTI to the node of these keys. */
   override multi(key: Key | readonly Key[], ...more: Many<Key>): Promise<Transaction> {
     return super.multi(...(key === undefined ? [] : [key]), ...more);
@@ -5949,27 +5962,27 @@ export class ShardedHandler<Text = string> extends Client<Text, Shards> {
   }
 
   /** The name of a key's node. */
-  nodeFor(key: Key): string { return this.router.locate(key).name; }
+  nodeFor(key: Key): string { return this.#shards.locate(key).name; }
   /** A handler for the key's node, for transactions and anything else that needs one server. */
-  shard(key: Key): Handler<Text> { return new Handler(this.router.locate(key).server, this.view); }
+  shard(key: Key): Handler<Text> { return new Handler(this.#shards.locate(key).server, this.view); }
 
   /** Handlers for all nodes, by name. */
   shards(): Map<string, Handler<Text>> {
-    return new Map(this.router.fleet.members.map(({ name, server }) => [name, new Handler(server, this.view)]));
+    return new Map(this.#shards.fleet.members.map(({ name, server }) => [name, new Handler(server, this.view)]));
   }
 
   /**
    * Replaces the list of hosts. Commands in flight finish on their nodes, new ones go to the nodes of the new list;
    * resolves when nodes that are no longer in it have been drained and closed. Moves no keys: see misplaced().
    */
-  setHosts(hosts: readonly ShardHost[]): Promise<void> { return this.router.setHosts(hosts, this.view.replyTimeout); }
+  setHosts(hosts: readonly ShardHost[]): Promise<void> { return this.#shards.setHosts(hosts, this.view.replyTimeout); }
 
   /** Keys that are not on the node that holds them according to these hosts, or the present ones. */
   async *misplaced(
     hosts?: readonly ShardHost[],
   ): AsyncGenerator<{ key: Text; from: string; to: string }, void, undefined> {
-    const locate = this.router.locator(hosts);
-    for (const { name, config, server } of this.router.fleet.members) {
+    const locate = this.#shards.locator(hosts);
+    for (const { name, config, server } of this.#shards.fleet.members) {
       for await (const key of new Handler<Buffer>(server, this.view.sure).scanIterator()) {
         const to = locate(key);
         if (hostOf(to.config) === hostOf(config)) continue;
@@ -5982,7 +5995,7 @@ export class ShardedHandler<Text = string> extends Client<Text, Shards> {
   override with<const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined>(
     options: ViewOptions & { charset?: C; convertNumbers?: N },
   ): ShardedHandler<C extends undefined ? (N extends true ? TextOf<"utf-8", N> : Text) : TextOf<C, N>> {
-    return new ShardedHandler(this.router, this.view.with(options));
+    return new ShardedHandler(this.#shards, this.view.with(options));
   }
 }
 
