@@ -209,6 +209,13 @@ describe("options", () => {
     });
   }
 
+  test("options of shards that are no object are a TypeError that says so", () => {
+    for (const options of [null, "redis://localhost", 6379]) {
+      const open = () => lazyShardedConnectionPool(["127.0.0.1:6379"], options as any);
+      assert.throws(open, (error) => error instanceof TypeError && error.message === "options must be an object");
+    }
+  });
+
   test("an option that is undefined is as good as left out", () => withDb({ host: undefined, name: undefined } as object, async (db) => {
     assert.equal(await db.ping(), "PONG");
   }));
@@ -2438,6 +2445,34 @@ const answering = (by: string, held?: Promise<void>) => ScriptedServer.start(asy
 });
 
 describe("an address", () => {
+  test("that moves in the moment a connection is ready has one connection afterwards", async () => {
+    for (let moment = 0; moment < 12; moment++) {
+      const a = await answering("a");
+      const pools: Renewed[] = [];
+      let verified = 0;
+      const move = {
+        next: () => endpointAt(a.port),
+        retain: (pool: Renewed) => void pools.push(pool),
+        verify: () => {
+          if (verified++ > 0) return;
+          let soon = Promise.resolve();
+          for (let i = 0; i < moment; i++) soon = soon.then(() => {});
+          void soon.then(() => pools[0]!.renew());
+        },
+      };
+      try {
+        await withAddress(move, {}, async (db) => {
+          assert.equal(await db.get("k"), "GET by a");
+          const open = () => a.peers.filter(({ socket }) => !socket.destroyed).length;
+          await until(() => a.connections > 1 && open() === 1, "the first one alone to be closed");
+          assert.equal(a.connections, 2);
+        });
+      } finally {
+        await a.stop();
+      }
+    }
+  });
+
   test("that moves lets a write be answered that was sent before its connection was lent", async () => {
     const a = await answering("a", sleep(200));
     const pools: Renewed[] = [];

@@ -3917,7 +3917,9 @@ class Pool implements CommandOwner {
       if (seat.state === "open") this.#recall(seat, MOVED);
       else if (seat.state === "lent") seat.state = "recalled";
       else if (seat.state !== "recalled") {
-        seat.connection?.close(MOVED);
+        const { connection } = seat;
+        connection?.close(MOVED);
+        if (seat.connection !== connection) continue; // it was open a moment ago, so its loss has reopened the seat
         seat.connection = undefined;
         seat.since = world.now();
         void this.#open(seat);
@@ -6019,12 +6021,12 @@ const open = (config: Config, poolsize = config.poolsize, address?: Address): Ha
 const readSocket = (path = "/tmp/redis.sock", options?: Options): Config => readOptions({ ...options, path });
 
 function openShards(
-  hosts: readonly ShardHost[], read: typeof readHost, options: ShardOptions = {}, poolsize = options.poolsize,
+  hosts: readonly ShardHost[], read: typeof readHost, options: ShardOptions = {}, poolsize?: number,
 ): ShardedHandler<any> {
   if (!isPlain(options)) throw new ArgumentError("options must be an object");
   const { placement, ...others } = options;
-  const view = new View(readOptions(others));
-  return new ShardedHandler(new Shards(hosts, { ...others, poolsize }, readPlacement(placement), read), view);
+  const common = poolsize === undefined ? others : { ...others, poolsize };
+  return new ShardedHandler(new Shards(hosts, common, readPlacement(placement), read), new View(readOptions(others)));
 }
 
 /** Reads one entry of a list of Unix sockets; a string is a path. */
