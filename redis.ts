@@ -6026,7 +6026,8 @@ function openShards(
   if (!isPlain(options)) throw new ArgumentError("options must be an object");
   const { placement, ...others } = options;
   const common = poolsize === undefined ? others : { ...others, poolsize };
-  return new ShardedHandler(new Shards(hosts, common, readPlacement(placement), read), new View(readOptions(others)));
+  const view = new View(readOptions(others)); // throws before anything is opened
+  return new ShardedHandler(new Shards(hosts, common, readPlacement(placement), read), view);
 }
 
 /** Reads one entry of a list of Unix sockets; a string is a path. */
