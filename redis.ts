@@ -3737,7 +3737,7 @@ class Pool implements CommandOwner {
     this.#hooks = hooks;
     this.#seats = Array.from({ length: options.poolsize }, () => new Seat());
     address.retain?.(this);
-    for (const seat of this.#seats) void this.#open(seat);
+    for (const seat of this.#seats) this.#open(seat);
     this.#beat();
   }
 
@@ -3922,7 +3922,7 @@ class Pool implements CommandOwner {
         if (seat.connection !== connection) continue; // it was open a moment ago, so its loss has reopened the seat
         seat.connection = undefined;
         seat.since = world.now();
-        void this.#open(seat);
+        this.#open(seat);
       }
     }
   }
@@ -3957,18 +3957,27 @@ class Pool implements CommandOwner {
     return this.#seats.every(({ state, hopeless }) => state === "resting" && (hopeless || this.#closing !== undefined));
   }
 
-  /** Asks for the address, and dials it; ignores an answer that comes too late, or after the seat was reopened. */
-  async #open(seat: Seat): Promise<void> {
+  #open(seat: Seat): void {
+    seat.state = "opening";
+    stopTimer(seat);
+    try {
+      const endpoint = this.address.next();
+      if (endpoint instanceof Promise) void this.#ask(seat, endpoint);
+      else this.#dial(seat, endpoint, this.#options);
+    } catch (cause) {
+      this.#failed(seat, cause);
+    }
+  }
+
+  /** Waits for the address; ignores an answer that comes too late, or after the seat was reopened. */
+  async #ask(seat: Seat, asked: Promise<Endpoint>): Promise<void> {
     const { connectTimeout } = this.#options;
     const end = world.now() + connectTimeout;
     const late = `the address of ${this.address.name} was not known within ${connectTimeout} ms`;
-    seat.state = "opening";
-    stopTimer(seat);
     const timer = seat.timer = world.after(connectTimeout, () =>
       this.#failed(seat, new TimeoutError("CONNECT_TIMEOUT", "not-sent", late)));
     try {
-      const next = this.address.next();
-      const endpoint = next instanceof Promise ? await next : next; // dials at once if the address does not move
+      const endpoint = await asked;
       if (seat.timer === timer) this.#dial(seat, endpoint, { ...this.#options, connectTimeout: end - world.now() });
     } catch (cause) {
       if (seat.timer === timer) this.#failed(seat, cause);
@@ -4060,8 +4069,8 @@ class Pool implements CommandOwner {
     seat.hopeless = !reconnect || (hopeless ?? !isAwaited);
     stopTimer(seat);
     if (this.#closing !== undefined || !reconnect) return;
-    if (delay === 0) void this.#open(seat);
-    else seat.timer = world.after(delay, () => void this.#open(seat));
+    if (delay === 0) this.#open(seat);
+    else seat.timer = world.after(delay, () => this.#open(seat));
   }
 
   #notConnected(): ConnectionError {

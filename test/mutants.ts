@@ -88,7 +88,7 @@ export const mutants: readonly Mutant[] = [
   ["users do not wait for the handshake", "const login = await this.#login();",
     'this.#phase = "open";\n this.#settle.resolve();\n const login = await this.#login();'],
   // Recovery
-  ["a lost connection is not opened again", "seat.timer = world.after(delay, () => void this.#open(seat));", ";"],
+  ["a lost connection is not opened again", "seat.timer = world.after(delay, () => this.#open(seat));", ";"],
   ["a silent connection is kept", "this.close(SILENT);", ";"],
   ["nobody asks an idle connection whether it lives",
     "this.#heartbeat = world.after(pingInterval, () => this.#beat()).unref();", ""],
