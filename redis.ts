@@ -5471,17 +5471,20 @@ function suffixOf(key: string): string {
   return from < 0 ? key : key.slice(from + 1, -1);
 }
 
-/** The table of CRC-32, one entry per byte value. */
-const REMAINDERS = Int32Array.from({ length: 256 }, (_, byte) => {
+/** The table of CRC-32, one entry per byte value; computed on first use. */
+let remainders: Int32Array | undefined;
+
+function remainder(byte: number): number {
   let crc = byte;
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
   return crc;
-});
+}
 
 /** CRC-32 as in zlib. */
 function crc32(text: string): number {
+  const table = remainders ??= Int32Array.from({ length: 256 }, (_, byte) => remainder(byte));
   let crc = -1;
-  for (let i = 0; i < text.length; i++) crc = REMAINDERS[(crc ^ text.charCodeAt(i)) & 255]! ^ (crc >>> 8);
+  for (let i = 0; i < text.length; i++) crc = table[(crc ^ text.charCodeAt(i)) & 255]! ^ (crc >>> 8);
   return ~crc >>> 0;
 }
 
