@@ -5753,11 +5753,11 @@ async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise
 function divide(places: readonly Place[], words: readonly Word[]): Part<Node>[] {
   const step = places[1]!.at - places[0]!.at;
   const parts = new Map<Node, { member: Node; args: Word[]; keys: number[] }>();
-  for (const [i, { node, at }] of places.entries()) {
+  for (const [key, { node, at }] of places.entries()) {
     const part = parts.get(node) ?? { member: node, args: [], keys: [] };
     parts.set(node, part);
-    part.keys.push(i);
-    part.args.push(...words.slice(at, at + step));
+    part.keys.push(key);
+    for (let i = at; i < at + step; i++) part.args.push(words[i]!);
   }
   return [...parts.values()];
 }
