@@ -569,6 +569,25 @@ describe("decoding", () => {
       }
     }
   });
+
+  test("each element of EXEC's reply is read in its own way, wherever the bytes are split", () => {
+    const map = "%2\r\n$1\r\n2\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n";
+    const stream = Buffer.from(`>1\r\n${map}*4\r\n${map}|1\r\n+a\r\n${map}${map}-ERR no\r\n*1\r\n${map}${map}`);
+    const object = { __proto__: null, 1: "b", 2: "a" };
+    const reading = { parts: [{ ordered: true }, {}, { ordered: true }, {}] } as const;
+    const cuts = Array.from({ length: stream.length }, (_, at) => cutAt(stream, at));
+    for (const chunks of [whole(stream), bytewise(stream), ...cuts]) {
+      const decoder = new Decoder(limits);
+      const replies: any[] = [];
+      for (const chunk of chunks) {
+        decoder.feed(chunk);
+        for (let reply; (reply = decoder.take("utf-8", reading)) !== MORE;) replies.push(reply);
+      }
+      const [error] = replies[1].splice(2, 1);
+      assert.ok(error instanceof ReplyError);
+      assert.deepEqual(replies, [[object], [[["2", "a"], ["1", "b"]], object, [object]], object]);
+    }
+  });
 });
 
 // ==== 4. Commands ====
@@ -3060,6 +3079,13 @@ describe("a pipeline", () => {
 });
 
 describe("a pipeline that commits", () => {
+  /** Replies of VSIM and VLINKS, whose members are named by numbers, and of HGETALL, in RESP3. */
+  const PEERS = "%3\r\n$2\r\n10\r\n,1\r\n$1\r\n7\r\n,0.5\r\n$1\r\n2\r\n,0.25\r\n";
+  const FIELDS = "%2\r\n$1\r\nb\r\n$1\r\n1\r\n$1\r\na\r\n$1\r\n2\r\n";
+  const LAYERS = `*2\r\n${PEERS}%0\r\n`;
+  const SCORED = [["10", 1], ["7", 0.5], ["2", 0.25]];
+  const BEST = [SCORED, { __proto__: null, b: "1", a: "2" }, [SCORED, []]];
+
   test("sends MULTI, its commands and EXEC in one write on a shared connection, none of the others' among them", () =>
     tapped(async (tap) => {
       const seen: string[] = [];
@@ -3104,6 +3130,22 @@ describe("a pipeline that commits", () => {
       });
     }
   });
+
+  test("gives members in the server's order, though their names are numbers, beside maps that are objects",
+    () => withScript(async (peer) => {
+      for (;;) {
+        const [name] = await peer.read();
+        peer.write(name === "EXEC" ? `*3\r\n${PEERS}${FIELDS}${LAYERS}` : name === "MULTI" ? "+OK\r\n" : "+QUEUED\r\n");
+      }
+    }, async (db) => {
+      const p = db.pipeline().vsim("v", { ELE: "a" }, { WITHSCORES: true }).hgetall("h");
+      assert.deepEqual(await p.vlinks("v", "a", { WITHSCORES: true }).commit(), BEST);
+      const t = await db.multi();
+      void t.vsim("v", { ELE: "a" }, { WITHSCORES: true });
+      void t.hgetall("h");
+      void t.vlinks("v", "a", { WITHSCORES: true });
+      assert.deepEqual(await t.commit(), BEST);
+    }));
 
   test("does nothing when the server refuses one of its commands", () => withDb({}, async (db) => {
     const error = await failure(db.pipeline().set("a", 1).call("NOSUCH").set("b", 1).commit());

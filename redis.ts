@@ -743,9 +743,14 @@ const NOTHING = Symbol("nothing");
 
 type Limits = Pick<Config, "maxDepth" | "maxBulk" | "maxElements" | "maxReply">;
 
+/** How to read a reply. `ordered`: maps as pairs. `parts`: how to read each element of EXEC's reply. */
+type Reading = { readonly ordered?: true; readonly parts?: readonly Reading[] };
+
 /** An aggregate whose elements are still arriving. */
 type Frame = {
   readonly type: number;
+  /** How to read each element, if they differ. */
+  readonly parts: readonly Reading[] | undefined;
   /** Number of elements still to come, two for each pair of a map; Infinity until a streamed aggregate ends. */
   left: number;
   readonly items: unknown[];
@@ -768,6 +773,7 @@ type PartialString = {
   text: string;
 };
 
+const PLAIN: Reading = {};
 const MAX_LINE = 65_536;
 const MAX_TEXT = constants.MAX_STRING_LENGTH;
 /** V8 copies shorter substrings; longer ones keep the whole text in memory. */
@@ -802,7 +808,7 @@ class Decoder {
   /** The chunk as text, once it is needed; "" if it is not ASCII. */
   #chunkText: string | undefined;
   #charset: Charset = "utf-8";
-  #inOrder = false;
+  #reading = PLAIN;
   #error: ProtocolError | undefined;
   /** Whether the last result of take() was a push. */
   pushed = false;
@@ -839,14 +845,14 @@ class Decoder {
   }
 
   /**
-   * Returns the next reply or push, or MORE. Error replies are ReplyErrors, in aggregates too. `inOrder` returns maps
-   * as pairs, because an object lists numeric names first.
+   * Returns the next reply or push, or MORE. Error replies are ReplyErrors, in aggregates too. Maps are pairs if their
+   * order matters, because an object lists numeric names first.
    */
-  take(charset: Charset, inOrder = false): unknown {
+  take(charset: Charset, reading = PLAIN): unknown {
     if (this.#error !== undefined) throw this.#error;
     if (this.#top === undefined && this.#partial === undefined) {
       this.#charset = charset;
-      this.#inOrder = inOrder;
+      this.#reading = reading;
       this.pushed = false;
     }
     let value = this.#partial === undefined ? NOTHING : this.#fill(this.#partial);
@@ -909,7 +915,8 @@ class Decoder {
 
   /** Adds the bulk strings that have fully arrived, as most have, to an aggregate; leaves the last one to #value. */
   #strings(frame: Frame): void {
-    if (frame.left === Infinity) return;
+    if (frame.parts !== undefined) this.#reading = frame.parts[frame.items.length] ?? PLAIN;
+    if (frame.left === Infinity || frame.parts !== undefined) return;
     const chunk = this.#chunk;
     for (let at = this.#at; frame.left > 1 && chunk[at] === 0x24; this.#at = at) {
       let length = chunk[at + 1]! - 48;
@@ -951,7 +958,7 @@ class Decoder {
   #close(frame: Frame): unknown {
     this.#stack.pop();
     this.#top = this.#stack[this.#stack.length - 1];
-    if (frame.type === 0x25) return toMap(frame.items, this.#charset === null || this.#inOrder);
+    if (frame.type === 0x25) return toMap(frame.items, this.#charset === null || this.#reading.ordered === true);
     if (frame.type === 0x7c) {
       if (this.#top !== undefined) this.#top.attributedAt = this.#top.items.length;
       return NOTHING;
@@ -974,7 +981,8 @@ class Decoder {
   }
 
   #push(type: number, left: number): Frame {
-    this.#top = { type, left, items: [], size: 0, attributedAt: -1 };
+    const parts = type === 0x2a && this.#stack.length === 0 ? this.#reading.parts : undefined;
+    this.#top = { type, parts, left, items: [], size: 0, attributedAt: -1 };
     this.#stack.push(this.#top);
     return this.#top;
   }
@@ -2683,6 +2691,8 @@ type Special = {
   readonly words?: Words;
   /** Follows MULTI: the server answers QUEUED, and EXEC returns its reply. */
   readonly queued?: true;
+  /** How to read the replies that EXEC returns. */
+  readonly exec?: Reading;
   /** Receives the lease of its connection, which stays leased after this command. */
   readonly keep?: (lease: Lease) => void;
 };
@@ -2748,8 +2758,8 @@ class Command {
 
   /** Whether it needs a connection of its own. */
   get exclusive(): boolean { return this.blocks !== undefined || this.special.keep !== undefined; }
-  /** Whether the maps of its next reply must keep their order. */
-  get ordered(): boolean { return this.special.batch?.ordered ?? this.row.is.ordered === true; }
+  /** How to read its next reply. */
+  get reading(): Reading { return this.special.batch?.reading ?? this.special.exec ?? this.row.is; }
 
   /** Whether a replica may answer it. */
   get reads(): boolean {
@@ -2862,8 +2872,8 @@ class Batch {
   readonly args: (readonly unknown[])[] = [];
   readonly replies: unknown[] = [];
   size = 0;
-  /** Whether they are enclosed in MULTI and EXEC. */
-  isAtomic = false;
+  /** How to read the reply to EXEC, if they are enclosed in MULTI and EXEC. */
+  exec: Reading | undefined = undefined;
   /** Number of commands written completely, and number written at least in part. */
   #written = 0;
   #begun = 0;
@@ -2871,7 +2881,12 @@ class Batch {
   isLost = false;
 
   get length(): number { return this.rows.length; }
-  get ordered(): boolean { return !this.isAtomic && this.rows[this.replies.length]!.is.ordered === true; }
+  get isAtomic(): boolean { return this.exec !== undefined; }
+
+  get reading(): Reading {
+    const { exec, rows, replies } = this;
+    return exec !== undefined && replies.length === rows.length - 1 ? exec : rows[replies.length]!.is;
+  }
 
   add(row: Row, args: readonly unknown[], words = wordsOf(row.name, args)): void {
     const kept = argsFor(row, args, words);
@@ -2883,7 +2898,7 @@ class Batch {
 
   /** Encloses the commands in MULTI and EXEC. */
   makeAtomic(): void {
-    this.isAtomic = true;
+    this.exec = execOf(this.rows);
     this.add(commands.exec, []);
     this.rows.unshift(commands.multi);
     this.words.unshift([]);
@@ -2925,6 +2940,10 @@ class Batch {
     return [...replies, ...missing];
   }
 }
+
+/** How to read the reply to EXEC after these commands. */
+const execOf = (rows: readonly Row[]): Reading =>
+  rows.some(({ is }) => is.ordered) ? { parts: rows.map(({ is }) => is) } : {};
 
 /** Replaces text with a number wherever the number prints as exactly that text. */
 function withNumbers(reply: unknown): unknown {
@@ -3431,7 +3450,7 @@ class Connection {
   #answer(): void {
     for (;;) {
       const command = this.#queue.first;
-      const reply = this.#decoder.take((command?.view ?? this.#view).charset, command?.ordered);
+      const reply = this.#decoder.take((command?.view ?? this.#view).charset, command?.reading);
       if (reply === MORE) {
         if (command === undefined && !this.#isListener && this.#decoder.begun) this.close(UNEXPECTED);
         return;
@@ -4466,7 +4485,8 @@ export class Watch<Text = string> extends Commander {
       await this.discard();
       throw this.#refused;
     }
-    const replies = await this.#conclude(commands.exec) as unknown[] | null;
+    const exec = execOf(this.#queued.map(({ row }) => row));
+    const replies = await this.#conclude(commands.exec, { exec }) as unknown[] | null;
     if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
     return replies.map((reply, i) => this.#queued[i]!.shaped(reply));
   }
@@ -4513,9 +4533,9 @@ export class Watch<Text = string> extends Commander {
   }
 
   /** Sends MULTI or the last command. If that cannot even be sent, because of a signal, the transaction is over. */
-  #control(row: Row): Promise<unknown> {
+  #control(row: Row, special?: Special): Promise<unknown> {
     try {
-      return this.#send(row).promise;
+      return this.#send(row, [], special).promise;
     } catch (error) {
       this.#end(false, error);
       throw error;
@@ -4523,8 +4543,8 @@ export class Watch<Text = string> extends Commander {
   }
 
   /** Sends the last command. EXEC releases the connection whatever the server answers; the others, if they succeed. */
-  async #conclude(row: Row): Promise<unknown> {
-    const promise = this.#control(row);
+  async #conclude(row: Row, special?: Special): Promise<unknown> {
+    const promise = this.#control(row, special);
     this.#state = "finished";
     this.#end(await promise.then(() => true, (error) => row === commands.exec && error instanceof ReplyError));
     return promise;
