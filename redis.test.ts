@@ -877,6 +877,66 @@ describe("a call", () => {
     assert.equal(await db.get("latin"), "é");
   }));
 
+  for (const protocol of [2, 3] as const) {
+    for (const charset of ["utf-8", "latin1", null] as const) {
+      test(`dumps are bytes that can be restored, and what comes with them is text, in charset ${charset} of RESP${protocol}`,
+        () => withDb({ protocol, charset }, async (db) => {
+        const value = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+        const text = charset === null ? Buffer.from("text") : "text";
+        await server.call("DEL", "dumped");
+        await db.set("dumped", value);
+        await db.set("beside", "text");
+        const numbers = db.with({ convertNumbers: true });
+        const piped = await db.pipeline().get("beside").dump("dumped").get("beside").execPipeline();
+        const atomic = await db.pipeline().get("beside").dump("dumped").get("beside").commit();
+        const t = await db.multi();
+        for (const queued of [t.get("beside"), t.dump("dumped"), t.get("beside")]) assert.equal(await queued, "QUEUED");
+        const queued = await t.commit();
+        for (const replies of [piped, atomic, queued]) assert.deepEqual([replies[0], replies[2]], [text, text]);
+        const dumps = [
+          await db.dump("dumped"), await numbers.dump("dumped"), await db.call("DUMP", "dumped"),
+          piped[1], atomic[1], queued[1],
+        ];
+        for (const dump of dumps) {
+          assert.ok(Buffer.isBuffer(dump), inspect(dump));
+          assert.equal(await db.restore("restored", 0, dump, { REPLACE: true }), "OK");
+          assert.deepEqual(await db.with({ charset: null }).get("restored"), value);
+        }
+        assert.equal(await db.dump("no such key"), null);
+        assert.match((await failure(db.dump(["two", "keys"] as unknown as Key))).message, /wrong number of arguments|array/);
+        await server.call("DEL", "dumped", "beside", "restored");
+      }));
+    }
+  }
+
+  test("a dump of all functions can be restored", async (t) => {
+    if (isOld()) return skip(t, `Redis ${server.version} has no functions`);
+    await withDb({}, async (db) => {
+      const code = `#!lua name=dumped\nredis.register_function('dumped', function() return '${"\u00e9".repeat(9)}' end)`;
+      await db.functionLoad(code);
+      const dump = await db.functionDump();
+      await db.functionFlush();
+      assert.equal(await db.functionRestore(dump), "OK");
+      assert.equal(await db.fcall("dumped", 0), "\u00e9".repeat(9));
+      await db.functionFlush();
+    });
+  });
+
+  test("an element's vector as it is stored is bytes in every charset", () => {
+    const stored = Buffer.from([0x7f, 0xff, 0x80, 0x00]);
+    return withScript(async (peer) => {
+      for (;;) {
+        await peer.read();
+        peer.write(Buffer.concat([Buffer.from("*4\r\n+int8\r\n$4\r\n"), stored, Buffer.from("\r\n,1.5\r\n$3\r\n0.5\r\n")]));
+      }
+    }, async (db) => {
+      for (const charset of ["utf-8", "latin1", null] as const) {
+        const view = db.with({ charset });
+        assert.deepEqual(await view.vemb("v", "a", { RAW: true }), ["int8", stored, 1.5, 0.5], String(charset));
+      }
+    });
+  });
+
   test("a small Buffer does not keep the chunk alive that it came in", () => withDb({}, async (db) => {
     await db.set("small", "abc");
     const bytes = (await db.with({ charset: null }).get("small"))!;

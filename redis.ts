@@ -743,8 +743,8 @@ const NOTHING = Symbol("nothing");
 
 type Limits = Pick<Config, "maxDepth" | "maxBulk" | "maxElements" | "maxReply">;
 
-/** How to read a reply. `ordered`: maps as pairs. `parts`: how to read each element of EXEC's reply. */
-type Reading = { readonly ordered?: true; readonly parts?: readonly Reading[] };
+/** How to read a reply. `ordered`: maps as pairs; `binary`: strings as Buffers; `parts`: each reply within EXEC's. */
+type Reading = { readonly ordered?: true; readonly binary?: true; readonly parts?: readonly Reading[] };
 
 /** An aggregate whose elements are still arriving. */
 type Frame = {
@@ -807,6 +807,8 @@ class Decoder {
   #partial: PartialString | undefined;
   /** The chunk as text, once it is needed; "" if it is not ASCII. */
   #chunkText: string | undefined;
+  /** The caller's charset, and that of the string being read. */
+  #callCharset: Charset = "utf-8";
   #charset: Charset = "utf-8";
   #reading = PLAIN;
   #error: ProtocolError | undefined;
@@ -851,8 +853,8 @@ class Decoder {
   take(charset: Charset, reading = PLAIN): unknown {
     if (this.#error !== undefined) throw this.#error;
     if (this.#top === undefined && this.#partial === undefined) {
-      this.#charset = charset;
-      this.#reading = reading;
+      this.#callCharset = charset;
+      this.#read(reading);
       this.pushed = false;
     }
     let value = this.#partial === undefined ? NOTHING : this.#fill(this.#partial);
@@ -879,6 +881,11 @@ class Decoder {
     this.#chunk = this.#lineBuffer;
     this.#bound -= this.#at;
     this.#at = 0;
+  }
+
+  #read(reading: Reading): void {
+    this.#reading = reading;
+    this.#charset = reading.binary === true ? null : this.#callCharset;
   }
 
   /** Decodes a scalar or an empty aggregate; opens any other aggregate, and returns NOTHING. */
@@ -915,7 +922,7 @@ class Decoder {
 
   /** Adds the bulk strings that have fully arrived, as most have, to an aggregate; leaves the last one to #value. */
   #strings(frame: Frame): void {
-    if (frame.parts !== undefined) this.#reading = frame.parts[frame.items.length] ?? PLAIN;
+    if (frame.parts !== undefined) this.#read(frame.parts[frame.items.length] ?? PLAIN);
     if (frame.left === Infinity || frame.parts !== undefined) return;
     const chunk = this.#chunk;
     for (let at = this.#at; frame.left > 1 && chunk[at] === 0x24; this.#at = at) {
@@ -1240,6 +1247,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     "each"                  as "all", but returns the reply of each server under its name
 //   .traits(...)              facts that other sections need:
 //     ordered                 its shape needs the maps of RESP3 as pairs, in the server's order
+//     binary                  strings in its reply are bytes, not text: Buffers in every charset
 //     secret                  its arguments may be passwords, which the server may quote in an error
 //     partly                  may fail after it has done part of its work
 //     digest                  names a script by its digest; an unknown digest means that nothing was done
@@ -1287,7 +1295,7 @@ type Spread = "split" | "all" | "each" | Carriage;
 type Carriage = "set" | "zset" | "string";
 /** Combines several servers' replies into one; `keys` holds, for each reply, the indexes of its keys. */
 type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => unknown;
-type Trait = "ordered" | "secret" | "partly" | "digest" | "cursor" | "patterns" | "channel" | "harmless";
+type Trait = "ordered" | "binary" | "secret" | "partly" | "digest" | "cursor" | "patterns" | "channel" | "harmless";
 
 class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   declare readonly call: F;
@@ -1543,8 +1551,8 @@ const commands = {
   sort: write<SortInto | Sorted<SortOptions & { STORE?: No }>>(oneAndAfter("STORE")).traits("patterns"),
   /** As sort, without STORE. Since 7.0.0. */
   sort_ro: read<Sorted<SortRoOptions>>().traits("patterns"),
-  /** The value in the server's own format, for restore; null when missing. Use charset null. Since 2.6.0. */
-  dump: read<(key: Key) => Bulk>(),
+  /** The value in the server's own format, for restore, always as a Buffer; null when missing. Since 2.6.0. */
+  dump: read<(key: Key) => Buffer | null>().traits("binary"),
   /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, unless REPLACE. Since 2.6.0. */
   restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">(),
   /** Move `key`, or KEYS if it is "", to another server; "NOKEY" if missing. `timeout`: ms of silence. Since 2.6.0. */
@@ -2012,9 +2020,9 @@ const commands = {
   vdim: read<(key: Key) => number>(),
   /** 1 when `element` is in the set, else 0. Since 8.2.0. */
   vismember: read<(key: Key, element: Arg) => number>().as(flag),
-  /** An element's vector, approximately as added, or null; RAW: as stored (use charset null). Since 8.0.0. */
+  /** An element's vector, approximately as added, or null; RAW: as stored, in a Buffer. Since 8.0.0. */
   vemb: read<With<"RAW", [key: Key, element: Arg], VembRaw | null, number[] | null>>()
-    .as(when("RAW", tuple(same, same, number, number), numbers)),
+    .as(when("RAW", tuple(text, same, number, number), numbers)).traits("binary"),
   /** An element's attributes, a JSON text, or null. Since 8.0.0. */
   vgetattr: read<(key: Key, element: Arg) => Bulk>(),
   /** Set an element's attributes, "" to remove them: 1, or 0 when there is no such element. Since 8.0.0. */
@@ -2049,8 +2057,8 @@ const commands = {
   fcall_ro: read<(name: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)),
   /** Delete a library and its functions; an error when there is none of that name. Since 7.0.0. */
   functionDelete: write<(library: Arg) => "OK">(none).across("all"),
-  /** All libraries as one binary payload for functionRestore. Use charset null. Since 7.0.0. */
-  functionDump: other<() => string>(),
+  /** All libraries as one binary payload for functionRestore, always as a Buffer. Since 7.0.0. */
+  functionDump: other<() => Buffer>().traits("binary"),
   /** Delete all libraries. Since 7.0.0. */
   functionFlush: write<(options?: FlushOptions) => "OK">(none).across("all"),
   /** Stop the function that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 7.0.0. */
@@ -2606,7 +2614,7 @@ export type VaddOptions = Optional<"CAS" | "NOQUANT" | "BIN" | "Q8"> & { EF?: In
 export type VsimOptions = Optional<"WITHSCORES" | "WITHATTRIBS" | "TRUTH" | "NOTHREAD"> &
   Optional<"COUNT" | "EF" | "FILTER-EF", Int> & { EPSILON?: Arg; FILTER?: Arg };
 /** Reply of VEMB RAW: only int8 has a range. */
-export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: string, norm: number, range?: number];
+export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: Buffer, norm: number, range?: number];
 
 /** Delete in the background, or at once. */
 export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
@@ -2670,7 +2678,7 @@ type Reply<R, Text> = [Text] extends [string] ? R : Decoded<R, Text>;
 type Decoded<R, Text> =
   R extends string ? (string extends R ? Text : R)
   : R extends readonly unknown[] ? { [I in keyof R]: Decoded<R[I], Text> }
-  : R extends ReplyError ? R
+  : R extends ReplyError | Buffer ? R
   : R extends object ? (string extends Text ? { [K in keyof R]: Decoded<R[K], Text> } : DecodedPairs<R, Text>)
   : R;
 type DecodedPairs<R, Text> = [name: Text, value: Decoded<R[keyof R], Text>][];
@@ -2943,7 +2951,7 @@ class Batch {
 
 /** How to read the reply to EXEC after these commands. */
 const execOf = (rows: readonly Row[]): Reading =>
-  rows.some(({ is }) => is.ordered) ? { parts: rows.map(({ is }) => is) } : {};
+  rows.some(({ is }) => is.ordered || is.binary) ? { parts: rows.map(({ is }) => is) } : {};
 
 /** Replaces text with a number wherever the number prints as exactly that text. */
 function withNumbers(reply: unknown): unknown {

@@ -117,7 +117,7 @@ export const surface: Call[] = [
   ["sort_ro", ["1:set", { ALPHA: true, DESC: true }], ["y", "x"]],
   ["sort_ro", ["1:list", { BY: "nosort", GET: "1:o*" }], ["three", "one", null]],
   ["dump", ["1:none"], null],
-  ["dump", ["1:d"], (reply: any) => isText(reply) && reply.length > 0],
+  ["dump", ["1:d"], (reply: any) => Buffer.isBuffer(reply) && reply.length > 0],
   ["restore", ["1:hi", 0, hi], "OK"],
   ["restore", ["1:hi", year2100 * 1000, hi, { REPLACE: true, ABSTTL: true, IDLETIME: 1000 }], "OK"],
   ["get", ["1:hi"], "hi"],
@@ -698,7 +698,7 @@ export const surface: Call[] = [
   ["functionStats", [], { running_script: null, engines: { LUA: { libraries_count: 1, functions_count: 1 } } }],
   ["functionLoad", [{ REPLACE: true }, "#!lua name=lib3\nredis.register_function('f3', function() end)"], "lib3"],
   ["fcall", ["f3", 0], null],
-  ["functionDump", [], isText],
+  ["functionDump", [], Buffer.isBuffer],
   ["functionDelete", ["lib3"], "OK"],
   ["functionFlush", [{ ASYNC: true }], "OK"],
 
@@ -763,7 +763,7 @@ export const surface: Call[] = [
   ["vismember", ["4:none", "1"], 0],
   ["vemb", ["4:v", "x"], (reply: any) => reply.length === 3 && near(1, 0.01)(reply[2])],
   ["vemb", ["4:v", "x", { RAW: true }], (reply: any) =>
-    reply.length === 4 && isText(reply[0]) && typeof reply[1] === "string" && reply.slice(2).every(Number.isFinite)],
+    reply.length === 4 && isText(reply[0]) && Buffer.isBuffer(reply[1]) && reply.slice(2).every(Number.isFinite)],
   ["vemb", ["4:v", "none"], null],
   ["vgetattr", ["4:v", "2"], '{"n":1}'],
   ["vgetattr", ["4:v", "1"], null],

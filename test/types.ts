@@ -32,6 +32,7 @@ export function replies(db: Handler, keys: string[], anyFlag: { WITHSCORES: true
   count(db.sort("k", { GET: "#" }, { GET: "name:*", STORE: "dst" }));
   texts(db.sort_ro("k", { DESC: true }));
   bulks(db.sort_ro("k", { GET: "#" }));
+  is<Buffer | null>()(db.dump("k"));
   is<"OK" | "NOKEY">()(db.migrate("host", 6379, "k", 0, 100));
   is<[number, number]>()(db.waitaof(1, 1, 0));
 
@@ -211,6 +212,7 @@ export function replies(db: Handler, keys: string[], anyFlag: { WITHSCORES: true
   is<unknown>()(db.eval("return 1", 1, "k", "a"));
   is<FunctionLibrary[]>()(db.functionList({ LIBRARYNAME: "lib*" }));
   is<(FunctionLibrary & { library_code: string })[]>()(db.functionList({ WITHCODE: true }));
+  is<Buffer>()(db.functionDump());
   text(db.functionLoad("#!lua name=lib"));
   text(db.functionLoad({ REPLACE: true }, "#!lua name=lib"));
   ok(db.clientKill("127.0.0.1:1234"));
@@ -240,12 +242,14 @@ export function views(db: Handler): void {
   is<Buffer[]>()(raw.zrange("k", 0, -1));
   is<[Buffer, [Buffer, Buffer][]][]>()(raw.xrange("s", "-", "+"));
   is<[Buffer, [Buffer, [Buffer, Buffer][]][]][] | null>()(raw.xread({ STREAMS: ["s", 0] }));
+  is<Buffer | null>()(raw.dump("k"));
   is<"PONG">()(raw.ping());
   is<Line | undefined>()(raw.commandInfo("get").then(([get]) => get?.[2][0])); // a simple string is never a Buffer
 
   const numbers = db.with({ convertNumbers: true });
   is<string | number | bigint | null>()(numbers.get("k"));
   is<Record<string, string | number | bigint>>()(numbers.hgetall("k"));
+  is<Buffer | null>()(numbers.dump("k"));
   is<"OK" | null>()(numbers.set("k", 1));
   is<Buffer | null>()(numbers.with({ charset: null }).get("k"));
 
