@@ -774,6 +774,22 @@ describe("commands", () => {
     await db.set("big", "41");
     assert.equal(await db.incr("big"), 42);
   }));
+
+  test("whatever adds a fraction returns a number, and get the text with all its digits", async () => {
+    for (const protocol of [2, 3] as const) {
+      for (const charset of ["utf-8", null] as const) {
+        await withDb({ protocol, charset }, async (db) => {
+          await db.del("fractions", "text", "hash");
+          const p = db.pipeline().zincrby("fractions", 0.25, "m").hincrbyfloat("hash", "f", 0.25).incrbyfloat("text", 0.25);
+          assert.deepEqual(await p.execPipeline(), [0.25, 0.25, 0.25]);
+          assert.equal(await db.incrbyfloat("text", "9007199254740993"), 9007199254740993.25);
+          assert.equal(String(await db.get("text")), "9007199254740993.25");
+          assert.equal(await db.hincrbyfloat("hash", "f", -0.25), 0);
+          await db.del("fractions", "text", "hash");
+        });
+      }
+    }
+  });
 });
 
 // ==== 5. Commander ====

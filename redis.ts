@@ -1610,8 +1610,8 @@ const commands = {
   incr: write<(key: Key) => number>(),
   /** The new value, as incr. Since 1.0.0. */
   incrby: write<(key: Key, increment: Int) => number>(),
-  /** The new value as text, with up to 17 digits after the point. Since 2.6.0. */
-  incrbyfloat: write<(key: Key, increment: Float) => string>(),
+  /** The new value, as the nearest double; as text, with all its digits, get returns it. Since 2.6.0. */
+  incrbyfloat: write<(key: Key, increment: Float) => number>().as(number),
   /** The new value, as incr. Since 1.0.0. */
   decr: write<(key: Key) => number>(),
   /** The new value, as incr. Since 1.0.0. */
@@ -1705,8 +1705,8 @@ const commands = {
   hdel: write<(key: Key, ...fields: Many) => number>(),
   /** The field's new value, from 0 if missing. An error when it is not an integer or overflows. Since 2.0.0. */
   hincrby: write<(key: Key, field: Arg, increment: Int) => number>(),
-  /** The field's new value as text, with up to 17 digits after the point. Since 2.6.0. */
-  hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => string>(),
+  /** The field's new value, as the nearest double; as text, with all its digits, hget returns it. Since 2.6.0. */
+  hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => number>().as(number),
   /** A field or null; up to `count` different ones, -3 for 3 that may repeat; WITHVALUES: pairs. Since 6.2.0. */
   hrandfield: read<((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [string, string][], string[]>>()
     .as(when("WITHVALUES", couples)),
@@ -1762,12 +1762,12 @@ const commands = {
   /** Indexes from `start` ("-") to `end` ("+") whose elements pass any test; WITHVALUES: elements too. Since 8.8.0. */
   argrep: read<WithLast<"WITHVALUES", [key: Key, start: Arg, end: Arg], Indexed[], number[], ArgrepTest>>()
     .as(when("WITHVALUES", couples)),
-  /** SUM, MIN, MAX as text, AND, OR, XOR, null when no element is a number; MATCH and USED count. Since 8.8.0. */
+  /** SUM, MIN, MAX, AND, OR or XOR: null when no element is a number; MATCH and USED count. Since 8.8.0. */
   arop: read<
-    | ((key: Key, start: Int, end: Int, operation: { SUM: true } | { MIN: true } | { MAX: true }) => Bulk)
+    | ((key: Key, start: Int, end: Int, operation: { SUM: true } | { MIN: true } | { MAX: true }) => number | null)
     | ((key: Key, start: Int, end: Int, operation: { AND: true } | { OR: true } | { XOR: true }) => number | null)
     | ((key: Key, start: Int, end: Int, operation: { MATCH: Arg } | { USED: true }) => number)
-  >(),
+  >().as(number),
   /** Number of elements, not counting gaps; 0 when `key` is missing. Since 8.8.0. */
   arcount: read<(key: Key) => number>(),
   /** The last index in use, plus 1; 0 when `key` is missing. Since 8.8.0. */
