@@ -717,11 +717,13 @@ describe("commands", () => {
   /** What came after Redis 7.0, by the table's own words. */
   const NEW = / |^(waitaof|h\w*(expire|expireat|expiretime|ttl|persist)|hsetex|hgetex|hgetdel|x(delex|ackdel|cfgset)|delex|delifeq|digest|msetex|v[a-z]+|scriptShow|commandlog\w+|hotkeys\w+|cluster(Myshardid|SlotStats|scan|Getslotmigrations|Migration))$/;
 
-  test("the whole surface has the same replies under RESP2 and RESP3", async () => {
+  const forms: [form: string, options: Options][] =
+    [["objects", {}], ["pairs", { maps: "pairs" }], ["pairs of bytes", { charset: null }]];
+  for (const [form, options] of forms) test(`the whole surface has the same replies under RESP2 and RESP3, as ${form}`, async () => {
     const replies = await Promise.all([2, 3].map(async (protocol) => {
       const fresh = await RedisServer.start();
       const shapes: string[] = [];
-      await withDb({ port: fresh.port, protocol: protocol as 2 | 3, replyTimeout: 20_000 }, async (db) => {
+      await withDb({ port: fresh.port, protocol: protocol as 2 | 3, replyTimeout: 20_000, ...options }, async (db) => {
         for (const [name, args, expected] of surface) {
           const reply = await (db as any)[name](...args).catch((error: unknown) => error);
           // What differs from one time to the next is compared by its types.
@@ -888,6 +890,49 @@ describe("a call", () => {
     }
   });
 
+  test("maps: \"pairs\" gives fields of an entry as they were added: in their order, repeated, named by numbers", async () => {
+    const fields = [["b", "1"], ["2", "x"], ["f", "1"], ["1", "y"], ["f", "2"], ["__proto__", "z"]];
+    for (const protocol of [2, 3] as const) {
+      await withDb({ protocol }, async (text) => {
+        const db = text.with({ maps: "pairs" });
+        await db.del("ordered");
+        const id = await db.xadd("ordered", "*", fields.flat());
+        const entries = [[id, fields]];
+        assert.deepEqual(await db.xrange("ordered", "-", "+"), entries);
+        assert.deepEqual(await db.xrevrange("ordered", "+", "-"), entries);
+        assert.deepEqual(await db.xread({ STREAMS: ["ordered", 0] }), [["ordered", entries]]);
+        await db.xgroupCreate("ordered", "g", "0");
+        const read = await db.xreadgroup({ GROUP: ["g", "c"], STREAMS: ["ordered", ">"] });
+        assert.deepEqual(read, [["ordered", entries]]);
+        assert.deepEqual(await db.xclaim("ordered", "g", "d", 0, id), entries);
+        const [piped, atomic] = await Promise.all([
+          db.pipeline().xrange("ordered", "-", "+").execPipeline(), db.pipeline().xrange("ordered", "-", "+").commit(),
+        ]);
+        assert.deepEqual([piped, atomic], [[entries], [entries]]);
+        const objects = db.with({ maps: "objects" });
+        assert.deepEqual(Object.keys((await objects.xrange("ordered", "-", "+"))[0]![1]), ["1", "2", "b", "f", "__proto__"]);
+        await db.del("ordered");
+      });
+    }
+  });
+
+  test("maps: \"pairs\" of a handler is text in pairs everywhere, and objects no more", async () => {
+    for (const protocol of [2, 3] as const) {
+      const db = await connection({ port: server.port, protocol, maps: "pairs" });
+      await db.del("paired");
+      assert.deepEqual(await db.hgetall("paired"), []);
+      await db.hset("paired", ["2", "b"], ["1", "a"]);
+      assert.deepEqual(await db.hgetall("paired"), [["2", "b"], ["1", "a"]]);
+      assert.deepEqual((await db.hscan("paired", 0))[1], [["2", "b"], ["1", "a"]]);
+      assert.deepEqual(await all(db.hscanIterator("paired")), [["2", "b"], ["1", "a"]]);
+      assert.deepEqual(await db.configGet("hash-max-*-entries"), await db.with({ charset: "latin1" }).configGet("hash-max-*-entries"));
+      assert.deepEqual(await db.with({ charset: null }).hget("paired", "2"), Buffer.from("b"));
+      assert.deepEqual(await db.with({ convertNumbers: true }).hgetall("paired"), [[2, "b"], [1, "a"]]);
+      await db.del("paired");
+      await db.disconnect();
+    }
+  });
+
   test("charset latin1 gives each byte as a character", () => withDb({ charset: "latin1" }, async (db) => {
     await db.set("latin", Buffer.from([0xe9]));
     assert.equal(await db.get("latin"), "é");
@@ -977,6 +1022,7 @@ describe("a call", () => {
 
   test("a view refuses options that it does not have", () => withDb({}, async (db) => {
     assert.throws(() => db.with({ replyTimeout: 0 }), /replyTimeout/);
+    assert.throws(() => db.with({ maps: "entries" } as object), /maps must be one of "objects", "pairs"/);
     assert.throws(() => db.with({ host: "other" } as object), /no option "host"/);
     assert.throws(() => db.with({ signal: "now" } as object), /signal must be an AbortSignal/);
   }));

@@ -67,6 +67,8 @@ const builtin = <Name extends keyof LazyModules>(name: Name): LazyModules[Name] 
 
 /** How text is decoded; null returns Buffers. */
 export type Charset = "utf-8" | "latin1" | null;
+/** How maps are returned: as objects, or as arrays of [name, value]. */
+export type Maps = "objects" | "pairs";
 type Milliseconds = number; // Infinity for no limit
 export type Credentials = { username?: string; password: string };
 type Login = { username?: string | undefined; password?: string | undefined };
@@ -121,6 +123,8 @@ const OPTIONS = {
   charset: { check: oneOf("utf-8", "latin1", null), preset: "utf-8", view: true },
   /** Whether text in replies becomes a number if that number prints as exactly this text ("42", but not "042"). */
   convertNumbers: { check: oneOf(true, false), preset: false, view: true },
+  /** "pairs" returns maps as arrays of [name, value]: in the server's order, with repeated names. */
+  maps: { check: oneOf("objects", "pairs"), preset: "objects", view: true },
   /** Time limit for opening a connection, from the first packet to the end of the handshake, in milliseconds. */
   connectTimeout: { check: duration, preset: 10_000, query: true },
   /** Time limit for a command from the call to its reply: waiting, network and server together, in milliseconds. */
@@ -164,6 +168,17 @@ export type Host = string | URL | Options;
 
 /** Type of text in replies with these options. */
 export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | number | bigint : string;
+/** Marks a handler whose maps are pairs: Handler<InPairs<string>>. */
+export type InPairs<Text> = { readonly pairs: Text };
+/** Type of text of a handler, without the mark. */
+type TextIn<Text> = [Text] extends [InPairs<infer T>] ? T : Text;
+/** Text and mark of a handler with these options, and of a view that changes them. */
+type FormOf<C, N, M> = M extends "pairs" ? InPairs<TextOf<C, N>> : TextOf<C, N>;
+type ViewOfForm<Text, C, N, M> =
+  C extends undefined ? (N extends true ? Marked<TextOf<"utf-8", N>, Text, M> : Marked<TextIn<Text>, Text, M>)
+  : Marked<TextOf<C, N>, Text, M>;
+type Marked<New, Old, M> =
+  M extends "pairs" ? InPairs<New> : M extends "objects" ? New : [Old] extends [InPairs<any>] ? InPairs<New> : New;
 
 type Preset = { [N in Having<"preset">]: Value<N> };
 /** Options that have been checked and completed. */
@@ -810,6 +825,7 @@ class Decoder {
   /** The caller's charset, and that of the string being read. */
   #callCharset: Charset = "utf-8";
   #charset: Charset = "utf-8";
+  #maps: Maps = "objects";
   #reading = PLAIN;
   #error: ProtocolError | undefined;
   /** Whether the last result of take() was a push. */
@@ -850,10 +866,11 @@ class Decoder {
    * Returns the next reply or push, or MORE. Error replies are ReplyErrors, in aggregates too. Maps are pairs if their
    * order matters, because an object lists numeric names first.
    */
-  take(charset: Charset, reading = PLAIN): unknown {
+  take(charset: Charset, reading = PLAIN, maps: Maps = "objects"): unknown {
     if (this.#error !== undefined) throw this.#error;
     if (this.#top === undefined && this.#partial === undefined) {
       this.#callCharset = charset;
+      this.#maps = maps;
       this.#read(reading);
       this.pushed = false;
     }
@@ -965,13 +982,17 @@ class Decoder {
   #close(frame: Frame): unknown {
     this.#stack.pop();
     this.#top = this.#stack[this.#stack.length - 1];
-    if (frame.type === 0x25) return toMap(frame.items, this.#charset === null || this.#reading.ordered === true);
+    if (frame.type === 0x25) return toMap(frame.items, this.#hasPairs);
     if (frame.type === 0x7c) {
       if (this.#top !== undefined) this.#top.attributedAt = this.#top.items.length;
       return NOTHING;
     }
     if (frame.type === 0x3e) this.pushed = true;
     return frame.items;
+  }
+
+  get #hasPairs(): boolean {
+    return this.#charset === null || this.#maps === "pairs" || this.#reading.ordered === true;
   }
 
   /** Opens an aggregate; returns an empty one at once. */
@@ -1270,7 +1291,7 @@ export type Pairs = Readonly<Record<string, Arg | undefined>> | readonly (Arg | 
 export type Bulk = string | null;
 export type Fields = Record<string, string>;
 export type Scored = [member: string, score: number];
-/** An entry of a stream. */
+/** An entry of a stream; with({ maps: "pairs" }), its fields are pairs: all of them, in their order. */
 export type Entry = [id: string, fields: Fields];
 /** An option without a value. */
 export type Flag = boolean | undefined;
@@ -1281,7 +1302,7 @@ type Positions = readonly [first: number, last: number, step: number];
 /** Finds the keys of other commands, as indexes into the flat arguments. */
 type Finder = (words: readonly Word[]) => number[];
 type Keys = Positions | Finder;
-/** The call that a reply answers; `raw` means charset null. */
+/** The call that a reply answers; `raw`: its maps are pairs. */
 type Call = { readonly raw: boolean; readonly args: readonly unknown[] };
 /** Converts a reply; null stays null, and a reply that already has this shape is unchanged. */
 type Shape = (reply: any, call: Call) => unknown;
@@ -1952,7 +1973,10 @@ const commands = {
   zunionstore: write<CombineInto<ZunionOptions>>(storeNumkeys).across("zset"),
 
   // ---- Streams ----
-  /** Append an entry, `id` "*" or above the last; returns its id, null if NOMKSTREAM prevents that. Since 5.0.0. */
+  /**
+   * Append an entry, `id` "*" or above the last; returns its id, null if NOMKSTREAM prevents that. An array of fields
+   * keeps their order and repeated names; an object lists names that are whole numbers first. Since 5.0.0.
+   */
   xadd: write<Adds<"NOMKSTREAM", Bulk, string, XaddOptions, [id: Arg, ...fields: Pairs[]]>>(),
   /** Delete the oldest entries, to MAXLEN or MINID; returns their number. Since 5.0.0; MINID 6.2; KEEPREF ... 8.2. */
   xtrim: write<(key: Key, options: Trimming & References) => number>(),
@@ -1962,7 +1986,10 @@ const commands = {
   xdelex: write<(key: Key, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
   /** Number of entries; 0 when `key` is missing. Since 5.0.0. */
   xlen: read<(key: Key) => number>(),
-  /** Entries from `start` to `end`: "-" and "+" are the ends, "(id" excludes. Since 5.0.0; "(" 6.2. */
+  /**
+   * Entries from `start` to `end`: "-" and "+" are the ends, "(id" excludes. An object has the last of repeated fields;
+   * with({ maps: "pairs" }) returns all fields in their order. Since 5.0.0; "(" 6.2.
+   */
   xrange: read<(key: Key, start: Arg, end: Arg, options?: CountOptions) => Entry[]>().as(entries),
   /** xrange from the newest down, `end` first. Since 5.0.0; "(" 6.2. */
   xrevrange: read<(key: Key, end: Arg, start: Arg, options?: CountOptions) => Entry[]>().as(entries),
@@ -2674,19 +2701,21 @@ type Overloads<U> = (U extends unknown ? (u: U) => void : never) extends (i: inf
 type Later<F, Text, To = Reach> = Overloads<F extends (...args: infer A) => infer R
   ? (...args: A) => Promise<[To] extends ["each"] ? Record<string, Reply<R, Text>> : Reply<R, Text>> : never>;
 /** A reply whose text is of type `Text`; maps become pairs where text may be bytes, because bytes cannot be names. */
-type Reply<R, Text> = [Text] extends [string] ? R : Decoded<R, Text>;
-type Decoded<R, Text> =
+type Reply<R, Text> = [Text] extends [string] ? R
+  : [Text] extends [InPairs<infer T>] ? Decoded<R, T, "pairs">
+  : Decoded<R, Text, string extends Text ? "objects" : "pairs">;
+type Decoded<R, Text, M> =
   R extends string ? (string extends R ? Text : R)
-  : R extends readonly unknown[] ? { [I in keyof R]: Decoded<R[I], Text> }
+  : R extends readonly unknown[] ? { [I in keyof R]: Decoded<R[I], Text, M> }
   : R extends ReplyError | Buffer ? R
-  : R extends object ? (string extends Text ? { [K in keyof R]: Decoded<R[K], Text> } : DecodedPairs<R, Text>)
+  : R extends object ? (M extends "pairs" ? DecodedPairs<R, Text> : { [K in keyof R]: Decoded<R[K], Text, M> })
   : R;
-type DecodedPairs<R, Text> = [name: Text, value: Decoded<R[keyof R], Text>][];
+type DecodedPairs<R, Text> = [name: Text, value: Decoded<R[keyof R], Text, "pairs">][];
 
 /** Commands that do not change their connection. Editors show a row's comment only through `keyof` of such a type. */
 type Shared = Omit<Signatures, RowsLike<Row<any, "session">>>;
 type RowsLike<R extends Row> = { [C in keyof Signatures]: Signatures[C] extends R ? C : never }[keyof Signatures];
-/** Every command as a method; `Text` is the type of text in replies. */
+/** Every command as a method; `Text` is the type of text in replies, or InPairs of that type. */
 export type Commands<Text = string> = { [C in keyof Shared]: Later<Shared[C]["call"], Text> };
 
 /** Extra time for a blocking command beyond its own timeout, which the server checks ten times a second. */
@@ -2851,7 +2880,7 @@ const argsFor = (row: Row, args: readonly unknown[], words: Words): readonly unk
 
 function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): unknown {
   if (reply instanceof ReplyError) return withoutSecrets(row, reply).of(row.name.text, outcomeOf(row, reply));
-  const shaped = row.shape === undefined ? reply : row.shape(reply, { raw: view.charset === null, args });
+  const shaped = row.shape === undefined ? reply : row.shape(reply, { raw: view.isRaw, args });
   return view.convertNumbers ? withNumbers(shaped) : shaped;
 }
 
@@ -2973,9 +3002,13 @@ type NewView = ViewOptions & Pick<Config, "replyTimeout" | "charset">;
 
 /** The options that may differ from call to call. */
 class View {
-  constructor({ replyTimeout, charset, convertNumbers = false, readFrom = "primary", signal }: NewView) {
-    Object.assign(this, { replyTimeout, charset, convertNumbers, readFrom, signal });
+  constructor(view: NewView) {
+    const { replyTimeout, charset, convertNumbers = false, maps = "objects", readFrom = "primary", signal } = view;
+    Object.assign(this, { replyTimeout, charset, convertNumbers, maps, readFrom, signal });
   }
+
+  /** Whether maps are pairs. */
+  get isRaw(): boolean { return this.charset === null || this.maps === "pairs"; }
 
   /** This view for operations that must finish once begun: on the primary, in bytes, without a signal. */
   get sure(): View { return new View({ replyTimeout: this.replyTimeout, charset: null }); }
@@ -3458,7 +3491,8 @@ class Connection {
   #answer(): void {
     for (;;) {
       const command = this.#queue.first;
-      const reply = this.#decoder.take((command?.view ?? this.#view).charset, command?.reading);
+      const { charset, maps } = command?.view ?? this.#view;
+      const reply = this.#decoder.take(charset, command?.reading, maps);
       if (reply === MORE) {
         if (command === undefined && !this.#isListener && this.#decoder.begun) this.close(UNEXPECTED);
         return;
@@ -5348,7 +5382,7 @@ export abstract class Client<Text> extends Commander {
   }
 
   /** All keys of all servers, by SCAN. */
-  async *scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<Text, void, undefined> {
+  async *scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<TextIn<Text>, void, undefined> {
     for (const { server } of this.#router.fleet.members) {
       yield* scan((cursor) =>
         server.dispatch(new Command(commands.scan, [cursor, options], this.view)) as Promise<any>);
@@ -5356,7 +5390,9 @@ export abstract class Client<Text> extends Commander {
   }
 
   /** All fields of a hash with their values. */
-  hscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<[field: Text, value: Text], void, undefined> {
+  hscanIterator(
+    key: Key, options?: ScanOptions,
+  ): AsyncGenerator<[field: TextIn<Text>, value: TextIn<Text>], void, undefined> {
     return scan(async (cursor) => {
       const [next, found] = await this.call<[unknown, object]>("HSCAN", key, cursor, options);
       return [next, Array.isArray(found) ? found : Object.entries(found)];
@@ -5364,36 +5400,46 @@ export abstract class Client<Text> extends Commander {
   }
 
   /** All members of a set. */
-  sscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<Text, void, undefined> {
-    return scan((cursor) => this.call("SSCAN", key, cursor, options));
+  sscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<TextIn<Text>, void, undefined> {
+    return scan((cursor) => this.call<[unknown, TextIn<Text>[]]>("SSCAN", key, cursor, options));
   }
 
   /** All members of a sorted set with their scores. */
-  zscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<[member: Text, score: number], void, undefined> {
+  zscanIterator(
+    key: Key, options?: ScanOptions,
+  ): AsyncGenerator<[member: TextIn<Text>, score: number], void, undefined> {
     return scan((cursor) => this.call("ZSCAN", key, cursor, options));
   }
 
   /** The entries of a stream for a consumer of a group: read, claimed and acknowledged. */
   consume(stream: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
-    const db = this.with({ charset: "utf-8", convertNumbers: false });
+    const db = this.with({ charset: "utf-8", convertNumbers: false, maps: "objects" });
     return consume(db as Commander & Commands, stream, options);
   }
 
   /** Listens to channels on connections of its own; resolves when the server has confirmed all of them. */
-  subscribe(...args: Listening<Text>): Promise<Subscription<Text>> { return this.#listen("subscribe", args); }
-  /** Listens to all channels that match the glob patterns; when sharded, on all nodes. */
-  psubscribe(...args: Listening<Text>): Promise<Subscription<Text>> { return this.#listen("psubscribe", args); }
-  /** Listens to shard channels. */
-  ssubscribe(...args: Listening<Text>): Promise<Subscription<Text>> { return this.#listen("ssubscribe", args); }
+  subscribe(...args: Listening<TextIn<Text>>): Promise<Subscription<TextIn<Text>>> {
+    return this.#listen("subscribe", args);
+  }
 
-  async #listen(kind: Subscribing, [channels, ...how]: Listening<Text>): Promise<Subscription<Text>> {
+  /** Listens to all channels that match the glob patterns; when sharded, on all nodes. */
+  psubscribe(...args: Listening<TextIn<Text>>): Promise<Subscription<TextIn<Text>>> {
+    return this.#listen("psubscribe", args);
+  }
+
+  /** Listens to shard channels. */
+  ssubscribe(...args: Listening<TextIn<Text>>): Promise<Subscription<TextIn<Text>>> {
+    return this.#listen("ssubscribe", args);
+  }
+
+  async #listen<T>(kind: Subscribing, [channels, ...how]: Listening<T>): Promise<Subscription<T>> {
     const [listener, options = {}] = how.length > 1 || typeof how[0] === "function" ? how : [undefined, how[0]];
     if (listener !== undefined && typeof listener !== "function") {
       throw new ArgumentError("the listener must be a function");
     }
     const where = (channel: Key): readonly Source[] => this.#router.where(kind, channel);
     return this.#router.fleet.admit(
-      new Subscription<Text>(this.view, kind, where, [channels].flat() as Key[], options, listener));
+      new Subscription<T>(this.view, kind, where, [channels].flat() as Key[], options, listener));
   }
 
   /** Resolves when all connections are up; rejects as soon as one cannot be opened, or when the handler is closed. */
@@ -5426,9 +5472,10 @@ export class Handler<Text = string> extends Client<Text> {
   }
 
   /** The same handler with other options for the calls made through it: with({ replyTimeout: 50 }).get("k"). */
-  override with<const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined>(
-    options: ViewOptions & { charset?: C; convertNumbers?: N },
-  ): Handler<C extends undefined ? (N extends true ? TextOf<"utf-8", N> : Text) : TextOf<C, N>> {
+  override with<
+    const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined,
+    const M extends Maps | undefined = undefined,
+  >(options: ViewOptions & { charset?: C; convertNumbers?: N; maps?: M }): Handler<ViewOfForm<Text, C, N, M>> {
     return new Handler(this.#server, this.view.with(options));
   }
 
@@ -6022,21 +6069,22 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   /** Keys that are not on the node that holds them according to these hosts, or the present ones. */
   async *misplaced(
     hosts?: readonly ShardHost[],
-  ): AsyncGenerator<{ key: Text; from: string; to: string }, void, undefined> {
+  ): AsyncGenerator<{ key: TextIn<Text>; from: string; to: string }, void, undefined> {
     const locate = this.#shards.locator(hosts);
     for (const { name, config, server } of this.#shards.fleet.members) {
       for await (const key of new Handler<Buffer>(server, this.view.sure).scanIterator()) {
         const to = locate(key);
         if (hostOf(to.config) === hostOf(config)) continue;
-        yield { key: worded(key, this.view) as Text, from: name, to: to.name };
+        yield { key: worded(key, this.view) as TextIn<Text>, from: name, to: to.name };
       }
     }
   }
 
   /** The same handler with other options for the calls made through it. */
-  override with<const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined>(
-    options: ViewOptions & { charset?: C; convertNumbers?: N },
-  ): ShardedHandler<C extends undefined ? (N extends true ? TextOf<"utf-8", N> : Text) : TextOf<C, N>> {
+  override with<
+    const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined,
+    const M extends Maps | undefined = undefined,
+  >(options: ViewOptions & { charset?: C; convertNumbers?: N; maps?: M }): ShardedHandler<ViewOfForm<Text, C, N, M>> {
     return new ShardedHandler(this.#shards, this.view.with(options));
   }
 }
@@ -6047,14 +6095,18 @@ export interface ShardedHandler<Text> extends ShardedCommands<Text> {}
 //
 // Factories. Lazy ones return a handler and connect in the background; the others return a promise of a ready handler.
 
-type OptionsOf<C, N> = Options & { charset?: C | undefined; convertNumbers?: N | undefined };
+type OptionsOf<C, N, M> = Options & { charset?: C | undefined; convertNumbers?: N | undefined; maps?: M | undefined };
 type Made<W, H> = W extends "ready" ? Promise<H> : H;
-type Factory<W> = <const C extends Charset = "utf-8", const N extends boolean = false>(
-  options?: OptionsOf<C, N> | string | URL) => Made<W, Handler<TextOf<C, N>>>;
-type UnixFactory<W> = <const C extends Charset = "utf-8", const N extends boolean = false>(
-  path?: string, options?: OptionsOf<C, N>) => Made<W, Handler<TextOf<C, N>>>;
-type Sharding<W> = <const C extends Charset = "utf-8", const N extends boolean = false>(
-  hosts: readonly ShardHost[], options?: OptionsOf<C, N> & ShardOptions) => Made<W, ShardedHandler<TextOf<C, N>>>;
+type Factory<W> =
+  <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
+    options?: OptionsOf<C, N, M> | string | URL) => Made<W, Handler<FormOf<C, N, M>>>;
+type UnixFactory<W> =
+  <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
+    path?: string, options?: OptionsOf<C, N, M>) => Made<W, Handler<FormOf<C, N, M>>>;
+type Sharding<W> =
+  <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
+    hosts: readonly ShardHost[], options?: OptionsOf<C, N, M> & ShardOptions,
+  ) => Made<W, ShardedHandler<FormOf<C, N, M>>>;
 
 const open = (config: Config, poolsize = config.poolsize, address?: Address): Handler<any> =>
   new Handler(new Server({ ...config, poolsize }, address), new View(config));

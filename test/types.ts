@@ -5,7 +5,7 @@ import {
   connection, lazyConnection, lazyShardedConnection, lazyUnixConnection, shardedConnectionPool, unixConnection,
 } from "../redis.ts";
 import type {
-  Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Facts, Fields, FunctionLibrary, Handler, LcsMatch,
+  Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Facts, Fields, FunctionLibrary, Handler, InPairs, LcsMatch,
   Line, PendingEntry, Scored, SetOptions, VembRaw, XinfoStream, XinfoStreamFull, XpendingEntry,
   XpendingSummary, ShardedHandler,
 } from "../redis.ts";
@@ -255,6 +255,22 @@ export function views(db: Handler): void {
   is<Buffer | null>()(numbers.with({ charset: null }).get("k"));
 
   is<Bulk>()(raw.with({ charset: "latin1" }).get("k"));
+
+  const paired = db.with({ maps: "pairs" });
+  is<Bulk>()(paired.get("k"));
+  is<[string, string][]>()(paired.hgetall("k"));
+  is<[string, [string, string][]][]>()(paired.xrange("s", "-", "+"));
+  is<[string, [string, [string, string][]][]][] | null>()(paired.xread({ STREAMS: ["s", 0] }));
+  is<Record<string, string>>()(paired.with({ maps: "objects" }).hgetall("k"));
+  is<[string, string][]>()(paired.with({ replyTimeout: 50 }).hgetall("k"));
+  is<[Buffer, Buffer][]>()(paired.with({ charset: null }).hgetall("k"));
+  type Text = string | number | bigint;
+  is<[Text, Text][]>()(paired.with({ convertNumbers: true }).hgetall("k"));
+  is<[Text, Text][]>()(numbers.with({ maps: "pairs" }).hgetall("k"));
+  is<[[string, string][], string | null]>()(paired.pipeline().hgetall("k").get("k").execPipeline());
+  is<IteratorResult<string, void>>()(paired.scanIterator().next());
+  is<Handler<InPairs<string>>>()(connection({ maps: "pairs" }));
+  is<ShardedHandler<InPairs<Buffer>>>()(shardedConnectionPool(["a:1"], { maps: "pairs", charset: null }));
   is<Buffer | null>()(raw.with({ replyTimeout: 50, signal: AbortSignal.timeout(50) }).get("k"));
 
   is<unknown>()(db.call("JSON.GET", "k"));
