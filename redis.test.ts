@@ -4271,6 +4271,48 @@ describe("consume()", () => {
     });
   });
 
+  for (const protocol of [2, 3] as const) {
+    test(`gives entries in the form of its view, bytes unharmed, under RESP${protocol}`, () => withDb({ protocol }, async (db) => {
+      const bytes = Buffer.from([0xff, 0x00, 0x80]);
+      const views: [view: Handler<any>, fields: unknown][] = [
+        [db.with({ charset: null }), [[Buffer.from("n"), Buffer.from("1")], [Buffer.from("n"), bytes]]],
+        [db.with({ charset: "latin1" }), { __proto__: null, n: "\xff\0\x80" }],
+        [db.with({ charset: "latin1", maps: "pairs" }), [["n", "1"], ["n", "\xff\0\x80"]]],
+        [db.with({ charset: "latin1", maps: "pairs", convertNumbers: true }), [["n", 1], ["n", "\xff\0\x80"]]],
+      ];
+      for (const [view, fields] of views) {
+        await fresh("formed");
+        const added: string[] = [];
+        for (let i = 0; i < 5; i++) added.push(await db.xadd("formed", "*", ["n", 1, "n", bytes]));
+        await server.call("XREADGROUP", "GROUP", "g", "me", "COUNT", "3", "STREAMS", "formed", ">"); // its own, to begin with
+        const ids: string[] = [];
+        for await (const [id, given] of steady(view.consume("formed", { ...how, count: 2 }))) {
+          assert.deepEqual(given, fields);
+          ids.push(String(id));
+          if (ids.length === 5) break;
+        }
+        assert.deepEqual(ids, added);
+        assert.equal((await unacknowledged("formed")).length, 1, "all but the one in hand were acknowledged");
+      }
+      await server.call("DEL", "formed");
+    }));
+  }
+
+  test("takes over entries in the form of its view, too", async (t) => {
+    if (isOld()) return skip(t, "XAUTOCLAIM came with Redis 6.2");
+    await withDb({ charset: null }, async (db) => {
+      await fresh("formed", 2);
+      await server.call("XREADGROUP", "GROUP", "g", "gone", "STREAMS", "formed", ">");
+      const seen: unknown[] = [];
+      for await (const [, fields] of steady(db.consume("formed", { ...how, claimAfter: 0 }))) {
+        seen.push(fields);
+        if (seen.length === 2) break;
+      }
+      assert.deepEqual(seen, [[[Buffer.from("n"), Buffer.from("0")]], [[Buffer.from("n"), Buffer.from("1")]]]);
+      await server.call("DEL", "formed");
+    });
+  });
+
   test("skips entries that were deleted, and does not keep them pending", () => withDb({}, async (db) => {
     await fresh("thinned", 6);
     const [[, entries]] = await server.call("XREADGROUP", "GROUP", "g", "me", "STREAMS", "thinned", ">");

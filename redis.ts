@@ -4682,6 +4682,7 @@ export type ConsumeOptions = {
  * that, it is delivered again: every entry is delivered at least once.
  */
 async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
+  // The types are those of text; of bytes or pairs, the values are only passed on.
   const { group, consumer, create, claimAfter, count = 10, block = 1_000, signal } = options;
   checked("count", count, whole(1, 2 ** 30));
   checked("block", block, whole(1, 2 ** 31 - 1));
@@ -4699,7 +4700,7 @@ async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncG
     if (batch.length === 0) {
       const wait = last === ">" ? { BLOCK: block } : {};
       const streams = await db.xreadgroup({ GROUP: [group, consumer], COUNT: count, ...wait, STREAMS: [key, last] });
-      batch = Object.values(streams ?? {})[0] ?? [];
+      batch = (Array.isArray(streams) ? streams[0]?.[1] : Object.values(streams ?? {})[0]) ?? [];
       if (last !== ">") last = batch.length < count ? ">" : batch.at(-1)![0];
     }
     for (const [id, fields] of batch) {
@@ -5411,10 +5412,9 @@ export abstract class Client<Text> extends Commander {
     return scan((cursor) => this.call("ZSCAN", key, cursor, options));
   }
 
-  /** The entries of a stream for a consumer of a group: read, claimed and acknowledged. */
-  consume(stream: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
-    const db = this.with({ charset: "utf-8", convertNumbers: false, maps: "objects" });
-    return consume(db as Commander & Commands, stream, options);
+  /** The entries of a stream for a consumer of a group, as xrange returns them: read, claimed and acknowledged. */
+  consume(stream: Key, options: ConsumeOptions): AsyncGenerator<Reply<Entry, Text>, void, void> {
+    return consume(this as unknown as Commands, stream, options) as AsyncGenerator<Reply<Entry, Text>, void, void>;
   }
 
   /** Listens to channels on connections of its own; resolves when the server has confirmed all of them. */
