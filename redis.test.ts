@@ -2979,7 +2979,7 @@ describe("a pipeline", () => {
   test("knows at compile time what each of its commands gives", () => withDb({}, async (db) => {
     await db.del("a", "n");
     const chained: [string | null, number] = await db.pipeline().get("a").incr("n").execPipeline();
-    const atomic: [string | null, number] = await db.pipeline().get("a").incr("n").commit();
+    const atomic: [string | null | ReplyError, number | ReplyError] = await db.pipeline().get("a").incr("n").commit();
     const called: [string, number] = await db.pipeline().call<string>("PING").incr("n").execPipeline();
     const raw = db.with({ charset: null });
     const bytes: [Buffer | null, number] = await raw.pipeline().get("a").incr("n").execPipeline();

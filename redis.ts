@@ -4317,6 +4317,7 @@ type Chained<F, Done extends unknown[], Text> = Overloads<
 type Links<Done extends unknown[], Text> = { [C in keyof Shared]: Chained<Shared[C]["call"], Done, Text> };
 /** The replies of a pipeline whose calls were not chained have unknown types. */
 type Results<Done extends unknown[]> = Done extends [] ? unknown[] : Done;
+type OrError<Done extends unknown[], E> = { [I in keyof Done]: Done[I] | E };
 
 /** Commands gathered to be sent together: db.pipeline().get("a").incr("n").execPipeline(). */
 export interface Pipeline<Done extends unknown[] = [], Text = string> extends Links<Done, Text> {
@@ -4325,9 +4326,11 @@ export interface Pipeline<Done extends unknown[] = [], Text = string> extends Li
   /** Number of gathered commands. */
   readonly length: number;
   /** Sends the commands; resolves with their replies in order. If one failed, rejects with a PipelineError. */
-  execPipeline(options?: PipelineOptions): Promise<Results<Done>>;
+  execPipeline(options?: { errors?: "reject" }): Promise<Results<Done>>;
+  /** With errors: "return", the errors of commands are among the replies. */
+  execPipeline(options: PipelineOptions): Promise<Results<OrError<Done, RedisError>>>;
   /** Sends the commands between MULTI and EXEC; errors of individual commands are among the replies. */
-  commit(): Promise<Results<Done>>;
+  commit(): Promise<Results<OrError<Done, ReplyError>>>;
 }
 
 /** A server that commands are sent to. */
@@ -5885,9 +5888,15 @@ const step = <T,>(outcome: Outcome | undefined, doing: Promise<T>, command?: str
 
 /** Copies a value with its time to live, and resolves with its DUMP. */
 async function copy(from: Spot, to: Spot, REPLACE: boolean): Promise<Buffer | null> {
-  const [left, dump] = await step("not-sent", from.on.pipeline().pttl(from.key).dump(from.key).commit());
+  const replies = await step("not-sent", from.on.pipeline().pttl(from.key).dump(from.key).commit());
+  const [left, dump] = [accepted(replies[0]), accepted(replies[1])];
   if (dump !== null) await to.on.restore(to.key, left < 0 ? 0 : Math.max(1, left), dump, { REPLACE });
   return dump;
+}
+
+function accepted<T>(reply: T | ReplyError): T {
+  if (reply instanceof ReplyError) throw reply;
+  return reply;
 }
 
 /** Copies, then deletes the source if it is unchanged; otherwise deletes the copy, if unchanged, and retries. */

@@ -6,7 +6,7 @@ import {
 } from "../redis.ts";
 import type {
   Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Facts, Fields, FunctionLibrary, Handler, InPairs, LcsMatch,
-  Line, PendingEntry, Scored, SetOptions, VembRaw, XinfoStream, XinfoStreamFull, XpendingEntry,
+  Line, PendingEntry, PipelineOptions, RedisError, ReplyError, Scored, SetOptions, VembRaw, XinfoStream, XinfoStreamFull, XpendingEntry,
   XpendingSummary, ShardedHandler,
 } from "../redis.ts";
 
@@ -296,6 +296,20 @@ export function factories(): void {
   lazyUnixConnection({ path: "/tmp/redis.sock" });
   // @ts-expect-error
   lazyConnection().with({ poolsize: 2 });
+}
+
+/** Of commands that are sent together, each may have failed. */
+export function together(db: Handler, raw: Handler<Buffer>, how: PipelineOptions): void {
+  type Failed = [Bulk | RedisError, number | RedisError];
+  const p = db.pipeline().get("a").incr("n");
+  is<[Bulk, number]>()(p.execPipeline());
+  is<[Bulk, number]>()(p.execPipeline({ errors: "reject" }));
+  is<Failed>()(p.execPipeline({ errors: "return" }));
+  is<Failed>()(p.execPipeline(how));
+  is<[Bulk | ReplyError, number | ReplyError]>()(p.commit());
+  is<[Buffer | null | ReplyError]>()(raw.pipeline().get("a").commit());
+  is<unknown[]>()(db.pipeline().commit());
+  is<unknown[]>()(db.pipeline().execPipeline({ errors: "return" }));
 }
 
 /** Over shards: most commands as ever, what every node is asked by the node's name, the rest not there. */
