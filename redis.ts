@@ -2698,8 +2698,14 @@ export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: 
 type Signatures = typeof commands;
 /** A union of signatures as overloads. */
 type Overloads<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
+/** Names and values in an object; of any type, because an interface is not assignable to a Record. */
+type Named<T> = { readonly [N in keyof T]: Arg | undefined } & { readonly [Symbol.iterator]?: never };
+/** A method; wherever it takes Pairs, it takes an object whose type is an interface, too. */
+type Method<A extends unknown[], Result> =
+  [Pairs] extends [A[number]] ? <T extends Named<T>>(...args: WithNamed<A, T>) => Result : (...args: A) => Result;
+type WithNamed<A extends unknown[], T> = { [I in keyof A]: [Pairs] extends [A[I]] ? A[I] | T : A[I] };
 type Later<F, Text, To = Reach> = Overloads<F extends (...args: infer A) => infer R
-  ? (...args: A) => Promise<[To] extends ["each"] ? Record<string, Reply<R, Text>> : Reply<R, Text>> : never>;
+  ? Method<A, Promise<[To] extends ["each"] ? Record<string, Reply<R, Text>> : Reply<R, Text>>> : never>;
 /** A reply whose text is of type `Text`; maps become pairs where text may be bytes, because bytes cannot be names. */
 type Reply<R, Text> = [Text] extends [string] ? R
   : [Text] extends [InPairs<infer T>] ? Decoded<R, T, "pairs">
@@ -4312,7 +4318,7 @@ export class WatchError extends RedisError {
 export type PipelineOptions = { errors?: "reject" | "return" };
 
 type Chained<F, Done extends unknown[], Text> = Overloads<
-  F extends (...args: infer A) => infer R ? (...args: A) => Pipeline<[...Done, Reply<R, Text>], Text> : never>;
+  F extends (...args: infer A) => infer R ? Method<A, Pipeline<[...Done, Reply<R, Text>], Text>> : never>;
 /** Every command as a link of a chain, whose type collects the types of the replies. */
 type Links<Done extends unknown[], Text> = { [C in keyof Shared]: Chained<Shared[C]["call"], Done, Text> };
 /** The replies of a pipeline whose calls were not chained have unknown types. */
@@ -4456,7 +4462,7 @@ const TRANSACTION = unlisted("other", none, "TRANSACTION");
 
 /** Every command, with its type after multi(). */
 type Queueing = { [C in keyof Shared]: Queued<Shared[C]["call"]> };
-type Queued<F> = Overloads<F extends (...args: infer A) => unknown ? (...args: A) => Promise<"QUEUED"> : never>;
+type Queued<F> = Overloads<F extends (...args: infer A) => unknown ? Method<A, Promise<"QUEUED">> : never>;
 
 /** A transaction that queues commands: each resolves with "QUEUED", and commit() with the replies. */
 export interface Transaction extends Queueing, Pick<Watch, "commit" | "discard"> {

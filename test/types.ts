@@ -7,7 +7,7 @@ import {
 import type {
   Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Facts, Fields, FunctionLibrary, Handler, InPairs, LcsMatch,
   Line, PendingEntry, PipelineOptions, RedisError, ReplyError, Scored, SetOptions, VembRaw, XinfoStream, XinfoStreamFull, XpendingEntry,
-  XpendingSummary, ShardedHandler,
+  XpendingSummary, ShardedHandler, Transaction,
 } from "../redis.ts";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
@@ -296,6 +296,52 @@ export function factories(): void {
   lazyUnixConnection({ path: "/tmp/redis.sock" });
   // @ts-expect-error
   lazyConnection().with({ poolsize: 2 });
+}
+
+interface User { readonly name: string; born?: number; data?: Uint8Array | undefined }
+interface Account extends User { id: bigint }
+interface Page { title: string; tags: string[] }
+interface Dated { at: Date }
+
+/** What names and values may be in: objects of types and of interfaces, and arrays. */
+export function named(db: Handler, t: Transaction, user: User, account: Account, page: Page, dated: Dated): void {
+  const count = is<number>(), ok = is<"OK">();
+  const loose: Record<string, string | number> = {};
+  for (const fields of [user, account, loose, { ...user, more: 1 }, ["a", 1], [["a", 1]]] as const) count(db.hset("k", fields));
+  count(db.hset("k", user));
+  count(db.hset("k", account));
+  count(db.hset("k", user, account, { more: 1 }, "field", "value", ["other", 1n]));
+  count(db.hset("k", { ...page, tags: page.tags.join() }));
+  ok(db.hmset("k", account));
+  ok(db.mset(user));
+  ok(db.mset({ a: 1 }, user, loose));
+  count(db.msetnx(account));
+  count(db.msetex(1, user, { EX: 10 }));
+  count(db.armset("k", { 1: "a" }, loose));
+  is<string>()(db.xadd("s", "*", user));
+  is<Bulk>()(db.xadd("s", { NOMKSTREAM: true }, "*", account));
+  is<"QUEUED">()(t.hset("k", user));
+  is<[number, string]>()(db.pipeline().hset("k", user).xadd("s", "*", account).execPipeline());
+  // @ts-expect-error
+  db.hset("k", page);
+  // @ts-expect-error
+  db.xadd("s", "*", dated);
+  // @ts-expect-error
+  db.mset(page);
+  // @ts-expect-error
+  db.hset("k", new Date());
+  // @ts-expect-error
+  db.hset("k", new Map([["a", null]]));
+  // @ts-expect-error
+  db.hset("k", { a: 1, b: true });
+  // @ts-expect-error
+  db.hset("k", ["a", undefined]);
+  // @ts-expect-error
+  db.hset("k", undefined);
+  // @ts-expect-error
+  db.pipeline().hset("k", dated);
+  // @ts-expect-error
+  t.mset(page);
 }
 
 /** Of commands that are sent together, each may have failed. */
