@@ -1650,6 +1650,7 @@ const commands = {
     | ((key1: Key, key2: Key, options: LcsOptions & { IDX: true }) => { matches: LcsMatch[]; len: number })
     | ((key1: Key, key2: Key, options: LcsOptions & { LEN: true; IDX?: No }) => number)
     | ((key1: Key, key2: Key) => string)
+    | Either<(key1: Key, key2: Key, options: LcsOptions) => { matches: LcsMatch[]; len: number } | number | string>
   >(two).as(when("IDX", map)).across("string"),
 
   // ---- Bitmaps ----
@@ -2000,6 +2001,7 @@ const commands = {
   xreadgroup: write<
     | ((options: XreadgroupOptions & Streams<">"> & { CLAIM: Int }) => Record<string, ClaimedEntry[]> | null)
     | ((options: XreadgroupOptions & { CLAIM?: No }) => Record<string, PendingEntry[]> | null)
+    | Either<(options: XreadgroupOptions) => Record<string, (PendingEntry | ClaimedEntry)[]> | null>
   >(streams(3)).as(mapOf(list(tuple(same, map, number, number)))).blocks(blockOption(3)),
   /** Remove entries from the group's pending list; returns the number removed. Since 5.0.0. */
   xack: write<(key: Key, group: Arg, ...ids: Many) => number>(),
@@ -2027,7 +2029,7 @@ const commands = {
   /** Remove a consumer; returns the number of its pending entries. Since 5.0.0. */
   xgroupDelconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
   /** Describes a stream; FULL: with entries and groups, up to COUNT (10; 0: all). An error if missing. Since 5.0.0. */
-  xinfoStream: read<((key: Key) => XinfoStream) | ((key: Key, how: { FULL: true } & CountOptions) => XinfoStreamFull)>()
+  xinfoStream: read<With<"FULL", [key: Key], XinfoStreamFull, XinfoStream, CountOptions>>()
     .as(fields({ entries, groups: mapsWith({ consumers: maps }), "first-entry": entry, "last-entry": entry })),
   /** The groups of a stream; lag is null when the server cannot tell. Since 5.0.0; entries-read and lag 7.0. */
   xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(maps),
@@ -2462,28 +2464,40 @@ export type Line = Uppercase<string> | Lowercase<string> | `${string} ${string}`
 
 /** Excludes an option that another overload requires: the compiler chooses the order of overloads. */
 type No = false | undefined;
+/** The signature for calls that may mean any of the others: { WITHSCORES: flag }. */
+type Either<S> = { readonly either: S };
 /** Options with these names. */
 type Optional<N extends string, Value = Flag> = { [Name in N]?: Value };
 /** The two signatures of many rows: with option N set to V the reply is Y, otherwise Z; O has the other options. */
 type With<N extends string, A extends unknown[], Y, Z, O = unknown, V = true> =
   | ((...args: [...A, options: O & { [Name in N]: V }]) => Y)
-  | ((...args: [...A, options?: O & Optional<N, No>]) => Z);
+  | ((...args: [...A, options?: O & Optional<N, No>]) => Z)
+  | Either<(...args: [...A, options: O & Optional<N, V | No>]) => Y | Z>;
 /** The same for commands that end with any number of items and options, where N must be in the last options. */
 type WithLast<N extends string, A extends unknown[], Y, Z, O, Item = never> =
   | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>, last: O & { [Name in N]: true }]) => Y)
-  | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>]) => Z);
+  | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>]) => Z)
+  | Either<(...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>, last: O & Optional<N>]) => Y | Z>;
 type AnyOf<Item, O> = (Item | readonly Item[] | O)[];
 type WithScores<A extends unknown[], O = unknown> = With<"WITHSCORES", A, Scored[], string[], O>;
 /** The same for commands whose options precede `Items`, or `Item` with option N. */
 type Adds<N extends string, Y, Z, O, Items extends unknown[], Item extends unknown[] = Items> =
   | ((key: Key, options: O & { [Name in N]: true }, ...items: Item) => Y)
   | ((key: Key, options: O & Optional<N, No>, ...items: Items) => Z)
-  | ((key: Key, ...items: Items) => Z);
-/** The calls with at least one of the options in Parts, each of which adds its part to every item of the reply. */
-type Adding<A extends unknown[], O, Item extends unknown[], Parts> =
+  | ((key: Key, ...items: Items) => Z)
+  | Either<(key: Key, options: O & Optional<N>, ...items: Item) => Y | Z>;
+/** The calls with options in Parts, each of which adds its part to every item of the reply. */
+type Adding<A extends unknown[], O, Item extends unknown[], Parts extends [string, unknown[]][]> =
+  | Added<A, O, Item, Parts>
+  | Either<(...args: [...A, options: O & Optional<Parts[number][0]>]) => AnyAdded<Item, Parts>>;
+type Added<A extends unknown[], O, Item extends unknown[], Parts> =
   Parts extends [[infer N extends string, infer Part extends unknown[]], ...infer Rest]
-    ? Adding<A, O & { [Name in N]: true }, [...Item, ...Part], Rest> | Adding<A, O & { [Name in N]?: No }, Item, Rest>
+    ? Added<A, O & { [Name in N]: true }, [...Item, ...Part], Rest> | Added<A, O & { [Name in N]?: No }, Item, Rest>
     : Item extends [unknown] ? never : (...args: [...A, options: O]) => Item[];
+type AnyAdded<Item extends unknown[], Parts> =
+  Parts extends [[string, infer Part extends unknown[]], ...infer Rest]
+    ? AnyAdded<[...Item, ...Part], Rest> | AnyAdded<Item, Rest>
+    : Item extends [infer Only] ? Only[] : Item[];
 
 /** When a value expires: in seconds, in milliseconds, or at a Unix time in either. Set only one. */
 export type Expiry = Optional<"EX" | "PX" | "EXAT" | "PXAT", Int>;
@@ -2501,7 +2515,8 @@ export interface SortOptions extends SortRoOptions { STORE?: Key }
 type SortInto = (key: Key, ...options: [...SortOptions[], last: SortOptions & { STORE: Key }]) => number;
 type Sorted<O> =
   | ((key: Key, options: O & { GET: Arg }, ...more: O[]) => Bulk[])
-  | ((key: Key, options?: O & { GET?: No }) => string[]);
+  | ((key: Key, options?: O & { GET?: No }) => string[])
+  | Either<(key: Key, ...options: O[]) => Bulk[]>;
 /** Options of RESTORE. ABSTTL: the time to live is a Unix time in milliseconds. IDLETIME in seconds. */
 export type RestoreOptions = { REPLACE?: Flag; ABSTTL?: Flag; IDLETIME?: Int; FREQ?: Int };
 /** KEYS comes last. AUTH (a password) since 4.0.7, AUTH2 (a user's name and password) since 6.0. */
@@ -2704,8 +2719,12 @@ type Named<T> = { readonly [N in keyof T]: Arg | undefined } & { readonly [Symbo
 type Method<A extends unknown[], Result> =
   [Pairs] extends [A[number]] ? <T extends Named<T>>(...args: WithNamed<A, T>) => Result : (...args: A) => Result;
 type WithNamed<A extends unknown[], T> = { [I in keyof A]: [Pairs] extends [A[I]] ? A[I] | T : A[I] };
-type Later<F, Text, To = Reach> = Overloads<F extends (...args: infer A) => infer R
-  ? Method<A, Promise<[To] extends ["each"] ? Record<string, Reply<R, Text>> : Reply<R, Text>>> : never>;
+/** The compiler takes the first overload that fits a call, so the ones in Either come last. */
+type Later<F, Text, To = Reach> =
+  Overloads<Promised<Exclude<F, Either<any>>, Text, To>> & Overloads<Promised<Rest<F>, Text, To>>;
+type Rest<F> = F extends Either<infer S> ? S : never;
+type Promised<F, Text, To> = F extends (...args: infer A) => infer R
+  ? Method<A, Promise<[To] extends ["each"] ? Record<string, Reply<R, Text>> : Reply<R, Text>>> : never;
 /** A reply whose text is of type `Text`; maps become pairs where text may be bytes, because bytes cannot be names. */
 type Reply<R, Text> = [Text] extends [string] ? R
   : [Text] extends [InPairs<infer T>] ? Decoded<R, T, "pairs">
@@ -4317,8 +4336,10 @@ export class WatchError extends RedisError {
 /** `errors: "return"` leaves errors among the replies instead of rejecting. */
 export type PipelineOptions = { errors?: "reject" | "return" };
 
-type Chained<F, Done extends unknown[], Text> = Overloads<
-  F extends (...args: infer A) => infer R ? Method<A, Pipeline<[...Done, Reply<R, Text>], Text>> : never>;
+type Chained<F, Done extends unknown[], Text> =
+  Overloads<Link<Exclude<F, Either<any>>, Done, Text>> & Overloads<Link<Rest<F>, Done, Text>>;
+type Link<F, Done extends unknown[], Text> =
+  F extends (...args: infer A) => infer R ? Method<A, Pipeline<[...Done, Reply<R, Text>], Text>> : never;
 /** Every command as a link of a chain, whose type collects the types of the replies. */
 type Links<Done extends unknown[], Text> = { [C in keyof Shared]: Chained<Shared[C]["call"], Done, Text> };
 /** The replies of a pipeline whose calls were not chained have unknown types. */
@@ -4462,7 +4483,8 @@ const TRANSACTION = unlisted("other", none, "TRANSACTION");
 
 /** Every command, with its type after multi(). */
 type Queueing = { [C in keyof Shared]: Queued<Shared[C]["call"]> };
-type Queued<F> = Overloads<F extends (...args: infer A) => unknown ? Method<A, Promise<"QUEUED">> : never>;
+type Queued<F> = Overloads<F extends Either<infer S> ? QueuedAs<S> : QueuedAs<F>>;
+type QueuedAs<F> = F extends (...args: infer A) => unknown ? Method<A, Promise<"QUEUED">> : never;
 
 /** A transaction that queues commands: each resolves with "QUEUED", and commit() with the replies. */
 export interface Transaction extends Queueing, Pick<Watch, "commit" | "discard"> {

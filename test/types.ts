@@ -385,7 +385,45 @@ export function shards(db: ShardedHandler, raw: ShardedHandler<Buffer>): void {
 }
 
 
-export function mistakes(db: Handler, raw: Handler<Buffer>, options: SetOptions): void {
+/** An option that may be set or not gives the union of both replies. */
+export function unknowns(db: Handler, raw: Handler<Buffer>, flag: boolean, options: SetOptions): void {
+  const maybeScored = is<Scored[] | string[]>(), entries = is<Entry[] | string[]>();
+  is<Bulk>()(db.set("k", "v", { GET: flag }));
+  is<Bulk>()(db.set("k", "v", options));
+  is<Buffer | "OK" | null>()(raw.set("k", "v", { GET: flag }));
+  maybeScored(db.zrange("k", 0, -1, { WITHSCORES: flag }));
+  maybeScored(db.zrange("k", 0, -1, { WITHSCORES: Math.random() < 0.5, REV: true }));
+  maybeScored(db.zrevrangebyscore("k", 1, 0, { WITHSCORES: flag }));
+  maybeScored(db.zrandmember("k", 2, { WITHSCORES: flag }));
+  maybeScored(db.zunion(2, "a", "b", { WITHSCORES: flag }));
+  is<number | [number, number] | null>()(db.zrank("k", "a", { WITHSCORE: flag }));
+  is<number | null>()(db.zadd("k", { INCR: flag }, [1, "a"]));
+  is<Bulk>()(db.xadd("s", { NOMKSTREAM: flag }, "*", { a: 1 }));
+  is<[string, string][] | string[]>()(db.hrandfield("k", 2, { WITHVALUES: flag }));
+  is<[string, string[]] | [string, Fields]>()(db.hscan("k", 0, { NOVALUES: flag }));
+  is<number[] | [number, string][]>()(db.argrep("k", "-", "+", { GLOB: "a*" }, { GLOB: "b*", WITHVALUES: flag }));
+  is<{ matches: LcsMatch[]; len: number } | number | string>()(db.lcs("a", "b", { LEN: flag }));
+  entries(db.xclaim("s", "g", "c", 100, "1-0", { JUSTID: flag }));
+  is<[string, string[], string[]] | [string, Entry[], string[]]>()(
+    db.xautoclaim("s", "g", "c", 100, "0-0", { JUSTID: flag }));
+  is<XinfoStream | XinfoStreamFull>()(db.xinfoStream("s", { FULL: flag }));
+  is<VembRaw | number[] | null>()(db.vemb("v", "a", { RAW: flag }));
+  is<string[] | [string, number][] | [string, Bulk][] | [string, number, Bulk][]>()(
+    db.vsim("v", { ELE: "a" }, { WITHSCORES: flag }));
+  is<string[] | [string, number][] | [string, Coordinates][] | [string, number, Coordinates][]
+    | [string, number, number][] | [string, number, number, Coordinates][]>()(
+    db.geosearch("k", { FROMMEMBER: "a", BYRADIUS: [1, "km"], WITHDIST: flag, WITHCOORD: flag }));
+  is<(FunctionLibrary & { library_code: string })[] | FunctionLibrary[]>()(db.functionList({ WITHCODE: flag }));
+  is<[Scored[] | string[]]>()(db.pipeline().zrange("k", 0, -1, { WITHSCORES: flag }).execPipeline());
+
+  // XREADGROUP ignores CLAIM unless the id is ">".
+  const STREAMS = ["s", "0"] as const;
+  is<Record<string, (PendingEntry | ClaimedEntry)[]> | null>()(db.xreadgroup({ GROUP: ["g", "c"], CLAIM: 100, STREAMS }));
+  const group = { GROUP: ["g", "c"], STREAMS: ["s", ">"] } as const;
+  is<Record<string, (PendingEntry | ClaimedEntry)[]> | null>()(db.xreadgroup(flag ? { ...group, CLAIM: 100 } : group));
+}
+
+export function mistakes(db: Handler, raw: Handler<Buffer>): void {
   // Arguments are text, numbers or bytes.
   // @ts-expect-error
   db.get(null);
@@ -421,14 +459,6 @@ export function mistakes(db: Handler, raw: Handler<Buffer>, options: SetOptions)
   db.zunion(2, "a", "b", { WITHSCORES: 1 });
   // @ts-expect-error
   db.lmpop(1, "k", "left");
-  // @ts-expect-error
-  db.xreadgroup({ GROUP: ["g", "c"], CLAIM: 100, STREAMS: ["s", "0"] });
-
-  // Which reply comes must be known when the call is compiled.
-  // @ts-expect-error
-  db.set("k", "v", options);
-  // @ts-expect-error
-  db.zrange("k", 0, -1, { WITHSCORES: Math.random() < 0.5 });
 
   // @ts-expect-error
   db.lpop("k", 1, 2);
