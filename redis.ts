@@ -1627,7 +1627,7 @@ const commands = {
   substr: read<(key: Key, start: Int, end: Int) => string>(),
   /** Overwrites from the byte `offset` on, padding with zero bytes; returns the new length. Since 2.2.0. */
   setrange: write<(key: Key, offset: Int, value: Arg) => number>(),
-  /** The new value; a missing key counts from 0. An error when it is not an integer or overflows. Since 1.0.0. */
+  /** The new value, a bigint beyond 2^53; a missing key counts from 0. An error when it is no integer. Since 1.0.0. */
   incr: write<(key: Key) => number>(),
   /** The new value, as incr. Since 1.0.0. */
   incrby: write<(key: Key, increment: Int) => number>(),
@@ -1664,7 +1664,7 @@ const commands = {
   bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
   /** Store the result of the operation; returns its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
   bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst).across("string"),
-  /** One result for each GET (value), SET (old value), INCRBY (new value, null on OVERFLOW FAIL). Since 3.2.0. */
+  /** Results of GET (value), SET (old value), INCRBY (new, null on OVERFLOW FAIL); bigints beyond 2^53. Since 3.2.0. */
   bitfield: write<(key: Key, ...operations: BitfieldOperation[]) => (number | null)[]>(),
   /** As bitfield, GET only. Since 6.0.0. */
   bitfield_ro: read<(key: Key, ...operations: { GET: BitfieldPlace }[]) => number[]>(),
@@ -1725,7 +1725,7 @@ const commands = {
   hstrlen: read<(key: Key, field: Arg) => number>(),
   /** Number of fields removed; the key goes with its last field. Since 2.0.0; several fields 2.4.0. */
   hdel: write<(key: Key, ...fields: Many) => number>(),
-  /** The field's new value, from 0 if missing. An error when it is not an integer or overflows. Since 2.0.0. */
+  /** The field's new value, as of incr. Since 2.0.0. */
   hincrby: write<(key: Key, field: Arg, increment: Int) => number>(),
   /** The field's new value, as the nearest double; as text, with all its digits, hget returns it. Since 2.6.0. */
   hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => number>().as(number),
@@ -1835,7 +1835,7 @@ const commands = {
   /** The index of `element`, or null; with COUNT the indexes of that many (0: of all). Since 6.0.6. */
   lpos: read<With<"COUNT", [key: Key, element: Arg], number[], number | null, LposOptions, Int>>(),
   /** Put `element` next to the first `pivot`; returns the new length, -1 without pivot, 0 without list. Since 2.2.0. */
-  linsert: write<(key: Key, where: "BEFORE" | "AFTER", pivot: Arg, element: Arg) => number>(),
+  linsert: write<(key: Key, where: Token<"BEFORE" | "AFTER">, pivot: Arg, element: Arg) => number>(),
   /** Replace the element at `index`; an error when there is no such element or no list. Since 1.0.0. */
   lset: write<(key: Key, index: Int, element: Arg) => "OK">(),
   /** Remove `count` equal elements, from the tail when negative, all when 0; returns their number. Since 1.0.0. */
@@ -1951,13 +1951,14 @@ const commands = {
   /** Remove and return the member with the highest score, or null, or the `count` highest. Since 5.0.0. */
   zpopmax: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().as(popped),
   /** Remove and return up to COUNT (1) members, lowest or highest, of the first non-empty set, or null. Since 7.0.0. */
-  zmpop: write<PopFrom<[], "MIN" | "MAX", Scored[]>>(numkeys(1)).as(andScored),
+  zmpop: write<PopFrom<[], Token<"MIN" | "MAX">, Scored[]>>(numkeys(1)).as(andScored),
   /** zpopmin from the first non-empty set, waiting up to `timeout` seconds (0: forever). Since 5.0.0. */
   bzpopmin: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
   /** zpopmax from the first non-empty set, waiting up to `timeout` seconds (0: forever). Since 5.0.0. */
   bzpopmax: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
   /** zmpop that waits up to `timeout` seconds (0: forever), then returns null. Since 7.0.0. */
-  bzmpop: write<PopFrom<[timeout: number], "MIN" | "MAX", Scored[]>>(numkeys(2)).as(andScored).blocks(seconds(1)),
+  bzmpop: write<PopFrom<[timeout: number], Token<"MIN" | "MAX">, Scored[]>>(numkeys(2)).as(andScored)
+    .blocks(seconds(1)),
   /** Members of the first sorted set that are in none of the others. Since 6.2.0. */
   zdiff: read<Combined<unknown>>(numkeys(1)).as(withScores).across("zset"),
   /** Store the zdiff of the keys in `destination`, replacing it; returns its size. Since 6.2.0. */
@@ -2008,7 +2009,7 @@ const commands = {
   /** xack and xdelex in one; for each 1, -1 if missing, 2 if acknowledged but not deleted (ACKED). Since 8.2.0. */
   xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
   /** Return pending entries to the group; returns their number. FATAL: with 2^63 - 1 deliveries. Since 8.8.0. */
-  xnack: write<(key: Key, group: Arg, mode: "SILENT" | "FAIL" | "FATAL", options: XnackOptions) => number>(),
+  xnack: write<(key: Key, group: Arg, mode: Token<"SILENT" | "FAIL" | "FATAL">, options: XnackOptions) => number>(),
   /** A group's pending entries: number, first and last id, number per consumer; or a range, idle in ms. Since 5.0.0. */
   xpending: read<
     ((key: Key, group: Arg) => XpendingSummary) | ((key: Key, group: Arg, ...range: PendingRange) => XpendingEntry[])
@@ -2227,7 +2228,8 @@ const commands = {
   /** Reload the ACL file; an error changes nothing. Since 6.0.0. */
   aclLoad: other<() => "OK">(),
   /** Recent refusals, newest first, 10 or `count` entries, times in Unix ms; or clear the log. Since 6.0.0. */
-  aclLog: other<((reset: "RESET") => "OK") | ((count?: Int) => Facts[])>().as(mapsWith({ "age-seconds": number })),
+  aclLog: other<((reset: Token<"RESET">) => "OK") | ((count?: Int) => Facts[])>()
+    .as(mapsWith({ "age-seconds": number })),
   /** Write the users to the ACL file. Since 6.0.0. */
   aclSave: other<() => "OK">(),
   /** Create a user or change its rules; an error in one rule changes nothing. Since 6.0.0; selectors 7.0. */
@@ -2265,7 +2267,7 @@ const commands = {
   /** Details of these commands, null for an unknown one; of all when none is named. Since 2.8.13. */
   commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().as(list(commandInfo)),
   /** Names of all commands, or of one module, one ACL category or a glob pattern. Since 7.0.0. */
-  commandList: other<(options?: { FILTERBY?: readonly ["MODULE" | "ACLCAT" | "PATTERN", Arg] }) => string[]>(),
+  commandList: other<(options?: { FILTERBY?: readonly [Token<"MODULE" | "ACLCAT" | "PATTERN">, Arg] }) => string[]>(),
   /** Up to `count` (-1: all) commands that were slow, or whose request or reply was large. Valkey 8.1. */
   commandlogGet: other<(count: Int, type: CommandlogType) => LogEntry[]>(),
   /** Number of entries in that log. Valkey 8.1. */
@@ -2343,7 +2345,7 @@ const commands = {
   /** Internal: a replica introduces itself. Since 3.0.0. */
   replconf: session<(...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** Make the server a replica of another, or with ("NO", "ONE") a master again. Since 5.0.0. */
-  replicaof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
+  replicaof: other<(...of: [host: Arg, port: Int] | [Token<"NO">, Token<"ONE">]) => "OK" | `OK ${string}`>(),
   /** The server's role in replication; see Role. Since 2.8.12. */
   role: other<() => Role>().as(tuple(text)).across("each"),
   /** Save to disk now, which blocks all clients. Since 1.0.0. */
@@ -2353,7 +2355,7 @@ const commands = {
   /** Save if so configured, then exit: the connection ends. OK only when ABORT cancels one. Since 1.0.0; NOW 7.0. */
   shutdown: other<(options?: Optional<"NOSAVE" | "SAVE" | "NOW" | "FORCE" | "ABORT">) => "OK">(),
   /** The old name of replicaof. Since 1.0.0; deprecated 5.0. */
-  slaveof: other<(...of: [host: Arg, port: Int] | ["NO", "ONE"]) => "OK" | `OK ${string}`>(),
+  slaveof: other<(...of: [host: Arg, port: Int] | [Token<"NO">, Token<"ONE">]) => "OK" | `OK ${string}`>(),
   /** The 10 or `count` (-1: all) latest slow commands. Since 2.2.12; argc 8.10. */
   slowlogGet: other<(count?: Int) => LogEntry[]>().across("each"),
   /** Number of entries in the slow log. Since 2.2.12. */
@@ -2410,9 +2412,9 @@ const commands = {
   clusterMigrateslots: other<(...moves: { SLOTSRANGE: Many<Int>; NODE: string }[]) => "OK">(),
   /** IMPORT ranges of slots to this node (a task id), CANCEL tasks (their number), or their STATUS. Since 8.4.0. */
   clusterMigration: other<
-    | ((action: "IMPORT", ...ranges: Many<Int>) => string)
-    | ((action: "CANCEL", tasks: { ID?: Arg; ALL?: Flag }) => number)
-    | ((action: "STATUS", tasks?: { ID?: Arg; ALL?: Flag }) => Facts[])
+    | ((action: Token<"IMPORT">, ...ranges: Many<Int>) => string)
+    | ((action: Token<"CANCEL">, tasks: { ID?: Arg; ALL?: Flag }) => number)
+    | ((action: Token<"STATUS">, tasks?: { ID?: Arg; ALL?: Flag }) => Facts[])
   >().as(maps),
   /** Id of this node. Since 3.0.0. */
   clusterMyid: other<() => string>(),
@@ -2462,6 +2464,8 @@ export type KeyType =
 /** A simple string, which is never a Buffer; written so that types can tell it from `string`. */
 export type Line = Uppercase<string> | Lowercase<string> | `${string} ${string}`;
 
+/** A word of the manual, in capitals or not: the server takes both. */
+type Token<T extends string> = T | Lowercase<T>;
 /** Excludes an option that another overload requires: the compiler chooses the order of overloads. */
 type No = false | undefined;
 /** The signature for calls that may mean any of the others: { WITHSCORES: flag }. */
@@ -2534,14 +2538,14 @@ export type LcsOptions = { LEN?: Flag; IDX?: Flag; MINMATCHLEN?: Int; WITHMATCHL
 /** A common piece: its range in the first string and in the second; its length with WITHMATCHLEN. */
 export type LcsMatch = [first: [start: number, end: number], second: [start: number, end: number], length?: number];
 
-export type BitOperation = "AND" | "OR" | "XOR" | "NOT" | "DIFF" | "DIFF1" | "ANDOR" | "ONE";
+export type BitOperation = Token<"AND" | "OR" | "XOR" | "NOT" | "DIFF" | "DIFF1" | "ANDOR" | "ONE">;
 /** A number in a bitmap: its width, "u8" or "i16" ..., and its first bit, or "#2" for the third of this width. */
 export type BitfieldPlace = readonly [encoding: string, offset: Int | string];
 /** One step of BITFIELD. OVERFLOW, before SET or INCRBY, applies to all that follow. */
-export type BitfieldOperation = { GET?: BitfieldPlace; OVERFLOW?: "WRAP" | "SAT" | "FAIL" } &
+export type BitfieldOperation = { GET?: BitfieldPlace; OVERFLOW?: Token<"WRAP" | "SAT" | "FAIL"> } &
   Optional<"SET" | "INCRBY", readonly [...BitfieldPlace, value: Int]>;
 
-export type GeoUnit = "m" | "km" | "mi" | "ft" | "M" | "KM" | "MI" | "FT";
+export type GeoUnit = Token<"M" | "KM" | "MI" | "FT">;
 export type Coordinates = [longitude: number, latitude: number];
 export type GeoItem = readonly [longitude: Float, latitude: Float, member: Arg];
 export type GeoaddOptions = Optional<"NX" | "XX" | "CH">;
@@ -2577,7 +2581,7 @@ export type ArgrepTest = Optional<"EXACT" | "MATCH" | "GLOB" | "RE", Arg> & { LI
   Optional<"AND" | "OR" | "WITHVALUES" | "NOCASE">;
 
 /** An end of a list: LEFT is the head. */
-export type End = "LEFT" | "RIGHT";
+export type End = Token<"LEFT" | "RIGHT">;
 export type CountOptions = { COUNT?: Int };
 /** The calls of LMPOP and the like, which pop COUNT elements from one end of the first of `keys` that is not empty. */
 type PopFrom<A extends unknown[], Where, T> =
@@ -2598,7 +2602,7 @@ export type ScoreMember = readonly [score: Arg, member: Arg];
 export type ZaddOptions = Optional<"NX" | "XX" | "GT" | "LT" | "CH" | "INCR">;
 export type ZrangeOptions = { BYSCORE?: Flag; BYLEX?: Flag; REV?: Flag; LIMIT?: Limit };
 /** Options of ZINTER, ZUNION and their STORE forms: a weight for each key. */
-export type ZunionOptions = { WEIGHTS?: readonly Arg[]; AGGREGATE?: "SUM" | "MIN" | "MAX" | "COUNT" };
+export type ZunionOptions = { WEIGHTS?: readonly Arg[]; AGGREGATE?: Token<"SUM" | "MIN" | "MAX" | "COUNT"> };
 type Rank = With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: number] | null, number | null>;
 type Combined<O> = WithLast<"WITHSCORES", [numkeys: Int], Scored[], string[], O, Key>;
 type CombineInto<O> = (destination: Key, numkeys: Int, ...keysAndOptions: AnyOf<Key, O>) => number;
@@ -2662,16 +2666,17 @@ export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: Buffer, norm
 export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
 type ClientFilter = Optional<"ADDR" | "LADDR" | "IP" | "FLAGS" | "CAPA", string> &
   Optional<"USER" | "NAME" | "LIB-NAME" | "LIB-VER", Arg> & { DB?: Int; ID?: Int | readonly Int[] } &
-  { TYPE?: "NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB" };
+  { TYPE?: Token<"NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB"> };
 /** Filters of CLIENT LIST and KILL; all must match. Redis: ID, TYPE; KILL also USER, ADDR, LADDR, SKIPME, MAXAGE. */
-export type ClientFilters = ClientFilter & { SKIPME?: "YES" | "NO"; MAXAGE?: Int; IDLE?: Int } &
+export type ClientFilters = ClientFilter & { SKIPME?: Token<"YES" | "NO">; MAXAGE?: Int; IDLE?: Int } &
   { [N in keyof ClientFilter as `NOT-${N}`]: ClientFilter[N] };
-export type CommandlogType = "SLOW" | "LARGE-REQUEST" | "LARGE-REPLY";
+export type CommandlogType = Token<"SLOW" | "LARGE-REQUEST" | "LARGE-REPLY">;
 /** Options of FAILOVER: FORCE needs TO and TIMEOUT, which is in milliseconds. */
 export type FailoverOptions = { TO?: readonly [host: Arg, port: Int]; FORCE?: Flag; ABORT?: Flag; TIMEOUT?: Int };
 /** Options of HOTKEYS START, METRICS first, each list after its count: { METRICS: [1, "CPU"], SLOTS: [1, 42] }. */
 export type HotkeysStartOptions = Optional<"COUNT" | "DURATION" | "SAMPLE", Int> &
-  { METRICS: readonly [count: Int, ...metrics: ("CPU" | "NET")[]]; SLOTS?: readonly [count: Int, ...slots: Int[]] };
+  { METRICS: readonly [count: Int, ...metrics: Token<"CPU" | "NET">[]] } &
+  { SLOTS?: readonly [count: Int, ...slots: Int[]] };
 /** Options of CLUSTER SETSLOT: the id of a node, or STABLE; TIMEOUT in milliseconds. */
 export type ClusterSetslotOptions = { IMPORTING?: Arg; MIGRATING?: Arg; NODE?: Arg; STABLE?: Flag; TIMEOUT?: Int };
 /** Options of CLUSTER SLOT-STATS: slots from first to last, or ordered by one of the statistics. */

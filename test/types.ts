@@ -385,6 +385,26 @@ export function shards(db: ShardedHandler, raw: ShardedHandler<Buffer>): void {
 }
 
 
+/** Words of the manual compile in lower case, too. */
+export function tokens(db: Handler): void {
+  const count = is<number>();
+  count(db.bitop("not", "dst", "a"));
+  count(db.linsert("k", "before", "a", "b"));
+  is<Bulk>()(db.lmove("a", "b", "left", "RIGHT"));
+  is<[string, string[]] | null>()(db.lmpop(1, "k", "left"));
+  is<[string, Scored[]] | null>()(db.zmpop(1, "k", "min"));
+  is<[string, Scored[]] | null>()(db.bzmpop(0.5, 1, "k", "max"));
+  count(db.zunionstore("dst", 2, "a", "b", { AGGREGATE: "max" }));
+  is<(number | null)[]>()(db.bitfield("k", { OVERFLOW: "sat", INCRBY: ["u8", 0, 1] }));
+  is<number | null>()(db.geodist("k", "a", "b", "KM"));
+  is<number | null>()(db.geodist("k", "a", "b", "km"));
+  count(db.clientKill({ TYPE: "normal", SKIPME: "yes" }));
+  is<"OK">()(db.aclLog("reset"));
+  is<string[]>()(db.commandList({ FILTERBY: ["aclcat", "read"] }));
+  is<"OK" | `OK ${string}`>()(db.replicaof("no", "one"));
+  is<Facts[]>()(db.clusterMigration("status"));
+}
+
 /** An option that may be set or not gives the union of both replies. */
 export function unknowns(db: Handler, raw: Handler<Buffer>, flag: boolean, options: SetOptions): void {
   const maybeScored = is<Scored[] | string[]>(), entries = is<Entry[] | string[]>();
@@ -458,7 +478,9 @@ export function mistakes(db: Handler, raw: Handler<Buffer>): void {
   // @ts-expect-error
   db.zunion(2, "a", "b", { WITHSCORES: 1 });
   // @ts-expect-error
-  db.lmpop(1, "k", "left");
+  db.lmpop(1, "k", "Left");
+  // @ts-expect-error
+  db.bitop("nand", "dst", "a");
 
   // @ts-expect-error
   db.lpop("k", 1, 2);
