@@ -777,6 +777,82 @@ describe("commands", () => {
     assert.equal(await db.incr("big"), 42);
   }));
 
+  test("left-out ranges are all, left-out cursors the beginning, also before options and in pipelines and transactions", async () => {
+    for (const protocol of [2, 3] as const) {
+      await withPool({ protocol, poolsize: 2 }, async (db) => {
+        await db.del("range", "list", "text", "stream", "set", "hash");
+        await db.zadd("range", [1, "a"], [2, "b"], [3, "c"]);
+        await db.rpush("list", "a", "b", "c");
+        await db.set("text", "abcdef");
+        for (const id of ["1-0", "2-0"]) await db.xadd("stream", id, { f: "v" });
+        await db.sadd("set", "a");
+        await db.hset("hash", { f: "v" });
+        const short: [method: string, args: unknown[], full: unknown[]][] = [
+          ["keys", [], ["*"]], ["keys", [undefined], ["*"]],
+          ["scan", [], [0]], ["scan", [{ MATCH: "r*", COUNT: 1000 }], [0, { MATCH: "r*", COUNT: 1000 }]],
+          ["hscan", ["hash"], ["hash", 0]], ["hscan", ["hash", { COUNT: 10 }], ["hash", 0, { COUNT: 10 }]],
+          ["sscan", ["set"], ["set", 0]], ["zscan", ["range", { MATCH: "a" }], ["range", 0, { MATCH: "a" }]],
+          ["lrange", ["list"], ["list", 0, -1]], ["lrange", ["list", 1], ["list", 1, -1]],
+          ["lrange", ["list", undefined, 1], ["list", 0, 1]],
+          ["getrange", ["text", 2], ["text", 2, -1]], ["substr", ["text", 2], ["text", 2, -1]],
+          ["zrange", ["range"], ["range", 0, -1]], ["zrange", ["range", 1], ["range", 1, -1]],
+          ["zrange", ["range", { WITHSCORES: true }], ["range", 0, -1, { WITHSCORES: true }]],
+          ["zrange", ["range", 1, { WITHSCORES: true }], ["range", 1, -1, { WITHSCORES: true }]],
+          ["zrange", ["range", undefined, 1, { WITHSCORES: false }], ["range", 0, 1]],
+          ["zrevrange", ["range"], ["range", 0, -1]],
+          ["zcount", ["range"], ["range", "-inf", "+inf"]], ["zcount", ["range", 2], ["range", 2, "+inf"]],
+          ["zlexcount", ["range"], ["range", "-", "+"]], ["zrangebylex", ["range"], ["range", "-", "+"]],
+          ["zrangebyscore", ["range", { WITHSCORES: true }], ["range", "-inf", "+inf", { WITHSCORES: true }]],
+          ["zrangebyscore", ["range", "(1"], ["range", "(1", "+inf"]],
+          ["zrevrangebyscore", ["range", { LIMIT: [0, 1] }], ["range", "+inf", "-inf", { LIMIT: [0, 1] }]],
+          ["zrevrangebylex", ["range"], ["range", "+", "-"]],
+          ["xrange", ["stream", { COUNT: 1 }], ["stream", "-", "+", { COUNT: 1 }]], ["xrange", ["stream", "2"], ["stream", "2", "+"]],
+          ["xrevrange", ["stream"], ["stream", "+", "-"]],
+        ];
+        if (!isOld()) {
+          short.push(
+            ["zrange", ["range", { BYSCORE: true }], ["range", "-inf", "+inf", { BYSCORE: true }]],
+            ["zrange", ["range", { BYSCORE: true, REV: true }], ["range", "+inf", "-inf", { BYSCORE: true, REV: true }]],
+            ["zrange", ["range", 2, { BYSCORE: true, REV: true }], ["range", 2, "-inf", { BYSCORE: true, REV: true }]],
+            ["zrange", ["range", { BYLEX: true, REV: true }], ["range", "+", "-", { BYLEX: true, REV: true }]],
+          );
+        }
+        const t = await db.multi() as any;
+        const p = db.pipeline() as any;
+        const expected: unknown[] = [];
+        for (const [method, args, full] of short) {
+          const on = db as any;
+          expected.push(await on[method](...full));
+          assert.deepEqual(await on[method](...args), expected.at(-1), `${method} ${inspect(args)}`);
+          assert.equal(await t[method](...args), "QUEUED");
+          p[method](...args);
+        }
+        assert.deepEqual(await t.commit(), expected);
+        assert.deepEqual(await p.execPipeline(), expected);
+        assert.match((await failure((db as any).lrange())).message, /wrong number of arguments/);
+        assert.ok(await failure((db as any).zrange("range", null, 1)) instanceof TypeError);
+        assert.match((await failure(db.call("LRANGE", "list"))).message, /wrong number/, "call() sends the words as they are");
+        await db.del("range", "list", "text", "stream", "set", "hash");
+      });
+    }
+  });
+
+  test("a left-out timeout waits as long as it takes", () => withPool({ poolsize: 8 }, async (db) => {
+    const keys = ["l1", "l2", "l3", "l4", "z1", "z2"];
+    await db.del(keys, "to");
+    const waits = [db.blpop("l1"), db.brpop(["l2", "none"]), db.brpoplpush("l3", "to"), db.bzpopmin("z1"), db.bzpopmax(["none", "z2"])];
+    if (!isOld()) waits.push(db.blmove("l4", "to", "LEFT", "RIGHT") as any);
+    await until(async () => (await server.call("INFO", "clients")).includes(`blocked_clients:${waits.length}`), "all to wait");
+    for (const key of ["l1", "l2", "l3"]) await server.call("RPUSH", key, key);
+    for (const key of ["z1", "z2"]) await server.call("ZADD", key, "1", key);
+    if (!isOld()) await server.call("RPUSH", "l4", "l4");
+    const popped = [["l1", "l1"], ["l2", "l2"], "l3", ["z1", "z1", 1], ["z2", "z2", 1], "l4"];
+    assert.deepEqual(await Promise.all(waits), popped.slice(0, waits.length));
+    assert.equal(await db.call("BLPOP", "none", 0.01), null);
+    assert.equal(await (db as any).blpop(["none", 0.01]), null, "a timeout in the array is one");
+    await db.del("to");
+  }));
+
   test("whatever adds a fraction returns a number, and get the text with all its digits", async () => {
     for (const protocol of [2, 3] as const) {
       for (const charset of ["utf-8", null] as const) {
@@ -2985,7 +3061,7 @@ describe("a pipeline", () => {
     const bytes: [Buffer | null, number] = await raw.pipeline().get("a").incr("n").execPipeline();
     const stepwise: unknown[] = await db.pipeline().execPipeline();
     await typed<[string | null, number]>()(db.pipeline().get("a").incr("n").execPipeline(), true);
-    await typed<[Buffer | null, string[]]>()(raw.pipeline().get("a").call<string[]>("KEYS", "-").commit(), true);
+    await typed<[Buffer | null | ReplyError, string[] | ReplyError]>()(raw.pipeline().get("a").call<string[]>("KEYS", "-").commit(), true);
     assert.deepEqual([chained, atomic, called, bytes, stepwise], [[null, 1], [null, 2], ["PONG", 3], [null, 4], []]);
     await db.del("n");
   }));

@@ -1260,6 +1260,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //   <(key: Key) => Bulk>      the signature, arguments in the manual's order; a union of signatures becomes overloads
 //   (keys, placing)           which arguments are its keys, and which choose the server if others do
 //   .as(shape)                converts the reply of either protocol version to the type in the signature
+//   .defaults(from, values)   arguments from index `from` on may be left out; options may then follow at once
 //   .blocks(time)             may block on the server, for the time that the arguments state
 //   .across(spread, merge)    how several servers share it; `merge` combines their replies, by default to the first
 //     "split"                 divides its keys, each with the arguments that follow it, among their servers
@@ -1316,6 +1317,12 @@ type Spread = "split" | "all" | "each" | Carriage;
 type Carriage = "set" | "zset" | "string";
 /** Combines several servers' replies into one; `keys` holds, for each reply, the indexes of its keys. */
 type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => unknown;
+/** Values of arguments that a call leaves out; `choose`: for this call. */
+type Defaults = {
+  readonly from: number;
+  readonly values: readonly (string | number)[];
+  readonly choose: (args: readonly unknown[]) => readonly (string | number)[];
+};
 type Trait = "ordered" | "binary" | "secret" | "partly" | "digest" | "cursor" | "patterns" | "channel" | "harmless";
 
 class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
@@ -1332,6 +1339,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   #name: Name | undefined;
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
+  leftOut: Defaults | undefined = undefined;
   is: { readonly [T in Trait]?: true } = {};
   spread: Spread | undefined = undefined;
   merge: Merge = first;
@@ -1347,6 +1355,10 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   get name(): Name { return this.#name ??= encodeName(wireName(this.method)); }
   as(shape: Shape): this { return Object.assign(this, { shape }); }
   blocks(block: Block): this { return Object.assign(this, { block }); }
+
+  defaults(from: number, values: Defaults["values"], choose: Defaults["choose"] = () => values): this {
+    return Object.assign(this, { leftOut: { from, values, choose } });
+  }
 
   traits(...traits: Trait[]): this {
     return Object.assign(this, { is: Object.fromEntries(traits.map((trait) => [trait, true])) });
@@ -1364,6 +1376,18 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
     const end = last < 0 ? words.length + last + 1 : Math.min(last, words.length);
     return range(first - 1, Math.ceil((end - first + 1) / step), step);
   }
+}
+
+/** Adds the arguments that a call leaves out: with none, with undefined, or with options where they would stand. */
+function completed(args: readonly unknown[], { from, values, choose }: Defaults): readonly unknown[] {
+  let at = from;
+  while (at < from + values.length && args[at] !== undefined && !isPlain(args[at])) at++;
+  if (at === from + values.length) return args;
+  const options = args.findIndex((arg, i) => i >= at && isPlain(arg));
+  const end = Math.min(options < 0 ? args.length : options, from + values.length);
+  const given = args.slice(from, end);
+  const chosen = choose(args).map((value, i) => given[i] === undefined ? value : given[i]);
+  return [...args.slice(0, from), ...chosen, ...args.slice(end)];
 }
 
 function wireName(method: string): string {
@@ -1444,6 +1468,18 @@ const blockOption = (from: number): Block => (words) => {
   const at = indexAfter(words, from, ["BLOCK", "STREAMS"]);
   return String(words[at - 1]).toUpperCase() === "BLOCK" ? timeAt(words, at + 1, 1) : undefined;
 };
+
+// ---- What a call may leave out ----
+
+/** All ranks, scores or names, as the options of ZRANGE say. */
+const allOf = (args: readonly unknown[]): readonly (string | number)[] => {
+  const { BYSCORE, BYLEX, REV } = args.find(isPlain) ?? {};
+  const [low, high] = BYSCORE ? ["-inf", "+inf"] : BYLEX ? ["-", "+"] : [0, -1];
+  return REV && low !== 0 ? [high!, low] : [low!, high!];
+};
+/** No limit, unless the keys' array ends with one. */
+const unlimited = ([keys]: readonly unknown[]): readonly number[] =>
+  Array.isArray(keys) && typeof keys.at(-1) === "number" ? [] : [0];
 
 // ---- Shapes ----
 
@@ -1562,10 +1598,12 @@ const commands = {
   pttl: read<(key: Key) => number>(),
   /** 1 when a time to live was removed, 0 when there was none. Since 2.2.0. */
   persist: write<(key: Key) => number>(),
-  /** All keys that match the glob pattern. Blocks a server with many keys for a long time: see scan. Since 1.0.0. */
-  keys: read<(pattern: Arg) => string[]>(none).across("all", joined),
+  /** All keys ("*"), or those that match the pattern. Blocks a server with many keys: see scan. Since 1.0.0. */
+  keys: read<(pattern?: Arg) => string[]>(none).defaults(0, ["*"]).across("all", joined),
   /** Some keys and the cursor for the next call, "0" at the end. Keys may repeat. Start with 0. Since 2.8; TYPE 6.0. */
-  scan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg }) => Page<string[]>, "nowhere">(none).traits("cursor"),
+  scan: read<
+    (...args: [...Leading<[cursor: Arg]>, options?: ScanOptions & { TYPE?: Arg }]) => Page<string[]>, "nowhere"
+  >(none).defaults(0, [0]).traits("cursor"),
   /** Any key of the database, or null when it is empty. Since 1.0.0. */
   randomkey: read<() => Bulk>(none).across("all", random),
   /** Sorted elements, as numbers unless ALPHA; GET: the values its patterns find; STORE: their number. Since 1.0.0. */
@@ -1621,10 +1659,10 @@ const commands = {
   append: write<(key: Key, value: Arg) => number>(),
   /** The length in bytes, 0 when `key` is missing. Since 2.2.0. */
   strlen: read<(key: Key) => number>(),
-  /** The bytes from `start` to `end`, both included, negative from the end; "" when there are none. Since 2.4.0. */
-  getrange: read<(key: Key, start: Int, end: Int) => string>(),
+  /** The bytes from `start` to `end` (-1), both included, negative from the end; "" if there are none. Since 2.4.0. */
+  getrange: read<(key: Key, start: Int, end?: Int) => string>().defaults(2, [-1]),
   /** As getrange. Deprecated since 2.0.0: getrange. Since 1.0.0. */
-  substr: read<(key: Key, start: Int, end: Int) => string>(),
+  substr: read<(key: Key, start: Int, end?: Int) => string>().defaults(2, [-1]),
   /** Overwrites from the byte `offset` on, padding with zero bytes; returns the new length. Since 2.2.0. */
   setrange: write<(key: Key, offset: Int, value: Arg) => number>(),
   /** The new value, a bigint beyond 2^53; a missing key counts from 0. An error when it is no integer. Since 1.0.0. */
@@ -1733,8 +1771,8 @@ const commands = {
   hrandfield: read<((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [string, string][], string[]>>()
     .as(when("WITHVALUES", couples)),
   /** Some fields, and the cursor for the next call, "0" at the end. NOVALUES: only names. Since 2.8.0; NOVALUES 7.4. */
-  hscan: read<With<"NOVALUES", [key: Key, cursor: Arg], Page<string[]>, Page<Fields>, ScanOptions>>()
-    .as(when("NOVALUES", same, tuple(same, map))).traits("cursor"),
+  hscan: read<With<"NOVALUES", [key: Key, ...Leading<[cursor: Arg]>], Page<string[]>, Page<Fields>, ScanOptions>>()
+    .as(when("NOVALUES", same, tuple(same, map))).defaults(1, [0]).traits("cursor"),
   /** For each field 1: set, 2: removed (the time is past), 0: condition failed, -2: no such field. Since 7.4.0. */
   hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>(),
   /** As hexpire, in milliseconds. Since 7.4.0. */
@@ -1830,8 +1868,8 @@ const commands = {
   llen: read<(key: Key) => number>(),
   /** The element at `index`, counted from the tail when negative (-1 is the last); null out of range. Since 1.0.0. */
   lindex: read<(key: Key, index: Int) => Bulk>(),
-  /** The elements from `start` to `stop`, both included; negative counts from the tail. Since 1.0.0. */
-  lrange: read<(key: Key, start: Int, stop: Int) => string[]>(),
+  /** All elements, or those from `start` to `stop`, both included; negative counts from the tail. Since 1.0.0. */
+  lrange: read<(key: Key, start?: Int, stop?: Int) => string[]>().defaults(1, [0, -1]),
   /** The index of `element`, or null; with COUNT the indexes of that many (0: of all). Since 6.0.6. */
   lpos: read<With<"COUNT", [key: Key, element: Arg], number[], number | null, LposOptions, Int>>(),
   /** Put `element` next to the first `pivot`; returns the new length, -1 without pivot, 0 without list. Since 2.2.0. */
@@ -1849,17 +1887,17 @@ const commands = {
   /** Move the last element of `source` to the head of `destination`, or null. lmove replaces it. Since 1.2.0. */
   rpoplpush: write<(source: Key, destination: Key) => Bulk>(two),
   /** lpop from the first non-empty list, waiting up to `timeout` seconds (0: forever). Since 2.0.0. */
-  blpop: write<Waiting<[key: string, element: string]>>(butLast).blocks(seconds(-1)),
+  blpop: write<Waiting<[key: string, element: string]>>(butLast).defaults(1, [0], unlimited).blocks(seconds(-1)),
   /** rpop from the first non-empty list, waiting up to `timeout` seconds (0: forever). Since 2.0.0. */
-  brpop: write<Waiting<[key: string, element: string]>>(butLast).blocks(seconds(-1)),
+  brpop: write<Waiting<[key: string, element: string]>>(butLast).defaults(1, [0], unlimited).blocks(seconds(-1)),
   /** lmpop that waits up to `timeout` seconds (0: forever), then returns null. Since 7.0.0. */
   blmpop: write<PopFrom<[timeout: number], End, string[]>>(numkeys(2)).blocks(seconds(1)),
   /** lmove that waits up to `timeout` seconds (0: forever), then returns null. Since 6.2.0. */
-  blmove: write<(...args: [...Move, timeout: number]) => Bulk>(two).blocks(seconds(5)),
+  blmove: write<(...args: [...Move, timeout?: number]) => Bulk>(two).defaults(4, [0]).blocks(seconds(5)),
   /** lmovem that waits up to `timeout` seconds (0: forever) for enough, then returns null. Since 8.10.0. */
   blmovem: write<(...args: [...Move, timeout: number, how?: LmovemOptions]) => string[] | null>(two).blocks(seconds(5)),
   /** rpoplpush that waits up to `timeout` seconds (0: forever), then returns null. blmove replaces it. Since 2.2.0. */
-  brpoplpush: write<(source: Key, destination: Key, timeout: number) => Bulk>(two).blocks(seconds(3)),
+  brpoplpush: write<(source: Key, destination: Key, timeout?: number) => Bulk>(two).defaults(2, [0]).blocks(seconds(3)),
 
   // ---- Sets ----
   /** Add members; returns the number added. Since 1.0.0; several 2.4. */
@@ -1881,7 +1919,8 @@ const commands = {
   /** All members, in no particular order. Prefer sscan for a large set. Since 1.0.0. */
   smembers: read<(key: Key) => string[]>(),
   /** Some members, and the cursor for the next call, "0" at the end. Members may repeat. Since 2.8.0. */
-  sscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<string[]>>().traits("cursor"),
+  sscan: read<(...args: [key: Key, ...Leading<[cursor: Arg]>, options?: ScanOptions]) => Page<string[]>>()
+    .defaults(1, [0]).traits("cursor"),
   /** Members of the first set that are in none of the others. Since 1.0.0. */
   sdiff: read<(...keys: Many<Key>) => string[]>(all).across("set"),
   /** Store the sdiff of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
@@ -1910,10 +1949,10 @@ const commands = {
   zrem: write<(key: Key, ...members: Many) => number>(),
   /** Number of members; 0 when `key` is missing. Since 1.2.0. */
   zcard: read<(key: Key) => number>(),
-  /** Number of members scored from `min` to `max`: "(1" excludes 1, "-inf" and "+inf" are unbounded. Since 2.0.0. */
-  zcount: read<(key: Key, min: Arg, max: Arg) => number>(),
+  /** Number of members, all or scored from `min` ("-inf") to `max` ("+inf"): "(1" excludes 1. Since 2.0.0. */
+  zcount: read<(key: Key, min?: Arg, max?: Arg) => number>().defaults(1, ["-inf", "+inf"]),
   /** Number of members zrangebylex would return. All members must have the same score. Since 2.8.9. */
-  zlexcount: read<(key: Key, min: Arg, max: Arg) => number>(),
+  zlexcount: read<(key: Key, min?: Arg, max?: Arg) => number>().defaults(1, ["-", "+"]),
   /** The score of `member`, or null. Since 1.2.0. */
   zscore: read<(key: Key, member: Arg) => number | null>().as(number),
   /** The scores of `members`, null for each that is missing. Since 6.2.0. */
@@ -1922,24 +1961,28 @@ const commands = {
   zrank: read<Rank>().as(when("WITHSCORE", pair)),
   /** zrank from the other end: 0 for the highest score. Since 2.0.0; WITHSCORE 7.2. */
   zrevrank: read<Rank>().as(when("WITHSCORE", pair)),
-  /** Members by rank, BYSCORE or BYLEX (name); REV also swaps the bounds. Since 1.2.0; BY..., REV and LIMIT 6.2. */
-  zrange: read<WithScores<[key: Key, start: Arg, stop: Arg], ZrangeOptions>>().as(withScores),
+  /** Members, all or by rank, BYSCORE or BYLEX (name); REV swaps the bounds. Since 1.2.0; BY..., REV, LIMIT 6.2. */
+  zrange: read<WithScores<[key: Key, ...Leading<[start: Arg, stop: Arg]>], ZrangeOptions>>().as(withScores)
+    .defaults(1, [0, -1], allOf),
   /** Store the zrange of `src` in `dst`, replacing it; returns its size. Since 6.2.0. */
   zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two).across("zset"),
   /** Members with scores from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
-  zrangebyscore: read<WithScores<[key: Key, min: Arg, max: Arg], { LIMIT?: Limit }>>().as(withScores),
+  zrangebyscore: read<WithScores<[key: Key, ...Leading<[min: Arg, max: Arg]>], { LIMIT?: Limit }>>().as(withScores)
+    .defaults(1, ["-inf", "+inf"]),
   /** Members by name from `min` to `max`: "[a" includes, "(a" excludes, "-" and "+" are unbounded. Since 2.8.9. */
-  zrangebylex: read<(key: Key, min: Arg, max: Arg, options?: { LIMIT?: Limit }) => string[]>(),
+  zrangebylex: read<Ranging<[min: Arg, max: Arg], { LIMIT?: Limit }, string[]>>().defaults(1, ["-", "+"]),
   /** zrange from the highest score down. zrange with REV replaces it. Since 1.2.0. */
-  zrevrange: read<WithScores<[key: Key, start: Int, stop: Int]>>().as(withScores),
+  zrevrange: read<WithScores<[key: Key, ...Leading<[start: Int, stop: Int]>]>>().as(withScores).defaults(1, [0, -1]),
   /** zrangebyscore from the highest down, `max` first. zrange with REV and BYSCORE replaces it. Since 2.2.0. */
-  zrevrangebyscore: read<WithScores<[key: Key, max: Arg, min: Arg], { LIMIT?: Limit }>>().as(withScores),
+  zrevrangebyscore: read<WithScores<[key: Key, ...Leading<[max: Arg, min: Arg]>], { LIMIT?: Limit }>>().as(withScores)
+    .defaults(1, ["+inf", "-inf"]),
   /** zrangebylex backwards, `max` first. zrange with REV and BYLEX replaces it. Since 2.8.9. */
-  zrevrangebylex: read<(key: Key, max: Arg, min: Arg, options?: { LIMIT?: Limit }) => string[]>(),
+  zrevrangebylex: read<Ranging<[max: Arg, min: Arg], { LIMIT?: Limit }, string[]>>().defaults(1, ["+", "-"]),
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 6.2.0. */
   zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().as(withScores),
   /** Some members with their scores, and the cursor for the next call, "0" at the end. Since 2.8.0. */
-  zscan: read<(key: Key, cursor: Arg, options?: ScanOptions) => Page<Scored[]>>().as(andScored).traits("cursor"),
+  zscan: read<(...args: [key: Key, ...Leading<[cursor: Arg]>, options?: ScanOptions]) => Page<Scored[]>>().as(andScored)
+    .defaults(1, [0]).traits("cursor"),
   /** Remove the members with scores from `min` to `max`; returns their number. Since 1.2.0. */
   zremrangebyscore: write<(key: Key, min: Arg, max: Arg) => number>(),
   /** Remove the members from rank `start` to `stop`, -1 being the highest; returns their number. Since 2.0.0. */
@@ -1953,9 +1996,11 @@ const commands = {
   /** Remove and return up to COUNT (1) members, lowest or highest, of the first non-empty set, or null. Since 7.0.0. */
   zmpop: write<PopFrom<[], Token<"MIN" | "MAX">, Scored[]>>(numkeys(1)).as(andScored),
   /** zpopmin from the first non-empty set, waiting up to `timeout` seconds (0: forever). Since 5.0.0. */
-  bzpopmin: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
+  bzpopmin: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number))
+    .defaults(1, [0], unlimited).blocks(seconds(-1)),
   /** zpopmax from the first non-empty set, waiting up to `timeout` seconds (0: forever). Since 5.0.0. */
-  bzpopmax: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number)).blocks(seconds(-1)),
+  bzpopmax: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number))
+    .defaults(1, [0], unlimited).blocks(seconds(-1)),
   /** zmpop that waits up to `timeout` seconds (0: forever), then returns null. Since 7.0.0. */
   bzmpop: write<PopFrom<[timeout: number], Token<"MIN" | "MAX">, Scored[]>>(numkeys(2)).as(andScored)
     .blocks(seconds(1)),
@@ -1989,12 +2034,12 @@ const commands = {
   /** Number of entries; 0 when `key` is missing. Since 5.0.0. */
   xlen: read<(key: Key) => number>(),
   /**
-   * Entries from `start` to `end`: "-" and "+" are the ends, "(id" excludes. An object has the last of repeated fields;
-   * with({ maps: "pairs" }) returns all fields in their order. Since 5.0.0; "(" 6.2.
+   * All entries, or those from `start` to `end`: "-" and "+" are the ends, "(id" excludes. An object has the last of
+   * repeated fields; with({ maps: "pairs" }) returns all fields in their order. Since 5.0.0; "(" 6.2.
    */
-  xrange: read<(key: Key, start: Arg, end: Arg, options?: CountOptions) => Entry[]>().as(entries),
+  xrange: read<Ranging<[start: Arg, end: Arg], CountOptions, Entry[]>>().as(entries).defaults(1, ["-", "+"]),
   /** xrange from the newest down, `end` first. Since 5.0.0; "(" 6.2. */
-  xrevrange: read<(key: Key, end: Arg, start: Arg, options?: CountOptions) => Entry[]>().as(entries),
+  xrevrange: read<Ranging<[end: Arg, start: Arg], CountOptions, Entry[]>>().as(entries).defaults(1, ["+", "-"]),
   /** Entries after the ids, by stream; null if there are none, even after BLOCK ms (0: forever). Since 5.0.0. */
   xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0))
     .as(mapOf(entries)).blocks(blockOption(0)),
@@ -2060,7 +2105,7 @@ const commands = {
   /** A random element or null; up to `count` different ones, -3 for 3 that may repeat. Since 8.0.0. */
   vrandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>(),
   /** Elements by name from `start` to `end`: "[a" includes, "(a" excludes, "-" and "+" are unbounded. Since 8.4.0. */
-  vrange: read<(key: Key, start: Arg, end: Arg, count?: Int) => string[]>(),
+  vrange: read<(key: Key, start?: Arg, end?: Arg, count?: Int) => string[]>().defaults(1, ["-", "+"]),
   /** The elements most like a vector or an element, best first; scores from 1 (same) to 0 (opposite). Since 8.0.0. */
   vsim: read<
     | Adding<Query, VsimOptions, [element: string], [["WITHSCORES", [score: number]], ["WITHATTRIBS", [attribs: Bulk]]]>
@@ -2447,7 +2492,9 @@ const commands = {
   /** Internal: two nodes transfer slots. Since 8.4.0; Valkey 9.0. */
   clusterSyncslots: session<(action: Arg, ...args: Many) => unknown>("(nothing: it is for servers only)"),
   /** Some keys of the cluster, and the cursor for the next call, "0" at the end. Valkey 9.1. */
-  clusterscan: read<(cursor: Arg, options?: ScanOptions & { TYPE?: Arg; SLOT?: Int }) => Page<string[]>>(),
+  clusterscan: read<
+    (...args: [...Leading<[cursor: Arg]>, options?: ScanOptions & { TYPE?: Arg; SLOT?: Int }]) => Page<string[]>
+  >().defaults(0, [0]),
   /** Let this replica in a cluster answer reads. Since 3.0.0. */
   readonly: session<() => "OK">("(nothing: there are no clusters yet)"),
   /** Undo readonly. Since 3.0.0. */
@@ -2470,6 +2517,10 @@ type Token<T extends string> = T | Lowercase<T>;
 type No = false | undefined;
 /** The signature for calls that may mean any of the others: { WITHSCORES: flag }. */
 type Either<S> = { readonly either: S };
+/** Arguments of which the last may be left out: [a, b], [a] or []. */
+type Leading<A extends unknown[]> = A extends [...infer Rest, unknown] ? A | Leading<Rest> : [];
+/** A command that returns a range of what is at a key, by default all of it. */
+type Ranging<A extends unknown[], O, R> = (...args: [key: Key, ...Leading<A>, options?: O]) => R;
 /** Options with these names. */
 type Optional<N extends string, Value = Flag> = { [Name in N]?: Value };
 /** The two signatures of many rows: with option N set to V the reply is Y, otherwise Z; O has the other options. */
@@ -2587,7 +2638,7 @@ export type CountOptions = { COUNT?: Int };
 type PopFrom<A extends unknown[], Where, T> =
   (...args: [...A, numkeys: Int, ...keys: Many<Key>, where: Where, ...options: [] | [CountOptions]]) =>
     [key: string, popped: T] | null;
-type Waiting<R> = (...args: [...keys: Many<Key>, timeout: number]) => R | null;
+type Waiting<R> = (...args: [...keys: Many<Key>, timeout: number] | [keys: Key | readonly Key[]]) => R | null;
 type Move = [source: Key, destination: Key, wherefrom: End, whereto: End];
 type Counted<O> = (numkeys: Int, ...keysAndOptions: AnyOf<Key, O>) => number;
 /** Upper bound of a count; 0 for no limit. */
@@ -2719,10 +2770,10 @@ type Signatures = typeof commands;
 /** A union of signatures as overloads. */
 type Overloads<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
 /** Names and values in an object; of any type, because an interface is not assignable to a Record. */
-type Named<T> = { readonly [N in keyof T]: Arg | undefined } & { readonly [Symbol.iterator]?: never };
+type Values<T> = { readonly [N in keyof T]: Arg | undefined } & { readonly [Symbol.iterator]?: never };
 /** A method; wherever it takes Pairs, it takes an object whose type is an interface, too. */
 type Method<A extends unknown[], Result> =
-  [Pairs] extends [A[number]] ? <T extends Named<T>>(...args: WithNamed<A, T>) => Result : (...args: A) => Result;
+  [Pairs] extends [A[number]] ? <T extends Values<T>>(...args: WithNamed<A, T>) => Result : (...args: A) => Result;
 type WithNamed<A extends unknown[], T> = { [I in keyof A]: [Pairs] extends [A[I]] ? A[I] | T : A[I] };
 /** The compiler takes the first overload that fits a call, so the ones in Either come last. */
 type Later<F, Text, To = Reach> =
@@ -3123,11 +3174,15 @@ export abstract class Commander {
   protected get view(): View { return this.#view; }
 }
 
+type Issuer = { issue: Commander["issue"] };
 // Completed before it becomes a prototype: V8 rebuilds the layout of a prototype for each method added to it.
 const methods: Record<string, unknown> = {};
 for (const [name, row] of Object.entries<Row>(commands)) {
   row.method = name;
-  methods[name] = function (this: { issue: Commander["issue"] }, ...args: unknown[]) { return this.issue(row, args); };
+  const { leftOut } = row;
+  methods[name] = leftOut === undefined
+    ? function (this: Issuer, ...args: unknown[]) { return this.issue(row, args); }
+    : function (this: Issuer, ...args: unknown[]) { return this.issue(row, completed(args, leftOut)); };
 }
 Object.setPrototypeOf(Commander.prototype, methods);
 

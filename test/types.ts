@@ -385,6 +385,38 @@ export function shards(db: ShardedHandler, raw: ShardedHandler<Buffer>): void {
 }
 
 
+/** Ranges are by default all, scans begin at the beginning, and pops wait without limit. */
+export function leftOut(db: Handler, flag: boolean): void {
+  const texts = is<string[]>(), scored = is<Scored[]>(), count = is<number>(), entries = is<Entry[]>();
+  texts(db.keys());
+  is<[string, string[]]>()(db.scan());
+  is<[string, string[]]>()(db.scan({ MATCH: "a*" }));
+  is<[string, string[]]>()(db.sscan("k"));
+  is<[string, Fields]>()(db.hscan("k", { MATCH: "a*" }));
+  is<[string, string[]]>()(db.hscan("k", { NOVALUES: true }));
+  is<[string, Scored[]]>()(db.zscan("k"));
+  is<string>()(db.getrange("k", 2));
+  texts(db.lrange("k"));
+  texts(db.lrange("k", 1));
+  texts(db.zrange("k"));
+  texts(db.zrange("k", 1));
+  texts(db.zrange("k", { BYSCORE: true, REV: true }));
+  scored(db.zrange("k", { WITHSCORES: true }));
+  scored(db.zrangebyscore("k", 5, { WITHSCORES: true }));
+  is<Scored[] | string[]>()(db.zrevrange("k", { WITHSCORES: flag }));
+  texts(db.zrevrangebyscore("k", { LIMIT: [0, 1] }));
+  texts(db.zrangebylex("k"));
+  count(db.zcount("k"));
+  count(db.zcount("k", 5));
+  entries(db.xrange("s"));
+  entries(db.xrevrange("s", { COUNT: 1 }));
+  is<[string, string] | null>()(db.blpop("k"));
+  is<[string, string] | null>()(db.brpop(["j", "k"]));
+  is<[string, string, number] | null>()(db.bzpopmin("k"));
+  is<Bulk>()(db.brpoplpush("a", "b"));
+  is<[string[], Scored[]]>()(db.pipeline().lrange("k").zrange("k", { WITHSCORES: true }).execPipeline());
+}
+
 /** Words of the manual compile in lower case, too. */
 export function tokens(db: Handler): void {
   const count = is<number>();
@@ -485,7 +517,9 @@ export function mistakes(db: Handler, raw: Handler<Buffer>): void {
   // @ts-expect-error
   db.lpop("k", 1, 2);
   // @ts-expect-error
-  db.blpop("k");
+  db.blpop("k", "5");
+  // @ts-expect-error
+  db.zrange();
   // @ts-expect-error
   db.nosuchcommand();
 
