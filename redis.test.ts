@@ -726,6 +726,7 @@ describe("commands", () => {
       await withDb({ port: fresh.port, protocol: protocol as 2 | 3, replyTimeout: 20_000, ...options }, async (db) => {
         for (const [name, args, expected] of surface) {
           const reply = await (db as any)[name](...args).catch((error: unknown) => error);
+          if (name === "configGet" && form !== "objects") reply.sort(); // a server lists them in an order of its own
           // What differs from one time to the next is compared by its types.
           const shown = typeof expected === "function" ? typesOf(reply) : unprototyped(reply);
           shapes.push(`${name} ${inspect(args)}: ${shown instanceof Error ? shown.message : inspect(shown, { depth: 9, sorted: true })}`);
@@ -750,7 +751,7 @@ describe("commands", () => {
 
   const assertNoPrototypes = (reply: any, call: string): void => {
     if (Array.isArray(reply)) for (const item of reply) assertNoPrototypes(item, call);
-    else if (typeof reply === "object" && reply !== null && !(reply instanceof Error)) {
+    else if (typeof reply === "object" && reply !== null && !(reply instanceof Error) && !Buffer.isBuffer(reply)) {
       assert.equal(Object.getPrototypeOf(reply), null, call);
       for (const item of Object.values(reply)) assertNoPrototypes(item, call);
     }
@@ -777,10 +778,14 @@ describe("commands", () => {
     assert.equal(await db.incr("big"), 42);
   }));
 
+  /** Keys have no order of their own. */
+  const inOrder = (reply: unknown): unknown =>
+    !Array.isArray(reply) ? reply : reply.includes("stream") ? reply.sort() : reply.map(inOrder);
+
   test("left-out ranges are all, left-out cursors the beginning, also before options and in pipelines and transactions", async () => {
     for (const protocol of [2, 3] as const) {
-      await withPool({ protocol, poolsize: 2 }, async (db) => {
-        await db.del("range", "list", "text", "stream", "set", "hash");
+      await withPool({ protocol, poolsize: 2, dbid: 9 }, async (db) => {
+        await db.flushdb();
         await db.zadd("range", [1, "a"], [2, "b"], [3, "c"]);
         await db.rpush("list", "a", "b", "c");
         await db.set("text", "abcdef");
@@ -822,17 +827,17 @@ describe("commands", () => {
         const expected: unknown[] = [];
         for (const [method, args, full] of short) {
           const on = db as any;
-          expected.push(await on[method](...full));
-          assert.deepEqual(await on[method](...args), expected.at(-1), `${method} ${inspect(args)}`);
+          expected.push(inOrder(await on[method](...full)));
+          assert.deepEqual(inOrder(await on[method](...args)), expected.at(-1), `${method} ${inspect(args)}`);
           assert.equal(await t[method](...args), "QUEUED");
           p[method](...args);
         }
-        assert.deepEqual(await t.commit(), expected);
-        assert.deepEqual(await p.execPipeline(), expected);
+        assert.deepEqual((await t.commit()).map(inOrder), expected);
+        assert.deepEqual((await p.execPipeline()).map(inOrder), expected);
         assert.match((await failure((db as any).lrange())).message, /wrong number of arguments/);
         assert.ok(await failure((db as any).zrange("range", null, 1)) instanceof TypeError);
         assert.match((await failure(db.call("LRANGE", "list"))).message, /wrong number/, "call() sends the words as they are");
-        await db.del("range", "list", "text", "stream", "set", "hash");
+        await db.flushdb();
       });
     }
   });
@@ -3061,7 +3066,8 @@ describe("a pipeline", () => {
     const bytes: [Buffer | null, number] = await raw.pipeline().get("a").incr("n").execPipeline();
     const stepwise: unknown[] = await db.pipeline().execPipeline();
     await typed<[string | null, number]>()(db.pipeline().get("a").incr("n").execPipeline(), true);
-    await typed<[Buffer | null | ReplyError, string[] | ReplyError]>()(raw.pipeline().get("a").call<string[]>("KEYS", "-").commit(), true);
+    await typed<[Buffer | null | ReplyError, string[] | ReplyError]>()(
+      raw.pipeline().get("a").call<string[]>("KEYS", "-").commit(), true);
     assert.deepEqual([chained, atomic, called, bytes, stepwise], [[null, 1], [null, 2], ["PONG", 3], [null, 4], []]);
     await db.del("n");
   }));

@@ -1688,7 +1688,7 @@ const commands = {
     | ((key1: Key, key2: Key, options: LcsOptions & { IDX: true }) => { matches: LcsMatch[]; len: number })
     | ((key1: Key, key2: Key, options: LcsOptions & { LEN: true; IDX?: No }) => number)
     | ((key1: Key, key2: Key) => string)
-    | Either<(key1: Key, key2: Key, options: LcsOptions) => { matches: LcsMatch[]; len: number } | number | string>
+    | Either<[key1: Key, key2: Key, options: LcsOptions], [{ matches: LcsMatch[]; len: number }, number, string]>
   >(two).as(when("IDX", map)).across("string"),
 
   // ---- Bitmaps ----
@@ -2047,7 +2047,7 @@ const commands = {
   xreadgroup: write<
     | ((options: XreadgroupOptions & Streams<">"> & { CLAIM: Int }) => Record<string, ClaimedEntry[]> | null)
     | ((options: XreadgroupOptions & { CLAIM?: No }) => Record<string, PendingEntry[]> | null)
-    | Either<(options: XreadgroupOptions) => Record<string, (PendingEntry | ClaimedEntry)[]> | null>
+    | Either<[options: XreadgroupOptions], [Record<string, (PendingEntry | ClaimedEntry)[]> | null]>
   >(streams(3)).as(mapOf(list(tuple(same, map, number, number)))).blocks(blockOption(3)),
   /** Remove entries from the group's pending list; returns the number removed. Since 5.0.0. */
   xack: write<(key: Key, group: Arg, ...ids: Many) => number>(),
@@ -2515,8 +2515,8 @@ export type Line = Uppercase<string> | Lowercase<string> | `${string} ${string}`
 type Token<T extends string> = T | Lowercase<T>;
 /** Excludes an option that another overload requires: the compiler chooses the order of overloads. */
 type No = false | undefined;
-/** The signature for calls that may mean any of the others: { WITHSCORES: flag }. */
-type Either<S> = { readonly either: S };
+/** The arguments of calls that may mean any of the other signatures, { WITHSCORES: flag }, and the replies of these. */
+type Either<A extends unknown[], Replies extends unknown[]> = { readonly args: A; readonly replies: Replies };
 /** Arguments of which the last may be left out: [a, b], [a] or []. */
 type Leading<A extends unknown[]> = A extends [...infer Rest, unknown] ? A | Leading<Rest> : [];
 /** A command that returns a range of what is at a key, by default all of it. */
@@ -2527,12 +2527,12 @@ type Optional<N extends string, Value = Flag> = { [Name in N]?: Value };
 type With<N extends string, A extends unknown[], Y, Z, O = unknown, V = true> =
   | ((...args: [...A, options: O & { [Name in N]: V }]) => Y)
   | ((...args: [...A, options?: O & Optional<N, No>]) => Z)
-  | Either<(...args: [...A, options: O & Optional<N, V | No>]) => Y | Z>;
+  | Either<[...A, options: O & Optional<N, V | No>], [Y, Z]>;
 /** The same for commands that end with any number of items and options, where N must be in the last options. */
 type WithLast<N extends string, A extends unknown[], Y, Z, O, Item = never> =
   | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>, last: O & { [Name in N]: true }]) => Y)
   | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>]) => Z)
-  | Either<(...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>, last: O & Optional<N>]) => Y | Z>;
+  | Either<[...A, ...items: AnyOf<Item, O & Optional<N, No>>, last: O & Optional<N>], [Y, Z]>;
 type AnyOf<Item, O> = (Item | readonly Item[] | O)[];
 type WithScores<A extends unknown[], O = unknown> = With<"WITHSCORES", A, Scored[], string[], O>;
 /** The same for commands whose options precede `Items`, or `Item` with option N. */
@@ -2540,11 +2540,11 @@ type Adds<N extends string, Y, Z, O, Items extends unknown[], Item extends unkno
   | ((key: Key, options: O & { [Name in N]: true }, ...items: Item) => Y)
   | ((key: Key, options: O & Optional<N, No>, ...items: Items) => Z)
   | ((key: Key, ...items: Items) => Z)
-  | Either<(key: Key, options: O & Optional<N>, ...items: Item) => Y | Z>;
+  | Either<[key: Key, options: O & Optional<N>, ...items: Item], [Y, Z]>;
 /** The calls with options in Parts, each of which adds its part to every item of the reply. */
 type Adding<A extends unknown[], O, Item extends unknown[], Parts extends [string, unknown[]][]> =
   | Added<A, O, Item, Parts>
-  | Either<(...args: [...A, options: O & Optional<Parts[number][0]>]) => AnyAdded<Item, Parts>>;
+  | Either<[...A, options: O & Optional<Parts[number][0]>], [AnyAdded<Item, Parts>]>;
 type Added<A extends unknown[], O, Item extends unknown[], Parts> =
   Parts extends [[infer N extends string, infer Part extends unknown[]], ...infer Rest]
     ? Added<A, O & { [Name in N]: true }, [...Item, ...Part], Rest> | Added<A, O & { [Name in N]?: No }, Item, Rest>
@@ -2571,7 +2571,7 @@ type SortInto = (key: Key, ...options: [...SortOptions[], last: SortOptions & { 
 type Sorted<O> =
   | ((key: Key, options: O & { GET: Arg }, ...more: O[]) => Bulk[])
   | ((key: Key, options?: O & { GET?: No }) => string[])
-  | Either<(key: Key, ...options: O[]) => Bulk[]>;
+  | Either<[key: Key, ...options: O[]], [Bulk[]]>;
 /** Options of RESTORE. ABSTTL: the time to live is a Unix time in milliseconds. IDLETIME in seconds. */
 export type RestoreOptions = { REPLACE?: Flag; ABSTTL?: Flag; IDLETIME?: Int; FREQ?: Int };
 /** KEYS comes last. AUTH (a password) since 4.0.7, AUTH2 (a user's name and password) since 6.0. */
@@ -2770,17 +2770,21 @@ type Signatures = typeof commands;
 /** A union of signatures as overloads. */
 type Overloads<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
 /** Names and values in an object; of any type, because an interface is not assignable to a Record. */
-type Values<T> = { readonly [N in keyof T]: Arg | undefined } & { readonly [Symbol.iterator]?: never };
+type ValuesOf<T> = { readonly [N in keyof T]: Arg | undefined } & { readonly [Symbol.iterator]?: never };
 /** A method; wherever it takes Pairs, it takes an object whose type is an interface, too. */
 type Method<A extends unknown[], Result> =
-  [Pairs] extends [A[number]] ? <T extends Values<T>>(...args: WithNamed<A, T>) => Result : (...args: A) => Result;
-type WithNamed<A extends unknown[], T> = { [I in keyof A]: [Pairs] extends [A[I]] ? A[I] | T : A[I] };
+  [Pairs] extends [A[number]] ? <T extends ValuesOf<T>>(...args: WithValues<A, T>) => Result : (...args: A) => Result;
+type WithValues<A extends unknown[], T> = { [I in keyof A]: [Pairs] extends [A[I]] ? A[I] | T : A[I] };
 /** The compiler takes the first overload that fits a call, so the ones in Either come last. */
-type Later<F, Text, To = Reach> =
-  Overloads<Promised<Exclude<F, Either<any>>, Text, To>> & Overloads<Promised<Rest<F>, Text, To>>;
-type Rest<F> = F extends Either<infer S> ? S : never;
-type Promised<F, Text, To> = F extends (...args: infer A) => infer R
-  ? Method<A, Promise<[To] extends ["each"] ? Record<string, Reply<R, Text>> : Reply<R, Text>>> : never;
+type Later<F, Text, To = Reach> = Overloads<Promised<Exclude<F, AnyEither>, Text, To>> &
+  Overloads<Promised<Extract<F, AnyEither>, Text, To>>;
+type AnyEither = Either<any, any>;
+type Promised<F, Text, To> =
+  F extends (...args: infer A) => infer R ? Method<A, Promise<FromEach<Reply<R, Text>, To>>>
+  : F extends Either<infer A, infer Replies> ? Method<A, Promise<FromEach<AnyReply<Replies, Text>, To>>> : never;
+type FromEach<R, To> = [To] extends ["each"] ? Record<string, R> : R;
+/** Each is decoded by itself: in a union with `string`, the compiler forgets "OK", which is never bytes. */
+type AnyReply<Replies extends unknown[], Text> = { [I in keyof Replies]: Reply<Replies[I], Text> }[number];
 /** A reply whose text is of type `Text`; maps become pairs where text may be bytes, because bytes cannot be names. */
 type Reply<R, Text> = [Text] extends [string] ? R
   : [Text] extends [InPairs<infer T>] ? Decoded<R, T, "pairs">
@@ -4396,10 +4400,11 @@ export class WatchError extends RedisError {
 /** `errors: "return"` leaves errors among the replies instead of rejecting. */
 export type PipelineOptions = { errors?: "reject" | "return" };
 
-type Chained<F, Done extends unknown[], Text> =
-  Overloads<Link<Exclude<F, Either<any>>, Done, Text>> & Overloads<Link<Rest<F>, Done, Text>>;
+type Chained<F, Done extends unknown[], Text> = Overloads<Link<Exclude<F, AnyEither>, Done, Text>> &
+  Overloads<Link<Extract<F, AnyEither>, Done, Text>>;
 type Link<F, Done extends unknown[], Text> =
-  F extends (...args: infer A) => infer R ? Method<A, Pipeline<[...Done, Reply<R, Text>], Text>> : never;
+  F extends (...args: infer A) => infer R ? Method<A, Pipeline<[...Done, Reply<R, Text>], Text>>
+  : F extends Either<infer A, infer Replies> ? Method<A, Pipeline<[...Done, AnyReply<Replies, Text>], Text>> : never;
 /** Every command as a link of a chain, whose type collects the types of the replies. */
 type Links<Done extends unknown[], Text> = { [C in keyof Shared]: Chained<Shared[C]["call"], Done, Text> };
 /** The replies of a pipeline whose calls were not chained have unknown types. */
@@ -4543,8 +4548,8 @@ const TRANSACTION = unlisted("other", none, "TRANSACTION");
 
 /** Every command, with its type after multi(). */
 type Queueing = { [C in keyof Shared]: Queued<Shared[C]["call"]> };
-type Queued<F> = Overloads<F extends Either<infer S> ? QueuedAs<S> : QueuedAs<F>>;
-type QueuedAs<F> = F extends (...args: infer A) => unknown ? Method<A, Promise<"QUEUED">> : never;
+type Queued<F> = Overloads<
+  F extends ((...args: infer A) => unknown) | Either<infer A, any> ? Method<A, Promise<"QUEUED">> : never>;
 
 /** A transaction that queues commands: each resolves with "QUEUED", and commit() with the replies. */
 export interface Transaction extends Queueing, Pick<Watch, "commit" | "discard"> {
@@ -5493,7 +5498,7 @@ export abstract class Client<Text> extends Commander {
 
   /** All members of a set. */
   sscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<TextIn<Text>, void, undefined> {
-    return scan((cursor) => this.call<[unknown, TextIn<Text>[]]>("SSCAN", key, cursor, options));
+    return scan<any>((cursor) => this.call("SSCAN", key, cursor, options));
   }
 
   /** All members of a sorted set with their scores. */
