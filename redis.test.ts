@@ -913,6 +913,79 @@ describe("a call", () => {
     });
   }));
 
+  const REFUSED: [text: string, unavailable: boolean][] = [
+    ["LOADING Redis is loading the dataset in memory", true],
+    ["MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", true],
+    ["READONLY You can't write against a read only replica.", true],
+    ["BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", true],
+    ["TRYAGAIN Multiple keys request during rehashing of slot", true],
+    ["CLUSTERDOWN The cluster is down", true],
+    ["OOM command not allowed when used memory > 'maxmemory'.", true],
+    ["MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", true],
+    ["NOREPLICAS Not enough good replicas to write.", true],
+    ["UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", true],
+    ["WRONGTYPE Operation against a key holding the wrong kind of value", false],
+    ["NOPERM this user has no permissions to run the 'set' command", false],
+    ["BUSYGROUP Consumer Group name already exists", false],
+    ["ERR syntax error", false],
+  ];
+  test("an error is `unavailable` if it is about the server and not about the call, and so is a pipeline's", async () => {
+    for (const [text, unavailable] of REFUSED) {
+      await withScript(async (peer) => {
+        for (;;) {
+          const [name] = await peer.read();
+          peer.write(name === "SET" ? `-${text}\r\n` : "+OK\r\n");
+        }
+      }, async (db) => {
+        const among = await failure(db.pipeline().set("k", "v").ping().execPipeline()); // which does not wait
+        const { code, unavailable: alone } = among.results[0];
+        assert.deepEqual([code, alone, among.unavailable], [text.split(" ")[0], unavailable, unavailable]);
+      });
+    }
+    await withDb({}, async (db) => {
+      const errors = [
+        failure(db.set("k", null as never)), failure(db.call("SELECT", 1)), failure(db.with({ signal: AbortSignal.abort() }).ping()),
+      ];
+      for (const error of await Promise.all(errors)) assert.equal(error.unavailable, false, String(error));
+      const late = await failure(db.with({ signal: AbortSignal.timeout(20) }).blpop("nobody", 0));
+      assert.deepEqual([late.code, late.unavailable], ["ABORTED", true]);
+    });
+  });
+
+  test("whatever fails because the server is down is `unavailable`, and its log is short and repeats no cause", async () => {
+    const port = await freePort();
+    const logged = async (promise: Promise<unknown>): Promise<any> => {
+      const error = await failure(promise);
+      assert.equal(error.unavailable, true, inspect(error));
+      const lines = inspect(error).split("\n");
+      assert.ok(lines.length < 30, `${lines.length} lines:\n${inspect(error)}`);
+      const causes = new Set();
+      for (let at = error; at !== undefined; at = at.cause) {
+        assert.ok(!causes.has(at.message), at.message);
+        causes.add(at.message);
+      }
+      return error;
+    };
+    await logged(connection({ port }));
+    await withDb({ port }, async (db) => {
+      await failure(db.ping());
+      const error = await logged((async function caller() { await db.ping(); })());
+      assert.match(error.stack.split("\n    at ")[2], /caller/, "the first line is a method's, the second its caller's");
+      await logged(db.pipeline().get("a").get("b").execPipeline());
+      await logged(db.pipeline().get("a").get("b").commit());
+      await logged(db.watch("a"));
+      await logged(db.transaction(["a"], () => {}));
+      await logged(db.subscribe("a"));
+    });
+    const db = lazyShardedConnection([`localhost:${port}`, `127.0.0.1:${port}`, `localhost:${server.port}`]);
+    await using(db, async () => {
+      const keys = Array.from({ length: 20 }, (_, i) => `key:${i}`);
+      await logged(db.mget(...keys));
+      await logged(db.pipeline().mget(...keys).execPipeline());
+      await logged(db.dbsize());
+    });
+  });
+
   test("what the server quotes of a secret is cut off", () => withDb({}, async (db) => {
     const error = await failure(db.aclSetuser("nobody", "on", "<hunter2"));
     assert.equal(error.code, "ERR");
@@ -3613,6 +3686,7 @@ describe("a transaction", () => {
         await failure(t.multi());
         const error = await failure((t as unknown as Transaction).set("k", 1));
         assert.deepEqual([error.code, error.outcome, error.cause.code], ["TRANSACTION_OVER", "not-sent", "NOPERM"]);
+        assert.equal(error.unavailable, false);
         assert.equal(await db.exists("k"), 0);
       });
       await withDb({ username: "no-discard", password: "secret" }, async (db) => {
@@ -3917,7 +3991,7 @@ describe("transaction()", () => {
         await failure(m.set("k", 1));
       }));
       assert.deepEqual([error.code, error.outcome], ["TRANSACTION_OVER", "not-sent"]);
-      assert.equal(error.cause.code, "CONNECTION_LOST");
+      assert.deepEqual([error.cause.code, error.unavailable], ["CONNECTION_LOST", true]);
       assert.equal(await db.get("k"), null);
     }));
 

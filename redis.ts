@@ -11,7 +11,7 @@
 //
 // Contents
 //
-//   1. Options and errors     options and their checks; the classes of errors
+//   1. Options and errors     options and their checks; the classes of errors, and what a server's refusals mean
 //   2. RESP: encoding         arguments to bytes
 //   3. RESP: decoding         bytes, split anywhere and never trusted, to replies
 //   4. Commands               the table: one row per command
@@ -63,7 +63,8 @@ const builtin = <Name extends keyof LazyModules>(name: Name): LazyModules[Name] 
 //
 // Each option is one row of OPTIONS: its check, its default, where else it may be set, and the comment that editors
 // show. The types are derived from the rows. To add an option, add a row, and a line to the README. An invalid option
-// is a TypeError that names it; no message ever shows a value.
+// is a TypeError that names it; no message ever shows a value. REFUSALS has one row per error code of servers that
+// means more than that a command failed.
 
 /** How text is decoded; null returns Buffers. */
 export type Charset = "utf-8" | "latin1" | null;
@@ -330,6 +331,8 @@ export class RedisError extends Error {
 
   /** True once the server is known to have ended the command's connection: it cannot overtake later commands. */
   get fenced(): boolean { return this.#fence?.done === true; }
+  /** Whether a web server should answer with 503: the server is away, starting, full or too slow, not the call wrong. */
+  get unavailable(): boolean { return this.cause instanceof RedisError && this.cause.unavailable; }
   protected get text(): string { return this.#text; }
 
   /** The same failure for another command, or for none. */
@@ -343,14 +346,22 @@ export class RedisError extends Error {
   }
 }
 
-/** There is no connection, or it was lost, or it did not answer in time. A web server should answer with 503. */
-export class ConnectionError extends RedisError {}
+/** There is no connection, or it was lost, or it did not answer in time. */
+export class ConnectionError extends RedisError {
+  override get unavailable(): boolean { return true; }
+}
+
 /** A deadline has passed: replyTimeout, connectTimeout, or the time of a blocking command plus a grace period. */
 export class TimeoutError extends ConnectionError {}
 /** The server sent bytes that violate the protocol. Its connection is closed; no command got another's reply. */
 export class ProtocolError extends ConnectionError {}
+
 /** The AbortSignal of a view fired; `cause` is its reason. */
-export class AbortError extends RedisError {}
+export class AbortError extends RedisError {
+  /** True for AbortSignal.timeout(), which is a deadline. */
+  override get unavailable(): boolean { return (this.cause as Error | undefined)?.name === "TimeoutError"; }
+}
+
 /** The command does not work on this kind of handler; the message suggests an alternative. */
 export class NotSupportedError extends RedisError {}
 
@@ -358,6 +369,7 @@ export class NotSupportedError extends RedisError {}
 export class ReplyError extends RedisError {
   /** Text of the server's error, unchanged: of any length, with any characters. */
   get raw(): string { return this.text; }
+  override get unavailable(): boolean { return refusalOf(this).passes === true || super.unavailable; }
 
   /** The server's words come first, because libraries match on them: /^NOSCRIPT/. */
   protected static override worded(message: string, command: string | undefined): string {
@@ -390,6 +402,45 @@ export class ArgumentError extends TypeError {
     super(command === undefined ? message : `${command}: ${message}`);
     this.command = command;
   }
+
+  get unavailable(): boolean { return false; }
+}
+
+/** Reaction to an error: retry later, use another copy of the data, follow the address, or greet without HELLO. */
+type Verdict = "wait" | "elsewhere" | "follow" | "fallback";
+/** Where the error occurred: in HELLO, in the rest of the handshake, or in a command to a primary or a replica. */
+type Stage = "hello" | "handshake" | "primary" | "replica";
+/**
+ * `holds`: the commands of the pool that wait until one of them has been accepted. `passes`: it is about the server and
+ * not about the command, and will pass.
+ */
+type Refusal = { readonly [S in Stage]?: Verdict } & { readonly holds?: "writes" | "everything"; readonly passes?: true };
+
+/** Reactions by error code and stage; all other errors go to the caller. */
+const REFUSALS: Record<string, Refusal> = {
+  LOADING: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything", passes: true },
+  MASTERDOWN: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything", passes: true },
+  TRYAGAIN: { handshake: "wait", primary: "wait", passes: true },
+  BUSY: { handshake: "wait", passes: true }, // only SCRIPT KILL helps, and must not wait
+  READONLY: { primary: "follow", holds: "writes", passes: true }, // it was demoted; its name may now lead to the new primary
+  CLUSTERDOWN: { passes: true },
+  MISCONF: { passes: true }, // it cannot write to its disk
+  NOREPLICAS: { passes: true },
+  OOM: { passes: true },
+  UNBLOCKED: { passes: true }, // it was demoted while the command was blocked
+  NOPROTO: { hello: "fallback" },
+  NOPERM: { hello: "fallback" },
+  NOAUTH: { hello: "fallback" }, // Valkey 9.1, for any unknown command before a login
+  UNKNOWN_COMMAND: { hello: "fallback" },
+  NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere" },
+  CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere" },
+  CLOSED: { primary: "elsewhere", replica: "elsewhere" },
+  REPLY_TIMEOUT: { primary: "elsewhere", replica: "elsewhere" },
+};
+
+function refusalOf({ code, message }: RedisError): Refusal {
+  const name = message.includes("ERR unknown command") ? "UNKNOWN_COMMAND" : code;
+  return Object.hasOwn(REFUSALS, name) ? REFUSALS[name]! : {};
 }
 
 /** Sets the name of errors to text that minifiers keep. An assignment would fail where primordials are frozen. */
@@ -1203,6 +1254,9 @@ function withoutStack<T>(make: () => T): T {
     Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
   }
 }
+
+/** This error as a cause: its stack has only the driver's own lines, and would fill logs. */
+const asCause = (error: RedisError): RedisError => withoutStack(() => error.of(error.command, error.outcome));
 
 /** An optional sign, and at least one digit. */
 function toBigInt(line: Buffer): bigint | undefined {
@@ -2921,7 +2975,9 @@ class Command {
     if (other !== undefined) return this.moveTo(other);
     const owesReply = this.state === "written";
     const untouched = this.refusal === undefined ? "not-sent" : "not-executed";
-    const failure = error.of(this.name, owesReply || this.reissues > 0 ? "unknown" : untouched, this.fence);
+    const outcome = owesReply || this.reissues > 0 ? "unknown" : untouched;
+    const failure = withoutStack(() => error.of(this.name, outcome, this.fence));
+    Error.captureStackTrace(failure, Commander.prototype["issue"]); // the caller's lines, if it fails during the call
     this.#settle();
     // Waits a microtask, so that the caller has attached its handlers: tracking unhandled rejections is expensive.
     void Promise.resolve().then(() => this.#reject(failure));
@@ -3057,8 +3113,8 @@ class Batch {
   failed(error: RedisError): unknown[] {
     const { replies } = this;
     const begun = this.isLost || error.outcome === "not-sent" ? this.#begun : Infinity;
-    const missing = this.rows.slice(replies.length).map((row, i) =>
-      error.of(row.name.text, replies.length + i < begun ? "unknown" : "not-sent"));
+    const missing = withoutStack(() => this.rows.slice(replies.length).map((row, i) =>
+      error.of(row.name.text, replies.length + i < begun ? "unknown" : "not-sent")));
     return [...replies, ...missing];
   }
 }
@@ -3458,7 +3514,7 @@ class Connection {
     this.#unfinished = undefined;
     if (wasOpen) return this.#owner.closed(error, orphans);
     for (const command of orphans) command.fail(error);
-    this.#settle.reject(error.of(undefined, "not-sent"));
+    this.#settle.reject(withoutStack(() => error.of(undefined, "not-sent")));
   }
 
   /** Fails overdue commands and returns the next deadline. Closes a link that was silent for a whole timeout. */
@@ -3727,35 +3783,6 @@ const hostOf = ({ path, host, port }: Pick<Endpoint, "path" | "host" | "port">):
 const addressOf = (endpoint: Endpoint): string =>
   endpoint.tls === false ? hostOf(endpoint) : `${hostOf(endpoint)} over TLS`;
 
-/** Reaction to an error: retry later, use another copy of the data, follow the address, or greet without HELLO. */
-type Verdict = "wait" | "elsewhere" | "follow" | "fallback";
-/** Where the error occurred: in HELLO, in the rest of the handshake, or in a command to a primary or a replica. */
-type Stage = "hello" | "handshake" | "primary" | "replica";
-/** `holds`: the commands of the pool that wait until one of them has been accepted. */
-type Refusal = { readonly [S in Stage]?: Verdict } & { readonly holds?: "writes" | "everything" };
-
-/** Reactions by error code and stage; all other errors go to the caller. */
-const REFUSALS: Record<string, Refusal> = {
-  LOADING: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything" },
-  MASTERDOWN: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything" },
-  TRYAGAIN: { handshake: "wait", primary: "wait" },
-  BUSY: { handshake: "wait" }, // only SCRIPT KILL helps, and must not wait
-  READONLY: { primary: "follow", holds: "writes" }, // it was demoted; its name may now lead to the new primary
-  NOPROTO: { hello: "fallback" },
-  NOPERM: { hello: "fallback" },
-  NOAUTH: { hello: "fallback" }, // Valkey 9.1, for any unknown command before a login
-  UNKNOWN_COMMAND: { hello: "fallback" },
-  NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere" },
-  CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere" },
-  CLOSED: { primary: "elsewhere", replica: "elsewhere" },
-  REPLY_TIMEOUT: { primary: "elsewhere", replica: "elsewhere" },
-};
-
-function refusalOf({ code, message }: RedisError): Refusal {
-  const name = message.includes("ERR unknown command") ? "UNKNOWN_COMMAND" : code;
-  return Object.hasOwn(REFUSALS, name) ? REFUSALS[name]! : {};
-}
-
 /** Converts the cause of a failed handshake to the connection's error. */
 function connectError(cause: unknown): RedisError {
   if (cause instanceof ConnectionError) return cause;
@@ -3764,7 +3791,7 @@ function connectError(cause: unknown): RedisError {
   const [code, message] = !isReply ? ["CONNECT_FAILED", "the handshake failed"]
     : refusalOf(cause).handshake === "wait" ? ["NOT_READY", `the server is not ready: ${why}`]
     : ["REFUSED", `the server refused the connection: ${why}`];
-  return new ConnectionError(code, "not-sent", message, { cause });
+  return new ConnectionError(code, "not-sent", message, { cause: isReply ? asCause(cause) : cause });
 }
 
 // ==== 7. Addresses and pools ====
@@ -4165,7 +4192,7 @@ class Pool implements CommandOwner {
   #failed(seat: Seat, cause: unknown): void {
     const error = cause instanceof ConnectionError ? cause
       : new ConnectionError("CONNECT_FAILED", "not-sent", `no connection to ${this.address.name}`, { cause });
-    this.#lastError = error;
+    this.#lastError = asCause(error);
     this.#settleReady(error);
     this.#hooks.lost?.(error);
     if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()), true);
@@ -4176,7 +4203,7 @@ class Pool implements CommandOwner {
 
   /** Reissues commands that were not written or only read, ahead of all that came later. */
   #lost(seat: Seat, connection: Connection, endpoint: Endpoint, error: RedisError, orphans: readonly Command[]): void {
-    this.#lastError = error;
+    this.#lastError = asCause(error);
     if (connection.hasLostWrites && connection.fence.id !== "") this.#fence(connection.fence);
     this.address.ended?.(endpoint, error);
     this.#hooks.lost?.(error);
@@ -4388,6 +4415,7 @@ export class PipelineError extends RedisError {
 
   /** Replies and errors in the order of the commands. A getter, so that a log of the error does not show them. */
   get results(): unknown[] { return this.#results; }
+  override get unavailable(): boolean { return this.#results.some((it) => it instanceof RedisError && it.unavailable); }
   override of(): this { return this; }
   static { named(this, "PipelineError"); }
 }
@@ -4485,7 +4513,8 @@ class Gathering extends Commander {
     const { batches, merge } = this.#divide();
     this.#batch = new Batch();
     const sent = Array.from(batches, ([server, batch]) => this.#send(server, batch, PIPELINE));
-    const results = merge(await Promise.all(sent));
+    const replies = await Promise.all(sent);
+    const results = withoutStack(() => merge(replies));
     const first = results.find((result) => result instanceof RedisError);
     if (first !== undefined && errors === "reject") throw new PipelineError(results, first);
     return results;
@@ -5763,6 +5792,7 @@ export class ShardError extends RedisError {
   get failures(): { node: string; keys: Key[]; error: RedisError }[] { return this.#failures; }
   /** The nodes that succeeded, with their replies. */
   get done(): { node: string; keys: Key[]; reply: unknown }[] { return this.#done; }
+  override get unavailable(): boolean { return this.#failures.some(({ error }) => error.unavailable); }
   override of(): this { return this; }
   static { named(this, "ShardError"); }
 }
@@ -5858,8 +5888,8 @@ class Shards implements ClientRouter {
     const { parts, inSteps } = plan;
     if (inSteps !== undefined) return this.fleet.keepOpenDuring(inSteps(view));
     const issued = parts.map(({ args }) => new Command(row, args, view)); // all, before one is sent: it may throw
-    const replies = issued.map((command, i) => parts[i]!.member.server.dispatch(command));
-    return parts.length === 1 && row.spread !== "each" ? replies[0]! : gather(plan, replies);
+    const send = () => issued.map((command, i) => parts[i]!.member.server.dispatch(command));
+    return parts.length === 1 && row.spread !== "each" ? send()[0]! : gather(plan, withoutStack(send));
   }
 
   /** All steps share one deadline, except those that must run because earlier ones did. */

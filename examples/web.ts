@@ -8,7 +8,7 @@
 
 import { createServer } from "node:http";
 import type { IncomingMessage } from "node:http";
-import { ConnectionError, lazyShardedConnectionPool } from "../redis.ts";
+import { RedisError, lazyShardedConnectionPool } from "../redis.ts";
 
 const { REDIS_HOSTS = "localhost:6379", PORT = "8080" } = process.env;
 const MAX_BYTES = 16 * 2 ** 20; // without a limit, one client could exhaust the memory
@@ -41,7 +41,7 @@ function failure(error: unknown): Answer {
   if (error instanceof URIError) return { status: 400, body: "write % in a name as %25\n" };
   console.error(String(error));
   // The server of this key is down. If the request timed out, it may have been executed; repeating it does no harm.
-  if (error instanceof ConnectionError) return { status: 503, headers: { "retry-after": "1" } };
+  if (error instanceof RedisError && error.unavailable) return { status: 503, headers: { "retry-after": "1" } };
   return { status: 500 };
 }
 
