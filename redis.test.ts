@@ -5,6 +5,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { spawn, spawnSync } from "node:child_process";
+import { createServer as createWebServer } from "node:http";
+import { Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -2000,6 +2002,101 @@ describe("reconnecting", () => {
       });
     } finally {
       world.now = now;
+    }
+  });
+
+  test("a command that has waited until its deadline says which step of connecting the server has not answered", async () => {
+    const silent = await ScriptedServer.start(() => {});
+    const { port } = silent;
+    const never = () => new Promise<never>(() => {});
+    const waits = (db: Handler, step: string) => using(db.with({ replyTimeout: 20 }), () => until(async () => {
+      const error = await failure(db.set("k", "v"));
+      assert.deepEqual([error.code, error.outcome, error.unavailable], ["REPLY_TIMEOUT", "not-sent", true], String(error));
+      return new RegExp(`^SET: not sent within 20 ms: ${step} after \\d+ ms$`).test(error.message);
+    }, step));
+    const to = (options: Options) => lazyConnection({ replyTimeout: 20, port, ...options }) as Handler;
+    await waits(to({}), `HELLO to localhost:${port} unanswered`);
+    await waits(to({ protocol: 2, password: "a" }), `AUTH to localhost:${port} unanswered`);
+    await waits(to({ tls: true }), `TLS handshake with localhost:${port} unanswered`);
+    await waits(to({ credentials: never }), `credentials for localhost:${port} not known`);
+    const options = internals.readOptions({ replyTimeout: 20, poolsize: 1 });
+    const unknown = { ...internals.fixedAddress(options), name: "mymaster", next: never };
+    await waits(internals.handlerAt(unknown, options), "address of mymaster not known");
+    const { connect } = world;
+    world.connect = () => new Socket(); // as when nobody answers, whatever this machine's network does
+    try {
+      await waits(to({ host: "10.0.0.1", port: 6379 }), "still connecting to 10.0.0.1:6379");
+      const timeout = await failure(connection({ host: "10.0.0.1", connectTimeout: 20 }));
+      assert.equal(timeout.message, "still connecting to 10.0.0.1:6379 after 20 ms");
+    } finally {
+      world.connect = connect;
+    }
+    await silent.stop();
+    const error = await failure(using(to({}), (db) => db.ping()));
+    assert.match(error.message, new RegExp(`no connection to localhost:${port}: ECONNREFUSED`));
+  });
+
+  test("a command that has waited until its deadline says that all connections are lent, and to what", async () => {
+    await withDb({}, async (db) => {
+      await db.ready();
+      const popped = failure(db.blpop("nobody", 0));
+      const { message } = await failure(db.with({ replyTimeout: 60 }).ping());
+      assert.equal(message, "PING: not sent within 60 ms: its only connection is lent to blocking commands or transactions "
+        + "(BLPOP); use a pool");
+      db.destroy();
+      await popped;
+    });
+    await using(lazyConnectionPool({ port: server.port, poolsize: 3 }), async (db) => {
+      await db.ready();
+      const popped = failure(db.blpop("nobody", 0));
+      await Promise.all([db.watch("a"), db.multi()]);
+      const { message } = await failure(db.with({ replyTimeout: 60 }).ping());
+      assert.equal(message, "PING: not sent within 60 ms: 3 of 3 connections are lent to blocking commands or transactions "
+        + "(BLPOP, WATCH, MULTI); raise poolsize");
+      db.destroy();
+      await popped;
+    });
+  });
+
+  test("a command that was held back until its deadline says what the server said to the others", async () => {
+    for (const says of ["LOADING Redis is loading the dataset in memory", "READONLY You can't write against a read only replica."]) {
+      await withScript(async (peer) => {
+        for (;;) {
+          const [name] = await peer.read();
+          if (name === "SET") peer.write(`-${says}\r\n`);
+        }
+      }, async (db) => {
+        const probe = failure(db.with({ replyTimeout: 60_000 }).set("probe", 1));
+        const held = `INCR: not sent within 20 ms: held back, because the server says: ${says}`;
+        await until(async () => (await failure(db.with({ replyTimeout: 20 }).incr("held"))).message === held, held);
+        db.destroy();
+        await probe;
+      });
+    }
+  });
+
+  test("what answers in the place of a Redis server is named: HTTP, SSH, TLS, whole or byte by byte", async () => {
+    const web = createWebServer().listen(0, "127.0.0.1");
+    await once(web, "listening");
+    const { port } = web.address() as AddressInfo;
+    const error = await failure(connection({ port }));
+    assert.deepEqual([error.code, error.outcome, error.unavailable], ["PROTOCOL", "not-sent", true]);
+    assert.equal(error.message, `what answers at localhost:${port} speaks HTTP`);
+    web.close();
+    for (const [bytes, says] of [
+      ["HTTP/1.1 400 Bad Request\r\n\r\n", /speaks HTTP$/], ["SSH-2.0-OpenSSH_9.6\r\n", /speaks SSH$/],
+      ["\x15\x03\x01\0\x02\x02\x46", /speaks TLS; set option tls, or write rediss:$/], ["@", /broke the protocol/],
+    ] as const) {
+      for (const size of [bytes.length, 1]) {
+        const other = await ScriptedServer.start(async (peer) => {
+          for (let at = 0; at < bytes.length; at += size) {
+            peer.write(Buffer.from(bytes.slice(at, at + size), "latin1"));
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+        });
+        assert.match((await failure(connection({ port: other.port }))).message, says);
+        await other.stop();
+      }
     }
   });
 

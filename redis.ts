@@ -331,7 +331,7 @@ export class RedisError extends Error {
 
   /** True once the server is known to have ended the command's connection: it cannot overtake later commands. */
   get fenced(): boolean { return this.#fence?.done === true; }
-  /** Whether a web server should answer with 503: the server is away, starting, full or too slow, not the call wrong. */
+  /** Whether a web server should answer with 503: the call is not wrong, but the server is away, starting or slow. */
   get unavailable(): boolean { return this.cause instanceof RedisError && this.cause.unavailable; }
   protected get text(): string { return this.#text; }
 
@@ -414,7 +414,8 @@ type Stage = "hello" | "handshake" | "primary" | "replica";
  * `holds`: the commands of the pool that wait until one of them has been accepted. `passes`: it is about the server and
  * not about the command, and will pass.
  */
-type Refusal = { readonly [S in Stage]?: Verdict } & { readonly holds?: "writes" | "everything"; readonly passes?: true };
+type Refusal =
+  { readonly [S in Stage]?: Verdict } & { readonly holds?: "writes" | "everything"; readonly passes?: true };
 
 /** Reactions by error code and stage; all other errors go to the caller. */
 const REFUSALS: Record<string, Refusal> = {
@@ -422,7 +423,7 @@ const REFUSALS: Record<string, Refusal> = {
   MASTERDOWN: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything", passes: true },
   TRYAGAIN: { handshake: "wait", primary: "wait", passes: true },
   BUSY: { handshake: "wait", passes: true }, // only SCRIPT KILL helps, and must not wait
-  READONLY: { primary: "follow", holds: "writes", passes: true }, // it was demoted; its name may now lead to the new primary
+  READONLY: { primary: "follow", holds: "writes", passes: true }, // its name may now lead to the new primary
   CLUSTERDOWN: { passes: true },
   MISCONF: { passes: true }, // it cannot write to its disk
   NOREPLICAS: { passes: true },
@@ -2985,11 +2986,12 @@ class Command {
     return undefined;
   }
 
-  /** Fails it at its deadline, with the server's last refusal if it was waiting for that to pass. */
-  expire(): Command | undefined {
+  /** Fails it at its deadline. If it was still waiting: with the server's last refusal, or with this obstacle. */
+  expire(obstacle: string, cause?: RedisError): Command | undefined {
     const isWaiting = this.state === "waiting";
-    const missing = isWaiting ? "no connection was free" : "no answer";
-    const overdue = new TimeoutError("REPLY_TIMEOUT", "unknown", `${missing} within ${this.timeout} ms`);
+    const limit = `within ${this.timeout} ms`;
+    const message = isWaiting ? `not sent ${limit}: ${obstacle}` : `no answer ${limit}`;
+    const overdue = new TimeoutError("REPLY_TIMEOUT", "unknown", message, isWaiting ? { cause } : {});
     return this.fail(isWaiting ? this.refusal ?? overdue : overdue);
   }
 
@@ -3441,7 +3443,7 @@ class Connection {
   readonly #queue = new Queue();
   readonly #timer: NodeJS.Timeout;
   #settle!: { resolve: () => void; reject: (error: RedisError) => void };
-  #phase: "opening" | "open" | "closed" = "opening";
+  #phase: "connecting" | "greeting" | "open" | "closed" = "connecting";
   /** Why it was closed. */
   #error: RedisError | undefined;
   #flushing = false;
@@ -3462,8 +3464,8 @@ class Connection {
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     this.#socket = world.connect(endpoint, receive).on("data", receive);
     this.#encoder = new Encoder(this.#socket);
-    const late = `no connection to ${addressOf(endpoint)} within ${Math.round(connectTimeout)} ms`;
-    this.#timer = world.after(connectTimeout, () => this.close(new TimeoutError("CONNECT_TIMEOUT", "not-sent", late)));
+    this.#timer = world.after(connectTimeout, () => this.close(new TimeoutError(
+      "CONNECT_TIMEOUT", "not-sent", `${this.obstacle} after ${Math.round(connectTimeout)} ms`)));
     this.opened = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.socketClosed = new Promise((resolve) => this.#socket.once("close", () => resolve()));
     this.#listen();
@@ -3472,6 +3474,18 @@ class Connection {
   /** Number of unwritten and unanswered commands. */
   get load(): number { return this.#queue.length; }
   get isFull(): boolean { return this.#queue.isFull(this.#options); }
+  /** The step that its opening waits for. */
+  get obstacle(): string {
+    const host = hostOf(this.#endpoint);
+    const [asked] = this.pending;
+    const isSecuring = this.#phase === "connecting" && TRANSPORTS.get(this.#socket)?.connecting === false;
+    if (isSecuring) return `TLS handshake with ${host} unanswered`;
+    if (this.#phase === "connecting") return `still connecting to ${host}`;
+    if (asked !== undefined) return `${asked.name} to ${host} unanswered`;
+    const isLogin = this.#endpoint.credentials !== undefined && this.fence.id === "";
+    return isLogin ? `credentials for ${host} not known` : `check of ${host} not finished`;
+  }
+
   /** Commands that have not been settled, in order. */
   get pending(): Command[] { return this.#queue.commands().filter((command) => command.state !== "settled"); }
 
@@ -3530,7 +3544,7 @@ class Connection {
       else {
         // An unwritten command behind others says nothing about the link while those still have time.
         isSilent ||= (command.state === "written" || isFirst) && this.#isSilent(command, now);
-        const tombstone = command.expire();
+        const tombstone = command.expire(`${hostOf(this.#endpoint)} has not taken what was sent before it`);
         if (tombstone !== undefined) {
           this.#queue.replace(i, tombstone);
           if (this.#unfinished === command) this.#unfinished = tombstone; // its rest must follow on this connection
@@ -3584,6 +3598,7 @@ class Connection {
     });
     socket.on("drain", () => this.flush());
     socket.once(this.#endpoint.tls === false ? "connect" : "secureConnect", () => {
+      this.#phase = "greeting";
       this.#greet().catch((error: unknown) => this.close(connectError(error)));
     });
   }
@@ -3625,11 +3640,18 @@ class Connection {
     try {
       this.#answer();
     } catch (cause) {
-      const error = cause instanceof ProtocolError
-        ? cause : new ProtocolError("PROTOCOL", "unknown", "a reply could not be decoded", { cause });
+      const error = this.#phase !== "open" && this.#foreign(chunk) || (cause instanceof ProtocolError
+        ? cause : new ProtocolError("PROTOCOL", "unknown", "a reply could not be decoded", { cause }));
       if (this.#decoder.begun) this.#queue.first?.fail(error); // if reissued, it would get the same reply
       this.close(error);
     }
+  }
+
+  /** The error if these are the first bytes of another protocol. */
+  #foreign(chunk: Buffer): ProtocolError | undefined {
+    const found = FOREIGN.find(([mark]) => mark.startsWith(chunk.toString("latin1", 0, mark.length)));
+    const speaks = `what answers at ${hostOf(this.#endpoint)} speaks`;
+    return found && new ProtocolError("PROTOCOL", "not-sent", `${speaks} ${found[1]}`);
   }
 
   /** Settles commands with their replies. Each is removed afterwards, so that a protocol error finds it in flight. */
@@ -3769,6 +3791,10 @@ const PUSHES: ReadonlyMap<string, typeof LISTENING[Subscribing]> =
 const UNEXPECTED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply that no command was waiting for");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
 
+/** The beginnings of what other servers send to a Redis client, and what these speak. */
+const FOREIGN: readonly [mark: string, name: string][] =
+  [["HTTP/", "HTTP"], ["SSH-", "SSH"], ["\x15\x03", "TLS; set option tls, or write rediss:"]];
+
 /** The text before and after the first occurrence of the mark. */
 function cut(text: string, mark: string): [before: string, after: string] {
   const at = text.indexOf(mark);
@@ -3904,6 +3930,7 @@ class Pool implements CommandOwner {
   #due = Infinity;
   #deadlines: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
+  /** Why the last attempt failed, or the last connection was lost; undefined once a connection is open again. */
   #lastError: RedisError | undefined;
   #closing: Promise<void> | undefined;
   #ended = false;
@@ -4184,6 +4211,7 @@ class Pool implements CommandOwner {
   /** Makes a connection available; its first commands have the server end lost connections. */
   #use(seat: Seat): void {
     seat.state = "open";
+    this.#lastError = undefined;
     for (const fence of this.#fences) void this.#fenceOff(seat.connection!, fence);
     if (this.#isReady) this.#settleReady();
     this.#serve();
@@ -4268,12 +4296,31 @@ class Pool implements CommandOwner {
   #expire(): void {
     const now = world.now();
     this.#due = Infinity;
-    for (const command of this.#unwritten) if (command.deadline <= now) command.expire();
+    for (const command of this.#unwritten) {
+      if (command.deadline <= now) command.expire(this.#obstacle(command, now), this.#lastError);
+    }
     this.#lineUp();
     const ends = this.#seats.map((seat) =>
       Math.min(seat.connection?.expire(now) ?? Infinity, this.#expireLease(seat, now)));
     const next = this.#unwritten.reduce((first, { deadline }) => Math.min(first, deadline), Math.min(...ends));
     if (next < this.#due) this.#wakeAt(Math.max(next, now + COARSE), now);
+  }
+
+  /** Why a command has no connection yet. */
+  #obstacle(command: Command, now: number): string {
+    const refusal = this.#isHeld(command) ? (this.#probe ?? this.#refused[0])?.refusal : undefined;
+    if (refusal !== undefined) return `held back, because the server says: ${refusal.message}`;
+    const users = this.#seats.flatMap(({ lease }) => lease?.command.name ?? []);
+    const lent = `lent to blocking commands or transactions (${[...new Set(users)].join(", ")})`;
+    const all = this.#seats.length;
+    if (users.length === all && all === 1) return `its only connection is ${lent}; use a pool`;
+    if (users.length === all) return `${all} of ${all} connections are ${lent}; raise poolsize`;
+    const opening = this.#seats.find(({ state }) => state === "opening");
+    const step = opening?.connection?.obstacle ?? `address of ${this.address.name} not known`;
+    const waits = opening && `${step} after ${Math.round(now - opening.since)} ms`;
+    const failed = this.#lastError && `${waits ? "before that, " : ""}${this.#lastError.message}`;
+    const some = users.length > 0 && `${users.length} of ${all} connections are ${lent}`;
+    return [some, waits, failed].filter(Boolean).join("; ");
   }
 
   /** Closes a lent connection that has not been used for leaseTimeout. */
