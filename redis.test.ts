@@ -1354,6 +1354,53 @@ describe("the handshake", () => {
     await old.stop();
   });
 
+  test("a password for a server that has none is accepted under both protocols, with and without a user name", async () => {
+    for (const protocol of [2, 3] as const) {
+      for (const login of [{ password: "needless" }, { username: "default", password: "needless" }]) {
+        await withDb({ protocol, ...login }, async (db) => assert.equal(await db.ping(), "PONG"));
+        await withDb({ protocol, credentials: () => login }, async (db) => assert.equal(await db.ping(), "PONG"));
+      }
+    }
+    const old = await ScriptedServer.start(async (peer) => {
+      for (;;) {
+        const [name] = await peer.read();
+        peer.write(name === "AUTH" ? "-ERR Client sent AUTH, but no password is set\r\n" : "+PONG\r\n");
+      }
+    });
+    await withDb({ port: old.port, protocol: 2, password: "needless" }, async (db) => assert.equal(await db.ping(), "PONG"));
+    await old.stop();
+    await server.call("CONFIG", "SET", "requirepass", "secret");
+    try {
+      for (const protocol of [2, 3] as const) {
+        const error = await failure(connection({ port: server.port, protocol, password: "wrong" }));
+        assert.deepEqual([error.code, error.cause.code], ["REFUSED", "WRONGPASS"]);
+      }
+    } finally {
+      await server.call("CONFIG", "SET", "requirepass", "");
+    }
+  });
+
+  test("an empty password is none, as of an environment variable that is not set, and so is an empty user name", async () => {
+    for (const protocol of [2, 3] as const) {
+      for (const login of [{ password: "" }, { username: "", password: "" }, { username: "", password: "needless" }]) {
+        await withDb({ protocol, ...login }, async (db) => assert.equal(await db.ping(), "PONG"));
+        await withDb({ protocol, credentials: () => login }, async (db) => assert.equal(await db.ping(), "PONG"));
+      }
+    }
+    const port = server.port;
+    assert.throws(() => lazyConnection({ port, username: "ada", password: "" }), /option username needs a password/);
+    const error = await failure(connection({ port, credentials: () => ({ username: "ada", password: "" }) }));
+    assert.equal(error.code, "NO_CREDENTIALS");
+    await withDb({ credentials: () => ({ password: "needless" }), password: "" }, async (db) => assert.equal(await db.ping(), "PONG"));
+    await server.call("ACL", "SETUSER", "default", "resetpass", ">secret");
+    try {
+      const refused = await failure(connection({ port, password: "" }));
+      assert.match(refused.message, /it requires a password/);
+    } finally {
+      await server.call("ACL", "SETUSER", "default", "nopass");
+    }
+  });
+
   test("credentials are asked for at every connect, also when they come later", async () => {
     await server.call("ACL", "SETUSER", "rotating", "on", ">first", "~*", "+@all");
     let password = "first";

@@ -107,6 +107,7 @@ const OPTIONS = {
   dbid: { check: whole(0, 2 ** 31 - 1), preset: 0, query: true },
   /** Name of a user in the access control list. A password without a username is the default user's. */
   username: { check: secret, endpoint: true },
+  /** Password of the user. An empty one is none, and a server that needs none accepts any. */
   password: { check: secret, endpoint: true },
   /** Called on every connect, for passwords that change. Replaces username and password. */
   credentials: { check: callback, endpoint: true },
@@ -200,6 +201,8 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined) config[name as keyof Table] = checkOption(name, value);
   }
+  config.username ||= undefined; // an empty environment variable
+  config.password ||= undefined;
   if (config.credentials && (config.username ?? config.password) !== undefined) {
     throw new ArgumentError("option credentials cannot be combined with username or password");
   }
@@ -406,8 +409,8 @@ export class ArgumentError extends TypeError {
   get unavailable(): boolean { return false; }
 }
 
-/** Reaction to an error: retry later, use another copy of the data, follow the address, or greet without HELLO. */
-type Verdict = "wait" | "elsewhere" | "follow" | "fallback";
+/** Reaction to an error: retry later, use another copy, follow the address, greet without HELLO, or none. */
+type Verdict = "wait" | "elsewhere" | "follow" | "fallback" | "ignore";
 /** Where the error occurred: in HELLO, in the rest of the handshake, or in a command to a primary or a replica. */
 type Stage = "hello" | "handshake" | "primary" | "replica";
 /**
@@ -433,14 +436,22 @@ const REFUSALS: Record<string, Refusal> = {
   NOPERM: { hello: "fallback" },
   NOAUTH: { hello: "fallback" }, // Valkey 9.1, for any unknown command before a login
   UNKNOWN_COMMAND: { hello: "fallback" },
+  NO_PASSWORD_SET: { handshake: "ignore" },
   NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere" },
   CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere" },
   CLOSED: { primary: "elsewhere", replica: "elsewhere" },
   REPLY_TIMEOUT: { primary: "elsewhere", replica: "elsewhere" },
 };
 
+/** Names for errors that have no code of their own. */
+const TEXTS: readonly [text: string, name: string][] = [
+  ["ERR unknown command", "UNKNOWN_COMMAND"],
+  ["called without any password configured", "NO_PASSWORD_SET"],
+  ["but no password is set", "NO_PASSWORD_SET"], // before Redis 6
+];
+
 function refusalOf({ code, message }: RedisError): Refusal {
-  const name = message.includes("ERR unknown command") ? "UNKNOWN_COMMAND" : code;
+  const name = TEXTS.find(([text]) => message.includes(text))?.[1] ?? code;
   return Object.hasOwn(REFUSALS, name) ? REFUSALS[name]! : {};
 }
 
@@ -3708,9 +3719,10 @@ class Connection {
     const { credentials, username, password } = this.#endpoint;
     if (credentials === undefined) return { username, password };
     try {
-      const login = await credentials();
-      if (typeof login?.password !== "string") throw new ArgumentError("credentials must return a password");
-      return login;
+      const { username, password } = await credentials();
+      const isLogin = typeof password === "string" && (password !== "" || !username);
+      if (!isLogin) throw new ArgumentError("credentials must return a password");
+      return { username: username || undefined, password: password || undefined };
     } catch (cause) {
       throw new ConnectionError("NO_CREDENTIALS", "not-sent", "the credentials function failed", { cause });
     }
@@ -3735,12 +3747,16 @@ class Connection {
   /** Greets without HELLO. If a password is required but not configured, the server refuses PING. */
   async #greetTwo({ username, password }: Login): Promise<void> {
     const { name } = this.#options;
-    await Promise.all([
-      password === undefined ? undefined : this.ask(commands.auth, username === undefined ? [] : username, password),
+    const login = username === undefined ? [password] : [username, password];
+    const auth = password === undefined ? undefined : this.ask(commands.auth, ...login).catch(ignoreNeedless);
+    const others = Promise.all([
       name === undefined ? undefined : this.ask(commands.clientSetname, name),
       this.#introduce(),
       this.ask(commands.ping),
     ]);
+    others.catch(ignore); // AUTH is awaited first
+    await auth;
+    await others;
   }
 
   /** Sends the part that both protocols share: CLIENT INFO, SELECT, and the commands of the address. */
@@ -3808,6 +3824,11 @@ const hostOf = ({ path, host, port }: Pick<Endpoint, "path" | "host" | "port">):
   path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
 const addressOf = (endpoint: Endpoint): string =>
   endpoint.tls === false ? hostOf(endpoint) : `${hostOf(endpoint)} over TLS`;
+
+/** HELLO accepts a password for a default user who has none, but AUTH does not. */
+function ignoreNeedless(error: RedisError): void {
+  if (refusalOf(error).handshake !== "ignore") throw error;
+}
 
 /** Converts the cause of a failed handshake to the connection's error. */
 function connectError(cause: unknown): RedisError {
