@@ -3879,8 +3879,8 @@ class Seat {
   connection: Connection | undefined;
   /** When its connection was opened or, if it has none, lost. */
   since = world.now();
-  /** Whether no command waits for it, because no connection is expected soon. */
-  hopeless = false;
+  /** Until when commands wait for it while it has no connection. */
+  awaitedUntil = Infinity;
   /** How many times the delay has doubled; reset only by a connection that has lasted. */
   doublings = 0;
   /** Ends its rest, or its wait for the address. */
@@ -4018,7 +4018,7 @@ class Pool implements CommandOwner {
   #serve(): void {
     for (let command = this.#waiting.next; command !== undefined; command = this.#waiting.next) {
       const seat = this.#freest();
-      if (seat === undefined && !this.#down) return;
+      if (seat === undefined && !this.#down) return this.#wakeBy(this.#awaitedUntil);
       this.#waiting.shift();
       if (seat === undefined) command.fail(this.#notConnected());
       else if (this.#has(command)) this.#assign(seat, command);
@@ -4147,6 +4147,7 @@ class Pool implements CommandOwner {
         if (seat.connection !== connection) continue; // it was open a moment ago, so its loss has reopened the seat
         seat.connection = undefined;
         seat.since = world.now();
+        seat.awaitedUntil = Infinity;
         this.#open(seat);
       }
     }
@@ -4177,10 +4178,18 @@ class Pool implements CommandOwner {
     else this.#use(seat);
   }
 
-  /** Whether there is no connection, and none is expected soon. */
-  get #down(): boolean {
-    return this.#seats.every(({ state, hopeless }) => state === "resting" && (hopeless || this.#closing !== undefined));
+  /** Until when commands wait for a connection: forever while there is one, even if it is lent. */
+  get #awaitedUntil(): number {
+    let last = -Infinity;
+    for (const { state, awaitedUntil } of this.#seats) {
+      if (state !== "resting" && state !== "opening") return Infinity;
+      if (state === "opening" || this.#closing === undefined) last = Math.max(last, awaitedUntil);
+    }
+    return last;
   }
+
+  /** Whether there is no connection, and none is expected soon. */
+  get #down(): boolean { return this.#awaitedUntil <= world.now(); }
 
   #open(seat: Seat): void {
     seat.state = "opening";
@@ -4244,8 +4253,8 @@ class Pool implements CommandOwner {
     this.#lastError = asCause(error);
     this.#settleReady(error);
     this.#hooks.lost?.(error);
-    if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()), true);
-    else if (error.code === "NOT_READY") this.#rest(seat, PAUSE * (1 + world.random()), false);
+    if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()), -Infinity);
+    else if (error.code === "NOT_READY") this.#rest(seat, PAUSE * (1 + world.random()), Infinity);
     else this.#rest(seat, restOf(seat.doublings++));
     this.#serve();
   }
@@ -4263,7 +4272,7 @@ class Pool implements CommandOwner {
     const wasUsed = connection.lastReceived > seat.since || this.#hooks.prepare !== undefined;
     seat.since = now;
     seat.doublings = lasted ? 0 : wasUsed ? Math.min(seat.doublings, 1) : seat.doublings + 1;
-    this.#rest(seat, lasted || CLOSED_BY_US.includes(error) ? 0 : restOf(seat.doublings));
+    this.#rest(seat, lasted || CLOSED_BY_US.includes(error) ? 0 : restOf(seat.doublings), Infinity); // for one attempt
     this.#lineUp(again);
     for (const command of failed) command.fail(error); // last, because with the probe, what it held is sent
   }
@@ -4286,13 +4295,13 @@ class Pool implements CommandOwner {
     if (!(ended instanceof ConnectionError)) this.#fences.delete(fence);
   }
 
-  /** Reopens the seat after the delay. No command waits for it after PATIENCE, unless the server is expected. */
-  #rest(seat: Seat, delay: Milliseconds, hopeless?: boolean): void {
+  /** Reopens the seat after the delay. Commands wait for it until PATIENCE after the loss, or until this time. */
+  #rest(seat: Seat, delay: Milliseconds, awaitedUntil?: number): void {
     const { reconnect } = this.#options;
-    const isAwaited = world.now() - seat.since <= PATIENCE || this.address.expected === true;
+    const usual = this.address.expected === true ? Infinity : seat.since + PATIENCE;
     seat.state = "resting";
     seat.connection = seat.lease = undefined;
-    seat.hopeless = !reconnect || (hopeless ?? !isAwaited);
+    seat.awaitedUntil = reconnect ? awaitedUntil ?? usual : -Infinity;
     stopTimer(seat);
     if (this.#closing !== undefined || !reconnect) return;
     if (delay === 0) this.#open(seat);
@@ -4311,6 +4320,10 @@ class Pool implements CommandOwner {
     world.cancel(this.#deadlines);
     this.#due = time;
     this.#deadlines = world.after(time - now, () => world.afterInput(() => this.#expire())).unref();
+  }
+
+  #wakeBy(time: number): void {
+    if (time < this.#due) this.#wakeAt(time, world.now());
   }
 
   /** One timer serves all deadlines: when the earliest is due, all are checked. */
