@@ -10,7 +10,7 @@ import { Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { getDefaultHighWaterMark, setDefaultHighWaterMark } from "node:stream";
+import { Readable, getDefaultHighWaterMark, setDefaultHighWaterMark } from "node:stream";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -27,7 +27,7 @@ import {
   shardedUnixConnectionPool, unixConnection, unixConnectionPool,
 } from "./redis.ts";
 import type {
-  ConsumeOptions, Gap, Handler, Key, Message, Monitored, Options, Subscription, Transaction, Watch,
+  ConsumeOptions, Consumed, Gap, Handler, Key, Message, Monitored, Options, Subscription, Transaction, Watch,
 } from "./redis.ts";
 import { Editor } from "./test/editor.ts";
 import * as reference from "./test/reference.ts";
@@ -4471,6 +4471,8 @@ describe("consume()", () => {
     return entries.map(([entry]) => entry?.[1][1] ?? "deleted");
   };
   const how = { group: "g", consumer: "me", block: 20 };
+  const isBlocked = async (count = 1): Promise<boolean> =>
+    (await server.call("INFO", "clients")).includes(`blocked_clients:${count}\r`);
 
   /** What comes until there have been so many; then a signal stops it. */
   async function consumed(
@@ -4640,6 +4642,198 @@ describe("consume()", () => {
     await server.call("DEL", "stopped");
   }));
 
+  for (const [what, end] of [
+    ["return()", (_, entries) => entries.return!()],
+    ["its signal", (stop) => stop.abort()],
+    ["destroy() of a stream made of it", async (_, entries) => {
+      const readable = Readable.from(entries);
+      readable.resume();
+      await until(() => isBlocked(2), "both to wait");
+      readable.destroy();
+      await once(readable, "close");
+    }],
+  ] as [string, (stop: AbortController, entries: AsyncIterableIterator<unknown>) => unknown][]) {
+    test(`that waits is ended at once by ${what}, and the server gives it nothing more`,
+      () => withDbPool({ poolsize: 3 }, async (db) => {
+      await fresh("waits");
+      const stop = new AbortController();
+      const options = { ...how, block: 600_000, signal: stop.signal };
+      const other = db.consume("waits", { ...options, consumer: "other" });
+      const entries = db.consume("waits", options);
+      const next = [other.next(), ...what.includes("destroy") ? [] : [entries.next(), entries.next()]];
+      await until(() => isBlocked(Math.min(next.length, 2)), "them to wait");
+      await end(stop, entries);
+      if (!what.includes("signal")) await other.return!();
+      assert.deepEqual(await Promise.all(next), next.map(() => ({ value: undefined, done: true })));
+      assert.deepEqual(await entries.next(), { value: undefined, done: true });
+      await until(() => isBlocked(0), "the server to let them go");
+      await fill("waits", 0, 2);
+      assert.deepEqual(await unacknowledged("waits"), []);
+      assert.deepEqual(await consumed(db, "waits", 2), ["0", "1"]);
+      await server.call("DEL", "waits");
+    }));
+  }
+
+  test("that is ended while an entry comes loses none: the next one begins with it", () => withDb({}, async (db) => {
+    await fresh("ended");
+    let delivered = 0;
+    for (const n of numbers(0, 50)) {
+      const entries = db.consume("ended", { ...how, block: 600_000 });
+      const next = entries.next();
+      await until(() => isBlocked(), "it to wait");
+      await Promise.all([fill("ended", Number(n), Number(n) + 1), entries.return()]);
+      if ((await next).value !== undefined) delivered++;
+      assert.deepEqual(await consumed(db, "ended", 1), [n], "what was not acknowledged comes again");
+    }
+    assert.ok(delivered < 50, "it was ended");
+    await server.call("DEL", "ended");
+  }));
+
+  test("ends with the signal of its view, which keeps no entry in hand from being acknowledged",
+    () => withDb({}, async (db) => {
+    await fresh("viewed", 2);
+    const stop = new AbortController();
+    const seen: string[] = [];
+    for await (const [, { n }] of steady(db.with({ signal: stop.signal }).consume("viewed", how))) {
+      seen.push(n!);
+      stop.abort();
+    }
+    assert.deepEqual([seen, await unacknowledged("viewed")], [["0"], ["1"]]);
+    const waiting = new AbortController();
+    const view = db.with({ signal: waiting.signal });
+    const rest = all(view.consume("viewed", { ...how, block: 600_000 }));
+    await until(() => isBlocked(), "it to wait");
+    waiting.abort();
+    assert.equal((await rest).length, 1);
+    await server.call("DEL", "viewed");
+  }));
+
+  test("gives what its view gives: bytes that are no text, names that come twice, numbers", async () => {
+    for (const protocol of [3, 2] as const) {
+      await withDb({ protocol }, async (db) => {
+        const bytes = Buffer.from([0xff, 0, 0xc3, 0x28]);
+        const fill = async (): Promise<void> => {
+          await fresh("bytes");
+          await db.xadd("bytes", "1-1", ["f", bytes, "f", 42]);
+        };
+        const first = async <T>(entries: AsyncIterable<T>): Promise<T> => (await take(1, entries))[0]!;
+        const raw = db.with({ charset: null });
+        const expected = [Buffer.from("1-1"), [[Buffer.from("f"), bytes], [Buffer.from("f"), Buffer.from("42")]]];
+        await fill();
+        assert.deepEqual(await first(raw.consume("bytes", how)), [...expected, 1]);
+        assert.deepEqual(await first(raw.consume("bytes", how)), [...expected, 2], "also when it comes again");
+        await fill();
+        assert.deepEqual((await first(db.with({ convertNumbers: true }).consume("bytes", how)))[1]["f"], 42);
+        await fill();
+        const latin = (await first(db.with({ charset: "latin1" }).consume("bytes", how)))[1];
+        assert.deepEqual(Object.entries(latin), [["f", "42"]]);
+        await db.del("bytes");
+      });
+    }
+  });
+
+  test("tells how often an entry was delivered, and counts only what was given to the body",
+    () => withDb({}, async (db) => {
+    await fresh("counted", 3);
+    const seen: [n: string, deliveries: number][] = [];
+    for (const round of [1, 2, 3]) {
+      for await (const [, { n }, deliveries] of steady(db.consume("counted", how))) {
+        seen.push([n!, deliveries]);
+        if (n === "0" && round < 3) break; // it fails
+        if (n === "2") break;
+      }
+    }
+    assert.deepEqual(seen, [["0", 1], ["0", 2], ["0", 3], ["1", 2], ["2", 2]]);
+    await server.call("DEL", "counted");
+  }));
+
+  for (const [where, charset] of [["a stream", "utf-8"], ["a stream", null], ["a function", "utf-8"]] as const) {
+    test(`leads an entry that was delivered maxDeliveries times to ${where}, with charset ${charset}`,
+      () => withDb({}, async (db) => {
+      await server.call("DEL", "dead");
+      await fresh("poisoned", 1);
+      const bytes = Buffer.from([0xff, 0xfe]);
+      await db.xadd("poisoned", "*", ["bad", bytes, "bad", "twice"]);
+      await fill("poisoned", 1, 3);
+      const dead: unknown[] = [];
+      const options: ConsumeOptions<any> = {
+        ...how, maxDeliveries: 3, deadLetter: where === "a stream" ? "dead" : (entry: unknown) => dead.push(entry),
+      };
+      const seen: unknown[] = [];
+      let failures = 0;
+      while (seen.at(-1) !== "2" && failures < 10) {
+        for await (const [, fields] of steady(db.with({ charset: charset as "utf-8" }).consume("poisoned", options))) {
+          const [[name, value]] = (Array.isArray(fields) ? fields : Object.entries(fields)) as [[unknown, unknown]];
+          seen.push(String(name) === "bad" ? "bad" : String(value));
+          if (seen.at(-1) === "bad" && ++failures) break;
+          if (seen.at(-1) === "2") break;
+        }
+      }
+      assert.deepEqual(seen, ["0", "bad", "bad", "bad", "1", "2"]);
+      assert.deepEqual(await unacknowledged("poisoned"), ["2"]);
+      if (where === "a stream") {
+        const [entry, ...others] = await db.with({ charset: null }).xrange("dead", "-", "+");
+        assert.deepEqual([entry![1], others], [[["bad", bytes], ["bad", "twice"]].map((pair) => pair.map((text) => Buffer.from(text as string))), []]);
+      } else {
+        const [[, fields, deliveries]] = dead as [[string, Record<string, string>, number]];
+        assert.deepEqual([dead.length, { ...fields }, deliveries], [1, { bad: "twice" }, 3]);
+      }
+      await server.call("DEL", "poisoned", "dead");
+    }));
+  }
+
+  test("keeps an entry that its dead-letter function cannot take, and tells why", () => withDb({}, async (db) => {
+    await fresh("refused", 1);
+    const options = { ...how, maxDeliveries: 1, deadLetter: () => Promise.reject(new RangeError("no room")) };
+    for await (const _ of steady(db.consume("refused", options))) break;
+    assert.ok(await failure(db.consume("refused", options).next()) instanceof RangeError);
+    assert.deepEqual(await unacknowledged("refused"), ["0"]);
+    await server.call("DEL", "refused");
+  }));
+
+  test("of which each entry may be delivered once reads one at a time: what it has not given is not lost",
+    () => withDb({}, async (db) => {
+    await fresh("once", 5);
+    const dead: unknown[] = [];
+    const seen: string[] = [];
+    const options = { ...how, maxDeliveries: 1, deadLetter: ([, { n }]: Consumed) => dead.push(n) };
+    while (seen.length < 5) {
+      for await (const [, { n }] of steady(db.consume("once", options))) {
+        seen.push(n!);
+        if (Number(n) % 2 === 1 || n === "4") break;
+      }
+    }
+    assert.deepEqual([seen, dead], [numbers(0, 5), ["1", "3"]]);
+    await server.call("DEL", "once");
+  }));
+
+  test("lives with a server that says null for entries that were deleted, as Redis 6.2 does", async () => {
+    const pending = [["1-1", "gone"], ["2-1", "gone"]];
+    const acknowledged: string[] = [];
+    const text = (word: string): string => `$${word.length}\r\n${word}\r\n`;
+    await withScript(async (peer) => {
+      for (;;) {
+        const [name, , , owner, , id] = await peer.read();
+        const own = pending.filter(([, consumer]) => consumer === "me");
+        if (name === "XPENDING") {
+          peer.write(own.length === 0 ? "*0\r\n" : `*1\r\n*4\r\n${text(own[0]![0]!)}${text("me")}:0\r\n:1\r\n`);
+        } else if (name === "XAUTOCLAIM") {
+          for (const entry of pending) entry[1] = owner!;
+          peer.write(`*2\r\n${text("0-0")}*${pending.length}\r\n${pending.map(([id]) => text(id!)).join("")}`);
+        } else if (name === "XCLAIM") {
+          peer.write(id === "1-1" ? "*1\r\n_\r\n" : `*1\r\n*2\r\n${text("2-1")}*2\r\n${text("n")}${text("0")}`);
+        } else if (name === "XACK") {
+          acknowledged.push(owner!);
+          pending.splice(pending.findIndex(([id]) => id === owner), 1);
+          peer.write(":1\r\n");
+        } else peer.write("_\r\n");
+      }
+    }, async (db) => {
+      const seen = await consumed(db, "old", 1, { claimAfter: 1 });
+      assert.deepEqual([seen, acknowledged], [["0"], ["1-1", "2-1"]]);
+    });
+  });
+
   test("several consumers share a stream and a pool, each entry comes to one of them, and the pool serves others",
     () => withDbPool({ poolsize: 4 }, async (db) => {
     await fresh("shared");
@@ -4658,30 +4852,196 @@ describe("consume()", () => {
     await server.call("DEL", "shared");
   }));
 
-  test("whose connection is lost says so, and the next one begins with what was not acknowledged",
-    () => withDb({}, async (db) => {
+  test("goes on after its connection was lost, with what it had been given first", () => withDb({}, async (db) => {
     await fresh("cut", 4);
     const seen: string[] = [];
-    const error = await failure((async () => {
-      for await (const [, { n }] of steady(db.consume("cut", { ...how, block: 60_000 }))) {
-        seen.push(n!);
-        if (n !== "3") continue;
-        void until(async () => /blocked_clients:1/.test(await server.call("INFO", "clients")), "it to wait")
-          .then(() => server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"));
-      }
-    })());
-    assert.deepEqual([error.code, error.outcome], ["CONNECTION_LOST", "unknown"]);
+    const lost = async (count: number): Promise<void> => {
+      await until(() => seen.length === count && isBlocked(), "it to wait");
+      await server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    };
+    const stop = new AbortController();
+    const loop = (async () => {
+      for await (const [, { n }] of db.consume("cut", { ...how, block: 600_000, signal: stop.signal })) seen.push(n!);
+    })();
+    await lost(4);
     await fill("cut", 4, 6);
-    seen.push(...await consumed(db, "cut", 2));
-    assert.deepEqual(seen, numbers(0, 6));
+    await lost(6);
+    await server.call("XREADGROUP", "GROUP", "g", "me", "STREAMS", "cut", ">");
+    await fill("cut", 6, 7);
+    await server.call("XREADGROUP", "GROUP", "g", "me", "STREAMS", "cut", ">"); // as if the reply had been lost
+    await until(() => isBlocked(), "it to wait again");
+    await server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    await fill("cut", 7, 8);
+    await until(() => seen.length === 8, "the last one");
+    stop.abort();
+    await loop;
+    assert.deepEqual(seen, numbers(0, 8));
+    assert.deepEqual(await unacknowledged("cut"), []);
     await server.call("DEL", "cut");
   }));
 
+  test("acknowledges the entry in hand also after its connection was lost, and does not give it again",
+    () => withDb({}, async (db) => {
+    await fresh("in hand", 3);
+    const stop = new AbortController();
+    const seen: string[] = [];
+    for await (const [, { n }] of steady(db.consume("in hand", { ...how, signal: stop.signal }))) {
+      seen.push(n!);
+      if (n === "1") await server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+      if (n === "2") stop.abort();
+    }
+    assert.deepEqual([seen, await unacknowledged("in hand")], [["0", "1", "2"], []]);
+    await server.call("DEL", "in hand");
+  }));
+
+  test("that cannot begin is rejected with the reason", async () => {
+    await withDb({ port: await freePort() }, async (db) => {
+      const error = await failure(db.consume("nothing", how).next());
+      assert.ok(error instanceof ConnectionError, String(error));
+    });
+    await withDb({}, async (db) => {
+      assert.equal((await failure(db.consume("nothing", how).next())).code, "NOGROUP");
+    });
+  });
+
+  test("ends with an error when its connection is lost and reconnect is false, or when the handler is closed",
+    async () => {
+    await withDb({ reconnect: false }, async (db) => {
+      await fresh("for good");
+      const next = failure(db.consume("for good", { ...how, block: 600_000 }).next());
+      await until(() => isBlocked(), "it to wait");
+      await server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+      assert.equal((await next).code, "CONNECTION_LOST");
+    });
+    await withDb({}, async (db) => {
+      const next = failure(db.consume("for good", { ...how, block: 600_000 }).next());
+      await until(() => isBlocked(), "it to wait");
+      db.destroy();
+      assert.equal((await next).code, "CLOSED");
+    });
+    await server.call("DEL", "for good");
+  });
+
+  for (const [what, remove] of [
+    ["its group", ["XGROUP", "DESTROY", "remade", "g"]], ["its stream", ["DEL", "remade"]], ["all data", ["FLUSHDB"]],
+  ] as const) {
+    for (const create of ["0", "$"] as const) {
+      for (const isWaiting of [true, false]) {
+        test(`with create "${create}" makes the group again when ${what} is deleted ${isWaiting ? "while it waits" : "under its body"}`,
+          () => withDb({ dbid: 5 }, async (db) => {
+          const call = async (...args: string[]): Promise<any> => (await Promise.all([server.call("SELECT", "5"),
+            server.call(...args), server.call("SELECT", "0")]))[1];
+          await call("FLUSHDB");
+          await call("XADD", "remade", "*", "n", "old");
+          const seen: string[] = [];
+          let isRemoved = false;
+          const removed = async (): Promise<void> => {
+            isRemoved = true;
+            await call(...remove);
+            await call("XADD", "remade", "*", "n", "after");
+          };
+          const stop = new AbortController();
+          const loop = (async () => {
+            for await (const [, { n }] of db.consume("remade", { ...how, create, count: 1, signal: stop.signal })) {
+              seen.push(n!);
+              if (n === "before" && !isWaiting && !isRemoved) await removed();
+            }
+          })();
+          await until(async () => (await call("XINFO", "GROUPS", "remade")).length > 0, "the group");
+          await call("XADD", "remade", "*", "n", "before");
+          await until(() => seen.includes("before"), "the first one");
+          if (isWaiting) {
+            await until(() => isBlocked(), "it to wait");
+            await removed();
+          }
+          await until(() => seen.includes("after"), "what came afterwards");
+          stop.abort();
+          await loop;
+          const first = create === "0" ? ["old", "before"] : ["before"];
+          const again = create === "0" && what === "its group" ? first : []; // they are still in the stream
+          assert.deepEqual(seen, [...first, ...again, "after"]);
+          await call("FLUSHDB");
+        }));
+      }
+    }
+  }
+
+  test("ends with NOGROUP when the group is deleted and it must not make one", () => withDb({}, async (db) => {
+    await fresh("unmade", 1);
+    const entries = db.consume("unmade", how);
+    assert.equal((await entries.next()).value?.[1]["n"], "0");
+    await server.call("XGROUP", "DESTROY", "unmade", "g");
+    assert.equal((await failure(entries.next())).code, "NOGROUP");
+    await server.call("DEL", "unmade");
+  }));
+
+  for (const aof of [true, false]) {
+    test(`goes on after a restart of the server ${aof ? "with" : "without"} its data`, async () => {
+      const mortal = await RedisServer.start({ aof });
+      try {
+        await using(lazyConnectionPool({ port: mortal.port, poolsize: 2 }), async (db) => {
+          await db.ready();
+          const seen: string[] = [];
+          const stop = new AbortController();
+          const loop = (async () => {
+            const options = { ...how, create: "0" as const, signal: stop.signal };
+            for await (const [, { n }] of db.consume("mortal", options)) seen.push(n!);
+          })();
+          for (const n of ["0", "1", "2"]) {
+            const add = () => mortal.call("XADD", "mortal", "*", "n", n);
+            await until(() => add().catch(() => false), "the server");
+            await until(() => seen.includes(n), n);
+            await mortal.kill();
+            await mortal.restart();
+          }
+          stop.abort();
+          await loop;
+          assert.deepEqual([...new Set(seen)], ["0", "1", "2"]);
+        });
+      } finally {
+        await mortal.stop();
+      }
+    });
+  }
+
+  test("goes on when its server becomes a replica and then a primary again", async () => {
+    const mortal = await RedisServer.start();
+    try {
+      await using(lazyConnection({ port: mortal.port }), async (db) => {
+        await mortal.call("XADD", "turned", "*", "n", "0");
+        const seen: string[] = [];
+        const stop = new AbortController();
+        const loop = (async () => {
+          const options = { ...how, create: "0" as const, block: 600_000, signal: stop.signal };
+          for await (const [, { n }] of db.consume("turned", options)) seen.push(n!);
+        })();
+        const isWaiting = async () => /blocked_clients:1/.test(await mortal.call("INFO", "clients"));
+        await until(async () => seen.length === 1 && await isWaiting(), "it to wait");
+        await mortal.call("REPLICAOF", "127.0.0.1", String(await freePort()));
+        const refused = async () => Number(/errorstat_(?:READONLY|UNBLOCKED):count=(\d+)/
+          .exec(await mortal.call("INFO", "errorstats"))?.[1] ?? 0);
+        await until(async () => await refused() > 1, "it to be refused");
+        await mortal.call("REPLICAOF", "NO", "ONE");
+        await mortal.call("XADD", "turned", "*", "n", "1");
+        await until(() => seen.length === 2, "it to go on");
+        stop.abort();
+        await loop;
+        assert.deepEqual(seen, ["0", "1"]);
+      });
+    } finally {
+      await mortal.stop();
+    }
+  });
+
   test("refuses options that cannot be", () => withDb({}, async (db) => {
-    const impossible = { count: [0, -1, 1.5, "2"], block: [-1, 1.5], claimAfter: [-1, "1"] };
+    const impossible = {
+      count: [0, -1, 1.5, "2"], block: [-1, 1.5], claimAfter: [-1, "1"], maxDeliveries: [0, 1.5, "3", 3],
+      deadLetter: ["dead"], consumer: [undefined, null], group: [undefined, {}],
+    };
     for (const [name, values] of Object.entries(impossible)) {
       for (const value of values) {
-        const error = await failure(db.consume("nothing", { ...how, create: "0", [name]: value }).next());
+        const options = { ...how, create: "0", [name]: value } as ConsumeOptions;
+        const error = await failure(db.consume("nothing", options).next());
         assert.ok(error instanceof TypeError && error.message.includes(name), `${name} ${value}: ${error}`);
       }
     }

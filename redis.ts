@@ -3180,24 +3180,26 @@ class View {
 
 interface View extends Readonly<Pick<Config, Having<"view">> & Pick<ViewOptions, "signal">> {}
 
-/** The commands that each signal aborts, through one listener, which is removed with the last of them. */
-const followers = new WeakMap<AbortSignal, Set<Command>>();
+/** A command, or something else that a signal ends. */
+type Follower = { readonly name: string; fail(error: AbortError): unknown };
+/** The followers of each signal, through one listener, which is removed with the last of them. */
+const followers = new WeakMap<AbortSignal, Set<Follower>>();
 
-function follow(signal: AbortSignal, command: Command): void {
-  if (signal.aborted) throw aborted(signal).of(command.name, "not-sent");
+function follow(signal: AbortSignal, follower: Follower): void {
+  if (signal.aborted) throw aborted(signal).of(follower.name, "not-sent");
   const all = followers.get(signal) ?? new Set();
   if (all.size === 0) signal.addEventListener("abort", abortAll);
-  followers.set(signal, all.add(command));
+  followers.set(signal, all.add(follower));
 }
 
-function unfollow(signal: AbortSignal, command: Command): void {
+function unfollow(signal: AbortSignal, follower: Follower): void {
   const all = followers.get(signal)!;
-  all.delete(command);
+  all.delete(follower);
   if (all.size === 0) signal.removeEventListener("abort", abortAll);
 }
 
 function abortAll(this: AbortSignal): void {
-  for (const command of followers.get(this) ?? []) command.fail(aborted(this));
+  for (const follower of followers.get(this) ?? []) follower.fail(aborted(this));
 }
 
 const aborted = ({ reason }: AbortSignal): AbortError =>
@@ -4867,54 +4869,277 @@ async function* scan<Item>(page: (cursor: string) => Promise<readonly [cursor: u
 }
 
 /** How a consumer reads a stream for its group. */
-export type ConsumeOptions = {
+export type ConsumeOptions<Text = string> = {
   group: string;
   consumer: string;
-  /** Create the group, and the stream, if missing. The group starts with all entries ("0") or only new ones ("$"). */
+  /** Create the group, and the stream, whenever it is missing. It starts with all entries ("0") or new ones ("$"). */
   create?: "0" | "$";
   /** Take over entries that other consumers have not acknowledged for this long. */
   claimAfter?: Milliseconds;
-  /** How many entries to request at once. */
+  /** How many new entries to request at once. */
   count?: number;
-  /** How long to wait for new entries at a time; the signal is checked in between. */
+  /** How long to wait for new entries at a time. */
   block?: Milliseconds;
+  /** An entry that was delivered so often goes to `deadLetter` instead, and is acknowledged. */
+  maxDeliveries?: number;
+  /** A stream, which gets the fields of the entry, or a function, which is awaited. */
+  deadLetter?: Key | ((entry: Consumed<Text>) => unknown);
   /** Ends the loop once the current entry has been acknowledged. */
   signal?: AbortSignal;
 };
 
+/** An entry of a stream, and how often it has been delivered, this time included. */
+export type Consumed<Text = string> =
+  [id: Reply<Entry[0], Text>, fields: Reply<Entry[1], Text>, deliveries: number];
+
+const isKey = (value: unknown): boolean => typeof value === "string" || ArrayBuffer.isView(value);
+const CONSUMING: Record<keyof ConsumeOptions, Check<unknown>> = {
+  group: must("a string", isKey),
+  consumer: must("a string", isKey),
+  create: oneOf("0", "$"),
+  claimAfter: whole(0, Number.MAX_SAFE_INTEGER),
+  count: whole(1, 2 ** 30),
+  block: whole(1, 2 ** 31 - 1),
+  maxDeliveries: whole(1, Number.MAX_SAFE_INTEGER),
+  deadLetter: must("a stream's key or a function", (value) => isKey(value) || typeof value === "function"),
+  signal: must("an AbortSignal", (value) => value instanceof AbortSignal),
+};
+
+/** Checks options by name; undefined ones may be omitted. */
+function checkAll(options: unknown, checks: Record<string, Check<unknown>>): void {
+  if (!isPlain(options)) throw new ArgumentError("options must be an object");
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(checks, name)) {
+      const names = Object.keys(checks).join(", ");
+      throw new ArgumentError(`there is no option ${JSON.stringify(name)}; the options are ${names}`);
+    }
+    if (value !== undefined) checked(name, value, checks[name]!);
+  }
+}
+
+/** An async generator whose return() ends it at once: a generator's own waits for the next() before it. */
+export class Iteration<T> implements AsyncIterableIterator<T, void, void> {
+  readonly #items: AsyncGenerator<T, void, void>;
+  readonly #stop: () => void;
+  /** Calls to next() that wait for an item. */
+  readonly #readers = new Set<(result: IteratorReturnResult<void>) => void>();
+
+  /** `stop` ends what the generator waits for. */
+  constructor(items: AsyncGenerator<T, void, void>, stop: () => void) {
+    this.#items = items;
+    this.#stop = stop;
+  }
+
+  next(): Promise<IteratorResult<T, void>> {
+    return new Promise((resolve, reject) => {
+      this.#readers.add(resolve);
+      void this.#items.next().then(resolve, reject).then(() => this.#readers.delete(resolve));
+    });
+  }
+
+  /** Called when a loop exits early. */
+  return(): Promise<IteratorReturnResult<void>> {
+    this.#stop();
+    this.#items.return().catch(ignore);
+    for (const resolve of this.#readers) resolve({ value: undefined, done: true });
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  [Symbol.asyncIterator](): this { return this; }
+  async [Symbol.asyncDispose](): Promise<void> { await this.return(); }
+}
+
 /**
  * The entries of a stream for one consumer of a group: first its own unacknowledged ones, then those that other
  * consumers abandoned, then new ones. An entry is acknowledged when the next one is requested. If the loop ends before
- * that, it is delivered again: every entry is delivered at least once.
+ * that, it is delivered again: every entry is delivered at least once. After a failure it begins again with its own.
  */
-async function* consume(db: Commands, key: Key, options: ConsumeOptions): AsyncGenerator<Entry, void, void> {
-  // The types are those of text; of bytes or pairs, the values are only passed on.
-  const { group, consumer, create, claimAfter, count = 10, block = 1_000, signal } = options;
-  checked("count", count, whole(1, 2 ** 30));
-  checked("block", block, whole(1, 2 ** 31 - 1));
-  if (claimAfter !== undefined) checked("claimAfter", claimAfter, whole(0, Number.MAX_SAFE_INTEGER));
-  if (create !== undefined) {
-    await db.xgroupCreate(key, group, create, { MKSTREAM: true }).catch(ifRefused("BUSYGROUP", ignore));
+class Consumer<Text> {
+  readonly name = "XREADGROUP";
+  readonly #router: Router;
+  readonly #stream: Key;
+  readonly #options: ConsumeOptions<Text>;
+  readonly #reconnect: boolean;
+  readonly #stop = new AbortController();
+  /** The signals that end it, which belong to the call and to its view. */
+  readonly #signals: AbortSignal[];
+  /** For commands that end with the iteration. */
+  readonly #view: View;
+  /** For commands that do not. */
+  readonly #sure: View;
+  #stage: "creating" | "pending" | "new";
+  /** Whether a read may block: after a failure, the first does not, because only then READONLY moves the pool. */
+  #mayBlock = false;
+  /** Where XAUTOCLAIM goes on. */
+  #cursor: unknown = "0-0";
+  /** Where a group that is created starts: "0" or, with create "$", behind the last entry that was new. */
+  #from: unknown;
+  /** Number of failures since the last reply; undefined before the first. */
+  #failures: number | undefined;
+
+  constructor(router: Router, stream: Key, options: ConsumeOptions<Text>, view: View, reconnect: boolean) {
+    this.#router = router;
+    this.#stream = stream;
+    this.#options = options;
+    this.#reconnect = reconnect;
+    this.#signals = [options.signal, view.signal].filter((signal) => signal !== undefined);
+    this.#view = new View({ ...view, readFrom: "primary", signal: this.#stop.signal });
+    this.#sure = view.sure;
+    this.#stage = options.create === undefined ? "pending" : "creating";
+    if (options.create === "0") this.#from = "0";
   }
-  let last = "0";
-  let cursor = "0-0";
-  while (!signal?.aborted) {
-    let batch: PendingEntry[] = [];
-    if (last === ">" && claimAfter !== undefined) {
-      [cursor, batch] = await db.xautoclaim(key, group, consumer, claimAfter, cursor, { COUNT: count });
-    }
-    if (batch.length === 0) {
-      const wait = last === ">" ? { BLOCK: block } : {};
-      const streams = await db.xreadgroup({ GROUP: [group, consumer], COUNT: count, ...wait, STREAMS: [key, last] });
-      batch = (Array.isArray(streams) ? streams[0]?.[1] : Object.values(streams ?? {})[0]) ?? [];
-      if (last !== ">") last = batch.length < count ? ">" : batch.at(-1)![0];
-    }
-    for (const [id, fields] of batch) {
-      if (signal?.aborted) return;
-      if (fields !== null) yield [id, fields]; // a deleted entry has none
-      await db.xack(key, group, id);
+
+  async *entries(): AsyncGenerator<Consumed<Text>, void, void> {
+    this.#check();
+    if (this.#signals.some(({ aborted }) => aborted)) return;
+    for (const signal of this.#signals) follow(signal, this);
+    try {
+      while (!this.#isEnded) {
+        for (const entry of await this.#read().catch((error: unknown) => this.#recover(error))) {
+          if (this.#isEnded) return;
+          yield entry;
+          await this.#acknowledge(entry[0]);
+        }
+      }
+    } finally {
+      for (const signal of this.#signals) unfollow(signal, this);
     }
   }
+
+  /** Ends it, and the command that it waits for. */
+  fail(): void { this.#stop.abort(); }
+  get #isEnded(): boolean { return this.#stop.signal.aborted; }
+
+  #check(): void {
+    const { group, consumer, maxDeliveries, deadLetter } = this.#options;
+    checkAll({ ...this.#options }, CONSUMING);
+    for (const [name, value] of Object.entries({ group, consumer })) checked(name, value, CONSUMING.group);
+    if ((maxDeliveries === undefined) !== (deadLetter === undefined)) {
+      throw new ArgumentError("options maxDeliveries and deadLetter need each other");
+    }
+  }
+
+  /** The next entries, if there are any. */
+  async #read(): Promise<Consumed<Text>[]> {
+    const { group, consumer, claimAfter, count = 10 } = this.#options;
+    if (this.#stage === "creating") await this.#create();
+    if (this.#stage === "pending") {
+      // One by one, and without reading them: what is read counts as delivered.
+      const [next] = await this.#send(this.#view, commands.xpending, this.#stream, group, "-", "+", 1, consumer);
+      if (next !== undefined) return this.#redeliver(next);
+      this.#stage = "new";
+    }
+    if (claimAfter !== undefined) {
+      const claim = [this.#stream, group, consumer, claimAfter, this.#cursor, { COUNT: count, JUSTID: true }];
+      const [cursor, claimed] = await this.#send(this.#view, commands.xautoclaim, ...claim);
+      this.#cursor = cursor;
+      if (claimed.length > 0) {
+        this.#stage = "pending";
+        return [];
+      }
+    }
+    return this.#readNew();
+  }
+
+  async #readNew(): Promise<Consumed<Text>[]> {
+    const { group, consumer, create, count = 10, block = 1_000, maxDeliveries } = this.#options;
+    const reply = await this.#send(this.#view, commands.xreadgroup, {
+      GROUP: [group, consumer],
+      COUNT: maxDeliveries === 1 ? 1 : count, // those behind it would have been delivered, too
+      ...(this.#mayBlock ? { BLOCK: block } : {}),
+      STREAMS: [this.#stream, ">"],
+    });
+    this.#mayBlock = true;
+    const [[, entries] = [undefined, []]] = Array.isArray(reply) ? reply : Object.entries(reply ?? {});
+    if (create === "$" && entries.length > 0) this.#from = entries.at(-1)[0];
+    return entries.map(([id, fields]: [any, any]) => [id, fields, 1]);
+  }
+
+  /** Claims one of its own entries, which counts the delivery; a deleted entry is acknowledged, or not there at all. */
+  async #redeliver([id, , , deliveries]: XpendingEntry): Promise<Consumed<Text>[]> {
+    const { group, consumer, maxDeliveries = Infinity, deadLetter } = this.#options;
+    const isDead = Number(deliveries) >= maxDeliveries;
+    const view = isDead && typeof deadLetter !== "function" ? this.#sure : this.#view;
+    const [entry] = await this.#send(view, commands.xclaim, this.#stream, group, consumer, 0, id);
+    if (entry === undefined) return [];
+    if (entry !== null && !isDead) return [[...entry, Number(deliveries) + 1] as Consumed<Text>];
+    if (entry !== null && typeof deadLetter === "function") await deadLetter([...entry, Number(deliveries)] as any);
+    else if (entry !== null) await this.#send(this.#sure, commands.xadd, deadLetter, "*", entry[1]);
+    await this.#acknowledge(id);
+    return [];
+  }
+
+  async #create(): Promise<void> {
+    const { group, create } = this.#options;
+    if (create === "$") this.#from = await this.#position();
+    await this.#send(this.#view, commands.xgroupCreate, this.#stream, group, this.#from, { MKSTREAM: true })
+      .catch(ifRefused("BUSYGROUP", () => void (this.#failures = 0)));
+    this.#stage = "pending";
+  }
+
+  /** Where a group with only new entries starts: at the end or, when it is made again, behind the last one of ours. */
+  async #position(): Promise<unknown> {
+    const from = this.#from;
+    const [row, ...range] = from === undefined ? [commands.xrevrange, "+", "-"] as const
+      : [commands.xrange, "-", from] as const;
+    const [found] = await this.#send(this.#view, row, this.#stream, ...range, { COUNT: 1 });
+    if (from === undefined) return found?.[0] ?? "0";
+    return found === undefined || String(found[0]) === String(from) ? "0" : from; // nothing older: a new stream
+  }
+
+  /** Repeats XACK until it has been answered: it has the same effect twice. */
+  async #acknowledge(id: unknown): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#send(this.#sure, commands.xack, this.#stream, this.#options.group, id);
+      } catch (error) {
+        if (this.#isEnded) throw error;
+        await this.#recover(error);
+      }
+    }
+  }
+
+  /** Rests after a failure that will pass, and reads what it may have been given; throws any other, and the first. */
+  async #recover(error: unknown): Promise<[]> {
+    if (this.#isEnded) return [];
+    const isMissing = this.#options.create !== undefined && error instanceof ReplyError && error.code === "NOGROUP";
+    const canReturn = this.#reconnect && error instanceof ConnectionError && error.code !== "CLOSED";
+    if (!isMissing && !canReturn && !isPassing(error)) throw error;
+    const failures = this.#failures;
+    await pause(restOf(failures ?? 0), this.#stop.signal);
+    if (failures === undefined) throw error;
+    this.#failures = failures + 1;
+    if (isMissing) this.#stage = "creating";
+    else if (this.#stage === "new") this.#stage = "pending";
+    this.#mayBlock = false;
+    return [];
+  }
+
+  async #send(view: View, row: Row, ...args: unknown[]): Promise<any> {
+    this.#router.check(row);
+    const [server, own] = single(this.#router, row, args);
+    const reply = await server.dispatch(new Command(row, own, view));
+    this.#failures = 0;
+    return reply;
+  }
+}
+
+/** Whether a server that refuses will serve again: it was demoted, it is loading. */
+const isPassing = (error: unknown): boolean => error instanceof ReplyError &&
+  (error.code === "UNBLOCKED" || ["wait", "follow"].includes(refusalOf(error).primary ?? ""));
+
+/** Resolves after the delay, or as soon as the signal is aborted. */
+function pause(delay: Milliseconds, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      world.cancel(timer);
+      unfollow(signal, sleeper);
+      resolve();
+    };
+    const sleeper = { name: "", fail: wake };
+    const timer = world.after(delay, wake);
+    follow(signal, sleeper);
+  });
 }
 
 /** For catch(): calls `instead` if the server's error begins with these words; rethrows other errors. */
@@ -5618,9 +5843,11 @@ export abstract class Client<Text> extends Commander {
     return scan((cursor) => this.call("ZSCAN", key, cursor, options));
   }
 
-  /** The entries of a stream for a consumer of a group, as xrange returns them: read, claimed and acknowledged. */
-  consume(stream: Key, options: ConsumeOptions): AsyncGenerator<Reply<Entry, Text>, void, void> {
-    return consume(this as unknown as Commands, stream, options) as AsyncGenerator<Reply<Entry, Text>, void, void>;
+  /** The entries of a stream for a consumer of a group, as xrange returns them, and how often each was delivered. */
+  consume(stream: Key, options: ConsumeOptions<Text>): Iteration<Consumed<Text>> {
+    const reconnects = this.#router.fleet.members.some(({ server }) => server.config.reconnect);
+    const consumer = new Consumer<Text>(this.#router, stream, options, this.view, reconnects);
+    return new Iteration(consumer.entries(), () => consumer.fail());
   }
 
   /** Listens to channels on connections of its own; resolves when the server has confirmed all of them. */

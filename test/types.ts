@@ -269,10 +269,11 @@ export function views(db: Handler): void {
   is<[Text, Text][]>()(numbers.with({ maps: "pairs" }).hgetall("k"));
   is<[[string, string][], string | null]>()(paired.pipeline().hgetall("k").get("k").execPipeline());
   is<IteratorResult<string, void>>()(paired.scanIterator().next());
-  const how = { group: "g", consumer: "c" };
-  is<IteratorResult<Entry, void>>()(db.consume("s", how).next());
-  is<IteratorResult<[Buffer, [Buffer, Buffer][]], void>>()(raw.consume("s", how).next());
-  is<IteratorResult<[string, [string, string][]], void>>()(paired.consume("s", how).next());
+  const how = { group: "g", consumer: "c", maxDeliveries: 3, deadLetter: "dead" };
+  is<IteratorResult<[string, Fields, number], void>>()(db.consume("s", how).next());
+  is<IteratorResult<[Buffer, [Buffer, Buffer][], number], void>>()(raw.consume("s", how).next());
+  is<IteratorResult<[string, [string, string][], number], void>>()(paired.consume("s", how).next());
+  raw.consume("s", { ...how, deadLetter: ([id, fields, deliveries]) => [id.length, fields[0]?.[1].length, deliveries * 2] });
   is<Handler<InPairs<string>>>()(connection({ maps: "pairs" }));
   is<ShardedHandler<InPairs<Buffer>>>()(shardedConnectionPool(["a:1"], { maps: "pairs", charset: null }));
   is<Buffer | null>()(raw.with({ replyTimeout: 50, signal: AbortSignal.timeout(50) }).get("k"));
