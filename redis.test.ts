@@ -5878,6 +5878,54 @@ describe("subscriptions that come and go", () => {
     assert.deepEqual(await subscribers("signal:1", "signal:2"), [0, 1]);
   }));
 
+  test("stop to listen though the signal was aborted or they have ended", () => withDb({}, async (db) => {
+    const abort = new AbortController();
+    const heard: unknown[] = [];
+    const s = await db.with({ signal: abort.signal }).subscribe(["stop:1", "stop:2"], ({ message }) => heard.push(message));
+    abort.abort();
+    await s.unsubscribe("stop:1");
+    assert.deepEqual([await db.publish("stop:1", "x"), await db.publish("stop:2", "y")], [0, 1]);
+    await until(() => heard.length > 0, "it");
+    assert.deepEqual(heard, ["y"]);
+    const closed = await db.subscribe(["stop:3", "stop:4", "stop:5"]);
+    closed.close();
+    await closed.unsubscribe("stop:3");
+    await closed.unsubscribe();
+    const lost = await db.with({ charset: null }).subscribe(["stop:6", "stop:7"]);
+    const end = lost.unsubscribe("stop:6");
+    lost.close();
+    await end;
+  }));
+
+  test("that begin under a signal end with it, and leave nothing behind", async () => {
+    const silent = await ScriptedServer.start(() => {});
+    try {
+      const db = lazyConnection({ port: silent.port });
+      const own = 1;
+      await until(() => silent.connections === own, "its own");
+      const never = db.with({ signal: AbortSignal.abort() });
+      for (const open of [() => never.subscribe("a"), () => never.psubscribe("a", () => {})]) {
+        const { code, outcome } = await failure(open());
+        assert.deepEqual([code, outcome], ["ABORTED", "not-sent"]);
+      }
+      assert.equal(silent.connections, own, "nothing was opened");
+      const reason = new RangeError("enough");
+      for (const open of [(db: Handler) => db.subscribe("a"), (db: Handler) => db.ssubscribe("a"), (db: Handler) => db.monitor()]) {
+        const abort = new AbortController();
+        const before = silent.connections;
+        const attempt = failure(open(db.with({ signal: abort.signal })));
+        await until(() => silent.connections > before, "it to connect");
+        abort.abort(reason);
+        const { code, cause } = await attempt;
+        assert.deepEqual([code, cause], ["ABORTED", reason]);
+      }
+      await Promise.all(silent.peers.slice(own).map((peer) => peer.closed));
+      db.destroy();
+    } finally {
+      await silent.stop();
+    }
+  });
+
   test("are not kept by the handler", () => withDb({}, async (db) => {
     setFlagsFromString("--expose-gc");
     const collectGarbage = runInNewContext("gc") as () => void;

@@ -5370,12 +5370,12 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return this;
   }
 
-  /** Stops listening to these channels; without arguments, to all. The subscription ends with its last channel. */
+  /** Stops listening to these channels; without any, to all. The subscription ends with its last one. */
   async unsubscribe(...channels: Many<Key>): Promise<void> {
     const removed = (channels.length === 0 ? this.channels : channels.flat() as Key[]).map(channelName);
     for (const name of removed) this.#channels.delete(name);
     if (this.#channels.size === 0) return this.close();
-    await Promise.all(removed.map((name) => this.#arrange(name)));
+    await this.#arrangeAll(removed); // what is refused was asked for again, or the subscription has ended
   }
 
   /** Listens to these on their present servers, after a gap; retries those that are refused later. */
@@ -5664,6 +5664,14 @@ type Named = { readonly name: string; readonly server: Server };
 /** A feed or a subscription of a handler, which has connections of its own and is closed with it. */
 type Companion = { ready(): Promise<void>; close(): void; onClose: () => void; move?(): Promise<void> };
 
+function readyUnlessAborted(companion: Companion, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const follower = { name: "SUBSCRIBE", fail: (error: AbortError) => reject(error.of(undefined, "not-sent")) };
+    follow(signal, follower);
+    void companion.ready().then(resolve, reject).then(() => unfollow(signal, follower));
+  });
+}
+
 /** The servers of a handler, its feeds and its subscriptions: one life cycle, for one server or many. */
 class Fleet<M extends Named = Named> {
   /** Assigned only by replace(). */
@@ -5685,13 +5693,13 @@ class Fleet<M extends Named = Named> {
     if (this.isClosed) throw CLOSED.of(command, "not-sent");
   }
 
-  /** Resolves when the companion is ready. */
-  async admit<C extends Companion>(companion: C): Promise<C> {
+  /** Resolves when the companion is ready. After that, the signal does nothing: it must not end what it began. */
+  async admit<C extends Companion>(companion: C, signal: AbortSignal | undefined): Promise<C> {
     this.#companions.add(companion);
     companion.onClose = () => this.#companions.delete(companion);
     try {
       this.mustBeOpen();
-      await companion.ready();
+      await (signal === undefined ? companion.ready() : readyUnlessAborted(companion, signal));
       return companion;
     } catch (error) {
       companion.close();
@@ -5872,7 +5880,7 @@ export abstract class Client<Text> extends Commander {
     }
     const where = (channel: Key): readonly Source[] => this.#router.where(kind, channel);
     return this.#router.fleet.admit(
-      new Subscription<T>(this.view, kind, where, [channels].flat() as Key[], options, listener));
+      new Subscription<T>(this.view, kind, where, [channels].flat() as Key[], options, listener), this.view.signal);
   }
 
   /** Resolves when all connections are up; rejects as soon as one cannot be opened, or when the handler is closed. */
@@ -5917,7 +5925,7 @@ export class Handler<Text = string> extends Client<Text> {
     const charset = this.#server.config.charset ?? "latin1";
     const feed = new Feed<Monitored>(([line]) => readMonitored(String(line), charset), options);
     feed.open(this.#server, { pingInterval: Infinity }, "monitor").sent.set("", { args: [] });
-    return this.#server.fleet.admit(feed);
+    return this.#server.fleet.admit(feed, this.view.signal);
   }
 }
 
