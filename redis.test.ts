@@ -9942,6 +9942,43 @@ describe("a handler", () => {
     assert.equal((await failure(db.ping())).code, "CLOSED");
   });
 
+  test("nothing opens after disconnect() or destroy(), whatever is called and through whatever view", async () => {
+    const { connect } = world;
+    const host = { host: "127.0.0.1", port: server.port, replicas: [`127.0.0.1:${server.tlsPort}`] };
+    const makers: (() => [db: any, closed: any])[] = [
+      () => Array(2).fill(lazyConnection(host)) as [any, any], () => Array(2).fill(lazyConnectionPool(host)) as [any, any],
+      () => Array(2).fill(lazyShardedConnection([host])) as [any, any],
+      () => {
+        const shards = lazyShardedConnection([host]);
+        return [shards, shards.shard("a")];
+      },
+    ];
+    const others = (db: any): (() => unknown)[] => [
+      () => db.subscribe("a"), () => db.psubscribe("a"), () => db.ssubscribe("a"), () => db.monitor(), () => db.ready(),
+      () => db.multi("a"), () => db.watch("a"), () => db.transaction(["a"], () => {}), () => db.scanIterator().next(),
+      () => db.pipeline().get("a").execPipeline(), () => db.pipeline().get("a").commit(),
+      () => db.consume("a", { group: "g", consumer: "c" }).next(), () => db.setHosts([host]), () => db.misplaced().next(),
+    ];
+    try {
+      for (const make of makers) {
+        for (const end of ["disconnect", "destroy"] as const) {
+          const [owner, db] = make();
+          await owner[end]();
+          let opened = 0;
+          world.connect = (...how) => (opened++, connect(...how));
+          for (const view of [db, db.with({ readFrom: "replica" }), db.with({ readFrom: "any" })]) {
+            const calls = [...others(view), ...Object.keys(commands).map((name) => () => view[name]("a"))];
+            for (const call of calls) await failure((async () => call())()).catch((error) => assert.fail(`${call}: ${error}`));
+          }
+          assert.equal(opened, 0);
+          world.connect = connect;
+        }
+      }
+    } finally {
+      world.connect = connect;
+    }
+  });
+
   test("leaves nothing behind: no client on the server, no timer, and the process ends by itself", async () => {
     const clients = (await server.call("CLIENT", "LIST")).split("\n").length;
     const program = `

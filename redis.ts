@@ -5922,6 +5922,7 @@ export class Handler<Text = string> extends Client<Text> {
 
   /** Streams every command that the server receives, as it happens; expensive for the server. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
+    this.#server.fleet.mustBeOpen();
     const charset = this.#server.config.charset ?? "latin1";
     const feed = new Feed<Monitored>(([line]) => readMonitored(String(line), charset), options);
     feed.open(this.#server, { pingInterval: Infinity }, "monitor").sent.set("", { args: [] });
