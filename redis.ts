@@ -919,6 +919,8 @@ class Decoder {
     return this.#lineBuffer.subarray(0, size);
   }
 
+  /** After MORE: the string that has not fully arrived. */
+  get partial(): Pick<PartialString, "length" | "arrived"> | undefined { return this.#partial; }
   /** After MORE: whether a part of a reply has arrived; parts of pushes do not count. */
   get begun(): boolean {
     const type = this.#stack[0]?.type ?? (this.#partial === undefined ? this.#chunk[this.#at] : this.#partial.type);
@@ -3441,6 +3443,10 @@ class Connection {
   readonly replies: { hello?: Report; greeting: unknown[] } = { greeting: [] };
   /** Time at which the server last sent bytes. */
   lastReceived = 0;
+  /** Time of its last sign of life: the end of a reply or a push, or much of one long string. */
+  #lastSign = 0;
+  /** Number of bytes since the last sign of life, while the same long string arrives. */
+  #arrived = 0;
   /** Whether it was closed with unanswered commands that may still change data when the server executes them. */
   hasLostWrites = false;
   readonly #endpoint: Endpoint;
@@ -3569,18 +3575,26 @@ class Connection {
     return next;
   }
 
-  /** Whether nothing has been received since this command was issued, for as long as a reply may take. */
+  /**
+   * Whether there was no sign of life since this command was issued, for as long as a reply may take. Bytes are one
+   * only of the oldest reply, and only until its own deadline: a reply that never ends would swallow all others.
+   */
   #isSilent(command: Command, now: number): boolean {
+    const { first = command } = this.#queue;
     const called = command.deadline - command.timeout;
-    const hadFullTime = command.within !== Infinity; // a second server has less
-    return hadFullTime && this.lastReceived <= called && now - called >= this.#view.replyTimeout;
+    const isFirstServer = command.within !== Infinity; // a second one has less time
+    const hadFullTime = isFirstServer && now - called >= this.#view.replyTimeout;
+    const hasTime = first.state !== "settled" && first.deadline > now && first.deadline < Infinity;
+    const isOldest = hasTime || command === first;
+    return hadFullTime && (isOldest ? this.lastReceived : this.#lastSign) <= called;
   }
 
   /** Sends PING if the server has been silent for this long; returns the time by which it must reply. */
   probe(now: number, silence: Milliseconds): number {
-    // Commands without a deadline, such as the connection's own, would not reveal a dead link.
-    const isWatched = this.pending.some(({ deadline }) => deadline < Infinity);
-    if (now - this.lastReceived < silence || isWatched || this.#paused) return Infinity;
+    // Commands without a deadline, such as the connection's own, or with a short one would not reveal a dead link.
+    const isWatched = this.pending.some(({ deadline, timeout }) =>
+      deadline < Infinity && timeout >= this.#view.replyTimeout);
+    if (now - this.#lastSign < silence || isWatched || this.#paused) return Infinity;
     const ping = new Command(commands.ping, [], this.#view);
     ping.deadline = now + ping.timeout;
     ping.promise.catch(ignore);
@@ -3597,7 +3611,7 @@ class Connection {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.lastReceived = world.now();
+    this.lastReceived = this.#lastSign = world.now();
     this.#socket.resume();
   }
 
@@ -3651,7 +3665,10 @@ class Connection {
     this.lastReceived = world.now();
     this.#decoder.feed(chunk);
     try {
-      this.#answer();
+      if (this.#answer() || this.#hasGrown(chunk)) {
+        this.#lastSign = this.lastReceived;
+        this.#arrived = 0;
+      }
     } catch (cause) {
       const error = this.#phase !== "open" && this.#foreign(chunk) || (cause instanceof ProtocolError
         ? cause : new ProtocolError("PROTOCOL", "unknown", "a reply could not be decoded", { cause }));
@@ -3667,19 +3684,34 @@ class Connection {
     return found && new ProtocolError("PROTOCOL", "not-sent", `${speaks} ${found[1]}`);
   }
 
-  /** Settles commands with their replies. Each is removed afterwards, so that a protocol error finds it in flight. */
-  #answer(): void {
+  /** Whether so much of one long string has arrived that it counts like a reply: 1 % of it, and 64 KiB. */
+  #hasGrown(chunk: Buffer): boolean {
+    const { arrived, length } = this.#decoder.partial ?? NO_STRING;
+    this.#arrived = Math.min(arrived, this.#arrived + chunk.length);
+    return this.#arrived >= Math.max(65_536, length / 100);
+  }
+
+  /**
+   * Settles commands with their replies; returns whether a reply has ended, or a message of a listener. Each command is
+   * removed afterwards, so that a protocol error finds it in flight.
+   */
+  #answer(): boolean {
+    let hasEnded = false;
     for (;;) {
       const command = this.#queue.first;
       const { charset, maps } = command?.view ?? this.#view;
       const reply = this.#decoder.take(charset, command?.reading, maps);
       if (reply === MORE) {
         if (command === undefined && !this.#isListener && this.#decoder.begun) this.close(UNEXPECTED);
-        return;
+        return hasEnded;
       }
-      if (this.#isPush(reply, command)) this.#owner.pushed?.(Array.isArray(reply) ? reply : [reply]);
-      else if (command === undefined) return this.close(reply instanceof ReplyError ? connectError(reply) : UNEXPECTED);
-      else if (reply instanceof ReplyError && this.#takenBack(command, reply)) this.#queue.shift();
+      const isPush = this.#isPush(reply, command);
+      hasEnded ||= !isPush || this.#isListener;
+      if (isPush) this.#owner.pushed?.(Array.isArray(reply) ? reply : [reply]);
+      else if (command === undefined) {
+        this.close(reply instanceof ReplyError ? connectError(reply) : UNEXPECTED);
+        return hasEnded;
+      } else if (reply instanceof ReplyError && this.#takenBack(command, reply)) this.#queue.shift();
       else if (command.answer(reply)) {
         this.#queue.shift();
         command.owner?.finished(command);
@@ -3806,6 +3838,7 @@ type Subscribing = keyof typeof LISTENING;
 /** Rows by kind of push: messages and ends, because a server may end a subscription on its own. */
 const PUSHES: ReadonlyMap<string, typeof LISTENING[Subscribing]> =
   new Map(Object.values(LISTENING).flatMap((row) => [[row.message, row], [row.end, row]]));
+const NO_STRING = { length: 0, arrived: 0 };
 const UNEXPECTED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply that no command was waiting for");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
 

@@ -33,7 +33,7 @@ export const mutants: readonly Mutant[] = [
     "get first() {", 'get first() {\n while (this.#ring[this.#head]?.state === "settled") this.shift();'],
   ["a cancelled slot keeps its place for ever", 'if (this.state === "settled")\n            return true;',
     'if (this.state === "settled")\n            return false;'],
-  ["a push is taken for a reply", "if (this.#isPush(reply, command))", "if (command === undefined)"],
+  ["a push is taken for a reply", "const isPush = this.#isPush(reply, command);", "const isPush = command === undefined;"],
   ["a batch is answered one reply early", "return this.replies.length === this.length;",
     "return this.replies.length >= Math.max(1, this.length - 1);"],
   ["the end of a string is not looked at", "if (this.#chunk[end] !== CR || this.#chunk[end + 1] !== LF)", "if (false)"],
@@ -90,6 +90,7 @@ export const mutants: readonly Mutant[] = [
   // Recovery
   ["a lost connection is not opened again", "seat.timer = world.after(delay, () => this.#open(seat));", ";"],
   ["a silent connection is kept", "this.close(SILENT);", ";"],
+  ["a reply that never ends keeps its connection", "(isOldest ? this.lastReceived : this.#lastSign)", "this.lastReceived"],
   ["nobody asks an idle connection whether it lives",
     "this.#heartbeat = world.after(pingInterval, () => this.#beat()).unref();", ""],
   ["what was lost is not settled", "for (const command of failed)\n            command.fail(error);", ""],

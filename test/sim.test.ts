@@ -183,3 +183,164 @@ test("a first attempt that hangs after the loss is awaited, within the deadline:
     db.destroy();
   });
 });
+
+
+type Time = { now(): number; after(delay: number, task: () => void): unknown; until(end: number): Promise<void> };
+type VirtualSocket = EventEmitter & { written: string };
+
+/** Runs `use` in a time of its own, in which `accept` says what becomes of each connection. */
+async function inVirtualTime(accept: (socket: VirtualSocket, time: Time) => void, use: (time: Time) => Promise<void>) {
+  const world = { ...driver.internals.world };
+  const agenda = new Agenda();
+  const chance = new Chance(1);
+  let now = 0;
+  const after = (delay: number, task: () => void): any =>
+    Object.assign(agenda.add(now + delay, task), { unref() { return this; } });
+  const cancel = (timer: any): void => {
+    if (timer !== undefined) timer.run = undefined;
+  };
+  const time: Time = {
+    now: () => now,
+    after,
+    async until(end) {
+      await quiet();
+      while (agenda.next < end) {
+        now = agenda.next;
+        for (let { run } = agenda.take(); run !== undefined; run = agenda.next === now ? agenda.take().run : undefined) run();
+        await quiet();
+        await quiet(); // what was put off until input has been read, and what follows from that
+      }
+      now = end;
+    },
+  };
+  const connect = (): any => {
+    const socket: VirtualSocket & object = Object.assign(new EventEmitter(), {
+      written: "", writableHighWaterMark: 16_384, writableLength: 0, cork() {}, uncork() {}, destroy() {},
+      write(bytes: Buffer) { socket.written += bytes.toString("latin1"); },
+    });
+    accept(socket, time);
+    return socket;
+  };
+  Object.assign(driver.internals.world, { now: time.now, random: () => chance.next(), after, cancel, connect });
+  try {
+    await use(time);
+  } finally {
+    Object.assign(driver.internals.world, world);
+  }
+}
+
+
+type Answer = (key: string, link: number, say: (bytes: string) => void, after: Time["after"]) => void;
+/** Greets under RESP2, then lets `reply` answer each GET: its key, and the number of the connection, are given. */
+const answering = (reply: Answer) => {
+  let links = 0;
+  return (socket: VirtualSocket, { after }: Time): void => {
+    const link = ++links;
+    const say = (bytes: string): void => void socket.emit("data", Buffer.from(bytes, "latin1"));
+    const work = (): void => {
+      const words = socket.written.split("\r\n");
+      socket.written = "";
+      words.forEach((word, i) => {
+        if (word === "INFO") say("-ERR unknown\r\n");
+        if (word === "PING") say("+PONG\r\n");
+        if (word === "GET") reply(words[i + 2]!, link, say, after);
+      });
+      after(10, work);
+    };
+    after(1, () => {
+      socket.emit("connect");
+      work();
+    });
+  };
+};
+const UNENDING = "*2\r\n$5\r\nhello\r\n*1000\r\n";
+
+for (const [what, begins] of [["an array", UNENDING], ["a string", "$100000000\r\n"], ["a push", ">3\r\n$7\r\nmessage\r\n*999\r\n"]]) {
+  test(`a reply that never ends, ${what}, costs its connection by the second deadline, though bytes come all the time`, async () => {
+    const used = new Set<number>();
+    await inVirtualTime(answering((key, link, say) => {
+      used.add(link);
+      say(key === "endless" && link === 1 ? begins! : "$1\r\na\r\n");
+    }), async ({ until, now }) => {
+      const db = driver.lazyConnection({ protocol: 2, pingInterval: Infinity });
+      await until(100);
+      const outcomes: string[] = [];
+      const call = (key: string): void => void db.get(key).then((value) => outcomes.push(`${value}`), ({ code }) => outcomes.push(code));
+      call("endless");
+      for (let i = 0; i < 9; i++) {
+        await until(now() + 1_000);
+        call("later"); // a reply that is swallowed, each second
+      }
+      await until(now() + 5_000);
+      const lost = outcomes.filter((outcome) => outcome === "REPLY_TIMEOUT").length;
+      assert.deepEqual([lost, outcomes.length - lost, [...used]], [2, 8, [1, 2]]);
+      db.destroy();
+    });
+  });
+}
+
+test("a reply that never ends costs its connection, too, if all callers are in a hurry", async () => {
+  await inVirtualTime(answering((_, link, say) => say(link === 1 ? UNENDING : "$1\r\na\r\n")), async ({ until, now }) => {
+    const db = driver.lazyConnection({ protocol: 2 });
+    await until(100);
+    const hurried = db.with({ replyTimeout: 50 });
+    const answers: unknown[] = [];
+    while (now() < 35_000) {
+      hurried.get("k").then((value) => answers.push(value), () => {});
+      await until(now() + 30);
+    }
+    assert.ok(answers.length > 200, `${answers.length} answers`);
+    db.destroy();
+  });
+});
+
+test("callers in a hurry never cost others their connection", async () => {
+  const links = new Set<number>();
+  let slow: Promise<unknown>;
+  await inVirtualTime(answering((key, link, say, after) => {
+    links.add(link);
+    if (key === "slow") after(20_000, () => say("$4\r\nslow\r\n"));
+  }), async ({ until, now }) => {
+    const db = driver.lazyConnection({ protocol: 2 });
+    await until(100);
+    slow = db.with({ replyTimeout: 30_000 }).get("slow");
+    while (now() < 19_000) {
+      db.with({ replyTimeout: 50 }).get("k").catch(() => {});
+      await until(now() + 30);
+    }
+    await until(25_000);
+    assert.deepEqual([await slow, [...links]], ["slow", [1]]);
+    db.destroy();
+  });
+});
+
+for (const [pace, isKept] of [[1_000, true], [6_000, false]] as const) {
+  test(`a long string of which 64 KiB come every ${pace} ms ${isKept ? "keeps" : "costs"} its connection`, async () => {
+    const links = new Set<number>();
+    const part = "x".repeat(65_536);
+    let behind: string[] | undefined;
+    await inVirtualTime(answering((key, link, say, after) => {
+      links.add(link);
+      if (key !== "long" || link > 1) return behind !== undefined && link === 1 ? void behind.push("$1\r\na\r\n") : say("$1\r\na\r\n");
+      say(`$${30 * part.length}\r\n`);
+      behind = [];
+      for (let i = 1; i < 30; i++) after(i * pace, () => say(part));
+      after(30 * pace, () => {
+        say(`${part}\r\n${behind!.join("")}`);
+        behind = undefined;
+      });
+    }), async ({ until, now }) => {
+      const db = driver.lazyConnection({ protocol: 2, pingInterval: Infinity });
+      await until(100);
+      const calls = [db.get("long").catch(() => {})];
+      while (now() < 30 * pace + 10_000) {
+        await until(now() + 1_000);
+        calls.push(db.get("k").catch(() => {}));
+      }
+      await until(now() + 5_000);
+      assert.equal(await calls.at(-1), "a");
+      assert.deepEqual([...links], isKept ? [1] : [1, 2]);
+      db.destroy();
+    });
+  });
+}

@@ -658,6 +658,8 @@ class Session {
   readonly watched = new Map<string, number>();
   /** In which EXEC it is. */
   batch = 0;
+  /** Whether its next reply never ends. */
+  endless = false;
 
   constructor(server: Server, link: Link) {
     this.#server = server;
@@ -688,7 +690,8 @@ class Session {
       const words = this.#take();
       if (words === undefined) break;
       const reply = this.#server.execute(this, words);
-      if (reply !== undefined) this.say(reply.wire);
+      if (reply !== undefined) this.say(this.endless ? "*2\r\n$5\r\nhello\r\n*1000\r\n" : reply.wire);
+      if (reply !== undefined) this.endless = false;
     }
     if (this.#state === "ending") this.kill(FIN);
   }
@@ -1067,7 +1070,7 @@ class Simulation {
     const link = live[chance.below(live.length)];
     const time = chance.next() * length * chance.pick(0.1, 1);
     const kind = chance.pick("cut", "cut", "fin", "half", "hold", "hold", "hole", "freeze", "swallow", "refuse", "refuse",
-      "refuse", "down", "garbage", "push", "stall", "kill", "split", "split");
+      "refuse", "down", "garbage", "endless", "push", "stall", "kill", "split", "split");
     this.say?.(`fault: ${kind} ${link === undefined ? "" : `of link ${link.id} `}for ${time.toFixed(1)}`);
     const later = (task: () => void): void => this.at(this.now + time, () => {
       this.say?.(`fault: ${kind} is over`);
@@ -1113,6 +1116,9 @@ class Simulation {
           server.down = false;
         });
       case "garbage": return link?.session.say(chance.pick("?what\r\n", "$5\r\nabcdefg\r\n", ":12x\r\n", "*-7\r\n"));
+      case "endless":
+        if (link !== undefined) link.session.endless = true;
+        return;
       case "push":
         if (link?.session.protocol === 3) link.session.say(">2\r\n+invalidate\r\n_\r\n");
         return;
