@@ -9914,6 +9914,67 @@ describe("a handler", () => {
     await frozen.stop();
   });
 
+  test("disconnect() of a server that says nothing ends at once if nothing is pending, or only what waits", async () => {
+    const options = { connectTimeout: 60_000, replyTimeout: 60_000 };
+    const mute = await ScriptedServer.start((peer) => peer.closed);
+    const db = lazyConnectionPool({ port: mute.port, ...options });
+    await until(() => mute.connections === 10, "the attempts");
+    await db.disconnect({ timeout: Infinity });
+    const other = lazyConnection({ port: mute.port, ...options });
+    const popped = failure(other.blpop("queue", 0));
+    await other.disconnect({ timeout: Infinity });
+    assert.deepEqual([(await popped).code, (await popped).outcome], ["CLOSED", "not-sent"]);
+    await mute.stop();
+    const frozen = await RedisServer.start();
+    const probing = await connection({ port: frozen.port, ...options, pingInterval: 20 });
+    frozen.freeze();
+    await until(() => inspect(probing).includes("1 pending"), "a PING on its way");
+    await probing.disconnect({ timeout: Infinity });
+    await frozen.stop();
+  });
+
+  for (const [what, poolsize, blocking] of [["the only connection", 1, 1], ["all connections", 3, 3], ["some", 3, 2]] as const) {
+    test(`disconnect() ends blocking commands on ${what}, and nothing that they would have popped is lost`, async () => {
+      const db = await connectionPool({ port: server.port, poolsize });
+      const pops = Array.from({ length: blocking - 1 }, () => db.blpop("no list", 0));
+      const waiting = [db.xread({ BLOCK: 0, STREAMS: ["no stream", "$"] }), ...pops].map(failure);
+      await blocked(blocking);
+      await db.disconnect({ timeout: Infinity });
+      for (const { code, outcome } of await Promise.all(waiting)) assert.deepEqual([code, outcome], ["CLOSED", "not-executed"]);
+      assert.equal(await server.call("RPUSH", "no list", "a"), 1);
+      await server.call("DEL", "no list");
+      await until(async () => (await server.call("CLIENT", "LIST")).split("cmd=client|unblock").length === 1, "no helper to be left");
+    });
+  }
+
+  test("disconnect() ends a blocking command at any moment: each element has been popped by a caller, or is there", async () => {
+    await server.call("DEL", "raced");
+    let popped = 0;
+    for (let round = 0; round < 40; round++) {
+      const db = await connection({ port: server.port });
+      const pop = db.blpop("raced", 0).then(() => popped++, ({ code, outcome }) => {
+        assert.equal(code, "CLOSED");
+        assert.notEqual(outcome, "unknown");
+      });
+      for (let turn = 0; turn < round % 4; turn++) await new Promise(setImmediate);
+      const pushed = round % 2 ? server.call("RPUSH", "raced", "element") : undefined;
+      await db.disconnect({ timeout: Infinity });
+      await pop;
+      if (await pushed !== undefined) assert.equal(popped + await server.call("LLEN", "raced"), (round + 1) / 2);
+    }
+    await server.call("DEL", "raced");
+  });
+
+  test("disconnect() waits for a blocking command that it may not end, for as long as for any other", async () => {
+    await server.call("ACL", "SETUSER", "meek", "on", "nopass", "~*", "+@all", "-client|unblock", "-client|kill");
+    const db = await connection({ port: server.port, username: "meek", password: "" });
+    const popped = failure(db.blpop("no list", 0));
+    await blocked(1);
+    await db.disconnect({ timeout: 50 });
+    assert.deepEqual([(await popped).code, (await popped).outcome], ["CLOSED", "unknown"]);
+    await server.call("ACL", "DELUSER", "meek");
+  });
+
   test("disconnect() and destroy() with a server that is down end at once", async () => {
     const port = await freePort();
     const db = lazyConnection({ port });

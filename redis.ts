@@ -2308,7 +2308,7 @@ const commands = {
   /** Tracking state of whichever connection answers; redirect is -1 when it is not tracking. Since 6.2.0. */
   clientTrackinginfo: other<() => { flags: string[]; redirect: number; prefixes: string[] }>().as(map),
   /** Unblock a client, as if timed out or with an error; 0 when it was not blocked. Since 5.0.0. */
-  clientUnblock: other<(id: Int, options?: { TIMEOUT?: Flag; ERROR?: Flag }) => number>(),
+  clientUnblock: other<(id: Int, options?: { TIMEOUT?: Flag; ERROR?: Flag }) => number>().traits("harmless"),
   /** End clientPause. Since 6.2.0. */
   clientUnpause: other<() => "OK">(),
   /** The message itself. Since 1.0.0. */
@@ -2916,7 +2916,7 @@ class Command {
   /** Number of times it was lost with its connection and issued again. */
   reissues = 0;
   /** The server's last error that says it cannot execute the command yet. */
-  refusal: ReplyError | undefined = undefined;
+  refusal: RedisError | undefined = undefined;
   /** The fence of the lost connection that it was written to. */
   fence: Fence | undefined = undefined;
   #resolve!: (reply: unknown) => void;
@@ -2997,6 +2997,13 @@ class Command {
     void Promise.resolve().then(() => this.#reject(failure));
     this.owner?.finished(this, owesReply);
     return undefined;
+  }
+
+  /** Fails a written command that was certainly not executed. */
+  refuse(error: RedisError): void {
+    if (this.state === "written") this.state = "waiting";
+    this.refusal = error;
+    this.fail(error);
   }
 
   /** Fails it at its deadline. If it was still waiting: with the server's last refusal, or with this obstacle. */
@@ -3508,6 +3515,16 @@ class Connection {
   /** Commands that have not been settled, in order. */
   get pending(): Command[] { return this.#queue.commands().filter((command) => command.state !== "settled"); }
 
+  /** The command that blocks the server's side of it. */
+  get blocking(): Command | undefined { return this.pending.find(({ blocks }) => blocks !== undefined); }
+
+  /** A new connection to the same server, for the driver's own questions. */
+  another(): Connection {
+    const closed: Owner["closed"] = (error, orphans) => orphans.forEach((command) => command.fail(error));
+    const { address } = this.#owner;
+    return new Connection(this.#endpoint, this.#options, { address, closed, refused: () => false });
+  }
+
   /** Queues a command, to be written with the others of this tick. */
   push(command: Command): void {
     if (this.#phase === "closed") return void command.fail(this.#error!);
@@ -3721,7 +3738,8 @@ class Connection {
 
   /** Whether the owner takes back a command that was certainly not executed. Bound commands have no owner. */
   #takenBack(command: Command, error: ReplyError): boolean {
-    const { owner, special, exclusive, state, row } = command;
+    const { owner, special, state, row } = command;
+    const exclusive = command.exclusive && error.code !== "UNBLOCKED";
     const isAlone = owner !== undefined && special.batch === undefined && !exclusive && state === "written";
     return isAlone && !row.is.partly && this.#owner.refused(command, error);
   }
@@ -3988,6 +4006,9 @@ class Pool implements CommandOwner {
   #heartbeat: NodeJS.Timeout | undefined;
   /** Why the last attempt failed, or the last connection was lost; undefined once a connection is open again. */
   #lastError: RedisError | undefined;
+  /** Connections that were opened to ask about blocked ones. */
+  readonly #helpers = new Set<Connection>();
+  #unblocking: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #ended = false;
 
@@ -4130,6 +4151,10 @@ class Pool implements CommandOwner {
    * could pass before the reply, which would make its outcome unknown.
    */
   #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
+    if (error.code === "UNBLOCKED" && this.#unblocking !== undefined) {
+      command.refuse(CLOSED);
+      return true;
+    }
     const copy = this.elsewhere(command, error);
     if (copy !== undefined) {
       command.moveTo(copy);
@@ -4443,15 +4468,54 @@ class Pool implements CommandOwner {
     return all.filter((command) => this.#has(command));
   }
 
+  get #blocked(): Connection[] {
+    const lent = this.#seats.flatMap(({ lease, connection }) => lease === undefined ? [] : connection ?? []);
+    return lent.filter(({ blocking }) => blocking !== undefined);
+  }
+
+  /** Asks the server about blocked connections, on an open one or, while all are lent, on one that is opened for it. */
+  async #askAbout(
+    blocked: readonly Connection[], ask: (other: Connection, about: Connection) => Promise<unknown>,
+  ): Promise<unknown[]> {
+    const known = blocked.filter(({ fence }) => fence.id !== "");
+    if (known.length === 0) return [];
+    const open = this.#seats.find(({ state }) => state === "open")?.connection;
+    const other = open ?? known[0]!.another();
+    if (other !== open) this.#helpers.add(other);
+    // To another server, the id would mean another client.
+    const replies = other.opened.then(() => Promise.all(known.map(async (about) =>
+      about.fence.server === other.fence.server && ask(other, about))));
+    await settled([replies], this.#options.replyTimeout);
+    if (this.#helpers.delete(other)) other.close(CLOSED);
+    return Promise.race([replies, []]).catch(() => []);
+  }
+
+  /** Ends commands that only wait for something to happen: by CLIENT UNBLOCK, so that nothing popped is lost. */
+  unblock(): Promise<void> { return this.#unblocking ??= this.#unblock().catch(ignore); }
+
+  async #unblock(): Promise<void> {
+    for (const command of this.#unwritten) if (command.blocks !== undefined) command.fail(CLOSED);
+    for (;;) {
+      const blocked = this.#blocked;
+      if (blocked.length === 0) return;
+      const blocking = blocked.map((connection) => connection.blocking!.promise);
+      const replies = await this.#askAbout(blocked, (other, { fence }) =>
+        other.ask(commands.clientUnblock, fence.id, "ERROR"));
+      if (!replies.some((reply) => typeof reply === "number")) return; // not answered: they have the time of the others
+      await settled(blocking, PAUSE); // the server may get to a command only after it was asked to unblock it
+    }
+  }
+
   /** Lets pending commands finish until the timeout, except those waiting for a connection that will not come. */
   async #drain(timeout: Milliseconds): Promise<void> {
     const connections = this.#connections;
     this.#seats.forEach(stopTimer);
     if (connections.length === 0) for (const command of this.#waiting.drain()) command.fail(CLOSED);
-    const pending = [...this.#unwritten, ...connections.flatMap((connection) => connection.pending)];
-    await settled(pending.map((command) => command.promise), timeout);
+    const called = this.#seats.flatMap(({ lease, connection }) => // not the driver's own, which have no owner
+      connection?.pending.filter(({ owner }) => owner !== undefined || lease !== undefined) ?? []);
+    await settled([...this.#unwritten, ...called].map((command) => command.promise), timeout);
     this.#end();
-    await Promise.all(connections.map((connection) => connection.socketClosed));
+    await Promise.all([...connections, ...this.#helpers].map((connection) => connection.socketClosed));
   }
 
   #end(): void {
@@ -4460,7 +4524,7 @@ class Pool implements CommandOwner {
     for (const timer of [this.#deadlines, this.#heartbeat, this.#pause]) world.cancel(timer);
     for (const command of this.#unwritten) command.fail(CLOSED);
     this.#seats.forEach(stopTimer);
-    for (const connection of this.#connections) connection.close(CLOSED);
+    for (const connection of [...this.#connections, ...this.#helpers]) connection.close(CLOSED);
     this.#settleReady(CLOSED.of(undefined, "not-sent"));
   }
 
@@ -5778,10 +5842,12 @@ class Fleet<M extends Named = Named> {
   /** Ends its servers; those that are already leaving get no more time than the others. */
   async end(timeout: Milliseconds): Promise<void> {
     this.close();
-    if (timeout > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
     const leaving = [...this.#leaving];
+    const servers = [...this.members.map(({ server }) => server), ...leaving];
+    if (timeout > 0) for (const { primary } of servers) void primary.unblock();
+    if (timeout > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
     const timer = world.after(timeout, () => leaving.forEach((server) => void server.end(0)));
-    await Promise.all([...this.members.map(({ server }) => server), ...leaving].map((server) => server.end(timeout)));
+    await Promise.all(servers.map((server) => server.end(timeout)));
     world.cancel(timer);
   }
 
