@@ -2031,6 +2031,85 @@ describe("reconnecting", () => {
     await mortal.stop();
   });
 
+  test("a loop of calls that fail at once starves nothing: timers fire, and the connection is found again", async () => {
+    const port = await freePort();
+    const loops: [what: string, options: Options, call: (db: Handler) => unknown][] = [
+      ["a command", {}, (db) => db.get("a")], ["a blocking command", {}, (db) => db.blpop("q", 1)],
+      ["a pipeline", {}, (db) => db.pipeline().get("a").execPipeline()], ["a transaction", {}, (db) => db.multi()],
+      ["consume()", {}, (db) => db.consume("s", { group: "g", consumer: "c", create: "0" }).next()],
+      ["ready()", {}, (db) => db.ready()], ["a subscription", {}, (db) => db.subscribe("a")],
+      ["a blocking command", { reconnect: false }, (db) => db.blpop("q", 1)],
+      ["an aborted call", {}, (db) => db.with({ signal: AbortSignal.abort() }).get("a")],
+      ["an aborted transaction", {}, (db) => db.with({ signal: AbortSignal.abort() }).multi()],
+      ["an aborted pipeline", {}, (db) => db.with({ signal: AbortSignal.abort() }).pipeline().get("a").execPipeline()],
+      ["a call with a wrong argument", {}, (db) => db.get(null as any)],
+    ];
+    for (const closed of [false, true]) {
+      for (const [what, options, call] of loops) {
+        await withDb({ port, ...options }, async (db) => {
+          await failure(db.ping());
+          if (closed) db.destroy();
+          let fired = false;
+          setTimeout(() => { fired = true; }, 1);
+          for (let rounds = 0; !fired; rounds++) {
+            await failure(call(db));
+            if (rounds > 1_000_000) assert.fail(`${what}: no timer fires`);
+          }
+        });
+      }
+    }
+    await withDb({ port }, async (db) => {
+      let answer: unknown;
+      const worker = (async () => {
+        while (answer === undefined) answer = await db.with({ replyTimeout: 5_000 }).echo("here").catch(() => undefined);
+      })();
+      await failure(db.ping());
+      const late = await ScriptedServer.start(async (peer) => {
+        await peer.hello();
+        await peer.read();
+        peer.write("$4\r\nhere\r\n");
+      }, { port });
+      await worker;
+      await late.stop();
+    });
+  });
+
+  test("a blocking command waits for the next attempt, and is answered if that succeeds: a worker's loop rests", async () => {
+    const port = await freePort();
+    await withDb({ port }, async (db) => {
+      await until(() => inspect(db).includes("1 resting") && failure(db.ping()), "the server to be down");
+      const attempts: number[] = [];
+      const { connect } = world;
+      world.connect = (...how) => (attempts.push(1), connect(...how));
+      try {
+        for (let i = 0; i < 3; i++) {
+          const [before, popped] = [attempts.length, failure(db.blpop("q", 0))];
+          for (let j = 0; j < 3; j++) assert.equal((await failure(db.ping())).code, "NOT_CONNECTED"); // beside it
+          const { code, outcome } = await popped;
+          assert.deepEqual([code, outcome], ["NOT_CONNECTED", "not-sent"]);
+          assert.ok(attempts.length > before, "an attempt was waited for");
+        }
+      } finally {
+        world.connect = connect;
+      }
+    });
+  });
+
+  test("a million calls that fail at once do not take a turn each", () => withDb({ maxPending: 1, replyTimeout: Infinity }, async (db) => {
+    const popped = failure(db.blpop("no list", 0));
+    await blocked(1);
+    let turns = 0;
+    let counting = true;
+    const count = (): void => void (turns++, counting && setImmediate(count));
+    const waits = failure(db.get("a"));
+    setImmediate(count);
+    const codes = await Promise.all(Array.from({ length: 1_000_000 }, () => db.get("a").catch(({ code }) => code)));
+    counting = false;
+    assert.ok(codes.every((code) => code === "OVERLOADED") && turns < 100, `${turns} turns`);
+    db.destroy();
+    await Promise.all([popped, waits]);
+  }));
+
   test("a server that is back in a moment is not missed: commands wait for the attempts that come soon", async () => {
     const { now } = world;
     world.now = () => now() / 20; // a moment is long enough for a machine that is busy
@@ -2336,9 +2415,9 @@ const blocked = (count: number) => until(async () => {
 const clientsNamed = async (name: string): Promise<string[]> =>
   (await server.call("CLIENT", "LIST")).split("\n").filter((line: string) => line.includes(` name=${name} `));
 const nextTick = () => new Promise<void>((resolve) => process.nextTick(resolve));
-/** Whether it is settled as soon as nothing but promises has run. */
+/** Whether it is settled within a turn of the event loop. */
 const settledAtOnce = (promise: Promise<unknown>): Promise<boolean> =>
-  Promise.race([promise.then(() => true, () => true), nextTick().then(() => false)]);
+  Promise.race([promise.then(() => true, () => true), new Promise<boolean>((resolve) => setImmediate(resolve, false))]);
 
 describe("a pool", () => {
   const factories: [name: string, make: (options: Options) => Handler | Promise<Handler>][] = [
@@ -2731,8 +2810,7 @@ describe("a pool", () => {
       await blocked(1);
       const waiting = [db.get("no such key"), db.blpop("full", 5), db.watch("a")];
       const pipeline = db.pipeline().get("a").execPipeline();
-      for (const call of [db.get("a"), db.set("a", 1), db.blpop("b", 0), db.multi(), pipeline]) {
-        const rejected = failure(call);
+      for (const rejected of [db.get("a"), db.set("a", 1), db.blpop("b", 0), db.multi(), pipeline].map(failure)) {
         assert.equal(await settledAtOnce(rejected), true);
         const { code, outcome } = await rejected;
         assert.deepEqual([code, outcome], ["OVERLOADED", "not-sent"]);

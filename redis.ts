@@ -2982,8 +2982,11 @@ class Command {
   /** The reply in the shape of the row's signature; an error gets this command's name. */
   shaped(reply: unknown): unknown { return shape(this.row, this.args, this.view, reply); }
 
-  /** Rejects it, or moves it to another server and returns a tombstone for the queue that it leaves. */
-  fail(error: RedisError): Command | undefined {
+  /**
+   * Rejects it, or moves it to another server and returns a tombstone for the queue that it leaves. By default the
+   * caller is told in the order in which the commands of a connection settle.
+   */
+  fail(error: RedisError, tell = inOrder): Command | undefined {
     if (this.state === "settled") return undefined;
     const other = this.owner?.elsewhere(this, error);
     if (other !== undefined) return this.moveTo(other);
@@ -2993,8 +2996,7 @@ class Command {
     const failure = withoutStack(() => error.of(this.name, outcome, this.fence));
     Error.captureStackTrace(failure, Commander.prototype["issue"]); // the caller's lines, if it fails during the call
     this.#settle();
-    // Waits a microtask, so that the caller has attached its handlers: tracking unhandled rejections is expensive.
-    void Promise.resolve().then(() => this.#reject(failure));
+    tell(() => this.#reject(failure));
     this.owner?.finished(this, owesReply);
     return undefined;
   }
@@ -3036,6 +3038,9 @@ class Command {
     if (this.view.signal !== undefined) unfollow(this.view.signal, this);
   }
 }
+
+/** Waits a microtask, so that the caller has attached its handlers: tracking unhandled rejections is expensive. */
+const inOrder = (reject: () => void): void => void Promise.resolve().then(reject);
 
 /** The arguments that a row's shape needs. Options objects are copied, because the caller may change them. */
 const argsFor = (row: Row, args: readonly unknown[], words: Words): readonly unknown[] =>
@@ -3527,7 +3532,7 @@ class Connection {
 
   /** Queues a command, to be written with the others of this tick. */
   push(command: Command): void {
-    if (this.#phase === "closed") return void command.fail(this.#error!);
+    if (this.#phase === "closed") return void command.fail(this.#error!, world.afterInput);
     this.#queue.push(command);
     if (this.#flushing) return;
     this.#flushing = true;
@@ -3872,6 +3877,12 @@ function cut(text: string, mark: string): [before: string, after: string] {
 
 const flush = (connection: Connection): void => connection.flush();
 const ignore = (): void => {};
+/** Calls that fail at once are told after a turn of the event loop: a loop of them must starve nothing else. */
+const turn = (): Promise<void> => new Promise((resolve) => world.afterInput(resolve));
+const rejected = async (error: unknown): Promise<never> => {
+  await turn();
+  throw error;
+};
 
 const hostOf = ({ path, host, port }: Pick<Endpoint, "path" | "host" | "port">): string =>
   path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
@@ -4026,7 +4037,7 @@ class Pool implements CommandOwner {
 
   dispatch(command: Command): Promise<unknown> {
     command.owner = this;
-    if (this.#closing !== undefined) command.fail(CLOSED);
+    if (this.#closing !== undefined) command.fail(CLOSED, world.afterInput);
     else {
       this.admit(command);
       if (this.#current?.state !== "open") this.#current = this.#freest();
@@ -4054,10 +4065,13 @@ class Pool implements CommandOwner {
   /** Lends a connection with this as its first command; resolves once that has been answered. */
   async lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
     let lease: Lease | undefined;
+    let command: Command | undefined;
     try {
-      await this.dispatch(new Command(row, args, view, { keep: (given) => void (lease = given) }));
+      command = new Command(row, args, view, { keep: (given) => void (lease = given) });
+      await this.dispatch(command);
       return lease!;
     } catch (error) {
+      if (command === undefined) await turn();
       lease?.release(error instanceof ReplyError);
       throw error;
     }
@@ -4066,8 +4080,11 @@ class Pool implements CommandOwner {
   #wait(command: Command): void {
     const queue = this.#isHeld(command) ? this.#held : this.#waiting;
     if (queue.isFull(this.#options)) return overload(command);
+    const isDown = this.#down;
+    const mayRest = command.blocks !== undefined && this.#options.reconnect; // until the next attempt
+    if (isDown && !mayRest) return void command.fail(this.#notConnected(), world.afterInput);
     queue.push(command);
-    this.#serve();
+    if (!isDown) this.#serve();
   }
 
   /** Assigns seats to waiting commands, in order; fails them while the server is down. */
@@ -4076,7 +4093,7 @@ class Pool implements CommandOwner {
       const seat = this.#freest();
       if (seat === undefined && !this.#down) return this.#wakeBy(this.#awaitedUntil);
       this.#waiting.shift();
-      if (seat === undefined) command.fail(this.#notConnected());
+      if (seat === undefined) command.fail(this.#notConnected(), world.afterInput);
       else if (this.#has(command)) this.#assign(seat, command);
     }
   }
@@ -4443,9 +4460,9 @@ class Pool implements CommandOwner {
 
   /** Resolves when all connections are up; rejects as soon as one of them cannot be opened. */
   ready(): Promise<void> {
-    if (this.#closing !== undefined) return Promise.reject(CLOSED.of(undefined, "not-sent"));
+    if (this.#closing !== undefined) return rejected(CLOSED.of(undefined, "not-sent"));
     if (this.#isReady) return Promise.resolve();
-    if (this.#down) return Promise.reject(this.#notConnected());
+    if (this.#down) return rejected(this.#notConnected());
     return new Promise((resolve) => this.#whenReady.push(resolve));
   }
 
@@ -4553,7 +4570,7 @@ const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): P
 const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
 /** Captures no stack, because it may reject a million commands. */
-const overload = (command: Command): void => void withoutStack(() => command.fail(OVERLOADED));
+const overload = (command: Command): void => void withoutStack(() => command.fail(OVERLOADED, world.afterInput));
 const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a transaction was left unused for leaseTimeout");
 const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
 const MOVED = new ConnectionError("CONNECTION_LOST", "unknown", "the address now leads to another server");
@@ -4743,9 +4760,12 @@ class Gathering extends Commander {
   /** Resolves with the replies, and with an error for each command that has none. */
   async #send(server: Target, batch: Batch, row: Row): Promise<unknown[]> {
     const special = { batch };
+    let command: Command | undefined;
     try {
-      return await server.dispatch(new Command(row, [], this.view, special)) as unknown[];
+      command = new Command(row, [], this.view, special);
+      return await server.dispatch(command) as unknown[];
     } catch (error) {
+      if (command === undefined) await turn();
       return special.batch.failed(error as RedisError);
     }
   }
@@ -4802,7 +4822,7 @@ export class Watch<Text = string> extends Commander {
 
   /** Like EXEC, commit() also reports a call that could not be queued, so the call itself need not be awaited. */
   protected override refuse(error: unknown): Promise<unknown> {
-    const refused = Promise.reject(error);
+    const refused = rejected(error);
     if (this.#state === "queueing") this.#refused ??= error;
     if (this.#state !== "watching") refused.catch(ignore);
     return refused;
@@ -5365,7 +5385,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
       if (isHalf) for (const { connection } of this.listeners.values()) connection?.resume();
       return Promise.resolve({ value: this.#items.shift()!, done: false });
     }
-    if (this.#error !== undefined) return Promise.reject(this.#error);
+    if (this.#error !== undefined) return rejected(this.#error);
     if (this.ended) return Promise.resolve({ value: undefined, done: true });
     return new Promise((resolve) => this.#readers.push(resolve));
   }
@@ -5795,7 +5815,7 @@ class Fleet<M extends Named = Named> {
     this.#companions.add(companion);
     companion.onClose = () => this.#companions.delete(companion);
     try {
-      this.mustBeOpen();
+      if (this.isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
       await (signal === undefined ? companion.ready() : readyUnlessAborted(companion, signal));
       return companion;
     } catch (error) {
@@ -5827,7 +5847,7 @@ class Fleet<M extends Named = Named> {
   }
 
   async ready(): Promise<void> {
-    this.mustBeOpen();
+    if (this.isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
     await Promise.all(this.members.map(({ server }) => server.ready()));
   }
 
@@ -5884,6 +5904,7 @@ export abstract class Client<Text> extends Commander {
   }
 
   override get direct(): boolean { return true; }
+  protected override refuse(error: unknown): Promise<unknown> { return rejected(error); }
   /** Gathers commands to send together to each server: db.pipeline().get("a").incr("n").execPipeline(). */
   pipeline(): Pipeline<[], Text> { return new Gathering(this.#router, this.view) as unknown as Pipeline<[], Text>; }
 
@@ -6021,7 +6042,7 @@ export class Handler<Text = string> extends Client<Text> {
 
   /** Streams every command that the server receives, as it happens; expensive for the server. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
-    this.#server.fleet.mustBeOpen();
+    if (this.#server.fleet.isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
     const charset = this.#server.config.charset ?? "latin1";
     const feed = new Feed<Monitored>(([line]) => readMonitored(String(line), charset), options);
     feed.open(this.#server, { pingInterval: Infinity }, "monitor").sent.set("", { args: [] });

@@ -113,8 +113,8 @@ export const mutants: readonly Mutant[] = [
   ["the heartbeat goes on", "this.#heartbeat, ", ""],
   ["a socket is left open", "this.#socket.destroy();", "if (this.hasLostWrites)\n this.#socket.destroy();"],
   ["a signal keeps its listener", "unfollow(this.view.signal, this);", ";"],
-  ["a closed handler still takes commands", "if (this.#closing !== undefined)\n            command.fail(CLOSED);",
-    "if (false)\n            command.fail(CLOSED);"],
+  ["a closed handler still takes commands", "if (this.#closing !== undefined)\n            command.fail(CLOSED, ",
+    "if (false)\n            command.fail(CLOSED, "],
   ["what waits is forgotten when the handler is closed",
     "command.fail(CLOSED);\n        this.#seats.forEach(stopTimer);", ";\n        this.#seats.forEach(stopTimer);"],
 ];

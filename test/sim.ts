@@ -1018,7 +1018,7 @@ class Simulation {
 
   /** As an event loop goes round: what is due, what has arrived, what waits for that. */
   async #turn(): Promise<void> {
-    this.now = Math.max(this.now, Math.min(this.#timers.next, this.#events.next));
+    if (this.#immediates.length === 0) this.now = Math.max(this.now, Math.min(this.#timers.next, this.#events.next));
     if (this.now === Infinity) return this.breach("I2", "nothing will ever happen again");
     while (this.#timers.next <= this.now) await this.#do(this.#timers.take().run!, true);
     while (this.#events.next <= this.now && this.#breach === undefined) await this.#do(this.#events.take().run!, false);
