@@ -33,6 +33,8 @@ import { Editor } from "./test/editor.ts";
 import * as reference from "./test/reference.ts";
 import { encoded, failure, using } from "./test/handlers.ts";
 import { samples } from "./test/samples.ts";
+import { Proxy } from "./test/proxy.ts";
+import type { Link } from "./test/proxy.ts";
 import { RedisServer, ScriptedServer, freePort, until } from "./test/servers.ts";
 import type { Peer, ServerOptions } from "./test/servers.ts";
 import { clusterSurface, surface } from "./test/surface.ts";
@@ -2351,6 +2353,53 @@ describe("a blocking command", () => {
       assert.equal(await db.xread({ BLOCK: false as any, STREAMS: ["empty", "$"] }), null);
       assert.equal(await db.call("xread", "streams", "BLOCK", "0"), null);
       assert.equal(await db.call("XREAD", Buffer.from("block"), "10", "streams", "empty", "$"), null);
+    }));
+
+  for (const poolsize of [1, 2]) {
+    const from = poolsize === 1 ? "a connection that is opened for it" : "another connection of the pool";
+    const onDeadLink = async (expected: string, sever: (link: Link, id: number) => unknown) => {
+      const proxy = await Proxy.start({ host: "127.0.0.1", port: server.port });
+      const db = await connectionPool({ port: proxy.port, poolsize, pingInterval: 50, replyTimeout: 500, name: "looking" }) as Handler;
+      try {
+        const popped = failure(db.blpop("dead link", 0));
+        await blocked(1);
+        const line = (await clientsNamed("looking")).find((one) => one.includes("flags=b"))!;
+        const link = proxy.links.find(({ address }) => line.includes(` addr=${address} `))!;
+        await sever(link, parseInt(line.slice(3)));
+        const { code, outcome } = await popped;
+        assert.deepEqual([code, outcome], ["CONNECTION_LOST", expected]);
+        assert.equal(await server.call("RPUSH", "dead link", "element"), 1);
+        assert.deepEqual(await db.blpop("dead link", 0), ["dead link", "element"]);
+        assert.ok((await clientsNamed("looking")).length <= poolsize + 1, "no more than one looks");
+      } finally {
+        db.destroy();
+        await proxy.stop();
+      }
+    };
+
+    test(`whose link is dead is given up, seen from ${from}, and nothing is popped by nobody`, () =>
+      onDeadLink("not-executed", (link) => link.hold()));
+
+    test(`whose connection the server no longer knows is given up, seen from ${from}`, () =>
+      onDeadLink("unknown", async (link, id) => {
+        link.hold();
+        await server.call("CLIENT", "KILL", "ID", String(id));
+      }));
+  }
+
+  test("that is only long keeps its connection and its place in the queue, however often it is looked at", () =>
+    withPool({ poolsize: 2, pingInterval: 20, name: "patient" }, async (db) => {
+      const pops = [db.blpop("patient queue", 0), db.blpop("patient queue", 0)];
+      await blocked(2);
+      const looks = async () => parseInt(/cmdstat_client\|list:calls=(\d+)/.exec(await server.call("INFO", "commandstats"))?.[1] ?? "0");
+      const before = await looks();
+      const ids = (await clientsNamed("patient")).filter((line) => line.includes("flags=b")).map((line) => line.split(" ")[0]);
+      await until(async () => await looks() > before + 20, "it to be looked at");
+      const later = (await clientsNamed("patient")).filter((line) => line.includes("flags=b")).map((line) => line.split(" ")[0]);
+      assert.deepEqual(later, ids);
+      await server.call("RPUSH", "patient queue", "a", "b");
+      assert.deepEqual(await Promise.all(pops), [["patient queue", "a"], ["patient queue", "b"]]);
+      assert.deepEqual(await Promise.all([db.ping(), db.echo("in order")]), ["PONG", "in order"]);
     }));
 
   test("that was never written costs its neighbours nothing when it is aborted", () => withDb({}, async (db) => {

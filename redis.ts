@@ -2290,7 +2290,7 @@ const commands = {
   /** Close the client at ip:port, or all that pass the filters (a number). Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
   clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>().traits("harmless"),
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
-  clientList: other<(filters?: ClientFilters) => string>().across("each"),
+  clientList: other<(filters?: ClientFilters) => string>().across("each").traits("harmless"),
   /** Exempt this connection from the eviction of clients. Since 7.0.0. */
   clientNoEvict: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** Do not count this connection's reads as accesses to the keys. Since 7.2.0. */
@@ -3457,6 +3457,8 @@ class Connection {
   lastReceived = 0;
   /** Time of its last sign of life: the end of a reply or a push, or much of one long string. */
   #lastSign = 0;
+  /** When a blank line was last sent. */
+  #knocked = -Infinity;
   /** Number of bytes since the last sign of life, while the same long string arrives. */
   #arrived = 0;
   /** Whether it was closed with unanswered commands that may still change data when the server executes them. */
@@ -3522,6 +3524,24 @@ class Connection {
 
   /** The command that blocks the server's side of it. */
   get blocking(): Command | undefined { return this.pending.find(({ blocks }) => blocks !== undefined); }
+
+  /**
+   * Sends a blank line, while a command blocks the server's side. The server takes it in at once, which its CLIENT LIST
+   * shows, and does not answer; a PING would be answered only after the command.
+   */
+  knock(): void {
+    if (this.#phase !== "open" || this.#mayWrite || this.#encoder.isFull) return;
+    this.#socket.write(BLANK);
+    this.#knocked = world.now();
+  }
+
+  /** Whether its line of CLIENT LIST says that the server's side has ended, or has not received the last blank line. */
+  isLost(line: string): boolean {
+    const [idle = ""] = cut(line, " idle=")[1].split(" ", 1);
+    const isThere = line.includes(` addr=${this.fence.address} `);
+    const slack = this.#view.replyTimeout + 1_000; // it counts whole seconds
+    return !isThere || Number(idle) * 1_000 > world.now() - this.#knocked + slack;
+  }
 
   /** A new connection to the same server, for the driver's own questions. */
   another(): Connection {
@@ -3861,6 +3881,7 @@ type Subscribing = keyof typeof LISTENING;
 /** Rows by kind of push: messages and ends, because a server may end a subscription on its own. */
 const PUSHES: ReadonlyMap<string, typeof LISTENING[Subscribing]> =
   new Map(Object.values(LISTENING).flatMap((row) => [[row.message, row], [row.end, row]]));
+const BLANK = Buffer.from("\r\n");
 const NO_STRING = { length: 0, arrived: 0 };
 const UNEXPECTED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply that no command was waiting for");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
@@ -4019,6 +4040,7 @@ class Pool implements CommandOwner {
   #lastError: RedisError | undefined;
   /** Connections that were opened to ask about blocked ones. */
   readonly #helpers = new Set<Connection>();
+  #looking: Promise<void> | undefined;
   #unblocking: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #ended = false;
@@ -4450,6 +4472,9 @@ class Pool implements CommandOwner {
     const next = Math.min(...idle.map(({ connection }) => connection!.probe(now, pingInterval)));
     if (next < this.#due) this.#wakeAt(next, now);
     this.#heartbeat = world.after(pingInterval, () => this.#beat()).unref();
+    const blocked = this.#blocked.filter(({ lastReceived }) => now - lastReceived >= pingInterval);
+    if (blocked.length === 0 || this.#closing !== undefined) return;
+    this.#looking ??= this.#look(blocked).catch(ignore).finally(() => (this.#looking = undefined));
   }
 
   // ---- Beginning and end ----
@@ -4509,6 +4534,19 @@ class Pool implements CommandOwner {
 
   /** Ends commands that only wait for something to happen: by CLIENT UNBLOCK, so that nothing popped is lost. */
   unblock(): Promise<void> { return this.#unblocking ??= this.#unblock().catch(ignore); }
+
+  /** Looks from elsewhere at connections that are blocked, because they cannot be asked themselves. */
+  async #look(blocked: readonly Connection[]): Promise<void> {
+    await this.#askAbout(blocked, async (other, about) => {
+      const { blocking, fence, lastReceived } = about;
+      const line = String(await other.ask(commands.clientList, { ID: fence.id }));
+      if (about.blocking !== blocking || about.lastReceived !== lastReceived) return;
+      if (!about.isLost(line)) return about.knock();
+      const isUnblocked = await other.ask(commands.clientUnblock, fence.id, "ERROR") === 1;
+      if (isUnblocked) blocking?.refuse(SILENT); // it was still blocked, so it had popped nothing
+      about.close(SILENT);
+    });
+  }
 
   async #unblock(): Promise<void> {
     for (const command of this.#unwritten) if (command.blocks !== undefined) command.fail(CLOSED);

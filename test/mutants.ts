@@ -64,7 +64,7 @@ export const mutants: readonly Mutant[] = [
     'else {\n            seat.state = "open";\n            this.#serve();\n        }'],
   ["a fence is called done before it is",
     "const kill = connection.ask(", "fence.done = true; const kill = connection.ask("],
-  ["the wrong connection is fenced off", "ID: fence.id", 'ID: "9" + fence.id'],
+  ["the wrong connection is fenced off", "ID: fence.id, ADDR", 'ID: "9" + fence.id, ADDR'],
   ["servers are not asked who we are", "const identity = this.ask(commands.clientInfo)", "const identity = Promise.resolve(\"\")"],
   // Time
   ["the deadline is not armed", "if (command.deadline < this.#due)\n            this.#wakeAt(command.deadline, now);", ""],

@@ -193,6 +193,12 @@ export class Link {
     return this.#sockets.every((socket) => !socket.destroyed);
   }
 
+  /** What the server takes for the client's address. */
+  get address(): string {
+    const { localAddress, localPort } = this.#sockets[1]!;
+    return `${localAddress}:${localPort}`;
+  }
+
   /** Whether both sides know that it has ended. */
   get gone(): boolean {
     return this.#sockets.every((socket) => socket.destroyed);

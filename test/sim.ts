@@ -628,6 +628,12 @@ class Server {
     if (what === "UNBLOCK" && !this.sim.deny) {
       return integer(Number([...this.sessions].some((other) => String(other.id) === words[2] && other.release())));
     }
+    if (what === "LIST" && !this.sim.deny) {
+      const other = [...this.sessions].find((each) => String(each.id) === words[3]);
+      if (other === undefined) return bulk("");
+      const idle = Math.floor((this.sim.now - other.heard) / 1_000);
+      return bulk(`id=${other.id} addr=${other.address} laddr=10.0.0.1:6379 fd=8 name= age=0 idle=${idle} flags=b\n`);
+    }
     if (what !== "KILL" || this.sim.deny) return refused(`NOPERM User has no permissions to run 'client|${what.toLowerCase()}'`);
     const filters = new Map<string, string>();
     for (let i = 2; i < words.length; i += 2) filters.set(words[i]!.toUpperCase(), words[i + 1]!);
@@ -661,6 +667,8 @@ class Session {
   readonly watched = new Map<string, number>();
   /** In which EXEC it is. */
   batch = 0;
+  /** When it last received bytes. */
+  heard = 0;
   /** Whether its next reply never ends. */
   endless = false;
 
@@ -679,6 +687,7 @@ class Session {
 
   arrived(segment: Segment): void {
     if (this.#state === "closed" || this.#state === "new") return this.link.down.send(RST);
+    if (typeof segment === "string") this.heard = this.#server.sim.now;
     if (typeof segment === "string") this.#input += segment;
     else this.#state = "ending";
     if (segment === RST && this.#server.sim.chance.of(0.5)) this.#input = "";
@@ -701,6 +710,7 @@ class Session {
 
   /** `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, if all of it is here. */
   #take(): string[] | undefined {
+    while (this.#input.startsWith("\r\n")) this.#input = this.#input.slice(2); // blank lines are nothing
     const input = this.#input;
     let at = input.indexOf("\r\n") + 2;
     if (at === 1) return undefined;
