@@ -2884,6 +2884,43 @@ describe("a pool", () => {
     });
   });
 
+  test("sends what is too much for one connection on the others, and rejects only what is too much for all", async () => {
+    await withPool({ poolsize: 10 }, async (db) => {
+      const value = Buffer.alloc(2 ** 20);
+      const sent = await Promise.all(Array.from({ length: 100 }, (_, i) => db.set(`much:${i % 3}`, value)));
+      assert.deepEqual(sent, Array(100).fill("OK"));
+      await db.del("much:0", "much:1", "much:2");
+    });
+    for (const options of [{ maxPending: 10 }, { maxUnsent: 1_000 }]) {
+      const codesOf = (poolsize: number) => withPool({ poolsize, ...options }, async (db) => {
+        const calls = await Promise.allSettled(Array.from({ length: 40 }, (_, i) => db.echo(String(i).padStart(100))));
+        return calls.map((call) => call.status === "rejected" ? call.reason.code : Number(call.value));
+      });
+      const most = (await codesOf(1)).indexOf("OVERLOADED");
+      assert.deepEqual(await codesOf(3), Array.from({ length: 40 }, (_, i) => i < 3 * most ? i : "OVERLOADED"));
+    }
+  });
+
+  test("refuses no command that reads for the size of writes, on its connection or waiting", () =>
+    withPool({ poolsize: 1, maxUnsent: 1_000 }, async (db) => {
+      const big = "x".repeat(2_000);
+      const mixed = (): Promise<unknown>[] =>
+        [db.set("big", big), failure(db.set("big", 1)), db.get("no such key"), db.exists("no such key")];
+      const [set, refused, ...reads] = await Promise.all(mixed()) as any[];
+      assert.deepEqual([set, refused.code, reads], ["OK", "OVERLOADED", [null, 0]]);
+      const answers = await Promise.all(Array.from({ length: 20 }, () => db.get("k".repeat(100)).catch(({ code }) => code)));
+      const most = answers.indexOf("OVERLOADED"); // reads have the same bound, for themselves
+      assert.deepEqual(answers, answers.map((_, i) => i < most ? null : "OVERLOADED"));
+      assert.ok(most > 5, `${most}`);
+      const popped = db.blpop("busy", 0);
+      await blocked(1);
+      const waiting = mixed();
+      assert.equal((await waiting[1] as any).code, "OVERLOADED");
+      await server.call("RPUSH", "busy", "element");
+      assert.deepEqual((await Promise.all([popped, ...waiting])).slice(3), [null, 0]);
+      await db.del("big");
+    }));
+
   test("loses and doubles no increment while its connections are killed one by one", () =>
     withPool({ poolsize: 4, name: "counting" }, async (db) => {
       await db.del("counted");

@@ -3346,8 +3346,9 @@ const TRANSPORTS = new WeakMap<Socket, Socket>();
 class Queue {
   #ring: (Command | undefined)[] = new Array(16);
   #head = 0;
-  /** Total size of the unwritten commands. */
+  /** Total size of the unwritten commands, and of those among them that only read. */
   #unsent = 0;
+  #unsentReads = 0;
   length = 0;
   /** Number of written commands, which come first. */
   inFlight = 0;
@@ -3355,11 +3356,17 @@ class Queue {
   push(command: Command): void {
     if (this.length === this.#ring.length) this.#resize(this.length * 2);
     this.#ring[this.#index(this.length++)] = command;
-    this.#unsent += command.size;
+    this.#count(command, command.size);
   }
 
-  isFull({ maxPending, maxUnsent }: PoolOptions): boolean {
-    return this.length >= maxPending || this.#unsent >= maxUnsent;
+  /** Whether there is no room for this command; one that reads is not refused for big writes. */
+  isFull({ maxPending, maxUnsent }: PoolOptions, { row: { kind } }: Command): boolean {
+    return this.length >= maxPending || (kind === "read" ? this.#unsentReads : this.#unsent) >= maxUnsent;
+  }
+
+  #count({ row: { kind } }: Command, size: number): void {
+    this.#unsent += size;
+    if (kind === "read") this.#unsentReads += size;
   }
 
   /** The command whose reply comes next. */
@@ -3370,7 +3377,8 @@ class Queue {
 
   /** Counts the next command as written. */
   advance(): void {
-    this.#unsent -= this.next!.size;
+    const command = this.next!;
+    this.#count(command, -command.size);
     this.inFlight++;
   }
 
@@ -3385,7 +3393,7 @@ class Queue {
   shift(): void {
     do {
       if (this.inFlight > 0) this.inFlight--;
-      else this.#unsent -= this.#ring[this.#head]!.size;
+      else this.#count(this.#ring[this.#head]!, -this.#ring[this.#head]!.size);
       this.#ring[this.#head] = undefined;
       this.#head = this.#index(1);
       this.length--;
@@ -3406,7 +3414,7 @@ class Queue {
 
   drain(): Command[] {
     const commands = this.commands();
-    this.#head = this.length = this.inFlight = this.#unsent = 0;
+    this.#head = this.length = this.inFlight = this.#unsent = this.#unsentReads = 0;
     this.#ring = new Array(16);
     return commands;
   }
@@ -3506,7 +3514,7 @@ class Connection {
 
   /** Number of unwritten and unanswered commands. */
   get load(): number { return this.#queue.length; }
-  get isFull(): boolean { return this.#queue.isFull(this.#options); }
+  isFull(command: Command): boolean { return this.#queue.isFull(this.#options, command); }
   /** The step that its opening waits for. */
   get obstacle(): string {
     const host = hostOf(this.#endpoint);
@@ -4065,7 +4073,7 @@ class Pool implements CommandOwner {
       if (this.#current?.state !== "open") this.#current = this.#freest();
       const connection = this.#current?.connection;
       if (connection === undefined || command.exclusive || this.#isHeld(command)) this.#wait(command);
-      else if (connection.isFull) overload(command);
+      else if (connection.isFull(command)) this.#spill(command);
       else connection.push(command);
     }
     return command.promise;
@@ -4099,9 +4107,17 @@ class Pool implements CommandOwner {
     }
   }
 
+  /** Sends a command that its tick's connection has no room for, and those that follow, on another that has. */
+  #spill(command: Command): void {
+    const seat = this.#freest(command);
+    if (seat === undefined) return overload(command);
+    this.#current = seat;
+    seat.connection!.push(command);
+  }
+
   #wait(command: Command): void {
     const queue = this.#isHeld(command) ? this.#held : this.#waiting;
-    if (queue.isFull(this.#options)) return overload(command);
+    if (queue.isFull(this.#options, command)) return overload(command);
     const isDown = this.#down;
     const mayRest = command.blocks !== undefined && this.#options.reconnect; // until the next attempt
     if (isDown && !mayRest) return void command.fail(this.#notConnected(), world.afterInput);
@@ -4168,11 +4184,11 @@ class Pool implements CommandOwner {
   /** Whether a command still waits here: not settled, and not moved to another server. */
   #has({ state, owner }: Command): boolean { return state === "waiting" && owner === this; }
 
-  /** The least loaded of the open seats. */
-  #freest(): Seat | undefined {
+  /** The least loaded of the open seats, or of those that have room for a command. */
+  #freest(command?: Command): Seat | undefined {
     let freest: Seat | undefined;
     for (const seat of this.#seats) {
-      if (seat.state !== "open") continue;
+      if (seat.state !== "open" || (command !== undefined && seat.connection!.isFull(command))) continue;
       if (freest === undefined || seat.connection!.load < freest.connection!.load) freest = seat;
     }
     return freest;
