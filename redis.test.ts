@@ -5642,6 +5642,7 @@ describe("a subscription that cannot be", () => {
       ...[0, -1, 1.5, "10", null, Infinity].map((buffer): [object, RegExp] => [{ buffer }, /option buffer must be/]),
       ...["explode", "", null, 1].map((overflow): [object, RegExp] => [{ overflow }, /option overflow must be/]),
       [{ bufer: 5 }, /bufer/],
+      [{ onState: "told" }, /option onState must be a function/],
       ["channel two" as any, /options/],
     ];
     for (const [option, says] of options) {
@@ -6106,6 +6107,127 @@ describe("subscriptions that come and go", () => {
     await until(() => (collectGarbage(), gone.every((ref) => ref.deref() === undefined)), "them to be garbage", 3_000);
     assert.deepEqual(kept.channels, ["come and go"]);
   }));
+});
+
+describe("the state of a subscription", () => {
+  type Told = [state: string, code: string | undefined];
+  const note = (told: Told[]) => (state: string, error?: RedisError): void => void told.push([state, error?.code]);
+
+  test("is told and can be asked, through a loss to its end", () => withDb({}, async (db) => {
+    const told: Told[] = [];
+    const heard: unknown[] = [];
+    const s = await db.subscribe("state", ({ gap }) => heard.push(typeof gap), { onState: note(told) });
+    assert.deepEqual([s.state, s.error, told], ["listening", undefined, [["listening", undefined]]]);
+    await killListeners();
+    await until(() => told.length === 3, "it to listen again");
+    assert.deepEqual(heard, ["number"]);
+    s.close();
+    s.close();
+    assert.deepEqual([s.state, s.error], ["ended", undefined]);
+    const codes = [undefined, "CONNECTION_LOST", undefined, undefined];
+    assert.deepEqual(told, ["listening", "connecting", "listening", "ended"].map((state, i) => [state, codes[i]]));
+  }));
+
+  test("says why it does not listen: the server is down, or its user was deleted", async () => {
+    await server.call("ACL", "SETUSER", "leaving", "on", ">hunter2", "~*", "&*", "+@all");
+    try {
+      await withDb({ username: "leaving", password: "hunter2" }, async (db) => {
+        const told: Told[] = [];
+        const s = await db.subscribe("state", { onState: note(told) });
+        await server.call("ACL", "DELUSER", "leaving");
+        await until(() => s.error?.code === "REFUSED", "it to be refused");
+        assert.equal(s.state, "connecting");
+        assert.deepEqual(told.slice(0, 3), [["listening", undefined], ["connecting", "CONNECTION_LOST"], ["connecting", "REFUSED"]]);
+        assert.doesNotMatch(inspect(s, { showHidden: true, depth: 9 }), /hunter2/);
+        await server.call("ACL", "SETUSER", "leaving", "on", ">hunter2", "~*", "&*", "+@all");
+        await until(() => s.state === "listening", "it to listen again", 20_000);
+        assert.equal(s.error, undefined);
+      });
+    } finally {
+      await server.call("ACL", "DELUSER", "leaving");
+    }
+  });
+
+  test("tells a listener of the end: for want of a reconnect, or with the handler", async () => {
+    const told: Told[] = [];
+    await withDb({ reconnect: false }, async (db) => {
+      await db.subscribe("state", () => {}, { onState: note(told) });
+      await killListeners();
+      await until(() => told.length === 2, "the end");
+    });
+    await withDb({}, async (db) => {
+      await db.psubscribe("state*", () => {}, { onState: note(told) });
+      await db.disconnect();
+      const monitor = await failure(db.monitor({ onState: note(told) }));
+      assert.equal(monitor.code, "CLOSED");
+    });
+    const ends: Told[] = [["ended", "CONNECTION_LOST"], ["listening", undefined], ["ended", undefined], ["ended", undefined]];
+    assert.deepEqual(told, [["listening", undefined], ...ends]);
+  });
+
+  test("becomes a warning when an error ends a listener that asks for no state", () => withDb({ reconnect: false }, async (db) => {
+    const warned = once(process, "warning");
+    await db.subscribe("state", () => {});
+    await killListeners();
+    const [warning] = await warned;
+    assert.equal(warning.code, "CONNECTION_LOST");
+  }));
+
+  test("ends with the error of a reader that was too slow; a callback that throws becomes a warning",
+    () => withDb({}, async (db) => {
+    const warned = once(process, "warning");
+    const s = await db.subscribe("state", { buffer: 1, overflow: "fail", onState: (state) => {
+      if (state === "ended") throw new RangeError("mine");
+    } });
+    for (const message of ["1", "2"]) await db.publish("state", message);
+    assert.equal((await warned)[0].message, "mine");
+    assert.deepEqual([s.state, s.error?.code], ["ended", "TOO_SLOW"]);
+  }));
+
+  test("is shown by console.log, without the names of channels", () => withDb({ name: "shown", password: undefined }, async (db) => {
+    const s = await db.subscribe(["hunter2", "b"], { buffer: 5 });
+    await db.publish("b", "secret");
+    await until(() => inspect(s).includes("1 unread"), "it");
+    const shown = `2 channels: listening, 1 unread, 0 dropped; localhost:${server.port} db 0: 1 open; 0 pending`;
+    assert.equal(inspect(s), `Subscription <${shown}>`);
+    s.close();
+    assert.match(inspect(s), /^Subscription <2 channels: ended, 1 unread, 0 dropped; .*: closed; 0 pending>$/);
+    const monitor = await db.monitor();
+    assert.match(inspect(monitor, { depth: 9 }), /^Feed <listening, \d+ unread, 0 dropped; .*>$/);
+  }));
+
+  for (const protocol of [3, 2] as const) {
+    test(`is "connecting" while a channel that the server has ended is not confirmed again, in RESP${protocol}`, async () => {
+      const say = (...words: (string | number)[]) => `${protocol === 3 ? ">" : "*"}${words.length}\r\n` +
+        words.map((word) => (typeof word === "number" ? `:${word}\r\n` : `$${word.length}\r\n${word}\r\n`)).join("");
+      let speaker: Peer | undefined;
+      const scripted = await ScriptedServer.start(async (peer) => {
+        if (protocol === 3) await peer.hello();
+        else {
+          await peer.read();
+          peer.write("+PONG\r\n");
+        }
+        if ((await peer.read())[0] !== "SSUBSCRIBE") return;
+        speaker = peer;
+        peer.write(say("ssubscribe", "a", 1));
+        await peer.closed;
+      });
+      try {
+        await withDb({ port: scripted.port, protocol }, async (db) => {
+          const told: Told[] = [];
+          const s = await db.ssubscribe("a", { onState: note(told) });
+          speaker!.write(say("sunsubscribe", "a", 0));
+          await until(() => s.state === "connecting", "the end of the channel");
+          assert.deepEqual(await speaker!.read(), ["SSUBSCRIBE", "a"]);
+          speaker!.write(say("ssubscribe", "a", 1));
+          await until(() => s.state === "listening", "its return");
+          assert.deepEqual(told, ["listening", "connecting", "listening"].map((state) => [state, undefined]));
+        });
+      } finally {
+        await scripted.stop();
+      }
+    });
+  }
 });
 
 describe("monitor()", () => {

@@ -5342,6 +5342,20 @@ export type FeedOptions = {
    * closes the connection, which leaves a gap. "drop" drops and counts the oldest. "fail" ends with an error.
    */
   overflow?: "pause" | "drop" | "fail";
+  /**
+   * Called when the state changes, with the error that was the cause, if one was; while "connecting", also when an
+   * attempt fails for another reason. Without it, the error that ends the feed of a listener is a process warning.
+   */
+  onState?: (state: FeedState, error: RedisError | undefined) => unknown;
+};
+
+/** "listening": the servers have confirmed everything. "connecting": messages may be missed. "ended": for good. */
+export type FeedState = "connecting" | "listening" | "ended";
+
+const FEEDING: Record<keyof FeedOptions, Check<unknown>> = {
+  buffer: whole(1, 2 ** 30),
+  overflow: oneOf("pause", "drop", "fail"),
+  onState: callback,
 };
 
 /** A server that can be listened to. */
@@ -5357,6 +5371,8 @@ class ListenerConnection {
   connection: Connection | undefined;
   /** The time since which messages may have been missed, until the gap is marked. */
   missingSince: number | undefined;
+  /** Whether its server has confirmed all commands of the present connection. */
+  isListening = false;
 }
 
 /** Reads an item from a push; undefined if it contains none. */
@@ -5366,31 +5382,38 @@ type Read<Item> = (push: readonly unknown[], from: ListenerConnection) => Item |
 export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> {
   /** Number of items dropped, with overflow "drop". */
   dropped = 0;
-  ended = false;
   /** One for each server. */
   readonly listeners = new Map<Source, ListenerConnection>();
+  /** Channels that a server has ended, until they are confirmed again. */
+  readonly missing = new Set<string>();
   /** Called when it ends. */
   onClose = ignore;
   readonly #read: Read<Item>;
   readonly #callback: Listener<Item> | undefined;
   readonly #buffer: number;
   readonly #overflow: FeedOptions["overflow"];
+  readonly #onState: FeedOptions["onState"];
+  #state: FeedState = "connecting";
+  /** Why it is in this state. */
+  #error: RedisError | undefined;
   #items: (Item | Gap)[] = [];
   /** Calls to next() that wait for an item. */
   #readers: ((result: IteratorResult<Item | Gap, undefined> | Promise<never>) => void)[] = [];
-  #error: RedisError | undefined;
 
   constructor(read: Read<Item>, options: FeedOptions, callback?: Listener<Item>) {
-    if (!isPlain(options)) throw new ArgumentError("options must be an object");
-    const { buffer = 10_000, overflow = "pause", ...others } = options;
-    for (const name in others) {
-      throw new ArgumentError(`there is no option ${JSON.stringify(name)}; the options are buffer, overflow`);
-    }
+    checkAll(options, FEEDING);
+    const { buffer = 10_000, overflow = "pause", onState } = options;
     this.#read = read;
     this.#callback = callback;
-    this.#buffer = checked("buffer", buffer, whole(1, 2 ** 30));
-    this.#overflow = checked("overflow", overflow, oneOf("pause", "drop", "fail"));
+    this.#buffer = buffer;
+    this.#overflow = overflow;
+    this.#onState = onState;
   }
+
+  get state(): FeedState { return this.#state; }
+  get ended(): boolean { return this.#state === "ended"; }
+  /** Why it is not listening, if an error was the cause. */
+  get error(): RedisError | undefined { return this.#error; }
 
   /** Listens to one more server, with commands of this kind. */
   open(server: Source, changes: Partial<PoolOptions>, kind: Subscribing | "monitor"): ListenerConnection {
@@ -5404,6 +5427,8 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
         await Promise.all([...listener.sent.values()].map((command) =>
           command.confirmed = connection.ask(commands[kind], ...command.args)));
         this.markGap(listener);
+        listener.isListening = true;
+        this.update();
       },
       pushed: (push) => {
         this.markGap(listener);
@@ -5411,9 +5436,12 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
         if (item !== undefined) this.#deliver(item);
       },
       lost: (error) => {
+        if (this.listeners.get(server) !== listener) return; // nothing is wanted from it any more
         listener.opening = listener.connection = undefined;
+        listener.isListening = false;
         listener.missingSince ??= world.now();
-        if (!options.reconnect) this.close(error);
+        if (options.reconnect) this.update(error);
+        else this.close(error);
       },
     });
     this.listeners.set(server, listener);
@@ -5439,9 +5467,9 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
       if (isHalf) for (const { connection } of this.listeners.values()) connection?.resume();
       return Promise.resolve({ value: this.#items.shift()!, done: false });
     }
+    if (!this.ended) return new Promise((resolve) => this.#readers.push(resolve));
     if (this.#error !== undefined) return rejected(this.#error);
-    if (this.ended) return Promise.resolve({ value: undefined, done: true });
-    return new Promise((resolve) => this.#readers.push(resolve));
+    return Promise.resolve({ value: undefined, done: true });
   }
 
   /** Called when a loop exits early. */
@@ -5454,13 +5482,37 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   /** Ends the feed; items in the buffer can still be read. */
   close(error?: RedisError): void {
     if (this.ended) return;
-    this.ended = true;
+    const wasListening = this.#state === "listening";
+    this.#state = "ended";
     this.#error = error;
     for (const { pool } of this.listeners.values()) pool.destroy();
     this.onClose();
     for (const resolve of this.#readers) resolve(this.next() as Promise<never>);
     this.#readers = [];
+    if (this.#onState !== undefined) call(this.#onState, "ended", error);
+    else if (this.#callback !== undefined && wasListening && error !== undefined) warn(error);
   }
+
+  /** Finds out the state anew; the error is the reason for a change. */
+  update(error?: RedisError): void {
+    if (this.ended) return;
+    const all = [...this.listeners.values()];
+    const isListening = this.missing.size === 0 && all.length > 0 && all.every((listener) => listener.isListening);
+    const state = isListening ? "listening" : "connecting";
+    if (state === this.#state && (error === undefined || error.code === this.#error?.code)) return;
+    this.#state = state;
+    this.#error = error;
+    if (this.#onState !== undefined) call(this.#onState, state, error);
+  }
+
+  /** One-line summary for people. */
+  describe(): string {
+    const pools = Array.from(this.listeners.values(), ({ pool }) => pool.describe());
+    const why = this.#error === undefined ? "" : ` (${this.#error.code})`;
+    return [`${this.#state}${why}, ${this.#items.length} unread, ${this.dropped} dropped`, ...pools].join("; ");
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string { return `Feed <${this.describe()}>`; }
 
   [Symbol.asyncIterator](): this { return this; }
   async [Symbol.asyncDispose](): Promise<void> { this.close(); }
@@ -5483,9 +5535,9 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
 
 const TOO_SLOW = new ConnectionError("TOO_SLOW", "unknown", "more than `buffer` messages were waiting to be read");
 
-function call<Item>(listener: Listener<Item>, item: Item | Gap): void {
+function call<A extends unknown[]>(listener: (...args: A) => unknown, ...args: A): void {
   try {
-    const result: unknown = listener(item);
+    const result = listener(...args);
     if (result !== undefined) Promise.resolve(result).catch(warn);
   } catch (error) {
     warn(error);
@@ -5526,6 +5578,9 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   set onClose(task: () => void) { this.#feed.onClose = task; }
   /** Number of messages dropped, with overflow "drop". */
   get dropped(): number { return this.#feed.dropped; }
+  get state(): FeedState { return this.#feed.state; }
+  /** Why it is not listening, if an error was the cause. */
+  get error(): RedisError | undefined { return this.#feed.error; }
   /** The channels subscribed to. */
   get channels(): Key[] { return [...this.#channels.values()]; }
 
@@ -5544,14 +5599,20 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   /** Stops listening to these channels; without any, to all. The subscription ends with its last one. */
   async unsubscribe(...channels: Many<Key>): Promise<void> {
     const removed = (channels.length === 0 ? this.channels : channels.flat() as Key[]).map(channelName);
-    for (const name of removed) this.#channels.delete(name);
+    for (const name of removed) {
+      this.#channels.delete(name);
+      this.#feed.missing.delete(name);
+    }
     if (this.#channels.size === 0) return this.close();
     await this.#arrangeAll(removed); // what is refused was asked for again, or the subscription has ended
   }
 
   /** Listens to these on their present servers, after a gap; retries those that are refused later. */
   async move(names: Iterable<string> = this.#channels.keys(), since = world.now()): Promise<void> {
-    const refused = await this.#arrangeAll(names, since);
+    const moved = [...names];
+    const refused = await this.#arrangeAll(moved, since);
+    for (const name of moved) this.#feed.missing[refused.has(name) ? "add" : "delete"](name);
+    this.#feed.update();
     if (refused.size === 0 || this.#feed.ended) return;
     world.after(REFUSED_REST * (1 + world.random()), () => void this.move(refused.keys(), since)).unref();
   }
@@ -5560,6 +5621,10 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   close(): void { this.#feed.close(); }
   [Symbol.asyncDispose](): Promise<void> { return this.#feed[Symbol.asyncDispose](); }
   [Symbol.asyncIterator](): AsyncIterator<Message<Text> | Gap, undefined> { return this.#feed; }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `Subscription <${this.#channels.size} channels: ${this.#feed.describe()}>`;
+  }
 
   /** Resolves with the names that were refused, and their errors. */
   async #arrangeAll(names: Iterable<string>, since?: number): Promise<Map<string, unknown>> {
@@ -5586,6 +5651,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
       }
       if (sent.size === 0 && this.#feed.listeners.delete(server)) pool.destroy();
     }
+    this.#feed.update();
     await Promise.all(ended);
     for (const [i, result] of begun.entries()) {
       if (result.status === "rejected" && wanted.includes(servers[i]!)) throw result.reason;
@@ -5619,7 +5685,11 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     if (kind === row?.end && row === LISTENING[this.#kind]) { // unasked: its slot moves, for example
       const name = channelName(push[1] as Key);
       const names = sent.has(name) ? [name] : [...sent.keys()]; // decoded, a name that is not UTF-8 could be any
-      for (const ended of names) sent.delete(ended);
+      for (const ended of names) {
+        sent.delete(ended);
+        this.#feed.missing.add(ended);
+      }
+      this.#feed.update();
       void this.move(names);
     }
     const isFit = push.every((part) => typeof part === "string" || Buffer.isBuffer(part));
