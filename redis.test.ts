@@ -1012,6 +1012,60 @@ describe("a call", () => {
     assert.equal(await db.get("half"), "1");
   }));
 
+  test("a script that the server says it did not begin is not executed", () => withDb({ protocol: 2 }, async (db) => {
+    await server.call("ACL", "SETUSER", "no-scripts", "on", ">secret", "~*", "+@all", "-eval", "-evalsha", "-fcall");
+    const calls: [name: string, ...args: unknown[]][] = [
+      ["EVAL", "return 1"], ["EVAL", "return (", 0], ["EVALSHA", "0".repeat(40)],
+      ...isOld() ? [] : [["FCALL", "nope"], ["FCALL", "nope", 0]] as [string, ...unknown[]][],
+    ];
+    for (const [name, ...args] of calls) {
+      assert.equal((await failure(db.call(name, ...args))).outcome, "not-executed", `${name} ${args}`);
+      await withDb({ username: "no-scripts", password: "secret" }, async (restricted) => {
+        const { code, outcome } = await failure(restricted.call(name, ...args));
+        if (code === "NOPERM") assert.equal(outcome, "not-executed", `${name} ${args}`);
+      });
+    }
+    await server.call("ACL", "DELUSER", "no-scripts");
+    for (const lua of [ // the same words from inside, after a write
+      "redis.call('SET', 'half', 1) return redis.error_reply(\"ERR wrong number of arguments for 'set' command\")",
+      "redis.call('SET', 'half', 1) return redis.call('SET')", "redis.call('SET', 'half', 1) return redis.pcall('LPUSH', 'half', 1)",
+      "redis.call('SET', 'half', 1) return redis.call('NOSUCH')",
+    ]) assert.equal((await failure(db.eval(lua, 0))).outcome, "unknown", lua);
+    if (isOld()) return;
+    const nested = "redis.call('SET', 'half', 1) return redis.pcall('SINTERCARD', 5, 'a')"; // EVAL may say the same
+    assert.equal((await failure(db.eval(nested, 0))).outcome, "unknown");
+  }));
+
+  test("a command that is not in the table and fails may have done something, unless the server says that it did not begin",
+    async () => {
+    const said: [text: string, outcome: string][] = [
+      ["ERR index is being built", "unknown"], ["WRONGTYPE Operation against a key holding the wrong kind of value", "unknown"],
+      ["ERR wrong number of arguments for 'set' command", "unknown"], ["TSDB: the key does not exist", "unknown"],
+      ["ERR wrong number of arguments for 'mod.add' command", "not-executed"],
+      ["ERR wrong number of arguments for 'mod.add|sub' command", "not-executed"],
+      ["ERR unknown command 'MOD.ADD', with args beginning with: 'a' ", "not-executed"],
+      ["ERR unknown command `MOD.ADD`, with args beginning with: `a` ", "not-executed"],
+      ["ERR unknown subcommand 'sub'. Try MOD.ADD HELP.", "not-executed"],
+      ["NOPERM this user has no permissions to access one of the keys used as arguments", "not-executed"],
+      ["OOM command not allowed when used memory > 'maxmemory'.", "not-executed"],
+      ["BUSY Redis is busy running a script.", "not-executed"], ["MOVED 3999 127.0.0.1:6381", "not-executed"],
+      ["CROSSSLOT Keys in request don't hash to the same slot", "not-executed"],
+    ];
+    for (const [text, outcome] of said) {
+      await withScript(async (peer) => {
+        for (;;) {
+          await peer.read();
+          peer.write(`-${text}\r\n`);
+        }
+      }, async (db) => {
+        assert.equal((await failure(db.call("MOD.ADD", "a"))).outcome, outcome, text);
+        assert.equal((await failure(db.call({ name: "MOD.GET", read: true }, "a"))).outcome, "not-executed", text);
+        const [piped] = await db.pipeline().call("MOD.ADD", "a").execPipeline({ errors: "return" }) as unknown as [RedisError];
+        assert.equal(piped.outcome, outcome, text);
+      });
+    }
+  });
+
   test("what changes the connection is refused, and the message says what to use", () => withDb({}, async (db) => {
     for (const [name, instead] of [["select", "dbid"], ["auth", "password"], ["subscribe", "subscribe()"], ["quit", "disconnect()"]] as const) {
       const error = await failure(db.call(name, 1));

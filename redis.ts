@@ -437,6 +437,10 @@ const REFUSALS: Record<string, Refusal> = {
   NOAUTH: { hello: "fallback" }, // Valkey 9.1, for any unknown command before a login
   UNKNOWN_COMMAND: { hello: "fallback" },
   NO_PASSWORD_SET: { handshake: "ignore" },
+  UNKNOWN_SUBCOMMAND: {},
+  MOVED: {},
+  ASK: {},
+  CROSSSLOT: {},
   NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere" },
   CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere" },
   CLOSED: { primary: "elsewhere", replica: "elsewhere" },
@@ -446,14 +450,16 @@ const REFUSALS: Record<string, Refusal> = {
 /** Names for errors that have no code of their own. */
 const TEXTS: readonly [text: string, name: string][] = [
   ["ERR unknown command", "UNKNOWN_COMMAND"],
+  ["ERR unknown subcommand", "UNKNOWN_SUBCOMMAND"],
   ["called without any password configured", "NO_PASSWORD_SET"],
   ["but no password is set", "NO_PASSWORD_SET"], // before Redis 6
 ];
 
-function refusalOf({ code, message }: RedisError): Refusal {
-  const name = TEXTS.find(([text]) => message.includes(text))?.[1] ?? code;
-  return Object.hasOwn(REFUSALS, name) ? REFUSALS[name]! : {};
-}
+const nameOfRefusal = ({ code, message }: RedisError): string =>
+  TEXTS.find(([text]) => message.includes(text))?.[1] ?? code;
+/** Whether it is an error that the server gives before a command begins. */
+const isRefusal = (error: RedisError): boolean => Object.hasOwn(REFUSALS, nameOfRefusal(error));
+const refusalOf = (error: RedisError): Refusal => isRefusal(error) ? REFUSALS[nameOfRefusal(error)]! : {};
 
 /** Sets the name of errors to text that minifiers keep. An assignment would fail where primordials are frozen. */
 function named(kind: { readonly prototype: Error }, value: string): void {
@@ -1340,6 +1346,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     binary                  strings in its reply are bytes, not text: Buffers in every charset
 //     secret                  its arguments may be passwords, which the server may quote in an error
 //     partly                  may fail after it has done part of its work
+//     unlisted                is not in this table: what it has done when it fails is unknown
 //     digest                  names a script by its digest; an unknown digest means that nothing was done
 //     cursor                  its cursor is valid only on the server that issued it
 //     patterns                BY and GET may refer to keys that are not among the arguments
@@ -1391,7 +1398,8 @@ type Defaults = {
   readonly values: readonly (string | number)[];
   readonly choose: (args: readonly unknown[]) => readonly (string | number)[];
 };
-type Trait = "ordered" | "binary" | "secret" | "partly" | "digest" | "cursor" | "patterns" | "channel" | "harmless";
+type Trait =
+  | "ordered" | "binary" | "secret" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless";
 
 class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   declare readonly call: F;
@@ -3060,12 +3068,26 @@ function withoutSecrets({ is }: Row, error: ReplyError): ReplyError {
   return new ReplyError(code, outcome, `${raw.slice(0, end)}\u2026`);
 }
 
-/** A script that fails may have executed some of its commands; so may MIGRATE. */
-const outcomeOf = ({ is }: Row, error: ReplyError): Outcome =>
-  is.partly && !(is.digest && error.raw.startsWith(UNKNOWN_SCRIPT)) ? "unknown" : "not-executed";
+/** A script that fails may have executed some of its commands; so may MIGRATE, and commands that nobody describes. */
+function outcomeOf({ kind, is, name }: Row, error: ReplyError): Outcome {
+  const mayHaveBegun = is.partly || (is.unlisted && kind !== "read" && !isRefusal(error));
+  const isUnbegun = hasNotBegun(name, error) || (is.digest && error.raw.startsWith(UNKNOWN_SCRIPT));
+  return mayHaveBegun && !isUnbegun ? "unknown" : "not-executed";
+}
 
 /** The code alone is not enough: a script that has run may also fail with NOSCRIPT. */
 const UNKNOWN_SCRIPT = "NOSCRIPT No matching script";
+
+/** Whether the server says that this very command did not begin: a script may fail with the same words for another. */
+function hasNotBegun({ text }: Name, { raw }: ReplyError): boolean {
+  const [, quoted = ""] = raw.toLowerCase().split(raw.includes("`") ? "`" : "'", 2);
+  const isNamed = quoted === text.toLowerCase() || quoted.startsWith(`${text.toLowerCase()}|`);
+  const starts = isNamed ? [...UNBEGUN, ...UNBEGUN_IF_NAMED] : UNBEGUN;
+  return starts.some((start) => raw.startsWith(start));
+}
+
+const UNBEGUN = ["ERR Error compiling script", "ERR Bad number of keys", "ERR Function not found"];
+const UNBEGUN_IF_NAMED = ["ERR unknown command ", "ERR wrong number of arguments for ", "NOPERM "];
 
 const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
 
@@ -3282,7 +3304,7 @@ const rowNamed = (text: string): Row | undefined =>
 
 /** A row that is not in the table. */
 const unlisted = (kind: Kind, keys: Keys, text: string): Row =>
-  Object.assign(new Row(kind, keys), { method: text.toLowerCase() });
+  Object.assign(new Row(kind, keys), { method: text.toLowerCase() }).traits("unlisted");
 
 /** The row that `call` uses, and its arguments; a subcommand may be part of the name or the first argument. */
 function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: Row; rest: readonly unknown[] } {
