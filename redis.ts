@@ -2957,7 +2957,10 @@ class Command {
   /** Whether it needs a connection of its own. */
   get exclusive(): boolean { return this.blocks !== undefined || this.special.keep !== undefined; }
   /** How to read its next reply. */
-  get reading(): Reading { return this.special.batch?.reading ?? this.special.exec ?? this.row.is; }
+  get reading(): Reading {
+    const { special } = this;
+    return special === ORDINARY ? this.row.is : special.batch?.reading ?? special.exec ?? this.row.is;
+  }
 
   /** Whether a replica may answer it. */
   get reads(): boolean {
