@@ -75,6 +75,52 @@ const skip = (t: TestContext, why: string): void => {
   t.skip(why);
 };
 
+/** Collects garbage when it is called. */
+function garbageCollector(): () => void {
+  const { Bun } = globalThis as { Bun?: { gc(sync: boolean): void } };
+  if (Bun !== undefined) return () => Bun.gc(true);
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc");
+}
+
+type Pass = (time: number) => Promise<void>;
+
+/**
+ * Runs `use` while the driver's clock stands still, except for what `pass` lets pass, and `stall`: then all that was due
+ * meanwhile is late. Servers answer as ever.
+ */
+async function inVirtualTime(use: (pass: Pass, stall: Pass) => Promise<void>): Promise<void> {
+  const real = { ...world };
+  const timers = new Map<unknown, { at: number; task: () => void }>();
+  let now = real.now();
+  const run = async (end: number): Promise<void> => {
+    for (;;) {
+      const [first] = [...timers].filter(([, { at }]) => at <= end).sort(([, a], [, b]) => a.at - b.at);
+      if (first === undefined) break;
+      const [timer, { at, task }] = first;
+      timers.delete(timer);
+      now = Math.max(now, at);
+      task();
+      await new Promise(setImmediate);
+    }
+    now = end;
+  };
+  Object.assign(world, {
+    now: () => now,
+    after: (delay: number, task: () => void) => {
+      const timer = { unref: () => timer };
+      timers.set(timer, { at: now + delay, task });
+      return timer;
+    },
+    cancel: (timer: NodeJS.Timeout | undefined) => timers.delete(timer) || real.cancel(timer),
+  });
+  try {
+    await use((time) => run(now + time), (time) => run(now += time));
+  } finally {
+    Object.assign(world, real);
+  }
+}
+
 /** Redis 6 tells no subcommands in COMMAND, and lacks many that the README and the surface use. */
 const isOld = (): boolean => parseInt(server.version) < 7;
 
@@ -1762,9 +1808,21 @@ describe("a connection", () => {
     await db.set("n", 0);
     const call = db.incr("n");
     await new Promise(setImmediate);
-    for (const end = performance.now() + 250; performance.now() < end;);
+    for (const end = performance.now() + 600; performance.now() < end;);
     assert.equal(await call, 1);
   }));
+
+  test("a stall before a command could be written, or before a connection was open, costs neither its time", () =>
+    inVirtualTime(async (_, stall) => {
+      const opening = connection({ port: server.port, connectTimeout: 100 });
+      await stall(1_000);
+      const db = await opening;
+      await db.set("n", 0);
+      const call = db.with({ replyTimeout: 100 }).incr("n");
+      await stall(1_000);
+      assert.equal(await call, 1);
+      db.destroy();
+    }));
 
   test("a shorter deadline behind a longer one is kept", () => withScript(async (peer) => {
     await peer.read();

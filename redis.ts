@@ -3362,6 +3362,21 @@ const world = {
   },
 };
 
+/** Longest time by which a deadline is postponed after a stall of this process: enough for most round trips. */
+const LEEWAY: Milliseconds = 50;
+
+/**
+ * Runs a task after a delay; if this process stalled meanwhile, some time later, because input had to wait, and so had
+ * output. `keep` receives the timer, and then the one that replaces it.
+ */
+function afterSilence(delay: Milliseconds, task: () => void, keep: (timer: NodeJS.Timeout) => void): void {
+  const due = world.now() + delay;
+  keep(world.after(delay, () => {
+    const stalled = Math.min(Math.max(0, world.now() - due), LEEWAY);
+    keep(world.after(stalled, () => world.afterInput(task))); // a timer, because Deno runs immediates before input
+  }));
+}
+
 /** One read buffer for all sockets, because each chunk is decoded before the next is read. */
 const INPUT = Buffer.allocUnsafeSlow(65_536);
 /** The TCP socket of each TLS socket. */
@@ -3507,7 +3522,7 @@ class Connection {
   /** View for the driver's own commands. */
   readonly #view: View;
   readonly #queue = new Queue();
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
   #settle!: { resolve: () => void; reject: (error: RedisError) => void };
   #phase: "connecting" | "greeting" | "open" | "closed" = "connecting";
   /** Why it was closed. */
@@ -3530,8 +3545,10 @@ class Connection {
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     this.#socket = world.connect(endpoint, receive).on("data", receive);
     this.#encoder = new Encoder(this.#socket);
-    this.#timer = world.after(connectTimeout, () => this.close(new TimeoutError(
-      "CONNECT_TIMEOUT", "not-sent", `${this.obstacle} after ${Math.round(connectTimeout)} ms`)));
+    afterSilence(connectTimeout, () => {
+      const late = `${this.obstacle} after ${Math.round(connectTimeout)} ms`;
+      if (this.#phase !== "open") this.close(new TimeoutError("CONNECT_TIMEOUT", "not-sent", late));
+    }, (timer) => void (this.#timer = timer));
     this.opened = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.socketClosed = new Promise((resolve) => this.#socket.once("close", () => resolve()));
     this.#listen();
@@ -4181,7 +4198,7 @@ class Pool implements CommandOwner {
     connection.push(command);
     if (command.special.keep === undefined) return;
     command.special.keep(lease);
-    this.#wakeAt(Math.min(this.#due, touched + this.#options.leaseTimeout), touched);
+    this.#wakeBy(touched + this.#options.leaseTimeout);
   }
 
   /** Returns the connection of a blocking command; closes it if the reply is still to come. */
@@ -4459,7 +4476,7 @@ class Pool implements CommandOwner {
     if (this.#ended) return;
     world.cancel(this.#deadlines);
     this.#due = time;
-    this.#deadlines = world.after(time - now, () => world.afterInput(() => this.#expire())).unref();
+    afterSilence(time - now, () => this.#expire(), (timer) => void (this.#deadlines = timer.unref()));
   }
 
   #wakeBy(time: number): void {
