@@ -6597,7 +6597,7 @@ const MOST_RENAMES = 100;
 const MOST_MEMBERS = 10_000; // written by one command
 const leftUntil = (end: Milliseconds): Milliseconds => Math.max(1, Math.ceil(end - world.now()));
 /** Generates a unique key. */
-const ownName = (): string => `redis.ts:${crypto.randomUUID()}`;
+const ownName = (): string => `redis.ts:${builtin("node:crypto").randomUUID()}`;
 
 /**
  * Gives a step's failure the outcome of the whole command: "not-sent" before the first change (or that of an error

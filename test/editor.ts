@@ -4,10 +4,10 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
-const root = new URL("../../", import.meta.url); // tests run compiled, in dist/test
-const tsc = fileURLToPath(new URL("node_modules/typescript/bin/tsc", root));
+const root = pathToFileURL(`${process.cwd()}/`);
+const tsc = fileURLToPath(new URL("node_modules/.bin/tsc", root));
 
 /** Type and documentation of the name under the cursor. */
 export type Hover = { type: string; documentation: string };
@@ -37,7 +37,7 @@ export class Editor {
   }
 
   static async start(): Promise<Editor> {
-    const server = spawn(process.execPath, [tsc, "--lsp", "--stdio"], {
+    const server = spawn(tsc, ["--lsp", "--stdio"], {
       cwd: fileURLToPath(root),
       stdio: ["pipe", "pipe", "ignore"],
     });

@@ -1,8 +1,36 @@
 // What tests do with handlers and promises, of whatever kind.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
 import { Writable } from "node:stream";
 import { internals } from "../redis.ts";
+
+const { url } = import.meta as ImportMeta & { url: string }; // Deno's type of it has none under our tsconfig.json
+
+export const runtime = "Bun" in globalThis ? "Bun" : "Deno" in globalThis ? "Deno" : "Node";
+
+/** The URL of a module of ours, as the tests load it themselves: as it is, or compiled. */
+export const ours = (module: string): string => new URL(`../${module}${extname(url)}`, url).href;
+
+/** Runs a program in a process of its own. */
+export async function runProgram(program: string, ...flags: string[]): Promise<[code: number | null, said: string]> {
+  const folder = mkdtempSync(join(tmpdir(), "redis.ts-program-"));
+  try {
+    const file = join(folder, "program.mjs");
+    writeFileSync(file, program);
+    const child = spawn(process.execPath, [...flags, file], { stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    for (const output of [child.stdout, child.stderr]) output.on("data", (chunk) => { said += chunk; });
+    const [code] = await once(child, "close");
+    return [code, said.trim()];
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
 
 /** What a promise is rejected with. */
 export const failure = async (promise: unknown): Promise<any> => {

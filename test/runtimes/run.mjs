@@ -1,5 +1,6 @@
 // Tries redis.ts, copied as is, on every runtime package.json pins: installs them into .runtimes, then runs
-// test/smoke.ts in a fresh folder. Node 20 cannot read TypeScript and gets the built files.
+// test/smoke.ts in a fresh folder, and on Bun and Deno redis.test.ts. Node 20 cannot read TypeScript and gets the built
+// files. `npm run runtimes -- bun deno` tries only these.
 
 import { execFile, execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -14,9 +15,17 @@ const modules = join(home, "node_modules");
 const run = promisify(execFile);
 const runtimes = [
   ...["node20", "node22", "node24", "node26"].map((name) => ({ name, binary: `${name}/bin/node`, args: [] })),
-  { name: "bun", binary: "bun/bin/bun", args: ["--no-install"] },
-  { name: "deno", binary: "deno/deno", args: ["run", "--allow-all", "--no-remote", "--no-npm"] },
+  { name: "bun", binary: "bun/bin/bun", args: ["--no-install"], suite: ["test", "redis.test.ts"] },
+  {
+    name: "deno",
+    binary: "deno/deno",
+    args: ["run", "--allow-all", "--no-remote", "--no-npm"],
+    suite: ["test", "-A", "redis.test.ts"],
+  },
 ];
+const chosen = process.argv.slice(2);
+/** Some two minutes on an ordinary machine. */
+const MOST_MINUTES = 20;
 
 function install() {
   const same = (name) =>
@@ -66,6 +75,27 @@ async function smoke({ name, binary, args }, environment) {
   return false;
 }
 
+/** Runs redis.test.ts where it stands. Its summary is shown, with what is skipped; all that it said, if it fails. */
+async function suite({ name, binary, suite: args }) {
+  const cache = mkdtempSync(join(tmpdir(), "redis.ts-deno-"));
+  const start = Date.now();
+  const env = { ...process.env, DENO_DIR: cache, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
+  const limits = { timeout: MOST_MINUTES * 60_000, killSignal: "SIGKILL", maxBuffer: 2 ** 28 };
+  try {
+    const { stdout, stderr } = await run(join(modules, binary), args, { cwd: root, env, ...limits });
+    const said = `${stdout}${stderr}`.split("\n");
+    const shown = said.filter((line) => /^\(skip\)|^ *\d+ (pass|skip)|\.\.\. ignored|^ok \|/.test(line));
+    console.log(`${name.padEnd(7)} ${args.join(" ")}: ok, ${Date.now() - start} ms\n${shown.join("\n")}`);
+    return true;
+  } catch (error) {
+    const why = error.killed ? `did not end within ${MOST_MINUTES} minutes` : `ended with ${error.code ?? error.signal}`;
+    console.log(`${name.padEnd(7)} ${args.join(" ")}: FAILED, ${why}\n${error.stdout}${error.stderr}`);
+    return false;
+  } finally {
+    rmSync(cache, { recursive: true, force: true });
+  }
+}
+
 execFileSync(join(root, "node_modules/.bin/tsc"), { cwd: root, stdio: "inherit" });
 install();
 const { RedisServer } = await import(join(root, "dist/test/servers.js"));
@@ -78,9 +108,11 @@ const environment = {
   SMOKE_CA: server.certs.ca.cert,
 };
 let failures = 0;
-for (const runtime of runtimes) {
+const tried = runtimes.filter(({ name }) => chosen.length === 0 || chosen.includes(name));
+for (const runtime of tried) {
   await server.call("FLUSHALL");
   if (!(await smoke(runtime, environment))) failures++;
 }
+for (const runtime of tried) if (runtime.suite && !(await suite(runtime))) failures++;
 await server.stop();
 process.exitCode = failures ? 1 : 0;
