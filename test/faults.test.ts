@@ -24,7 +24,7 @@ describe("faults", () => {
   after(() => all);
 
   for (const row of rows)
-    test(`${row.id}: ${row.what}`, { timeout: 120_000 }, async () => {
+    test(`${row.id}: ${row.what}`, { timeout: 600_000 }, async () => {
       all ??= runAll(rows, 0.1, redisTs, (row, result) => results.get(row)!.resolve(result));
       assert.deepEqual((await results.get(row)!.promise).breaches, []);
     });

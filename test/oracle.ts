@@ -102,7 +102,7 @@ class Operation {
 export type LogOptions = { workers?: number; lists?: number; deadline?: number; prefix?: string };
 
 /** How much later than its deadline a call may settle before it counts as hung. */
-const GRACE = 1500;
+const GRACE = 10_000;
 /** What a worker waits after a failure: a client that fails fast would else be asked a hundred thousand times. */
 const PAUSE = 5;
 
