@@ -304,6 +304,22 @@ describe("options", () => {
     });
   }
 
+  test("the simplest mistakes in a URL are told with what to write instead, and no password is shown", () => {
+    for (const [url, says] of [
+      ["host:6379", /^not a URL; write redis:\/\/host:6379$/], ["[::1]:6379", /; write redis:\/\/\[::1\]:6379$/],
+      ["hunter2", /^not a URL such as redis:\/\/host:port$/], ["u:hunter2@h:1", /^not a URL such as/],
+      ["redis://:hunter2#x@h", /%23 for #/], ["redis://:hunter2/x@h", /%2F for \//], ["redis://u:12/hunter2@h", /%2F for \//],
+      ["redis://:hunter2?x@h", /%3F for \?/], ["redis://u:12?hunter2@h", /%3F for \?/], ["redis://u:12?hunter2=x@h", /%3F for \?/],
+      ["redis://h?foo=hunter2", /cannot set "foo"; it can set dbid, name/], ["redis://h?tls=false", /cannot set tls; it can set/],
+      ["redis://h?dbid=1&dbid=2", /cannot set dbid a second time/], ["redis://h?a%1b=1", /cannot set "a\\u001b"/],
+    ] as const) {
+      assert.throws(() => lazyConnection(url), (error: any) => {
+        assert.match(error.message, says);
+        return error instanceof TypeError && !inspect(error, { showHidden: true }).includes("hunter2");
+      }, url);
+    }
+  });
+
   test("a URL sets user, password, host, port, database and what its query may", async () => {
     await server.call("ACL", "SETUSER", "al@ice", "on", ">p@ss:/?#", "~*", "+@all");
     const url = `redis://al%40ice:p%40ss%3A%2F%3F%23@127.0.0.1:${server.port}/3?name=tested&replyTimeout=1000`;
@@ -1129,6 +1145,8 @@ describe("a call", () => {
       const [name, ...args] = way as [string, ...unknown[]];
       assert.equal((await failure(db.call(name, ...args))).code, "NOT_SUPPORTED");
     }
+    const pipeline = db.pipeline() as any;
+    assert.throws(() => pipeline.exec(), /use instead: execPipeline\(\) or commit\(\) of a pipeline/);
     for (const name of ["SUBSCRIBE ch", "SELECT 5", "", undefined, 5, {}]) {
       assert.ok(await failure(db.call(name as string)) instanceof TypeError);
     }

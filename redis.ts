@@ -233,7 +233,13 @@ function checked<T>(name: string, value: T, check: Check<unknown>): T {
 /** Reads redis://user:password@host:port/dbid?name=value or unix:///path. Errors never show a password. */
 function readUrl(given: string): Unchecked {
   const url = URL.canParse(given) ? new URL(given) : undefined;
-  if (url === undefined || !given.includes("://")) throw new ArgumentError("not a URL such as redis://host:port");
+  const [, rest = ""] = given.split("://");
+  const before = rest.slice(0, Math.max(0, rest.lastIndexOf("@"))); // what may have been meant as user and password
+  const isRaw = ["#", "/", "?"].some((mark) => before.includes(mark));
+  const hint = isRaw ? "; inside a password, write %23 for #, %2F for / and %3F for ?" : "";
+  const example = isHostPort(given) ? `; write redis://${given}` : EXAMPLE;
+  if (!given.includes("://")) throw new ArgumentError(`not a URL${example}`);
+  if (url === undefined) throw new ArgumentError(`not a URL${EXAMPLE}${hint}`);
   const schemes = ["redis:", "rediss:", "valkey:", "valkeys:", "unix:"];
   if (!schemes.includes(url.protocol)) throw new ArgumentError(`a URL's scheme must be one of ${schemes.join(" ")}`);
   if (given.split("@").length > 2) throw new ArgumentError("a URL has at most one @; write %40 inside a password");
@@ -248,15 +254,26 @@ function readUrl(given: string): Unchecked {
     if (url.hostname !== "") options.host = decode(url.hostname).replace("[", "").replace("]", "");
     if (url.port !== "") options.port = Number(url.port);
     if (url.pathname.length > 1) options.dbid = toNumber(url.pathname.slice(1));
+    if (Number.isNaN(options.dbid) && isRaw) throw new ArgumentError(`option dbid must be a number${hint}`);
     if (url.protocol === "rediss:" || url.protocol === "valkeys:") options.tls = true;
   }
   for (const [name, value] of url.searchParams as Iterable<[keyof Table, string]>) {
     if (!IN_QUERY.includes(name) || Object.hasOwn(options, name)) {
-      throw new ArgumentError(`a URL's query cannot set ${Object.hasOwn(OPTIONS, name) ? name : "this option"}`);
+      const named = Object.hasOwn(OPTIONS, name) ? name : readable(JSON.stringify(name));
+      const why = IN_QUERY.includes(name) ? " a second time" : `; it can set ${IN_QUERY.join(", ")}`;
+      throw new ArgumentError(`a URL's query cannot set ${isRaw ? `this option${hint}` : `${named}${why}`}`);
     }
     options[name] = name === "name" ? value : toNumber(value);
   }
   return options;
+}
+
+const EXAMPLE = " such as redis://host:port";
+
+/** Whether it is host:port, which may be shown, and not a password. */
+function isHostPort(text: string): boolean {
+  const at = text.lastIndexOf(":");
+  return !text.includes("@") && visible.holds(text) && at > 0 && OPTIONS.port.check.holds(toNumber(text.slice(at + 1)));
 }
 
 function decode(part: string): string {
@@ -2268,9 +2285,9 @@ const commands = {
 
   // ---- Transactions ----
   /** Begin a transaction: later commands are queued. Since 1.2.0. */
-  multi: session<() => "OK">("multi()"),
+  multi: session<() => "OK">("multi() of the handler, or commit() of a pipeline"),
   /** Run the queued commands; returns all replies, or null when a watched key has changed. Since 1.2.0. */
-  exec: session<() => unknown[] | null>("multi()"),
+  exec: session<() => unknown[] | null>("execPipeline() or commit() of a pipeline, commit() of a transaction"),
   /** Drop the queued commands and all watches. Since 2.0.0. */
   discard: session<() => "OK">("multi()"),
   /** Make the next transaction fail if one of these keys changes before it. Since 2.2.0. */
@@ -6426,7 +6443,7 @@ class Shards implements ClientRouter {
   }
 
   check(row: Row, gathered?: readonly unknown[]): void {
-    if (!isSharded(row)) throw unsharded(row, row.kind === "session" ? "it concerns one connection" : "it has no key");
+    if (!isSharded(row)) throw unsharded(row, row.kind === "session" ? `use instead: ${row.instead}` : "it has no key");
     if (gathered === undefined) return this.fleet.mustBeOpen(row.name.text);
     if (isForAll(row)) throw unsharded(row, "commands for every node cannot be pipelined");
     if (this.#hasOneKey(row, gathered) && !this.#rule.fallible) return;
