@@ -2104,6 +2104,39 @@ describe("reconnecting", () => {
     await dropping.stop();
   });
 
+  test("a lost write is fenced when the server that it was sent to has said so, and not by another at the same address", async () => {
+    for (const [laddr, id, isSame] of [
+      ["10.0.0.1:6379", 9, true], // the same server: it has counted on
+      ["10.0.0.2:6379", 9, false], // another one behind the same name
+      ["10.0.0.1:6379", 3, false], // another one that has taken over the address: it counts for itself
+    ] as const) {
+      let kills = 0;
+      const away = await ScriptedServer.start((peer) => {
+        const identity = peer.id === 1 ? `id=5 addr=1.1.1.1:1 laddr=10.0.0.1:6379` : `id=${id} addr=1.1.1.1:2 laddr=${laddr}`;
+        let seen = "";
+        peer.socket.on("data", (bytes: Buffer) => {
+          seen += bytes.toString();
+          for (let at = seen.indexOf("\r\n*", 1); seen !== ""; at = seen.indexOf("\r\n*", 1)) {
+            const command = at < 0 ? seen : seen.slice(0, at + 2);
+            seen = seen.slice(command.length);
+            if (command.includes("HELLO")) peer.write("%0\r\n");
+            else if (command.includes("INFO")) peer.write(`$${identity.length}\r\n${identity}\r\n`);
+            else if (command.includes("INCR")) peer.reset();
+            else if (command.includes("KILL")) kills++, peer.write(":0\r\n");
+            else peer.write("+PONG\r\n");
+          }
+        });
+      });
+      await withDb({ port: away.port }, async (db) => {
+        const error = await failure(db.incr("n"));
+        assert.deepEqual([error.code, error.outcome], ["CONNECTION_LOST", "unknown"]);
+        assert.equal(await db.ping(), "PONG");
+        assert.deepEqual([error.fenced, kills], [isSame, isSame ? 1 : 0], `${laddr}, id ${id}`);
+      });
+      await away.stop();
+    }
+  });
+
   test("replies and errors settle in the order of the commands", () => withDb({}, async (db) => {
     await db.set("text", "x");
     const order: string[] = [];

@@ -330,7 +330,7 @@ export type Outcome = "not-sent" | "not-executed" | "unknown";
 
 type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined };
 /** A lost connection, as its server identifies it; `done` once nothing that was sent on it can still be executed. */
-type Fence = { id: string; address: string; server: string; done: boolean };
+type Fence = { id: string; address: string; server: string; done: boolean; lostAt: number };
 
 /** Base class of every rejection. `code` is the reason, listed in the README; `command` is the name of the command. */
 export class RedisError extends Error {
@@ -3515,9 +3515,10 @@ class Connection {
   /** Resolves when the socket has closed. */
   readonly socketClosed: Promise<void>;
   /** Identity of the connection, as the server reports it in the handshake. */
-  readonly fence: Fence = { id: "", address: "", server: "", done: false };
+  readonly fence: Fence = { id: "", address: "", server: "", done: false, lostAt: Infinity };
   /** Replies in the handshake: to HELLO, and to the commands of the address. */
   readonly replies: { hello?: Report; greeting: unknown[] } = { greeting: [] };
+  readonly dialledAt = world.now();
   /** Time at which the server last sent bytes. */
   lastReceived = 0;
   /** Time of its last sign of life: the end of a reply or a push, or much of one long string. */
@@ -4047,6 +4048,7 @@ const PAUSE: Milliseconds = 50; // before retrying a server that is not ready
 const STABLE: Milliseconds = 5_000; // a connection that has lasted this long counts as stable
 const PATIENCE: Milliseconds = 250; // commands wait this long after a loss, which is enough for a server to restart
 const COARSE: Milliseconds = 10; // minimum time between two checks of deadlines
+const MOST_FENCES = 1_000; // of servers that have not answered again
 const REISSUES = 5; // maximum for a command: executing it may crash the server, or its reply may exceed a limit
 
 /** Additional uses of a pool's connections. */
@@ -4457,12 +4459,16 @@ class Pool implements CommandOwner {
    */
   #fence(fence: Fence): void {
     this.#fences.add(fence);
-    for (const { state, connection } of this.#seats) if (state === "open") void this.#fenceOff(connection!, fence);
+    if (this.#fences.size > MOST_FENCES) this.#fences.delete([...this.#fences][0]!);
+    fence.lostAt = world.now();
+    for (const seat of this.#seats) if (seat.state === "open") void this.#fenceOff(seat.connection!, fence);
   }
 
   /** Asks the server that issued the id: 1, or 0 if the connection had already ended. Gives up after an error reply. */
   async #fenceOff(connection: Connection, fence: Fence): Promise<void> {
-    if (fence.server !== connection.fence.server) return;
+    const { server, id } = connection.fence;
+    // A server counts its connections: one that was dialled later has a higher id, or is another server's.
+    if (server !== fence.server || (connection.dialledAt > fence.lostAt && Number(id) <= Number(fence.id))) return;
     const kill = connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address });
     const ended = await kill.catch((error: unknown) => error);
     fence.done ||= typeof ended === "number";

@@ -59,7 +59,7 @@ export const mutants: readonly Mutant[] = [
   ["a new connection is not told of a fence", "seat.since = world.now();\n            this.#use(seat);",
     'seat.since = world.now();\n            seat.state = "open";\n            if (this.#isReady) this.#settleReady();\n            this.#serve();'],
   ["open connections are not told of a fence",
-    'if (state === "open")\n                void this.#fenceOff(connection, fence);', "void 0;"],
+    'if (seat.state === "open")\n                void this.#fenceOff(seat.connection, fence);', "void 0;"],
   ["a connection that comes back is not told of a fence", "else\n            this.#use(seat);",
     'else {\n            seat.state = "open";\n            this.#serve();\n        }'],
   ["a fence is called done before it is",
