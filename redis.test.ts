@@ -8944,6 +8944,32 @@ describe("pipelines over shards", () => {
   }));
 });
 
+describe("a pipeline over shards that cannot be divided", () => {
+  test("sends no part of a call that throws, whichever of its keys cannot be placed, and all of the others once", async () => {
+    let bad = "b";
+    const placement = (tag: string, nodes: readonly { name: string }[]): string => {
+      if (tag === bad) throw new Error("no node for it");
+      return nodes[tag.charCodeAt(0) % nodes.length]!.name;
+    };
+    await withShards({ placement }, async (db) => {
+      const pipeline = db.pipeline().incr("a").incr("c");
+      for (const keys of [["b", "c", "d"], ["c", "b", "d"], ["c", "d", "b"]]) {
+        assert.throws(() => pipeline.mset(Object.fromEntries(keys.map((key) => [`{${key}}new`, 1]))), /no node for it/);
+        assert.throws(() => pipeline.del(keys.map((key) => `{${key}}`)), /no node for it/);
+      }
+      assert.throws(() => pipeline.mset({ "{c}new": 1, "{d}new": Symbol() as any, "{e}new": 1 }), TypeError);
+      assert.throws(() => pipeline.set("{c}new", 1, { get EX(): number { throw new Error("no time"); } }), /no time/);
+      assert.equal(pipeline.length, 2);
+      bad = "c"; // which has been gathered
+      assert.match((await failure(pipeline.execPipeline())).message, /no node for it/);
+      assert.equal(pipeline.length, 2);
+      bad = "";
+      assert.deepEqual(await pipeline.execPipeline(), [1, 1]);
+      assert.equal(await db.exists("{b}new", "{c}new", "{d}new", "{e}new"), 0);
+    });
+  });
+});
+
 describe("transactions over shards", () => {
   for (const placement of ["rendezvous", "rediscluster"] as const) {
     const twins = placement === "rediscluster" ? ["n{tag|", "m{tag|"] as const : ["{tag}:n", "{tag}:m"] as const;

@@ -3669,6 +3669,10 @@ class Connection {
       const command = this.#queue.at(i);
       // The connection's own commands have no deadline, and a dead link must not hide behind them.
       if (command === undefined || command.state === "settled" || command.deadline === Infinity) continue;
+      const { batch } = command.special;
+      if (command.deadline <= now && batch !== undefined && batch.length > 1) { // its time counts from the last reply
+        command.deadline = Math.max(command.deadline, this.#lastSign + command.timeout);
+      }
       if (command.deadline > now) next = Math.min(next, command.deadline);
       else {
         // An unwritten command behind others says nothing about the link while those still have time.

@@ -344,3 +344,31 @@ for (const [pace, isKept] of [[1_000, true], [6_000, false]] as const) {
     });
   });
 }
+
+for (const [what, count, pause, expected] of [
+  ["a pipeline whose replies flow has as long as it takes", 20, () => 3_000, [20, 60_000]],
+  ["a pipeline whose replies stop is given up replyTimeout after the last one", 20, (i: number) => i < 7 ? 3_000 : 1e6, [7, 26_000]],
+  ["a pipeline without any reply is given up replyTimeout after the call", 20, () => 1e6, [0, 5_000]],
+  ["a pipeline of one command has the time of one command", 1, () => 7_000, [0, 5_000]],
+] as const) {
+  test(what, async () => {
+    let at = 0;
+    let nth = 0;
+    await inVirtualTime(answering((_, link, say, after) => {
+      if (link === 1) after(at += pause(nth++), () => say("$1\r\na\r\n"));
+    }), async ({ until, now }) => {
+      const db = driver.lazyConnection({ protocol: 2, pingInterval: Infinity });
+      await until(1_000);
+      const pipeline = db.pipeline();
+      for (let i = 0; i < count; i++) pipeline.get(String(i));
+      let took = 0;
+      const begun = now();
+      const done = pipeline.execPipeline({ errors: "return" }).finally(() => { took = now() - begun; });
+      await until(100_000);
+      const [answered, time] = expected;
+      assert.equal((await done).filter((reply) => reply === "a").length, answered);
+      assert.ok(took >= time && took < time + 100, `${took} ms`);
+      db.destroy();
+    });
+  });
+}

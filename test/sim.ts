@@ -887,6 +887,8 @@ const same = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(inBy
 
 /** By so much a deadline may be missed. */
 const SLACK = 100;
+/** So many replies may come in time before and among those of a pipeline. */
+const MOST_REPLIES = 20;
 const MOST_TURNS = 40_000;
 const MOST_WRITES = 2_000;
 const RECOVERY = 60_000;
@@ -1302,7 +1304,7 @@ class Simulation {
     const ops: Op[] = [];
     for (let i = 1 + this.chance.below(5); i > 0; i--) ops.push(this.#simple(chain).op);
     const done = chain.execPipeline({ errors: "return" });
-    const results = await this.#follow(`#${ops[0]!.nonce}… pipeline of ${ops.length}`, limit, done);
+    const results = await this.#follow(`#${ops[0]!.nonce}… pipeline of ${ops.length}`, MOST_REPLIES * limit, done, limit);
     this.#share(ops, results as unknown[]);
   }
 
@@ -1312,7 +1314,8 @@ class Simulation {
     const ops: Op[] = [];
     for (let i = 1 + this.chance.below(4); i > 0; i--) ops.push(this.#simple(chain, { batch }).op);
     try {
-      this.#share(ops, await this.#follow(`#${ops[0]!.nonce}… commit of ${ops.length}`, limit, chain.commit()) as unknown[]);
+      const done = chain.commit() as Promise<unknown[]>;
+      this.#share(ops, await this.#follow(`#${ops[0]!.nonce}… commit of ${ops.length}`, MOST_REPLIES * limit, done, limit));
     } catch (error) {
       // Of what was only queued, the error of all says what has become; if that is not-sent, EXEC was.
       const { results, outcome } = error as PipelineError;
