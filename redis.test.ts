@@ -10478,8 +10478,8 @@ describe("a handler", () => {
   });
 
   test("disconnect() waits for a blocking command that it may not end, for as long as for any other", async () => {
-    await server.call("ACL", "SETUSER", "meek", "on", "nopass", "~*", "+@all", "-client|unblock", "-client|kill");
-    const db = await connection({ port: server.port, username: "meek", password: "" });
+    await server.call("ACL", "SETUSER", "meek", "on", ">secret", "~*", "+@all", "-client|unblock", "-client|kill");
+    const db = await connection({ port: server.port, username: "meek", password: "secret" });
     const popped = failure(db.blpop("no list", 0));
     await blocked(1);
     await db.disconnect({ timeout: 50 });
