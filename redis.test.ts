@@ -1,5 +1,5 @@
 // Tests of redis.ts, in its own order of sections, on real servers. A scripted server stands in for what a real one will
-// not do. `npm test` runs them, compiled. `npm run runtimes` also runs this file as it is under `bun test` and
+// not do. `npm test` runs them, compiled. `npm run runtimes -- --suite` runs this file as it is under `bun test` and
 // `deno test -A`, after a build, because one test looks at what was built. Every test runs on all three; only that no
 // timer or socket is left shows on Bun, which lists no resources, by nothing more than that the process ends.
 
@@ -3717,7 +3717,7 @@ describe("a pipeline", () => {
       [() => p.xread({ BLOCK: 0, STREAMS: ["a", "$"] }), NotSupportedError, /^XREAD/],
       [() => p.call("WAIT", 1, 0), NotSupportedError, /^WAIT/],
       [() => p.multi(), NotSupportedError, /^MULTI: .*use instead: multi\(\)/],
-      [() => p.call("EXEC"), NotSupportedError, /^EXEC: .*use instead: multi\(\)/],
+      [() => p.call("EXEC"), NotSupportedError, /^EXEC: .*use instead: execPipeline\(\) or commit\(\)/],
       [() => p.watch("a"), NotSupportedError, /^WATCH: .*use instead: watch\(\)/],
       [() => p.select(1), NotSupportedError, /^SELECT: .*use instead/],
     ];
@@ -4254,7 +4254,7 @@ describe("a transaction", () => {
     for (const name of ["MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"]) {
       const error = await failure(db.call(name));
       assert.ok(error instanceof NotSupportedError);
-      assert.match(error.message, new RegExp(`^${name}: .*use instead: (multi|watch)\\(\\)`));
+      assert.match(error.message, new RegExp(`^${name}: .*use instead: (multi\\(\\)|watch\\(\\)|execPipeline)`));
       assert.equal(error.outcome, "not-sent");
     }
     assert.throws(() => (db as any).commit(), { name: "TypeError", message: /commit is not a function/ });

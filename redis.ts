@@ -4422,7 +4422,7 @@ class Pool implements CommandOwner {
   #use(seat: Seat): void {
     seat.state = "open";
     this.#lastError = undefined;
-    for (const fence of this.#fences) void this.#fenceOff(seat.connection!, fence);
+    for (const fence of this.#fences) this.#fenceOff(seat.connection!, fence);
     if (this.#isReady) this.#settleReady();
     this.#serve();
   }
@@ -4465,18 +4465,20 @@ class Pool implements CommandOwner {
     this.#fences.add(fence);
     if (this.#fences.size > MOST_FENCES) this.#fences.delete([...this.#fences][0]!);
     fence.lostAt = world.now();
-    for (const seat of this.#seats) if (seat.state === "open") void this.#fenceOff(seat.connection!, fence);
+    for (const seat of this.#seats) if (seat.state === "open") this.#fenceOff(seat.connection!, fence);
   }
 
   /** Asks the server that issued the id: 1, or 0 if the connection had already ended. Gives up after an error reply. */
-  async #fenceOff(connection: Connection, fence: Fence): Promise<void> {
+  #fenceOff(connection: Connection, fence: Fence): void {
     const { server, id } = connection.fence;
     // A server counts its connections: one that was dialled later has a higher id, or is another server's.
     if (server !== fence.server || (connection.dialledAt > fence.lostAt && Number(id) <= Number(fence.id))) return;
-    const kill = connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address });
-    const ended = await kill.catch((error: unknown) => error);
-    fence.done ||= typeof ended === "number";
-    if (!(ended instanceof ConnectionError)) this.#fences.delete(fence);
+    connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address }).then((ended) => {
+      fence.done ||= typeof ended === "number"; // before any later reply is told
+      this.#fences.delete(fence);
+    }, (error) => {
+      if (error instanceof ReplyError) this.#fences.delete(fence);
+    });
   }
 
   /** Reopens the seat after the delay. Commands wait for it until PATIENCE after the loss, or until this time. */

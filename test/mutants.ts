@@ -59,11 +59,10 @@ export const mutants: readonly Mutant[] = [
   ["a new connection is not told of a fence", "seat.since = world.now();\n            this.#use(seat);",
     'seat.since = world.now();\n            seat.state = "open";\n            if (this.#isReady) this.#settleReady();\n            this.#serve();'],
   ["open connections are not told of a fence",
-    'if (seat.state === "open")\n                void this.#fenceOff(seat.connection, fence);', "void 0;"],
+    'if (seat.state === "open")\n                this.#fenceOff(seat.connection, fence);', "void 0;"],
   ["a connection that comes back is not told of a fence", "else\n            this.#use(seat);",
     'else {\n            seat.state = "open";\n            this.#serve();\n        }'],
-  ["a fence is called done before it is",
-    "const kill = connection.ask(", "fence.done = true; const kill = connection.ask("],
+  ["a fence is called done before it is", "connection.ask(commands.clientKill,", "fence.done = true;\n        connection.ask(commands.clientKill,"],
   ["the wrong connection is fenced off", "ID: fence.id, ADDR", 'ID: "9" + fence.id, ADDR'],
   ["servers are not asked who we are", "const identity = this.ask(commands.clientInfo)", "const identity = Promise.resolve(\"\")"],
   // Time
