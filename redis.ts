@@ -259,7 +259,7 @@ function readUrl(given: string): Unchecked {
   }
   for (const [name, value] of url.searchParams as Iterable<[keyof Table, string]>) {
     if (!IN_QUERY.includes(name) || Object.hasOwn(options, name)) {
-      const named = Object.hasOwn(OPTIONS, name) ? name : readable(JSON.stringify(name));
+      const named = Object.hasOwn(OPTIONS, name) ? name : "this option"; // which may be the end of a password
       const why = IN_QUERY.includes(name) ? " a second time" : `; it can set ${IN_QUERY.join(", ")}`;
       throw new ArgumentError(`a URL's query cannot set ${isRaw ? `this option${hint}` : `${named}${why}`}`);
     }
