@@ -310,8 +310,8 @@ describe("options", () => {
       ["hunter2", /^not a URL such as redis:\/\/host:port$/], ["u:hunter2@h:1", /^not a URL such as/],
       ["redis://:hunter2#x@h", /%23 for #/], ["redis://:hunter2/x@h", /%2F for \//], ["redis://u:12/hunter2@h", /%2F for \//],
       ["redis://:hunter2?x@h", /%3F for \?/], ["redis://u:12?hunter2@h", /%3F for \?/], ["redis://u:12?hunter2=x@h", /%3F for \?/],
-      ["redis://h?foo=hunter2", /cannot set "foo"; it can set dbid, name/], ["redis://h?tls=false", /cannot set tls; it can set/],
-      ["redis://h?dbid=1&dbid=2", /cannot set dbid a second time/], ["redis://h?a%1b=1", /cannot set "a\\u001b"/],
+      ["redis://h?hunter2=x", /cannot set this option; it can set dbid, name/], ["redis://h?tls=false", /cannot set tls; it can set/],
+      ["redis://h?dbid=1&dbid=2", /cannot set dbid a second time/],
     ] as const) {
       assert.throws(() => lazyConnection(url), (error: any) => {
         assert.match(error.message, says);

@@ -119,7 +119,7 @@ export class Log {
   #running: Promise<void>[] = [];
   #stopped = false;
   #pending = 0;
-  #waiting: { since: number; resolve: (time: number) => void }[] = [];
+  #waiting: { since: number; missing: Set<number>; resolve: (time: number) => void }[] = [];
 
   constructor(adapter: Adapter, client: any, options: LogOptions = {}) {
     this.#adapter = adapter;
@@ -166,22 +166,25 @@ export class Log {
     return this.#pending;
   }
 
-  /** The milliseconds until something succeeds that was begun after this call; `within`, if nothing does. */
+  /** The milliseconds until every list has a success that was begun after this call; at most `within`. */
   async recovered(within = 20_000): Promise<number> {
     const since = performance.now();
     const late = new AbortController();
     const ended = await Promise.race([
-      new Promise<number>((resolve) => this.#waiting.push({ since, resolve })),
+      new Promise<number>((resolve) => this.#waiting.push({ since, missing: new Set(Array(this.#lists).keys()), resolve })),
       sleep(within, Infinity, { signal: late.signal }).catch(() => Infinity),
     ]);
     late.abort();
     return Math.min(ended - since, within);
   }
 
-  #tell({ begun, ended }: Operation) {
+  #tell({ begun, ended, list }: Operation) {
     if (this.#waiting.length === 0) return;
-    for (const { since, resolve } of this.#waiting) if (begun >= since) resolve(ended);
-    this.#waiting = this.#waiting.filter(({ since }) => begun < since);
+    for (const { since, missing, resolve } of this.#waiting) {
+      if (begun >= since) missing.delete(list);
+      if (missing.size === 0) resolve(ended);
+    }
+    this.#waiting = this.#waiting.filter(({ missing }) => missing.size > 0);
   }
 
   /** Lets no worker begin anew, and waits until everything is settled that can be. */
