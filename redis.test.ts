@@ -10333,13 +10333,11 @@ describe("steps over nodes", () => {
     const keys = Array.from({ length: 40_000 }, (_, i) => `key:${i}`);
     const pairs = keys.flatMap((key) => [key, "value"]);
     const calls: ((to: Handler) => Promise<unknown>)[] = [(to) => to.mset(pairs), (to) => to.mget(keys), (to) => to.del(keys)];
-    const least = async (to: Handler): Promise<number> => {
-      const costs = calls.map(() => Infinity);
-      for (let round = 0; round < 3; round++) {
-        for (const [i, call] of calls.entries()) costs[i] = Math.min(costs[i]!, await effort(() => call(to)));
-      }
-      return sum(costs);
-    };
+    // Often enough for a processor's time that is counted in steps of 10 ms.
+    const often = (to: Handler): Promise<number> => effort(async () => {
+      for (let round = 0; round < 4; round++) for (const call of calls) await call(to);
+    });
+    const least = async (to: Handler): Promise<number> => Math.min(await often(to), await often(to), await often(to));
     const [single, several] = [await least(one), await least(db as unknown as Handler)];
     assert.ok(several <= 6 * single, `${several} ms on four, ${single} ms on one`);
   })));

@@ -1502,7 +1502,7 @@ const R39: Row = {
       console.log("closed");`;
     const child = spawn(process.execPath, ["--input-type=module", "--eval", program], { stdio: ["ignore", "pipe", "inherit"] });
     scene.atEnd(() => child.kill("SIGKILL"));
-    const exit = once(child, "exit");
+    const exit = once(child, "close"); // after its output
     const told = await Promise.race([once(child.stdout, "data"), exit]);
     const closed = performance.now();
     scene.breach(!String(told[0]).startsWith("closed"), "a program did not come to its end");
