@@ -316,10 +316,11 @@ function readHost(host: unknown): Unchecked {
 /** The number that prints as this text, else NaN, which fails every check. */
 const toNumber = (text: string): number => String(Number(text)) === text ? Number(text) : NaN;
 
+/** Whether an object is of no class: its prototype is null, or the top one, if of another realm (node:vm, Jest). */
 function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype;
+  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
 }
 
 /**
@@ -715,11 +716,37 @@ const smallBuffer = new WriteBuffer();
 /** For big texts, so that a socket slow to send one does not block smallBuffer. */
 const bigBuffer = new WriteBuffer();
 
+/**
+ * What the arguments of a command may be, where they may be more than one value each. They are counted from 1, and
+ * without the options at `lead`; Infinity for none. See the legend of the table, whose rows state this.
+ */
+type Form = {
+  readonly lists: number;
+  /** -1 if the last argument that is not options is one value. */
+  readonly end: 0 | -1;
+  /** Number of values that belong together, and that no list may break up: 2 for names and values. */
+  readonly size: number;
+  /** Whether an object or a Map among the lists stands for its names and values. */
+  readonly pairs: boolean;
+  readonly options: number;
+  readonly lead: number;
+  readonly optional: number;
+  /** The options that take lists; those that end with "[]" take lists of lists. Undefined: any may. */
+  readonly listed: readonly string[] | undefined;
+};
+
+/** One value each. */
+const VALUES: Form = {
+  lists: Infinity, end: 0, size: 1, pairs: false, options: Infinity, lead: Infinity, optional: Infinity, listed: [],
+};
+/** For commands that are not in the table. */
+const ANY: Form = { ...VALUES, lists: 1, options: 1, optional: 1, listed: undefined };
+
 /** Flattens arguments, unless all are strings or numbers, as in most calls. */
-function wordsOf(name: Name, args: readonly unknown[]): Words {
-  if (args.length + name.words > MAX_WORDS) return flatten(name, args);
+function wordsOf(name: Name, args: readonly unknown[], form = ANY): Words {
+  if (args.length + name.words > MAX_WORDS) return flatten(name, args, form);
   for (let i = 0; i < args.length; i++) {
-    if (typeof args[i] !== "string" && !Number.isFinite(args[i])) return flatten(name, args);
+    if (typeof args[i] !== "string" && !Number.isFinite(args[i])) return flatten(name, args, form);
   }
   return args as Words;
 }
@@ -747,17 +774,25 @@ const CHANGED = "an argument's ArrayBuffer was detached before it was sent";
 const areChanged = (words: Words): boolean => words.some((word) => typeof word === "object" && word.length === 0);
 
 /**
- * Flattens arguments. An array is replaced by its elements, and a plain object by alternating names and values. In an
- * object, a name is omitted if its value is undefined; a name in capitals is sent alone if its value is true, and
- * omitted if it is false. Trailing undefined arguments are omitted. Anything else is an ArgumentError.
+ * Flattens arguments as far as the form allows: an array or a Set is replaced by its elements, data in an object or a
+ * Map by alternating names and values, without those that are undefined, and options by what addOptions() says. An
+ * optional argument at the end may be undefined. Anything else is an ArgumentError.
  */
-function flatten(name: Name, args: readonly unknown[]): Word[] {
+function flatten(name: Name, args: readonly unknown[], form = ANY): Word[] {
   const words: Word[] = [];
+  const lead = form.lead <= args.length && isPlain(args[form.lead - 1]) ? form.lead : Infinity;
   let count = args.length;
-  while (count > 0 && args[count - 1] === undefined) count--;
-  for (let i = 0; i < count; i++) {
-    const refused = addWords(words, args[i], 0);
-    if (refused !== undefined) throw new ArgumentError(`argument ${i + 1}: ${refused} cannot be sent`, name.text);
+  while (count >= form.optional + Number(lead < count) && args[count - 1] === undefined) count--;
+  const end = form.end === 0 ? count : count - Number(isPlain(args[count - 1])) + form.end;
+  const options = form.end === 0 || form.options === Infinity ? form.options : end + 2;
+  let from = 0;
+  for (let i = 1; i <= count; i++) {
+    const arg = args[i - 1];
+    const at = i > lead ? i - 1 : i;
+    if (at === form.lists) from = words.length;
+    const refused = (i === lead || at >= options) && isPlain(arg) ? addOptions(words, arg, form)
+      : at >= form.lists && i <= end ? addPart(words, arg, form, from) : addValue(words, arg);
+    if (refused !== undefined) throw new ArgumentError(`argument ${i}${refused}`, name.text);
   }
   if (words.length + name.words > MAX_WORDS) throw new ArgumentError(`more than ${MAX_WORDS} arguments`, name.text);
   return words;
@@ -766,9 +801,9 @@ function flatten(name: Name, args: readonly unknown[]): Word[] {
 /** Checks that an argument is one word; `what` names it in the error. */
 function wordOf(what: string, key: unknown): Word {
   if (typeof key === "string") return key;
-  const [word, ...more] = flatten({ text: what, wire: EMPTY, words: 0 }, [key]);
-  if (word === undefined || more.length > 0) throw new ArgumentError(`${what} must be one string or Buffer`);
-  return word;
+  const words: Word[] = [];
+  if (addValue(words, key) !== undefined) throw new ArgumentError(`${what} must be one string or Buffer`);
+  return words[0]!;
 }
 
 /** Returns the bytes of a word as text, one character each. */
@@ -777,42 +812,85 @@ function byteText(key: Word): string {
   return Buffer.byteLength(key) === key.length ? key : Buffer.from(key).toString("latin1");
 }
 
-/** Appends a value's words. Returns a description of the first part that cannot be sent, if there is one. */
-function addWords(words: Word[], value: unknown, depth: number): string | undefined {
-  if (typeof value === "string") words.push(value);
-  else if (typeof value === "bigint" || Number.isFinite(value)) words.push(String(value));
-  else if (ArrayBuffer.isView(value)) words.push(bytesOf(value.buffer, value.byteOffset, value.byteLength));
-  else if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) words.push(bytesOf(value));
-  else if (Array.isArray(value)) return addElements(words, value, depth);
-  else if (isPlain(value)) return addOptions(words, value, depth);
-  else return nameOf(value);
-  return undefined;
+/**
+ * Appends an argument, or a part of one, that may be a list, or data if the form has pairs. Returns why it is refused,
+ * if it is. The values of an item may not be broken up: what follows would take each other's places.
+ */
+function addPart(words: Word[], value: unknown, form: Form, from: number, depth = 0): string | undefined {
+  if (typeof value !== "object" || value === null) return addValue(words, value, depth === 0 ? "is" : "holds");
+  const { size, pairs } = form;
+  const isWhole = (words.length - from) % size === 0;
+  if (isWhole && (Array.isArray(value) || (size === 1 && isA("Set", value)))) {
+    if (depth === MAX_NESTING) return `: arrays nested deeper than ${MAX_NESTING} cannot be sent`;
+    for (const element of value as Iterable<unknown>) {
+      const refused = typeof element === "string" ? void words.push(element)
+        : addPart(words, element, form, from, depth + 1);
+      if (refused !== undefined) return refused;
+    }
+    return (words.length - from) % size === 0 ? undefined : ` does not consist of groups of ${size} values`;
+  }
+  if (isWhole && isPlain(value) && (pairs || form === ANY)) {
+    return pairs ? addPairs(words, Object.keys(value), (name) => value[name]) : addOptions(words, value, form);
+  }
+  if (isWhole && (pairs || form === ANY) && isA("Map", value)) {
+    const map = value as Map<unknown, unknown>;
+    return addPairs(words, map.keys(), (name) => map.get(name));
+  }
+  return addValue(words, value, depth === 0 ? "is" : "holds");
 }
 
-function addElements(words: Word[], elements: readonly unknown[], depth: number): string | undefined {
-  if (depth === MAX_NESTING) return `arrays nested deeper than ${MAX_NESTING}`;
-  for (const element of elements) {
-    const refused = addWords(words, element, depth + 1);
+/** Appends names and values. */
+function addPairs(words: Word[], names: Iterable<unknown>, valueOf: (name: any) => unknown): string | undefined {
+  for (const name of names) {
+    const value = valueOf(name);
+    if (value === undefined) continue;
+    const refused = addValue(words, name, "holds") ?? addValue(words, value, "holds");
     if (refused !== undefined) return refused;
   }
   return undefined;
 }
 
-function addOptions(words: Word[], options: Record<string, unknown>, depth: number): string | undefined {
+/**
+ * Appends options. One that is undefined or false is omitted, and of one that is true, only the name is sent. The name
+ * must then be in capitals, as the manual writes options; any other belongs to data.
+ */
+function addOptions(words: Word[], options: Record<string, unknown>, { listed }: Form): string | undefined {
   for (const option of Object.keys(options)) {
     const value = options[option];
-    if (typeof value === "boolean" && !isCapital(option)) return "a boolean under a name that is not in capitals";
+    if (typeof value === "boolean" && !isCapital(option)) return NO_OPTION;
     if (value === undefined || value === false) continue;
     words.push(option);
     if (value === true) continue;
-    const refused = isPlain(value) ? "an object in an object" : addWords(words, value, depth);
+    const refused = typeof value === "object" ? addListed(words, option.toUpperCase(), value, listed)
+      : addValue(words, value, "holds");
     if (refused !== undefined) return refused;
   }
   return undefined;
 }
 
-/** Redis options are in capitals; any other name belongs to data, and data has no booleans. */
+/** Appends the value of an option that may take a list. */
+function addListed(words: Word[], option: string, value: unknown, listed: Form["listed"]): string | undefined {
+  if (listed === undefined || listed.includes(`${option}[]`)) return addPart(words, value, VALUES, 0, 1);
+  if (!listed.includes(option) || !Array.isArray(value)) return addValue(words, value, "holds");
+  for (const element of value) {
+    const refused = addValue(words, element, "holds");
+    if (refused !== undefined) return refused;
+  }
+  return undefined;
+}
+
+const NO_OPTION = ": a boolean under a name that is not in capitals cannot be sent";
 const isCapital = (name: string): boolean => name === name.toUpperCase() && name !== name.toLowerCase();
+
+/** Appends one value. Returns why it is refused, if it is; `verb` says whether the argument is it, or holds it. */
+function addValue(words: Word[], value: unknown, verb = "is"): string | undefined {
+  if (typeof value === "string") words.push(value);
+  else if (typeof value === "bigint" || Number.isFinite(value)) words.push(String(value));
+  else if (ArrayBuffer.isView(value)) words.push(bytesOf(value.buffer, value.byteOffset, value.byteLength));
+  else if (isA("ArrayBuffer", value) || isA("SharedArrayBuffer", value)) words.push(bytesOf(value as ArrayBuffer));
+  else return refusal(value, verb);
+  return undefined;
+}
 
 /** Big buffers are not copied, unless their length could change before they are written. */
 function bytesOf(buffer: ArrayBufferLike, offset = 0, length = buffer.byteLength): Word {
@@ -822,11 +900,26 @@ function bytesOf(buffer: ArrayBufferLike, offset = 0, length = buffer.byteLength
   return isFixed && length >= BIG_BUFFER ? bytes : Buffer.from(bytes);
 }
 
-/** Names the kind of a value, without showing it. */
+/** Whether a value is of this built-in class, in whatever realm it was made. */
+const isA = (kind: string, value: unknown): boolean => Object.prototype.toString.call(value) === `[object ${kind}]`;
+
+/** Says why a value cannot be sent, without showing it. */
+function refusal(value: unknown, verb: string): string {
+  if (typeof value !== "object" || value === null) return `: ${nameOf(value)} cannot be sent`;
+  return ` ${verb} ${nameOf(value)}, where one value is expected${isPlain(value) ? "; JSON.stringify it?" : ""}`;
+}
+
+/** Names the kind of a value, or the class of an object, without showing it. */
 function nameOf(value: unknown): string {
   if (value === null || value === undefined || typeof value === "number") return String(value);
-  const kind = typeof value === "object" ? Object.prototype.toString.call(value).slice(8, -1) : typeof value;
-  return "AEIOU".includes(kind.charAt(0)) ? `an ${kind}` : `a ${kind}`;
+  const isNamed = typeof value === "object" && !isPlain(value);
+  const kind = !isNamed ? typeof value : Array.isArray(value) ? "array" : classOf(value);
+  return "AEIOaeio".includes(kind.charAt(0)) ? `an ${kind}` : `a ${kind}`;
+}
+
+function classOf(value: object): string {
+  const { constructor } = value;
+  return (typeof constructor === "function" && constructor.name) || "object of some class";
 }
 
 // ==== 3. RESP: decoding ====
@@ -1350,8 +1443,17 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //   session(instead)          changes the connection it runs on (SELECT, MULTI, SUBSCRIBE): refused on a shared one
 //   <(key: Key) => Bulk>      the signature, arguments in the manual's order; a union of signatures becomes overloads
 //   (keys, placing)           which arguments are its keys, and which choose the server if others do
+//   .lists(2).options(3) ...  which arguments, counted from 1, may be more than one value: the compiler compares this
+//                             with the signature. Anywhere else, an array or an object is refused.
+//     lists(n, -1)            from the nth on, arrays and Sets stand for their elements; -1: except the last argument
+//     items(n, size)          lists of `size` values that belong together
+//     pairs(n)                items of 2: an object or a Map stands for its names and values
+//     options(n, "LIMIT")     from the nth on, objects are options; of these, "LIMIT" takes a list, "IDS[]" lists in it
+//     needs(n, ...)           the same, but the nth may not be omitted
+//     lead(n, ...)            the nth may be options; the other arguments are counted without it
+//     optional(n)             from the nth on, one value each, which may be omitted
 //   .as(shape)                converts the reply of either protocol version to the type in the signature
-//   .defaults(from, values)   arguments from index `from` on may be left out; options may then follow at once
+//   .defaults(values)         of the optional arguments, or of the one behind the lists, where a call leaves them out
 //   .blocks(time)             may block on the server, for the time that the arguments state
 //   .across(spread, merge)    how several servers share it; `merge` combines their replies, by default to the first
 //     "split"                 divides its keys, each with the arguments that follow it, among their servers
@@ -1378,9 +1480,10 @@ export type Key = string | Bytes;
 export type Arg = string | number | bigint | Bytes;
 export type Int = number | bigint;
 /** Any number of values, in arrays or not: del("a", "b"), del(["a", "b"]). */
-export type Many<T = Arg> = (T | readonly T[])[];
-/** Alternating names and values: { a: 1, b: 2 } or ["a", 1, "b", 2]. */
-export type Pairs = Readonly<Record<string, Arg | undefined>> | readonly (Arg | readonly Arg[])[];
+export type Many<T = Arg> = (T | readonly T[] | ReadonlySet<T>)[];
+/** Names and values: { a: 1, b: 2 }, a Map, ["a", 1, "b", 2], or [["a", 1], ["b", 2]]. */
+export type Pairs = Readonly<Record<string, Arg | undefined>> | ReadonlyMap<Arg, Arg | undefined> |
+  readonly (Arg | readonly Arg[])[];
 export type Bulk = string | null;
 export type Fields = Record<string, string>;
 export type Scored = [member: string, score: number];
@@ -1393,10 +1496,10 @@ type Kind = "read" | "write" | "other" | "session";
 /** The first and the last key among the arguments (1 is the first, -1 the last argument), and the step between keys. */
 type Positions = readonly [first: number, last: number, step: number];
 /** Finds the keys of other commands, as indexes into the flat arguments. */
-type Finder = (words: readonly Word[]) => number[];
+type Finder = (words: Words) => number[];
 type Keys = Positions | Finder;
 /** The call that a reply answers; `raw`: its maps are pairs. */
-type Call = { readonly raw: boolean; readonly args: readonly unknown[] };
+type Call = { readonly raw: boolean; readonly row: Row; readonly words: Words };
 /** Converts a reply; null stays null, and a reply that already has this shape is unchanged. */
 type Shape = (reply: any, call: Call) => unknown;
 /** Time for which a call may block; undefined if it does not block. */
@@ -1409,18 +1512,16 @@ type Spread = "split" | "all" | "each" | Carriage;
 type Carriage = "set" | "zset" | "string";
 /** Combines several servers' replies into one; `keys` holds, for each reply, the indexes of its keys. */
 type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => unknown;
-/** Values of arguments that a call leaves out; `choose`: for this call. */
-type Defaults = {
-  readonly from: number;
-  readonly values: readonly (string | number)[];
-  readonly choose: (args: readonly unknown[]) => readonly (string | number)[];
-};
+/** The values that a call's optional arguments have where it leaves them out. */
+type Defaults = (args: readonly unknown[]) => readonly (string | number)[];
 type Trait =
   | "ordered" | "binary" | "secret" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless";
 
-class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
+class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends string = string> {
   declare readonly call: F;
   declare readonly reach: R;
+  /** Its words on what its arguments may be: "lists 2". */
+  declare readonly said: Said;
   readonly kind: K;
   readonly keys: Keys;
   /** The driver's alternative to a session command. */
@@ -1430,9 +1531,10 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   /** Name of its method: "configGet". */
   method = "";
   #name: Name | undefined;
+  form = VALUES;
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
-  leftOut: Defaults | undefined = undefined;
+  usual: Defaults | undefined = undefined;
   is: { readonly [T in Trait]?: true } = {};
   spread: Spread | undefined = undefined;
   merge: Merge = first;
@@ -1449,20 +1551,51 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
   as(shape: Shape): this { return Object.assign(this, { shape }); }
   blocks(block: Block): this { return Object.assign(this, { block }); }
 
-  defaults(from: number, values: Defaults["values"], choose: Defaults["choose"] = () => values): this {
-    return Object.assign(this, { leftOut: { from, values, choose } });
+  defaults(values: ReturnType<Defaults>, usual: Defaults = () => values): this {
+    return Object.assign(this, { usual });
   }
 
   traits(...traits: Trait[]): this {
     return Object.assign(this, { is: Object.fromEntries(traits.map((trait) => [trait, true])) });
   }
 
-  across<S extends Spread>(spread: S, merge = first): Row<F, K, S extends "each" ? "each" : "placed"> {
-    return Object.assign(this as Row<F, K, any>, { spread, merge });
+  across<S extends Spread>(spread: S, merge = first): Row<F, K, S extends "each" ? "each" : "placed", Said> {
+    return Object.assign(this as Row<F, K, any, Said>, { spread, merge });
+  }
+
+  lists<N extends number, E extends 0 | -1 = 0>(lists: N, end = 0 as E) {
+    return this.#taking<`lists ${N} ${E}`>({ lists, end });
+  }
+
+  items<N extends number, S extends number>(lists: N, size: S) {
+    return this.#taking<`items ${N} ${S}`>({ lists, size });
+  }
+
+  pairs<N extends number>(lists: N) {
+    return this.#taking<`pairs ${N}`>({ lists, size: 2, pairs: true });
+  }
+
+  options<N extends number, L extends readonly string[]>(options: N, ...listed: L) {
+    return this.#taking<`options ${N}` | L[number]>({ options, optional: options }, listed);
+  }
+
+  needs<N extends number, L extends readonly string[]>(options: N, ...listed: L) {
+    return this.#taking<`needs ${N}` | L[number]>({ options, optional: options + 1 }, listed);
+  }
+
+  lead<N extends number, L extends readonly string[]>(lead: N, ...listed: L) {
+    return this.#taking<`lead ${N}` | L[number]>({ lead }, listed);
+  }
+
+  optional<N extends number>(optional: N) { return this.#taking<`optional ${N}`>({ optional }); }
+
+  #taking<Word extends string>(part: Partial<Form>, listed: readonly string[] = []): Row<F, K, R, Said | Word> {
+    const form = { ...this.form, ...part, listed: [...this.form.listed!, ...listed] };
+    return Object.assign(this as Row<F, K, R, any>, { form });
   }
 
   /** Indexes of the keys in the flat arguments; a numkeys argument may claim more keys than there are. */
-  positions(words: readonly Word[], keys = this.keys): number[] {
+  positions(words: Words, keys = this.keys): number[] {
     if (typeof keys === "function") return keys(words).filter((at) => at < words.length);
     const [first, last, step] = keys;
     if (first === 0) return [];
@@ -1472,15 +1605,17 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach> {
 }
 
 /** Adds the arguments that a call leaves out: with none, with undefined, or with options where they would stand. */
-function completed(args: readonly unknown[], { from, values, choose }: Defaults): readonly unknown[] {
+function completed(args: readonly unknown[], { form }: Row, usual: Defaults): readonly unknown[] {
+  const from = form.end === 0 ? form.optional - 1 : 1;
+  const values = usual(args);
   let at = from;
   while (at < from + values.length && args[at] !== undefined && !isPlain(args[at])) at++;
   if (at === from + values.length) return args;
   const options = args.findIndex((arg, i) => i >= at && isPlain(arg));
   const end = Math.min(options < 0 ? args.length : options, from + values.length);
   const given = args.slice(from, end);
-  const chosen = choose(args).map((value, i) => given[i] === undefined ? value : given[i]);
-  return [...args.slice(0, from), ...chosen, ...args.slice(end)];
+  const all = values.map((value, i) => given[i] === undefined ? value : given[i]);
+  return [...args.slice(0, from), ...all, ...args.slice(end)];
 }
 
 function wireName(method: string): string {
@@ -1489,11 +1624,12 @@ function wireName(method: string): string {
   return text.toUpperCase();
 }
 
-const read = <F, R extends Reach = "placed">(keys: Keys = one) => new Row<F, "read", R>("read", keys);
-const write = <F,>(keys: Keys = one) => new Row<F, "write", "placed">("write", keys);
+const read = <F, R extends Reach = "placed">(keys: Keys = one) => new Row<F, "read", R, never>("read", keys);
+const write = <F,>(keys: Keys = one) => new Row<F, "write", "placed", never>("write", keys);
 const other = <F, R extends Reach = "nowhere">(keys: Keys = none, placing = keys) =>
-  new Row<F, "other", R>("other", keys, undefined, placing);
-const session = <F,>(instead: string, keys: Keys = none) => new Row<F, "session", "nowhere">("session", keys, instead);
+  new Row<F, "other", R, never>("other", keys, undefined, placing);
+const session = <F,>(instead: string, keys: Keys = none) =>
+  new Row<F, "session", "nowhere", never>("session", keys, instead);
 
 // ---- Where the keys are ----
 
@@ -1508,23 +1644,32 @@ const pairs: Positions = [1, -1, 2];
 /** `count` numbers from `from` on, `step` apart; none if `count` is negative, too large or NaN. */
 const range = (from: number, count: number, step = 1): number[] =>
   Array.from({ length: count > 0 && count <= MAX_WORDS ? count : 0 }, (_, i) => from + i * step);
-/** Index after the first argument, at `from` or later, that is one of `names`; 0 if there is none. */
-const indexAfter = (words: Words, from: number, names: readonly string[]): number =>
-  words.findIndex((word, i) => i >= from && names.includes(String(word).toUpperCase())) + 1;
+/** Options whose values may be any text, even the name of an option; AUTH2 has two. */
+const TEXTUAL = ["MATCH", "EXACT", "GLOB", "RE", "ELE", "FP32", "FILTER", "BY", "GET", "AUTH", "AUTH2"];
+/** Index after the first option, at `from` or later, that is one of `names`; 0 if there is none. */
+function indexAfter(words: Words, from: number, names: readonly string[]): number {
+  for (let i = from; i < words.length; i++) {
+    const word = String(words[i]).toUpperCase();
+    if (names.includes(word)) return i + 1;
+    if (TEXTUAL.includes(word)) i += word === "AUTH2" ? 2 : 1;
+  }
+  return 0;
+}
 
 /** The argument at position `at` counts the keys that follow it, `step` apart: numkeys(1) for LMPOP, (2) for EVAL. */
 const numkeys = (at: number, step = 1): Finder => (words) => range(at, Number(String(words[at - 1])), step);
 /** A destination, the number of sources, and the sources: ZUNIONSTORE. */
 const storeNumkeys: Finder = (words) => [0, ...numkeys(2)(words)];
-/** The first argument, and the one after the first of `names`: SORT with STORE. */
-const oneAndAfter = (...names: string[]): Finder => (words) => [...new Set([0, indexAfter(words, 1, names)])];
+/** The first argument, and the one after the first of `names`, which are at `from` or later: SORT with STORE. */
+const oneAndAfter = (from: number, ...names: string[]): Finder => (words) =>
+  [...new Set([0, indexAfter(words, from, names)])];
 /** All arguments after the word `name`, which is at `from` or later, or the first `part` of them. */
 const allAfter = (name: string, from: number, part = 1): Finder => (words) => {
   const at = indexAfter(words, from, [name]);
   return at > 0 ? range(at, (words.length - at) * part) : [];
 };
 /** The third argument or, if that is empty, all after KEYS: MIGRATE. */
-const thirdOrKeys: Finder = (words) => String(words[2]) === "" ? allAfter("KEYS", 3)(words) : [2];
+const thirdOrKeys: Finder = (words) => String(words[2]) === "" ? allAfter("KEYS", 5)(words) : [2];
 /** The first half of the arguments after STREAMS; `from` skips a group, which may be called STREAMS too. */
 const streams = (from: number): Finder => allAfter("STREAMS", from, 1 / 2);
 
@@ -1570,9 +1715,6 @@ const allOf = (args: readonly unknown[]): readonly (string | number)[] => {
   const [low, high] = BYSCORE ? ["-inf", "+inf"] : BYLEX ? ["-", "+"] : [0, -1];
   return REV && low !== 0 ? [high!, low] : [low!, high!];
 };
-/** No limit, unless the keys' array ends with one. */
-const unlimited = ([keys]: readonly unknown[]): readonly number[] =>
-  Array.isArray(keys) && typeof keys.at(-1) === "number" ? [] : [0];
 
 // ---- Shapes ----
 
@@ -1622,15 +1764,15 @@ const numeric: Shape = (reply, call) => numbers(number(reply, call), call);
 const located = list(tuple(same, numeric, numeric, numeric));
 
 /** `shape` if the call has that option, else `otherwise`. */
-const when = (name: string, shape: Shape, otherwise: Shape = same): Shape => (reply, call) => {
-  const options = call.args.find((arg): arg is Report => isPlain(arg) && Object.hasOwn(arg, name));
-  const value = options?.[name] ?? call.args.some((arg, i) => i > 0 && arg === name);
-  return (value === false ? otherwise : shape)(reply, call);
-};
+const when = (name: string, shape: Shape, otherwise: Shape = same): Shape => (reply, call) =>
+  (hasOption(name, call) ? shape : otherwise)(reply, call);
+/** Options stand behind the keys, and not before the argument that the row names. */
+const hasOption = (name: string, { row, words }: Call): boolean =>
+  indexAfter(words, Math.max(row.form.options - 1, (row.positions(words).at(-1) ?? -1) + 1), [name]) > 0;
 const withScores = when("WITHSCORES", scored);
 /** `shape` if the call has at most `most` arguments, else `otherwise`. */
 const upTo = (most: number, shape: Shape, otherwise: Shape = same): Shape => (reply, call) =>
-  (call.args[most] === undefined ? shape : otherwise)(reply, call);
+  (call.words.length <= most ? shape : otherwise)(reply, call);
 /** Without a count, [] as null, and [m, "1"] or [m, 1] as [m, 1]; with a count, as `scored`. */
 const popped = upTo(1, (reply, call) => reply?.length ? pair(reply, call) : null, scored);
 
@@ -1656,17 +1798,17 @@ const docs: Shape = (reply, call) => fields({ arguments: list(docs), subcommands
 const commands = {
   // ---- Keys ----
   /** Number of keys removed. Since 1.0.0. */
-  del: write<(...keys: Many<Key>) => number>(all).across("split", sum),
+  del: write<(...keys: Many<Key>) => number>(all).lists(1).across("split", sum),
   /** As del, but the memory is freed in the background. Since 4.0.0. */
-  unlink: write<(...keys: Many<Key>) => number>(all).across("split", sum),
+  unlink: write<(...keys: Many<Key>) => number>(all).lists(1).across("split", sum),
   /** Number of these keys that exist; a key named twice counts twice. Since 1.0.0; several keys 3.0.3. */
-  exists: read<(...keys: Many<Key>) => number>(all).across("split", sum),
+  exists: read<(...keys: Many<Key>) => number>(all).lists(1).across("split", sum),
   /** Number of these keys that exist; marks each as recently used, for eviction. Since 3.2.1. */
-  touch: read<(...keys: Many<Key>) => number>(all).across("split", sum),
+  touch: read<(...keys: Many<Key>) => number>(all).lists(1).across("split", sum),
   /** The type of the value, "none" when `key` is missing; modules name their own types. Since 1.0.0. */
   type: read<(key: Key) => KeyType>(),
   /** 1 when copied (into DB); 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
-  copy: write<(source: Key, destination: Key, options?: { DB?: Int; REPLACE?: Flag }) => number>(two),
+  copy: write<(source: Key, destination: Key, options?: { DB?: Int; REPLACE?: Flag }) => number>(two).options(3),
   /** Overwrites `newkey`; an error when `key` is missing. Since 1.0.0. */
   rename: write<(key: Key, newkey: Key) => "OK">(two),
   /** 1 when renamed, 0 when `newkey` exists already; an error when `key` is missing. Since 1.0.0. */
@@ -1674,13 +1816,13 @@ const commands = {
   /** 1 when moved to database `db`; 0 when `key` is missing here or exists there. Since 1.0.0. */
   move: write<(key: Key, db: Int) => number>(),
   /** 1 when the time to live was set; 0 when `key` is missing or the condition fails. Since 1.0.0; options 7.0. */
-  expire: write<(key: Key, seconds: Int, options?: ExpireOptions) => number>(),
+  expire: write<(key: Key, seconds: Int, options?: ExpireOptions) => number>().options(3),
   /** As expire, in milliseconds. Since 2.6.0; options 7.0. */
-  pexpire: write<(key: Key, milliseconds: Int, options?: ExpireOptions) => number>(),
+  pexpire: write<(key: Key, milliseconds: Int, options?: ExpireOptions) => number>().options(3),
   /** As expire, at a Unix time in seconds; a past time removes the key. Since 1.2.0; options 7.0. */
-  expireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>(),
+  expireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3),
   /** As expireat, with the Unix time in milliseconds. Since 2.6.0; options 7.0. */
-  pexpireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>(),
+  pexpireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3),
   /** The Unix time in seconds at which `key` expires; -1 when it never does, -2 when it is missing. Since 7.0.0. */
   expiretime: read<(key: Key) => number>(),
   /** As expiretime, in milliseconds. Since 7.0.0. */
@@ -1692,24 +1834,25 @@ const commands = {
   /** 1 when a time to live was removed, 0 when there was none. Since 2.2.0. */
   persist: write<(key: Key) => number>(),
   /** All keys ("*"), or those that match the pattern. Blocks a server with many keys: see scan. Since 1.0.0. */
-  keys: read<(pattern?: Arg) => string[]>(none).defaults(0, ["*"]).across("all", joined),
+  keys: read<(pattern?: Arg) => string[]>(none).optional(1).defaults(["*"]).across("all", joined),
   /** Some keys and the cursor for the next call, "0" at the end. Keys may repeat. Start with 0. Since 2.8; TYPE 6.0. */
   scan: read<
     (...args: [...Leading<[cursor: Arg]>, options?: ScanOptions & { TYPE?: Arg }]) => Page<string[]>, "nowhere"
-  >(none).defaults(0, [0]).traits("cursor"),
+  >(none).options(2).optional(1).defaults([0]).traits("cursor"),
   /** Any key of the database, or null when it is empty. Since 1.0.0. */
   randomkey: read<() => Bulk>(none).across("all", random),
   /** Sorted elements, as numbers unless ALPHA; GET: the values its patterns find; STORE: their number. Since 1.0.0. */
-  sort: write<SortInto | Sorted<SortOptions & { STORE?: No }>>(oneAndAfter("STORE")).traits("patterns"),
+  sort: write<SortInto | Sorted<SortOptions & { STORE?: No }>>(oneAndAfter(1, "STORE")).options(2, "LIMIT")
+    .traits("patterns"),
   /** As sort, without STORE. Since 7.0.0. */
-  sort_ro: read<Sorted<SortRoOptions>>().traits("patterns"),
+  sort_ro: read<Sorted<SortRoOptions>>().options(2, "LIMIT").traits("patterns"),
   /** The value in the server's own format, for restore, always as a Buffer; null when missing. Since 2.6.0. */
   dump: read<(key: Key) => Buffer | null>().traits("binary"),
   /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, unless REPLACE. Since 2.6.0. */
-  restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">(),
+  restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">().options(4),
   /** Move `key`, or KEYS if it is "", to another server; "NOKEY" if missing. `timeout`: ms of silence. Since 2.6.0. */
   migrate: write<(host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY">
-    (thirdOrKeys).traits("secret", "partly"),
+    (thirdOrKeys).options(6, "AUTH2", "KEYS[]").traits("secret", "partly"),
   /** How the value is stored ("listpack", "embstr" ...); null when `key` is missing. Since 2.2.3. */
   objectEncoding: read<(key: Key) => Bulk>(),
   /** Access frequency on a logarithmic scale; null when missing, an error unless an LFU policy is set. Since 4.0.0. */
@@ -1727,9 +1870,9 @@ const commands = {
   /** The value of `key`, or null. WRONGTYPE when it is not a string. Since 1.0.0. */
   get: read<(key: Key) => Bulk>(),
   /** "OK", or null when NX, XX or IF... fails; with GET the old value. EX in seconds, PX in ms. Since 1.0.0. */
-  set: write<With<"GET", [key: Key, value: Arg], Bulk, "OK" | null, SetOptions>>(),
+  set: write<With<"GET", [key: Key, value: Arg], Bulk, "OK" | null, SetOptions>>().options(3),
   /** The value, or null; also sets its time to live, or removes that with PERSIST. Since 6.2.0. */
-  getex: write<(key: Key, options?: GetexOptions) => Bulk>(),
+  getex: write<(key: Key, options?: GetexOptions) => Bulk>().options(2),
   /** The value, or null; also removes the key. Since 6.2.0. */
   getdel: write<(key: Key) => Bulk>(),
   /** The old value, or null. Deprecated since 6.2.0: set with GET. Since 1.0.0. */
@@ -1741,21 +1884,21 @@ const commands = {
   /** Set with a time to live. Deprecated since 2.6.12: set with PX. Since 2.6.0. */
   psetex: write<(key: Key, milliseconds: Int, value: Arg) => "OK">(),
   /** The values of all keys in order, null for each that is missing or not a string. Since 1.0.0. */
-  mget: read<(...keys: Many<Key>) => Bulk[]>(all).across("split", inTurn),
+  mget: read<(...keys: Many<Key>) => Bulk[]>(all).lists(1).across("split", inTurn),
   /** Set several keys at once, atomically. Since 1.0.1. */
-  mset: write<(...pairs: (Arg | Pairs)[]) => "OK">(pairs).across("split"),
+  mset: write<(...pairs: (Arg | Pairs)[]) => "OK">(pairs).pairs(1).across("split"),
   /** Set several keys only when none of them exists: 1, else 0 and nothing is set. Since 1.0.1. */
-  msetnx: write<(...pairs: (Arg | Pairs)[]) => number>(pairs),
+  msetnx: write<(...pairs: (Arg | Pairs)[]) => number>(pairs).pairs(1),
   /** Set `numkeys` keys with one expiry: 1, or 0 and none is set when NX or XX fails for any. Since 8.4.0. */
-  msetex: write<(numkeys: number, pairs: Pairs, options?: MsetexOptions) => number>(numkeys(1, 2)),
+  msetex: write<(numkeys: number, pairs: Pairs, options?: MsetexOptions) => number>(numkeys(1, 2)).pairs(2).options(3),
   /** Append to the string at `key`; returns the new length in bytes. Since 2.0.0. */
   append: write<(key: Key, value: Arg) => number>(),
   /** The length in bytes, 0 when `key` is missing. Since 2.2.0. */
   strlen: read<(key: Key) => number>(),
   /** The bytes from `start` to `end` (-1), both included, negative from the end; "" if there are none. Since 2.4.0. */
-  getrange: read<(key: Key, start: Int, end?: Int) => string>().defaults(2, [-1]),
+  getrange: read<(key: Key, start: Int, end?: Int) => string>().optional(3).defaults([-1]),
   /** As getrange. Deprecated since 2.0.0: getrange. Since 1.0.0. */
-  substr: read<(key: Key, start: Int, end?: Int) => string>().defaults(2, [-1]),
+  substr: read<(key: Key, start: Int, end?: Int) => string>().optional(3).defaults([-1]),
   /** Overwrites from the byte `offset` on, padding with zero bytes; returns the new length. Since 2.2.0. */
   setrange: write<(key: Key, offset: Int, value: Arg) => number>(),
   /** The new value, a bigint beyond 2^53; a missing key counts from 0. An error when it is no integer. Since 1.0.0. */
@@ -1769,9 +1912,9 @@ const commands = {
   /** The new value, as incr. Since 1.0.0. */
   decrby: write<(key: Key, decrement: Int) => number>(),
   /** Add 1, BYINT or BYFLOAT, but not past a bound; SATURATE stops there. ENX: only without expiry. Since 8.8.0. */
-  increx: write<(key: Key, options?: IncrexOptions) => [value: number, added: number]>().as(numbers),
+  increx: write<(key: Key, options?: IncrexOptions) => [value: number, added: number]>().options(2).as(numbers),
   /** 1 when removed, 0 when missing or the condition fails; WRONGTYPE for a condition on another type. Since 8.4.0. */
-  delex: write<(key: Key, options?: Compare) => number>(),
+  delex: write<(key: Key, options?: Compare) => number>().options(2),
   /** Remove `key` only when it holds `value`: 1, else 0. Valkey 9.0; in Redis delex. */
   delifeq: write<(key: Key, value: Arg) => number>(),
   /** The XXH3 hash of the string as 16 hexadecimal digits, for IFDEQ and IFDNE; null when missing. Since 8.4.0. */
@@ -1782,7 +1925,7 @@ const commands = {
     | ((key1: Key, key2: Key, options: LcsOptions & { LEN: true; IDX?: No }) => number)
     | ((key1: Key, key2: Key) => string)
     | Either<[key1: Key, key2: Key, options: LcsOptions], [{ matches: LcsMatch[]; len: number }, number, string]>
-  >(two).as(when("IDX", map)).across("string"),
+  >(two).options(3).as(when("IDX", map)).across("string"),
 
   // ---- Bitmaps ----
   /** The bit at `offset`; 0 beyond the end and when `key` is missing. Since 2.2.0. */
@@ -1790,58 +1933,65 @@ const commands = {
   /** Set the bit at `offset` to 0 or 1, growing the string as needed; returns the old bit. Since 2.2.0. */
   setbit: write<(key: Key, offset: Int, value: Int) => number>(),
   /** Number of 1 bits, in all or in the bytes (BIT: bits) from `start` to `end`. Since 2.6.0; BIT 7.0. */
-  bitcount: read<(key: Key, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
+  bitcount: read<(key: Key, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>().options(4)
+    .optional(2),
   /** Position of the first bit that equals `bit`; -1 when there is none. Since 2.8.7; BIT 7.0. */
-  bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>(),
+  bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>()
+    .options(5).optional(3),
   /** Store the result of the operation; returns its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
-  bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst).across("string"),
+  bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst).lists(3)
+    .across("string"),
   /** Results of GET (value), SET (old value), INCRBY (new, null on OVERFLOW FAIL); bigints beyond 2^53. Since 3.2.0. */
-  bitfield: write<(key: Key, ...operations: BitfieldOperation[]) => (number | null)[]>(),
+  bitfield: write<(key: Key, ...operations: BitfieldOperation[]) => (number | null)[]>()
+    .options(2, "GET", "INCRBY", "SET"),
   /** As bitfield, GET only. Since 6.0.0. */
-  bitfield_ro: read<(key: Key, ...operations: { GET: BitfieldPlace }[]) => number[]>(),
+  bitfield_ro: read<(key: Key, ...operations: { GET: BitfieldPlace }[]) => number[]>().options(2, "GET"),
 
   // ---- HyperLogLogs ----
   /** 1 when the estimate changed or `key` was created, else 0. Since 2.8.9. */
-  pfadd: write<(key: Key, ...elements: Many) => number>(),
+  pfadd: write<(key: Key, ...elements: Many) => number>().lists(2),
   /** Estimated number of distinct elements added to all keys together; standard error 0.81 %. Since 2.8.9. */
-  pfcount: read<(...keys: Many<Key>) => number>(all).across("string"),
+  pfcount: read<(...keys: Many<Key>) => number>(all).lists(1).across("string"),
   /** Merge `sourcekeys` into `destkey`. Since 2.8.9. */
-  pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all).across("string"),
+  pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all).lists(2).across("string"),
 
   // ---- Geo ----
   /** Add or move members; returns the number added (with CH: changed). Degrees. Since 3.2.0; options 6.2. */
-  geoadd: write<(key: Key, ...args: [...items: GeoItem[]] | [options: GeoaddOptions, ...items: GeoItem[]]) => number>(),
+  geoadd: write<(key: Key, ...args: [...items: GeoItem[]] | [options: GeoaddOptions, ...items: GeoItem[]]) => number>()
+    .lead(2).items(2, 3),
   /** Distance between two members in metres or `unit`; null when either is missing. Since 3.2.0. */
-  geodist: read<(key: Key, member1: Arg, member2: Arg, unit?: GeoUnit) => number | null>().as(number),
+  geodist: read<(key: Key, member1: Arg, member2: Arg, unit?: GeoUnit) => number | null>().optional(4).as(number),
   /** The members' standard geohashes of 11 characters, null for each that is missing. Since 3.2.0. */
-  geohash: read<(key: Key, ...members: Many) => Bulk[]>(),
+  geohash: read<(key: Key, ...members: Many) => Bulk[]>().lists(2),
   /** Positions of the members as stored (at most 0.6 m off); null for each that is missing. Since 3.2.0. */
-  geopos: read<(key: Key, ...members: Many) => (Coordinates | null)[]>().as(list(numbers)),
+  geopos: read<(key: Key, ...members: Many) => (Coordinates | null)[]>().lists(2).as(list(numbers)),
   /** Members in an area, unsorted unless ASC or DESC; WITH... extends each. Since 6.2.0; BYPOLYGON Valkey 9.0. */
-  geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().as(located),
+  geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().needs(2, "BYBOX", "BYPOLYGON[]", "BYRADIUS", "FROMLONLAT")
+    .as(located),
   /** Store the members geosearch finds, with STOREDIST scored by distance; returns their number. Since 6.2.0. */
   geosearchstore: write<(destination: Key, source: Key, area: GeosearchOptions & { STOREDIST?: Flag }) => number>(two)
+    .needs(3, "BYBOX", "BYPOLYGON[]", "BYRADIUS", "FROMLONLAT")
     .across("zset"),
   /** As geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
-  georadius: write<Georadius<AroundPoint>>(oneAndAfter("STORE", "STOREDIST")).as(located),
+  georadius: write<Georadius<AroundPoint>>(oneAndAfter(5, "STORE", "STOREDIST")).options(6).as(located),
   /** As geosearch around a point. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
-  georadius_ro: read<GeoradiusRo<AroundPoint>>().as(located),
+  georadius_ro: read<GeoradiusRo<AroundPoint>>().options(6).as(located),
   /** As georadius, around a member; an error when that is missing. Deprecated since 6.2.0. Since 3.2.0. */
-  georadiusbymember: write<Georadius<AroundMember>>(oneAndAfter("STORE", "STOREDIST")).as(located),
+  georadiusbymember: write<Georadius<AroundMember>>(oneAndAfter(4, "STORE", "STOREDIST")).options(5).as(located),
   /** As geosearch around a member. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
-  georadiusbymember_ro: read<GeoradiusRo<AroundMember>>().as(located),
+  georadiusbymember_ro: read<GeoradiusRo<AroundMember>>().options(5).as(located),
 
   // ---- Hashes ----
   /** Set fields; returns the number added. Since 2.0.0; several fields 4.0.0. */
-  hset: write<(key: Key, ...fields: (Arg | Pairs)[]) => number>(),
+  hset: write<(key: Key, ...fields: (Arg | Pairs)[]) => number>().pairs(2),
   /** 1 when set, 0 when the field exists already. Since 2.0.0. */
   hsetnx: write<(key: Key, field: Arg, value: Arg) => number>(),
   /** Set fields. Deprecated since 4.0.0: hset. Since 2.0.0. */
-  hmset: write<(key: Key, ...fields: (Arg | Pairs)[]) => "OK">(),
+  hmset: write<(key: Key, ...fields: (Arg | Pairs)[]) => "OK">().pairs(2),
   /** The value of a field, or null. Since 2.0.0. */
   hget: read<(key: Key, field: Arg) => Bulk>(),
   /** The values of the fields in order, null for each that is missing. Since 2.0.0. */
-  hmget: read<(key: Key, ...fields: Many) => Bulk[]>(),
+  hmget: read<(key: Key, ...fields: Many) => Bulk[]>().lists(2),
   /** All fields and values; an empty object when `key` is missing. Since 2.0.0. */
   hgetall: read<(key: Key) => Fields>().as(map),
   /** The names of all fields. Since 2.0.0. */
@@ -1855,45 +2005,46 @@ const commands = {
   /** The length of the field's value in bytes, 0 when missing. Since 3.2.0. */
   hstrlen: read<(key: Key, field: Arg) => number>(),
   /** Number of fields removed; the key goes with its last field. Since 2.0.0; several fields 2.4.0. */
-  hdel: write<(key: Key, ...fields: Many) => number>(),
+  hdel: write<(key: Key, ...fields: Many) => number>().lists(2),
   /** The field's new value, as of incr. Since 2.0.0. */
   hincrby: write<(key: Key, field: Arg, increment: Int) => number>(),
   /** The field's new value, as the nearest double; as text, with all its digits, hget returns it. Since 2.6.0. */
   hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => number>().as(number),
   /** A field or null; up to `count` different ones, -3 for 3 that may repeat; WITHVALUES: pairs. Since 6.2.0. */
   hrandfield: read<((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [string, string][], string[]>>()
+    .options(3).optional(2)
     .as(when("WITHVALUES", couples)),
   /** Some fields, and the cursor for the next call, "0" at the end. NOVALUES: only names. Since 2.8.0; NOVALUES 7.4. */
   hscan: read<With<"NOVALUES", [key: Key, ...Leading<[cursor: Arg]>], Page<string[]>, Page<Fields>, ScanOptions>>()
-    .as(when("NOVALUES", same, tuple(same, map))).defaults(1, [0]).traits("cursor"),
+    .options(3).optional(2).as(when("NOVALUES", same, tuple(same, map))).defaults([0]).traits("cursor"),
   /** For each field 1: set, 2: removed (the time is past), 0: condition failed, -2: no such field. Since 7.4.0. */
-  hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>(),
+  hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>().needs(3, "FIELDS[]"),
   /** As hexpire, in milliseconds. Since 7.4.0. */
-  hpexpire: write<(key: Key, milliseconds: Int, options: HexpireOptions) => number[]>(),
+  hpexpire: write<(key: Key, milliseconds: Int, options: HexpireOptions) => number[]>().needs(3, "FIELDS[]"),
   /** As hexpire, at a Unix time in seconds. Since 7.4.0. */
-  hexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>(),
+  hexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, "FIELDS[]"),
   /** As hexpire, at a Unix time in milliseconds. Since 7.4.0. */
-  hpexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>(),
+  hpexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, "FIELDS[]"),
   /** For each field the Unix time in seconds when it expires; -1 when never, -2 when missing. Since 7.4.0. */
-  hexpiretime: read<(key: Key, options: FieldsOption) => number[]>(),
+  hexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS[]"),
   /** As hexpiretime, in milliseconds. Since 7.4.0. */
-  hpexpiretime: read<(key: Key, options: FieldsOption) => number[]>(),
+  hpexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS[]"),
   /** For each field the time to live in seconds; -1 when there is none, -2 when it is missing. Since 7.4.0. */
-  httl: read<(key: Key, options: FieldsOption) => number[]>(),
+  httl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS[]"),
   /** As httl, in milliseconds. Since 7.4.0. */
-  hpttl: read<(key: Key, options: FieldsOption) => number[]>(),
+  hpttl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS[]"),
   /** For each field 1 when its expiry was removed, -1 when it had none, -2 when it is missing. Since 7.4.0. */
-  hpersist: write<(key: Key, options: FieldsOption) => number[]>(),
+  hpersist: write<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS[]"),
   /** Remove fields and return their values, null for each that is missing. Since 8.0.0. */
-  hgetdel: write<(key: Key, options: FieldsOption) => Bulk[]>(),
+  hgetdel: write<(key: Key, options: FieldsOption) => Bulk[]>().needs(2, "FIELDS[]"),
   /** The values of the fields, null for each that is missing, after setting their expiry. Since 8.0.0. */
-  hgetex: write<(key: Key, options: GetexOptions & FieldsOption) => Bulk[]>(),
+  hgetex: write<(key: Key, options: GetexOptions & FieldsOption) => Bulk[]>().needs(2, "FIELDS[]"),
   /** Set fields and their expiry: 1, or 0 and none is set when FNX or FXX fails for any. Since 8.0.0. */
-  hsetex: write<(key: Key, options: HsetexOptions) => number>(),
+  hsetex: write<(key: Key, options: HsetexOptions) => number>().needs(2, "FIELDS"),
   /** Name a list of fields for himportSet, on this connection. Since 8.10.0. */
-  himportPrepare: session<(fieldset: Arg, ...fields: Many) => "OK">("hset()"),
+  himportPrepare: session<(fieldset: Arg, ...fields: Many) => "OK">("hset()").lists(2),
   /** Replace `key` with a hash of these values, in the order of himportPrepare's fields. Since 8.10.0. */
-  himportSet: write<(key: Key, fieldset: Arg, ...values: Many) => "OK">(),
+  himportSet: write<(key: Key, fieldset: Arg, ...values: Many) => "OK">().lists(3),
   /** Forget a list of fields: 1, or 0 when there is none of that name. Since 8.10.0. */
   himportDiscard: session<(fieldset: Arg) => number>("hset()"),
   /** Forget all lists of fields; returns their number. Since 8.10.0. */
@@ -1901,70 +2052,70 @@ const commands = {
 
   // ---- Arrays ----
   /** Set elements from `index` on; returns the number added. Since 8.8.0. */
-  arset: write<(key: Key, index: Int, ...values: Many) => number>(),
+  arset: write<(key: Key, index: Int, ...values: Many) => number>().lists(3),
   /** Set elements by { index: value }; returns the number added. Since 8.8.0. */
-  armset: write<(key: Key, ...elements: (Arg | Pairs)[]) => number>(),
+  armset: write<(key: Key, ...elements: (Arg | Pairs)[]) => number>().pairs(2),
   /** The element at `index`, or null. Since 8.8.0. */
   arget: read<(key: Key, index: Int) => Bulk>(),
   /** The elements at the indexes, null for each that is missing. Since 8.8.0. */
-  armget: read<(key: Key, ...indexes: Many<Int>) => Bulk[]>(),
+  armget: read<(key: Key, ...indexes: Many<Int>) => Bulk[]>().lists(2),
   /** The elements from `start` to `end`, backwards if `end` is less; null in gaps. At most 1,000,000. Since 8.8.0. */
   argetrange: read<(key: Key, start: Int, end: Int) => Bulk[]>(),
   /** The elements that exist from `start` to `end`, backwards if `end` is less, with their indexes. Since 8.8.0. */
-  arscan: read<(key: Key, start: Int, end: Int, options?: { LIMIT?: Int }) => Indexed[]>().as(couples),
+  arscan: read<(key: Key, start: Int, end: Int, options?: { LIMIT?: Int }) => Indexed[]>().options(4).as(couples),
   /** Indexes from `start` ("-") to `end` ("+") whose elements pass any test; WITHVALUES: elements too. Since 8.8.0. */
-  argrep: read<WithLast<"WITHVALUES", [key: Key, start: Arg, end: Arg], Indexed[], number[], ArgrepTest>>()
+  argrep: read<WithLast<"WITHVALUES", [key: Key, start: Arg, end: Arg], Indexed[], number[], ArgrepTest>>().options(4)
     .as(when("WITHVALUES", couples)),
   /** SUM, MIN, MAX, AND, OR or XOR: null when no element is a number; MATCH and USED count. Since 8.8.0. */
   arop: read<
     | ((key: Key, start: Int, end: Int, operation: { SUM: true } | { MIN: true } | { MAX: true }) => number | null)
     | ((key: Key, start: Int, end: Int, operation: { AND: true } | { OR: true } | { XOR: true }) => number | null)
     | ((key: Key, start: Int, end: Int, operation: { MATCH: Arg } | { USED: true }) => number)
-  >().as(number),
+  >().needs(4).as(number),
   /** Number of elements, not counting gaps; 0 when `key` is missing. Since 8.8.0. */
   arcount: read<(key: Key) => number>(),
   /** The last index in use, plus 1; 0 when `key` is missing. Since 8.8.0. */
   arlen: read<(key: Key) => number>(),
   /** Size and layout of the array; an error when `key` is missing. Since 8.8.0. */
-  arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().as(mapOf(number)),
+  arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().options(2).as(mapOf(number)),
   /** Number of elements removed; the key goes with its last element. Since 8.8.0. */
-  ardel: write<(key: Key, ...indexes: Many<Int>) => number>(),
+  ardel: write<(key: Key, ...indexes: Many<Int>) => number>().lists(2),
   /** Remove all elements in each [start, end], both included; returns their number. Since 8.8.0. */
-  ardelrange: write<(key: Key, ...ranges: Many<Int>) => number>(),
+  ardelrange: write<(key: Key, ...ranges: Many<Int>) => number>().lists(2),
   /** Set elements at the insert cursor, and move it; returns the index of the last. Since 8.8.0. */
-  arinsert: write<(key: Key, ...values: Many) => number>(),
+  arinsert: write<(key: Key, ...values: Many) => number>().lists(2),
   /** As arinsert, in a ring of `size` elements: the first follows the last. Since 8.8.0. */
-  arring: write<(key: Key, size: Int, ...values: Many) => number>(),
+  arring: write<(key: Key, size: Int, ...values: Many) => number>().lists(3),
   /** The next index for arinsert, 0 when `key` is missing, null when none is left. Since 8.8.0. */
   arnext: read<(key: Key) => number | null>(),
   /** Move the insert cursor: 1, or 0 when `key` is missing. Since 8.8.0. */
   arseek: write<(key: Key, index: Int) => number>(),
   /** The last `count` elements up to the insert cursor, with REV the newest first; null in gaps. Since 8.8.0. */
-  arlastitems: read<(key: Key, count: Int, options?: { REV?: Flag }) => Bulk[]>(),
+  arlastitems: read<(key: Key, count: Int, options?: { REV?: Flag }) => Bulk[]>().options(3),
 
   // ---- Lists ----
   /** Add elements at the head, each before the previous one; returns the new length. Since 1.0.0; several 2.4. */
-  lpush: write<(key: Key, ...elements: Many) => number>(),
+  lpush: write<(key: Key, ...elements: Many) => number>().lists(2),
   /** lpush only when the list exists; returns the new length, 0 when there is none. Since 2.2.0; several 4.0. */
-  lpushx: write<(key: Key, ...elements: Many) => number>(),
+  lpushx: write<(key: Key, ...elements: Many) => number>().lists(2),
   /** Add elements at the tail, in their order; returns the new length. Since 1.0.0; several 2.4. */
-  rpush: write<(key: Key, ...elements: Many) => number>(),
+  rpush: write<(key: Key, ...elements: Many) => number>().lists(2),
   /** rpush only when the list exists; returns the new length, 0 when there is none. Since 2.2.0; several 4.0. */
-  rpushx: write<(key: Key, ...elements: Many) => number>(),
+  rpushx: write<(key: Key, ...elements: Many) => number>().lists(2),
   /** Remove and return the first element, or the first `count`; null when there is none. Since 1.0.0; count 6.2. */
-  lpop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[] | null)>(),
+  lpop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[] | null)>().optional(2),
   /** Remove and return the last element, or `count` from there; null when there is none. Since 1.0.0; count 6.2. */
-  rpop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[] | null)>(),
+  rpop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[] | null)>().optional(2),
   /** Remove and return up to COUNT (1) elements from an end of the first non-empty list, or null. Since 7.0.0. */
-  lmpop: write<PopFrom<[], End, string[]>>(numkeys(1)),
+  lmpop: write<PopFrom<[], End, string[]>>(numkeys(1)).lists(2, -1).options(2),
   /** Number of elements; 0 when `key` is missing. Since 1.0.0. */
   llen: read<(key: Key) => number>(),
   /** The element at `index`, counted from the tail when negative (-1 is the last); null out of range. Since 1.0.0. */
   lindex: read<(key: Key, index: Int) => Bulk>(),
   /** All elements, or those from `start` to `stop`, both included; negative counts from the tail. Since 1.0.0. */
-  lrange: read<(key: Key, start?: Int, stop?: Int) => string[]>().defaults(1, [0, -1]),
+  lrange: read<(key: Key, start?: Int, stop?: Int) => string[]>().optional(2).defaults([0, -1]),
   /** The index of `element`, or null; with COUNT the indexes of that many (0: of all). Since 6.0.6. */
-  lpos: read<With<"COUNT", [key: Key, element: Arg], number[], number | null, LposOptions, Int>>(),
+  lpos: read<With<"COUNT", [key: Key, element: Arg], number[], number | null, LposOptions, Int>>().options(3),
   /** Put `element` next to the first `pivot`; returns the new length, -1 without pivot, 0 without list. Since 2.2.0. */
   linsert: write<(key: Key, where: Token<"BEFORE" | "AFTER">, pivot: Arg, element: Arg) => number>(),
   /** Replace the element at `index`; an error when there is no such element or no list. Since 1.0.0. */
@@ -1976,106 +2127,113 @@ const commands = {
   /** Move one element from an end of `source` to an end of `destination` and return it, or null. Since 6.2.0. */
   lmove: write<(source: Key, destination: Key, wherefrom: End, whereto: End) => Bulk>(two),
   /** lmove of up to COUNT elements, or of EXACTLY that many, else null; OBO or BULK. Since 8.10.0. */
-  lmovem: write<With<"EXACTLY", Move, string[] | null, string[], LmovemOptions, Int>>(two),
+  lmovem: write<With<"EXACTLY", Move, string[] | null, string[], LmovemOptions, Int>>(two).options(5),
   /** Move the last element of `source` to the head of `destination`, or null. lmove replaces it. Since 1.2.0. */
   rpoplpush: write<(source: Key, destination: Key) => Bulk>(two),
   /** lpop from the first non-empty list, waiting up to `timeout` seconds (0: forever). Since 2.0.0. */
-  blpop: write<Waiting<[key: string, element: string]>>(butLast).defaults(1, [0], unlimited).blocks(seconds(-1)),
+  blpop: write<Waiting<[key: string, element: string]>>(butLast).lists(1, -1).defaults([0]).blocks(seconds(-1)),
   /** rpop from the first non-empty list, waiting up to `timeout` seconds (0: forever). Since 2.0.0. */
-  brpop: write<Waiting<[key: string, element: string]>>(butLast).defaults(1, [0], unlimited).blocks(seconds(-1)),
+  brpop: write<Waiting<[key: string, element: string]>>(butLast).lists(1, -1).defaults([0]).blocks(seconds(-1)),
   /** lmpop that waits up to `timeout` seconds (0: forever), then returns null. Since 7.0.0. */
-  blmpop: write<PopFrom<[timeout: number], End, string[]>>(numkeys(2)).blocks(seconds(1)),
+  blmpop: write<PopFrom<[timeout: number], End, string[]>>(numkeys(2)).lists(3, -1).options(3).blocks(seconds(1)),
   /** lmove that waits up to `timeout` seconds (0: forever), then returns null. Since 6.2.0. */
-  blmove: write<(...args: [...Move, timeout?: number]) => Bulk>(two).defaults(4, [0]).blocks(seconds(5)),
+  blmove: write<(...args: [...Move, timeout?: number]) => Bulk>(two).optional(5).defaults([0]).blocks(seconds(5)),
   /** lmovem that waits up to `timeout` seconds (0: forever) for enough, then returns null. Since 8.10.0. */
-  blmovem: write<(...args: [...Move, timeout: number, how?: LmovemOptions]) => string[] | null>(two).blocks(seconds(5)),
+  blmovem: write<(...args: [...Move, timeout: number, how?: LmovemOptions]) => string[] | null>(two).options(6)
+    .blocks(seconds(5)),
   /** rpoplpush that waits up to `timeout` seconds (0: forever), then returns null. blmove replaces it. Since 2.2.0. */
-  brpoplpush: write<(source: Key, destination: Key, timeout?: number) => Bulk>(two).defaults(2, [0]).blocks(seconds(3)),
+  brpoplpush: write<(source: Key, destination: Key, timeout?: number) => Bulk>(two).optional(3).defaults([0])
+    .blocks(seconds(3)),
 
   // ---- Sets ----
   /** Add members; returns the number added. Since 1.0.0; several 2.4. */
-  sadd: write<(key: Key, ...members: Many) => number>(),
+  sadd: write<(key: Key, ...members: Many) => number>().lists(2),
   /** Remove members; returns the number removed. Since 1.0.0; several 2.4. */
-  srem: write<(key: Key, ...members: Many) => number>(),
+  srem: write<(key: Key, ...members: Many) => number>().lists(2),
   /** Move `member` from one set to the other: 1, or 0 when it is not in `source`. Since 1.0.0. */
   smove: write<(source: Key, destination: Key, member: Arg) => number>(two),
   /** Remove and return a random member, or null, or up to `count` as an array. Since 1.0.0; count 3.2. */
-  spop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>(),
+  spop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>().optional(2),
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 1.0.0; count 2.6. */
-  srandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>(),
+  srandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>().optional(2),
   /** Number of members; 0 when `key` is missing. Since 1.0.0. */
   scard: read<(key: Key) => number>(),
   /** 1 when `member` is in the set, else 0. Since 1.0.0. */
   sismember: read<(key: Key, member: Arg) => number>(),
   /** sismember of several members: 1 or 0 for each. Since 6.2.0. */
-  smismember: read<(key: Key, ...members: Many) => number[]>(),
+  smismember: read<(key: Key, ...members: Many) => number[]>().lists(2),
   /** All members, in no particular order. Prefer sscan for a large set. Since 1.0.0. */
   smembers: read<(key: Key) => string[]>(),
   /** Some members, and the cursor for the next call, "0" at the end. Members may repeat. Since 2.8.0. */
   sscan: read<(...args: [key: Key, ...Leading<[cursor: Arg]>, options?: ScanOptions]) => Page<string[]>>()
-    .defaults(1, [0]).traits("cursor"),
+    .options(3).optional(2).defaults([0]).traits("cursor"),
   /** Members of the first set that are in none of the others. Since 1.0.0. */
-  sdiff: read<(...keys: Many<Key>) => string[]>(all).across("set"),
+  sdiff: read<(...keys: Many<Key>) => string[]>(all).lists(1).across("set"),
   /** Store the sdiff of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
-  sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).across("set"),
+  sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).lists(2).across("set"),
   /** Number of members sdiff would return, counting up to LIMIT (0: no limit). Since 8.10.0. */
-  sdiffcard: read<Counted<LimitOptions>>(numkeys(1)).across("set"),
+  sdiffcard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).options(2).across("set"),
   /** Members in all of the sets; a missing key is an empty set. Since 1.0.0. */
-  sinter: read<(...keys: Many<Key>) => string[]>(all).across("set"),
+  sinter: read<(...keys: Many<Key>) => string[]>(all).lists(1).across("set"),
   /** Store the sinter of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
-  sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).across("set"),
+  sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).lists(2).across("set"),
   /** Number of members sinter would return, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  sintercard: read<Counted<LimitOptions>>(numkeys(1)).across("set"),
+  sintercard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).options(2).across("set"),
   /** Members in any of the sets. Since 1.0.0. */
-  sunion: read<(...keys: Many<Key>) => string[]>(all).across("set"),
+  sunion: read<(...keys: Many<Key>) => string[]>(all).lists(1).across("set"),
   /** Store the sunion of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
-  sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).across("set"),
+  sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).lists(2).across("set"),
   /** Number of members sunion would return, counting up to LIMIT; an estimate with APPROX. Since 8.10.0. */
-  sunioncard: read<Counted<LimitOptions & { APPROX?: Flag }>>(numkeys(1)).across("set"),
+  sunioncard: read<Counted<LimitOptions & { APPROX?: Flag }>>(numkeys(1)).lists(2).options(2).across("set"),
 
   // ---- Sorted sets ----
   /** Add members or change scores; the number added (CH: changed; INCR: new score or null). Since 1.2.0; GT, LT 6.2. */
-  zadd: write<Adds<"INCR", number | null, number, ZaddOptions, Many<ScoreMember>, [scored: ScoreMember]>>().as(number),
+  zadd: write<Adds<"INCR", number | null, number, ZaddOptions, ScoreMembers, [scored: ScoreMember]>>().lead(2)
+    .items(2, 2).as(number),
   /** Add `increment` to a member's score (a new one starts at 0); returns the new score. Since 1.2.0. */
   zincrby: write<(key: Key, increment: Arg, member: Arg) => number>().as(number),
   /** Remove members; returns the number removed. Since 1.2.0; several 2.4. */
-  zrem: write<(key: Key, ...members: Many) => number>(),
+  zrem: write<(key: Key, ...members: Many) => number>().lists(2),
   /** Number of members; 0 when `key` is missing. Since 1.2.0. */
   zcard: read<(key: Key) => number>(),
   /** Number of members, all or scored from `min` ("-inf") to `max` ("+inf"): "(1" excludes 1. Since 2.0.0. */
-  zcount: read<(key: Key, min?: Arg, max?: Arg) => number>().defaults(1, ["-inf", "+inf"]),
+  zcount: read<(key: Key, min?: Arg, max?: Arg) => number>().optional(2).defaults(["-inf", "+inf"]),
   /** Number of members zrangebylex would return. All members must have the same score. Since 2.8.9. */
-  zlexcount: read<(key: Key, min?: Arg, max?: Arg) => number>().defaults(1, ["-", "+"]),
+  zlexcount: read<(key: Key, min?: Arg, max?: Arg) => number>().optional(2).defaults(["-", "+"]),
   /** The score of `member`, or null. Since 1.2.0. */
   zscore: read<(key: Key, member: Arg) => number | null>().as(number),
   /** The scores of `members`, null for each that is missing. Since 6.2.0. */
-  zmscore: read<(key: Key, ...members: Many) => (number | null)[]>().as(numbers),
+  zmscore: read<(key: Key, ...members: Many) => (number | null)[]>().lists(2).as(numbers),
   /** The rank of `member`, 0 for the lowest score, or null; WITHSCORE adds the score. Since 2.0.0; WITHSCORE 7.2. */
-  zrank: read<Rank>().as(when("WITHSCORE", pair)),
+  zrank: read<Rank>().options(3).as(when("WITHSCORE", pair)),
   /** zrank from the other end: 0 for the highest score. Since 2.0.0; WITHSCORE 7.2. */
-  zrevrank: read<Rank>().as(when("WITHSCORE", pair)),
+  zrevrank: read<Rank>().options(3).as(when("WITHSCORE", pair)),
   /** Members, all or by rank, BYSCORE or BYLEX (name); REV swaps the bounds. Since 1.2.0; BY..., REV, LIMIT 6.2. */
-  zrange: read<WithScores<[key: Key, ...Leading<[start: Arg, stop: Arg]>], ZrangeOptions>>().as(withScores)
-    .defaults(1, [0, -1], allOf),
+  zrange: read<WithScores<[key: Key, ...Leading<[start: Arg, stop: Arg]>], ZrangeOptions>>().options(4, "LIMIT")
+    .optional(2).as(withScores).defaults([0, -1], allOf),
   /** Store the zrange of `src` in `dst`, replacing it; returns its size. Since 6.2.0. */
-  zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two).across("zset"),
+  zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two)
+    .options(5, "LIMIT").across("zset"),
   /** Members with scores from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
-  zrangebyscore: read<WithScores<[key: Key, ...Leading<[min: Arg, max: Arg]>], { LIMIT?: Limit }>>().as(withScores)
-    .defaults(1, ["-inf", "+inf"]),
+  zrangebyscore: read<WithScores<[key: Key, ...Leading<[min: Arg, max: Arg]>], { LIMIT?: Limit }>>()
+    .options(4, "LIMIT").optional(2).as(withScores).defaults(["-inf", "+inf"]),
   /** Members by name from `min` to `max`: "[a" includes, "(a" excludes, "-" and "+" are unbounded. Since 2.8.9. */
-  zrangebylex: read<Ranging<[min: Arg, max: Arg], { LIMIT?: Limit }, string[]>>().defaults(1, ["-", "+"]),
+  zrangebylex: read<Ranging<[min: Arg, max: Arg], { LIMIT?: Limit }, string[]>>().options(4, "LIMIT").optional(2)
+    .defaults(["-", "+"]),
   /** zrange from the highest score down. zrange with REV replaces it. Since 1.2.0. */
-  zrevrange: read<WithScores<[key: Key, ...Leading<[start: Int, stop: Int]>]>>().as(withScores).defaults(1, [0, -1]),
+  zrevrange: read<WithScores<[key: Key, ...Leading<[start: Int, stop: Int]>]>>().options(4).optional(2).as(withScores)
+    .defaults([0, -1]),
   /** zrangebyscore from the highest down, `max` first. zrange with REV and BYSCORE replaces it. Since 2.2.0. */
-  zrevrangebyscore: read<WithScores<[key: Key, ...Leading<[max: Arg, min: Arg]>], { LIMIT?: Limit }>>().as(withScores)
-    .defaults(1, ["+inf", "-inf"]),
+  zrevrangebyscore: read<WithScores<[key: Key, ...Leading<[max: Arg, min: Arg]>], { LIMIT?: Limit }>>()
+    .options(4, "LIMIT").optional(2).as(withScores).defaults(["+inf", "-inf"]),
   /** zrangebylex backwards, `max` first. zrange with REV and BYLEX replaces it. Since 2.8.9. */
-  zrevrangebylex: read<Ranging<[max: Arg, min: Arg], { LIMIT?: Limit }, string[]>>().defaults(1, ["+", "-"]),
+  zrevrangebylex: read<Ranging<[max: Arg, min: Arg], { LIMIT?: Limit }, string[]>>().options(4, "LIMIT").optional(2)
+    .defaults(["+", "-"]),
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 6.2.0. */
-  zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().as(withScores),
+  zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().options(3).optional(2).as(withScores),
   /** Some members with their scores, and the cursor for the next call, "0" at the end. Since 2.8.0. */
-  zscan: read<(...args: [key: Key, ...Leading<[cursor: Arg]>, options?: ScanOptions]) => Page<Scored[]>>().as(andScored)
-    .defaults(1, [0]).traits("cursor"),
+  zscan: read<(...args: [key: Key, ...Leading<[cursor: Arg]>, options?: ScanOptions]) => Page<Scored[]>>()
+    .options(3).optional(2).as(andScored).defaults([0]).traits("cursor"),
   /** Remove the members with scores from `min` to `max`; returns their number. Since 1.2.0. */
   zremrangebyscore: write<(key: Key, min: Arg, max: Arg) => number>(),
   /** Remove the members from rank `start` to `stop`, -1 being the highest; returns their number. Since 2.0.0. */
@@ -2083,84 +2241,92 @@ const commands = {
   /** Remove the members that zrangebylex would return; returns their number. Since 2.8.9. */
   zremrangebylex: write<(key: Key, min: Arg, max: Arg) => number>(),
   /** Remove and return the member with the lowest score, or null, or the `count` lowest. Since 5.0.0. */
-  zpopmin: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().as(popped),
+  zpopmin: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().optional(2).as(popped),
   /** Remove and return the member with the highest score, or null, or the `count` highest. Since 5.0.0. */
-  zpopmax: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().as(popped),
+  zpopmax: write<((key: Key) => Scored | null) | ((key: Key, count: Int) => Scored[])>().optional(2).as(popped),
   /** Remove and return up to COUNT (1) members, lowest or highest, of the first non-empty set, or null. Since 7.0.0. */
-  zmpop: write<PopFrom<[], Token<"MIN" | "MAX">, Scored[]>>(numkeys(1)).as(andScored),
+  zmpop: write<PopFrom<[], Token<"MIN" | "MAX">, Scored[]>>(numkeys(1)).lists(2, -1).options(2).as(andScored),
   /** zpopmin from the first non-empty set, waiting up to `timeout` seconds (0: forever). Since 5.0.0. */
-  bzpopmin: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number))
-    .defaults(1, [0], unlimited).blocks(seconds(-1)),
+  bzpopmin: write<Waiting<[key: string, ...Scored]>>(butLast).lists(1, -1).as(tuple(same, same, number))
+    .defaults([0]).blocks(seconds(-1)),
   /** zpopmax from the first non-empty set, waiting up to `timeout` seconds (0: forever). Since 5.0.0. */
-  bzpopmax: write<Waiting<[key: string, ...Scored]>>(butLast).as(tuple(same, same, number))
-    .defaults(1, [0], unlimited).blocks(seconds(-1)),
+  bzpopmax: write<Waiting<[key: string, ...Scored]>>(butLast).lists(1, -1).as(tuple(same, same, number))
+    .defaults([0]).blocks(seconds(-1)),
   /** zmpop that waits up to `timeout` seconds (0: forever), then returns null. Since 7.0.0. */
-  bzmpop: write<PopFrom<[timeout: number], Token<"MIN" | "MAX">, Scored[]>>(numkeys(2)).as(andScored)
+  bzmpop: write<PopFrom<[timeout: number], Token<"MIN" | "MAX">, Scored[]>>(numkeys(2)).lists(3, -1).options(3)
+    .as(andScored)
     .blocks(seconds(1)),
   /** Members of the first sorted set that are in none of the others. Since 6.2.0. */
-  zdiff: read<Combined<unknown>>(numkeys(1)).as(withScores).across("zset"),
+  zdiff: read<Combined<unknown>>(numkeys(1)).lists(2).options(2).as(withScores).across("zset"),
   /** Store the zdiff of the keys in `destination`, replacing it; returns its size. Since 6.2.0. */
-  zdiffstore: write<CombineInto<Key>>(storeNumkeys).across("zset"),
+  zdiffstore: write<CombineInto<Key>>(storeNumkeys).lists(3).across("zset"),
   /** Members in all sorted sets, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
-  zinter: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).across("zset"),
+  zinter: read<Combined<ZunionOptions>>(numkeys(1)).lists(2).options(2, "WEIGHTS").as(withScores).across("zset"),
   /** Store the zinter of the keys in `destination`, replacing it; returns its size. Since 2.0.0. */
-  zinterstore: write<CombineInto<ZunionOptions>>(storeNumkeys).across("zset"),
+  zinterstore: write<CombineInto<ZunionOptions>>(storeNumkeys).lists(3).options(3, "WEIGHTS").across("zset"),
   /** Number of members zinter would return, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  zintercard: read<Counted<LimitOptions>>(numkeys(1)).across("zset"),
+  zintercard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).options(2).across("zset"),
   /** Members in any sorted set, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
-  zunion: read<Combined<ZunionOptions>>(numkeys(1)).as(withScores).across("zset"),
+  zunion: read<Combined<ZunionOptions>>(numkeys(1)).lists(2).options(2, "WEIGHTS").as(withScores).across("zset"),
   /** Store the zunion of the keys in `destination`, replacing it; returns its size. Since 2.0.0. */
-  zunionstore: write<CombineInto<ZunionOptions>>(storeNumkeys).across("zset"),
+  zunionstore: write<CombineInto<ZunionOptions>>(storeNumkeys).lists(3).options(3, "WEIGHTS").across("zset"),
 
   // ---- Streams ----
   /**
    * Append an entry, `id` "*" or above the last; returns its id, null if NOMKSTREAM prevents that. An array of fields
    * keeps their order and repeated names; an object lists names that are whole numbers first. Since 5.0.0.
    */
-  xadd: write<Adds<"NOMKSTREAM", Bulk, string, XaddOptions, [id: Arg, ...fields: Pairs[]]>>(),
+  xadd: write<Adds<"NOMKSTREAM", Bulk, string, XaddOptions, [id: Arg, ...fields: Pairs[]]>>()
+    .lead(2, "IDMP", "MAXLEN", "MINID").pairs(3),
   /** Delete the oldest entries, to MAXLEN or MINID; returns their number. Since 5.0.0; MINID 6.2; KEEPREF ... 8.2. */
-  xtrim: write<(key: Key, options: Trimming & References) => number>(),
+  xtrim: write<(key: Key, options: Trimming & References) => number>().needs(2, "MAXLEN", "MINID"),
   /** Delete entries; returns the number deleted. Since 5.0.0. */
-  xdel: write<(key: Key, ...ids: Many) => number>(),
+  xdel: write<(key: Key, ...ids: Many) => number>().lists(2),
   /** Delete entries, and groups' references to them; for each 1, -1 if missing, 2 if kept (ACKED). Since 8.2.0. */
-  xdelex: write<(key: Key, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
+  xdelex: write<(key: Key, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(2, "IDS[]"),
   /** Number of entries; 0 when `key` is missing. Since 5.0.0. */
   xlen: read<(key: Key) => number>(),
   /**
    * All entries, or those from `start` to `end`: "-" and "+" are the ends, "(id" excludes. An object has the last of
    * repeated fields; with({ maps: "pairs" }) returns all fields in their order. Since 5.0.0; "(" 6.2.
    */
-  xrange: read<Ranging<[start: Arg, end: Arg], CountOptions, Entry[]>>().as(entries).defaults(1, ["-", "+"]),
+  xrange: read<Ranging<[start: Arg, end: Arg], CountOptions, Entry[]>>().options(4).optional(2).as(entries)
+    .defaults(["-", "+"]),
   /** xrange from the newest down, `end` first. Since 5.0.0; "(" 6.2. */
-  xrevrange: read<Ranging<[end: Arg, start: Arg], CountOptions, Entry[]>>().as(entries).defaults(1, ["+", "-"]),
+  xrevrange: read<Ranging<[end: Arg, start: Arg], CountOptions, Entry[]>>().options(4).optional(2).as(entries)
+    .defaults(["+", "-"]),
   /** Entries after the ids, by stream; null if there are none, even after BLOCK ms (0: forever). Since 5.0.0. */
-  xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0))
+  xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0)).needs(1, "STREAMS[]")
     .as(mapOf(entries)).blocks(blockOption(0)),
   /** xread for a consumer of a group: undelivered entries for the id ">", else its own pending ones. Since 5.0.0. */
   xreadgroup: write<
     | ((options: XreadgroupOptions & Streams<">"> & { CLAIM: Int }) => Record<string, ClaimedEntry[]> | null)
     | ((options: XreadgroupOptions & { CLAIM?: No }) => Record<string, PendingEntry[]> | null)
     | Either<[options: XreadgroupOptions], [Record<string, (PendingEntry | ClaimedEntry)[]> | null]>
-  >(streams(3)).as(mapOf(list(tuple(same, map, number, number)))).blocks(blockOption(3)),
+  >(streams(3)).needs(1, "GROUP", "STREAMS[]").as(mapOf(list(tuple(same, map, number, number)))).blocks(blockOption(3)),
   /** Remove entries from the group's pending list; returns the number removed. Since 5.0.0. */
-  xack: write<(key: Key, group: Arg, ...ids: Many) => number>(),
+  xack: write<(key: Key, group: Arg, ...ids: Many) => number>().lists(3),
   /** xack and xdelex in one; for each 1, -1 if missing, 2 if acknowledged but not deleted (ACKED). Since 8.2.0. */
-  xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>(),
+  xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(3, "IDS[]"),
   /** Return pending entries to the group; returns their number. FATAL: with 2^63 - 1 deliveries. Since 8.8.0. */
-  xnack: write<(key: Key, group: Arg, mode: Token<"SILENT" | "FAIL" | "FATAL">, options: XnackOptions) => number>(),
+  xnack: write<(key: Key, group: Arg, mode: Token<"SILENT" | "FAIL" | "FATAL">, options: XnackOptions) => number>()
+    .needs(4, "IDS[]"),
   /** A group's pending entries: number, first and last id, number per consumer; or a range, idle in ms. Since 5.0.0. */
   xpending: read<
     ((key: Key, group: Arg) => XpendingSummary) | ((key: Key, group: Arg, ...range: PendingRange) => XpendingEntry[])
-  >().as(upTo(2, tuple(same, same, same, list(pair)))),
+  >().lead(3).optional(3).as(upTo(2, tuple(same, same, same, list(pair)))),
   /** Make `consumer` own entries idle for `minIdleTime` ms; returns these, with JUSTID their ids. Since 5.0.0. */
-  xclaim: write<WithLast<"JUSTID", Claim, string[], Entry[], XclaimOptions, Arg>>().as(when("JUSTID", same, entries)),
+  xclaim: write<WithLast<"JUSTID", Claim, string[], Entry[], XclaimOptions, Arg>>().lists(5).options(5)
+    .as(when("JUSTID", same, entries)),
   /** xclaim of the idle entries from `start` on; next is "0-0" at the end. Since 6.2.0; deleted ids 7.0. */
   xautoclaim: write<With<"JUSTID", [...Claim, start: Arg], Claimed<string[]>, Claimed<Entry[]>, CountOptions>>()
+    .options(6)
     .as(when("JUSTID", same, tuple(same, entries, same))),
   /** Create a group that starts after `id` ("0": all, "$": only new); BUSYGROUP when it exists. Since 5.0.0. */
-  xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: { MKSTREAM?: Flag; ENTRIESREAD?: Int }) => "OK">(),
+  xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: { MKSTREAM?: Flag; ENTRIESREAD?: Int }) => "OK">()
+    .options(4),
   /** Make the group start after another id. Since 5.0.0; ENTRIESREAD 7.0. */
-  xgroupSetid: write<(key: Key, group: Arg, id: Arg, options?: { ENTRIESREAD?: Int }) => "OK">(),
+  xgroupSetid: write<(key: Key, group: Arg, id: Arg, options?: { ENTRIESREAD?: Int }) => "OK">().options(4),
   /** Remove a group and its pending entries: 1, or 0 when there is none. Since 5.0.0. */
   xgroupDestroy: write<(key: Key, group: Arg) => number>(),
   /** Add a consumer: 1, or 0 when it exists. Since 6.2.0. */
@@ -2168,18 +2334,19 @@ const commands = {
   /** Remove a consumer; returns the number of its pending entries. Since 5.0.0. */
   xgroupDelconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
   /** Describes a stream; FULL: with entries and groups, up to COUNT (10; 0: all). An error if missing. Since 5.0.0. */
-  xinfoStream: read<With<"FULL", [key: Key], XinfoStreamFull, XinfoStream, CountOptions>>()
+  xinfoStream: read<With<"FULL", [key: Key], XinfoStreamFull, XinfoStream, CountOptions>>().options(2)
     .as(fields({ entries, groups: mapsWith({ consumers: maps }), "first-entry": entry, "last-entry": entry })),
   /** The groups of a stream; lag is null when the server cannot tell. Since 5.0.0; entries-read and lag 7.0. */
   xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(maps),
   /** The consumers of a group; idle and inactive in milliseconds. Since 5.0.0; inactive 7.2. */
   xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(maps),
   /** Set the seconds and the number of ids per producer that IDMP remembers; forgets current ids. Since 8.6.0. */
-  xcfgset: write<(key: Key, options: { "IDMP-DURATION"?: Int; "IDMP-MAXSIZE"?: Int }) => "OK">(),
+  xcfgset: write<(key: Key, options: { "IDMP-DURATION"?: Int; "IDMP-MAXSIZE"?: Int }) => "OK">().needs(2),
 
   // ---- Vector sets ----
   /** Add an element or replace its vector: 1 when it is new, else 0. REDUCE precedes the vector. Since 8.0.0. */
-  vadd: write<(key: Key, vector: Vector & { REDUCE?: Int }, element: Arg, options?: VaddOptions) => number>().as(flag),
+  vadd: write<(key: Key, vector: Vector & { REDUCE?: Int }, element: Arg, options?: VaddOptions) => number>()
+    .lead(2, "VALUES[]").options(3).as(flag),
   /** Remove an element: 1, or 0 when there is no such element. Since 8.0.0. */
   vrem: write<(key: Key, element: Arg) => number>().as(flag),
   /** Number of elements; 0 when `key` is missing. Since 8.0.0. */
@@ -2189,65 +2356,68 @@ const commands = {
   /** 1 when `element` is in the set, else 0. Since 8.2.0. */
   vismember: read<(key: Key, element: Arg) => number>().as(flag),
   /** An element's vector, approximately as added, or null; RAW: as stored, in a Buffer. Since 8.0.0. */
-  vemb: read<With<"RAW", [key: Key, element: Arg], VembRaw | null, number[] | null>>()
+  vemb: read<With<"RAW", [key: Key, element: Arg], VembRaw | null, number[] | null>>().options(3)
     .as(when("RAW", tuple(text, same, number, number), numbers)).traits("binary"),
   /** An element's attributes, a JSON text, or null. Since 8.0.0. */
   vgetattr: read<(key: Key, element: Arg) => Bulk>(),
   /** Set an element's attributes, "" to remove them: 1, or 0 when there is no such element. Since 8.0.0. */
   vsetattr: write<(key: Key, element: Arg, json: Arg) => number>().as(flag),
   /** A random element or null; up to `count` different ones, -3 for 3 that may repeat. Since 8.0.0. */
-  vrandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>(),
+  vrandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>().optional(2),
   /** Elements by name from `start` to `end`: "[a" includes, "(a" excludes, "-" and "+" are unbounded. Since 8.4.0. */
-  vrange: read<(key: Key, start?: Arg, end?: Arg, count?: Int) => string[]>().defaults(1, ["-", "+"]),
+  vrange: read<(key: Key, start?: Arg, end?: Arg, count?: Int) => string[]>().optional(2).defaults(["-", "+"]),
   /** The elements most like a vector or an element, best first; scores from 1 (same) to 0 (opposite). Since 8.0.0. */
   vsim: read<
     | Adding<Query, VsimOptions, [element: string], [["WITHSCORES", [score: number]], ["WITHATTRIBS", [attribs: Bulk]]]>
     | ((...args: [...Query, options?: VsimOptions & Optional<"WITHSCORES" | "WITHATTRIBS", No>]) => string[])
-  >().as(similar).traits("ordered"),
+  >().needs(2, "VALUES[]").as(similar).traits("ordered"),
   /** An element's neighbours, layer by layer from the top, or null. Since 8.0.0. */
-  vlinks: read<With<"WITHSCORES", [key: Key, element: Arg], Scored[][] | null, string[][] | null>>()
+  vlinks: read<With<"WITHSCORES", [key: Key, element: Arg], Scored[][] | null, string[][] | null>>().options(3)
     .as(when("WITHSCORES", list(records(same, number)))).traits("ordered"),
   /** Dimension, size, quantization and graph of a vector set, or null. Since 8.0.0. */
   vinfo: read<(key: Key) => Facts | null>().as(map),
 
   // ---- Scripting ----
   /** Run a Lua script: `numkeys` keys, then other arguments; returns its result unchanged. Since 2.6.0. */
-  eval: other<(script: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
+  eval: other<(script: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3).traits("partly"),
   /** eval of a script that may only read, so replicas accept it. Since 7.0.0. */
-  eval_ro: read<(script: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)),
+  eval_ro: read<(script: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
   /** eval by the SHA-1 digest of a cached script; NOSCRIPT when the server does not know it. Since 2.6.0. */
-  evalsha: other<(sha1: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).traits("partly", "digest"),
+  evalsha: other<(sha1: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3)
+    .traits("partly", "digest"),
   /** evalsha of a script that may only read. Since 7.0.0. */
-  evalsha_ro: read<(sha1: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)),
+  evalsha_ro: read<(sha1: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
   /** Call a function of a loaded library: `numkeys` keys, then arguments; returns its result. Since 7.0.0. */
-  fcall: other<(name: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).traits("partly"),
+  fcall: other<(name: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3).traits("partly"),
   /** fcall of a function flagged no-writes; an error for any other. Since 7.0.0. */
-  fcall_ro: read<(name: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)),
+  fcall_ro: read<(name: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
   /** Delete a library and its functions; an error when there is none of that name. Since 7.0.0. */
   functionDelete: write<(library: Arg) => "OK">(none).across("all"),
   /** All libraries as one binary payload for functionRestore, always as a Buffer. Since 7.0.0. */
   functionDump: other<() => Buffer>().traits("binary"),
   /** Delete all libraries. Since 7.0.0. */
-  functionFlush: write<(options?: FlushOptions) => "OK">(none).across("all"),
+  functionFlush: write<(options?: FlushOptions) => "OK">(none).options(1).across("all"),
   /** Stop the function that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 7.0.0. */
   functionKill: other<() => "OK">(),
   /** The libraries, or those whose names match LIBRARYNAME; WITHCODE: with their source. Since 7.0.0. */
   functionList: other<
     With<"WITHCODE", [], (FunctionLibrary & { library_code: string })[], FunctionLibrary[], { LIBRARYNAME?: Arg }>
-  >().as(mapsWith({ functions: maps })).across("each"),
+  >().options(1).as(mapsWith({ functions: maps })).across("each"),
   /** Load a library; returns its name. An error when it exists, unless REPLACE, which comes first. Since 7.0.0. */
-  functionLoad: write<(...args: [code: Arg] | [options: Optional<"REPLACE">, code: Arg]) => string>(none).across("all"),
+  functionLoad: write<(...args: [code: Arg] | [options: Optional<"REPLACE">, code: Arg]) => string>(none).lead(1)
+    .across("all"),
   /** Load functionDump's bytes: APPEND (the default) fails if a name exists, FLUSH deletes all first. Since 7.0.0. */
-  functionRestore: write<(payload: Arg, how?: Optional<"FLUSH" | "APPEND" | "REPLACE">) => "OK">(none).across("all"),
+  functionRestore: write<(payload: Arg, how?: Optional<"FLUSH" | "APPEND" | "REPLACE">) => "OK">(none).options(2)
+    .across("all"),
   /** The running function, or null, and for each engine the numbers of libraries and functions. Since 7.0.0. */
   functionStats: other<() => { running_script: Report | null; engines: Record<string, Counts> }>()
     .as(fields({ running_script: map, engines: mapOf(map) })).across("each"),
   /** Set the debugging mode of this connection's next eval. Since 3.2.0. */
   scriptDebug: session<(mode: "YES" | "SYNC" | "NO") => "OK">("redis-cli --ldb"),
   /** For each digest 1 when that script is cached, else 0. Since 2.6.0. */
-  scriptExists: other<(...sha1s: Many) => number[]>().across("all", least),
+  scriptExists: other<(...sha1s: Many) => number[]>().lists(1).across("all", least),
   /** Empty the script cache. Since 2.6.0; ASYNC and SYNC 6.2. */
-  scriptFlush: other<(options?: FlushOptions) => "OK">().across("all"),
+  scriptFlush: other<(options?: FlushOptions) => "OK">().options(1).across("all"),
   /** Stop the script that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 2.6.0. */
   scriptKill: other<() => "OK">(),
   /** Cache a script without running it; returns its SHA-1 digest in hex. Since 2.6.0. */
@@ -2261,27 +2431,27 @@ const commands = {
   /** Send a message to a shard channel, on the node of its slot; returns the number of receivers. Since 7.0.0. */
   spublish: other<(shardchannel: Key, message: Arg) => number, "placed">(one).traits("channel"),
   /** Channels with at least one subscriber, or those that match the glob pattern. Since 2.8.0. */
-  pubsubChannels: other<(pattern?: Arg) => string[]>().across("all", joined),
+  pubsubChannels: other<(pattern?: Arg) => string[]>().optional(1).across("all", joined),
   /** Number of distinct patterns with subscribers. Since 2.8.0. */
   pubsubNumpat: other<() => number>().across("all", most),
   /** Number of subscribers of each channel, not counting patterns. Since 2.8.0. */
-  pubsubNumsub: other<(...channels: Many) => Counts>().as(map).across("each"),
+  pubsubNumsub: other<(...channels: Many) => Counts>().lists(1).as(map).across("each"),
   /** Shard channels with at least one subscriber, or those that match the glob pattern. Since 7.0.0. */
-  pubsubShardchannels: other<(pattern?: Arg) => string[]>().across("all", joined),
+  pubsubShardchannels: other<(pattern?: Arg) => string[]>().optional(1).across("all", joined),
   /** Number of subscribers of each shard channel. Since 7.0.0. */
-  pubsubShardnumsub: other<(...shardchannels: Many) => Counts>().as(map).across("each"),
+  pubsubShardnumsub: other<(...shardchannels: Many) => Counts>().lists(1).as(map).across("each"),
   /** Listen to channels: one confirmation for each. Since 2.0.0. */
-  subscribe: session<(...channels: Many) => unknown>("subscribe()"),
+  subscribe: session<(...channels: Many) => unknown>("subscribe()").lists(1),
   /** Listen to all channels that match the glob patterns. Since 2.0.0. */
-  psubscribe: session<(...patterns: Many) => unknown>("psubscribe()"),
+  psubscribe: session<(...patterns: Many) => unknown>("psubscribe()").lists(1),
   /** Listen to shard channels, all of one slot. Since 7.0.0. */
-  ssubscribe: session<(...shardchannels: Many<Key>) => unknown>("ssubscribe()", all),
+  ssubscribe: session<(...shardchannels: Many<Key>) => unknown>("ssubscribe()", all).lists(1),
   /** Stop listening to these channels, or to all. Since 2.0.0. */
-  unsubscribe: session<(...channels: Many) => unknown>("unsubscribe() of the subscription"),
+  unsubscribe: session<(...channels: Many) => unknown>("unsubscribe() of the subscription").lists(1),
   /** Stop listening to these patterns, or to all. Since 2.0.0. */
-  punsubscribe: session<(...patterns: Many) => unknown>("unsubscribe() of the subscription"),
+  punsubscribe: session<(...patterns: Many) => unknown>("unsubscribe() of the subscription").lists(1),
   /** Stop listening to these shard channels, or to all. Since 7.0.0. */
-  sunsubscribe: session<(...shardchannels: Many<Key>) => unknown>("unsubscribe() of the subscription", all),
+  sunsubscribe: session<(...shardchannels: Many<Key>) => unknown>("unsubscribe() of the subscription", all).lists(1),
 
   // ---- Transactions ----
   /** Begin a transaction: later commands are queued. Since 1.2.0. */
@@ -2291,17 +2461,17 @@ const commands = {
   /** Drop the queued commands and all watches. Since 2.0.0. */
   discard: session<() => "OK">("multi()"),
   /** Make the next transaction fail if one of these keys changes before it. Since 2.2.0. */
-  watch: session<(...keys: Many<Key>) => "OK">("watch()", all),
+  watch: session<(...keys: Many<Key>) => "OK">("watch()", all).lists(1),
   /** Forget all watched keys. Since 2.2.0. */
   unwatch: session<() => "OK">("watch()"),
 
   // ---- Connection ----
   /** Log in, as the default user when no name is given. Since 1.0.0; username 6.0. */
-  auth: session<(usernameOrPassword: Arg, password?: Arg) => "OK">("the password option").traits("secret"),
+  auth: session<(usernameOrPassword: Arg, password?: Arg) => "OK">("the password option").optional(2).traits("secret"),
   /** Set whether the next command's keys are tracked, in OPTIN or OPTOUT mode. Since 6.0.0. */
   clientCaching: session<(mode: "YES" | "NO") => "OK">("(nothing: there is no cache yet)"),
   /** Declare a capability of this client, such as redirect. Valkey 8.0. */
-  clientCapa: session<(...capabilities: Many) => "OK">("(nothing: the driver does it)"),
+  clientCapa: session<(...capabilities: Many) => "OK">("(nothing: the driver does it)").lists(1),
   /** Name of whichever connection answers, or null. Since 2.6.9. */
   clientGetname: other<() => Bulk>(),
   /** Id of the client that gets this connection's invalidations: 0 for itself, -1 when not tracking. Since 6.0.0. */
@@ -2313,15 +2483,16 @@ const commands = {
   /** The line of clientList for whichever connection answers. Since 6.2.0. */
   clientInfo: other<() => string>().traits("harmless"),
   /** Close the client at ip:port, or all that pass the filters (a number). Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
-  clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>().traits("harmless"),
+  clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>().needs(1, "ID", "NOT-ID")
+    .traits("harmless"),
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
-  clientList: other<(filters?: ClientFilters) => string>().across("each").traits("harmless"),
+  clientList: other<(filters?: ClientFilters) => string>().options(1, "ID", "NOT-ID").across("each").traits("harmless"),
   /** Exempt this connection from the eviction of clients. Since 7.0.0. */
   clientNoEvict: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** Do not count this connection's reads as accesses to the keys. Since 7.2.0. */
   clientNoTouch: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
   /** Delay all clients' commands (with WRITE only writes) for `timeout` milliseconds. Since 3.0.0; WRITE 6.2. */
-  clientPause: other<(timeout: Int, options?: { WRITE?: Flag; ALL?: Flag }) => "OK">(),
+  clientPause: other<(timeout: Int, options?: { WRITE?: Flag; ALL?: Flag }) => "OK">().options(2),
   /** Turn replies on or off. Since 3.2.0. */
   clientReply: session<(mode: "ON" | "OFF" | "SKIP") => "OK">("(nothing: every command waits for its reply)"),
   /** Name the client library or its version for clientList. Since 7.2.0. */
@@ -2329,20 +2500,22 @@ const commands = {
   /** Name this connection. Since 2.6.9. */
   clientSetname: session<(name: Arg) => "OK">("the name option"),
   /** Turn on invalidation messages; one options object for each PREFIX. Since 6.0.0. */
-  clientTracking: session<(state: "ON" | "OFF", ...options: object[]) => "OK">("(nothing: there is no cache yet)"),
+  clientTracking: session<(state: "ON" | "OFF", ...options: object[]) => "OK">("(nothing: there is no cache yet)")
+    .options(2),
   /** Tracking state of whichever connection answers; redirect is -1 when it is not tracking. Since 6.2.0. */
   clientTrackinginfo: other<() => { flags: string[]; redirect: number; prefixes: string[] }>().as(map),
   /** Unblock a client, as if timed out or with an error; 0 when it was not blocked. Since 5.0.0. */
-  clientUnblock: other<(id: Int, options?: { TIMEOUT?: Flag; ERROR?: Flag }) => number>().traits("harmless"),
+  clientUnblock: other<(id: Int, options?: { TIMEOUT?: Flag; ERROR?: Flag }) => number>().options(2).traits("harmless"),
   /** End clientPause. Since 6.2.0. */
   clientUnpause: other<() => "OK">(),
   /** The message itself. Since 1.0.0. */
   echo: other<(message: Arg) => string>(),
   /** Change the protocol, log in, name the connection; describes the server. NOPROTO when unknown. Since 6.0.0. */
-  hello: session<(protover?: 2 | 3, options?: object) => Report>("the protocol option").as(fields({ modules: maps }))
+  hello: session<(protover?: 2 | 3, options?: HelloOptions) => Report>("the protocol option").options(2, "AUTH")
+    .optional(1).as(fields({ modules: maps }))
     .traits("secret"),
   /** "PONG", or the message itself. Since 1.0.0; message 2.8. */
-  ping: other<(() => "PONG") | ((message: Arg) => string)>().across("each").traits("harmless"),
+  ping: other<(() => "PONG") | ((message: Arg) => string)>().optional(1).across("each").traits("harmless"),
   /** Ask the server to close the connection. Since 1.0.0; deprecated 7.2. */
   quit: session<() => "OK">("disconnect()"),
   /** Reset the connection: RESP2, database 0, logged out. Since 6.2.0. */
@@ -2352,13 +2525,13 @@ const commands = {
 
   // ---- Server ----
   /** The categories of commands, or the commands in one; an error when it is unknown. Since 6.0.0. */
-  aclCat: other<(category?: Arg) => string[]>(),
+  aclCat: other<(category?: Arg) => string[]>().optional(1),
   /** Delete users and close their connections; returns the number deleted. Since 6.0.0. */
-  aclDeluser: other<(...usernames: Many) => number>(),
+  aclDeluser: other<(...usernames: Many) => number>().lists(1),
   /** OK when the user may run the command, or the reason why not. Since 7.0.0. */
-  aclDryrun: other<(username: Arg, command: Arg, ...args: Many) => "OK" | (string & {})>(),
+  aclDryrun: other<(username: Arg, command: Arg, ...args: Many) => "OK" | (string & {})>().lists(3),
   /** A random password in hex, of 256 or `bits` bits. Since 6.0.0. */
-  aclGenpass: other<(bits?: Int) => string>(),
+  aclGenpass: other<(bits?: Int) => string>().optional(1),
   /** The rules of a user, or null when there is none of that name. Since 6.0.0; in this form 7.0. */
   aclGetuser: other<(username: Arg) => AclUser | null>().as(fields({ selectors: maps })),
   /** All users, each as a line of the ACL file. Since 6.0.0. */
@@ -2366,12 +2539,12 @@ const commands = {
   /** Reload the ACL file; an error changes nothing. Since 6.0.0. */
   aclLoad: other<() => "OK">(),
   /** Recent refusals, newest first, 10 or `count` entries, times in Unix ms; or clear the log. Since 6.0.0. */
-  aclLog: other<((reset: Token<"RESET">) => "OK") | ((count?: Int) => Facts[])>()
+  aclLog: other<((reset: Token<"RESET">) => "OK") | ((count?: Int) => Facts[])>().optional(1)
     .as(mapsWith({ "age-seconds": number })),
   /** Write the users to the ACL file. Since 6.0.0. */
   aclSave: other<() => "OK">(),
   /** Create a user or change its rules; an error in one rule changes nothing. Since 6.0.0; selectors 7.0. */
-  aclSetuser: other<(username: Arg, ...rules: Many) => "OK">().traits("secret"),
+  aclSetuser: other<(username: Arg, ...rules: Many) => "OK">().lists(2).traits("secret"),
   /** Names of all users. Since 6.0.0. */
   aclUsers: other<() => string[]>().across("each"),
   /** Name of the user that this connection is logged in as. Since 6.0.0. */
@@ -2391,21 +2564,23 @@ const commands = {
   /** Start to rewrite the append-only file in the background. Since 1.0.0. */
   bgrewriteaof: other<() => `Background ${string}`>().across("each"),
   /** Start to save in the background; an error when busy. Since 1.0.0; SCHEDULE 3.2.2; CANCEL Valkey 8.1. */
-  bgsave: other<(how?: Optional<"SCHEDULE" | "CANCEL">) => `${"Background" | "Scheduled"} ${string}`>().across("each"),
+  bgsave: other<(how?: Optional<"SCHEDULE" | "CANCEL">) => `${"Background" | "Scheduled"} ${string}`>().options(1)
+    .across("each"),
   /** Details of all commands: arity, flags, keys, subcommands. Since 2.8.13. */
   command: other<() => CommandInfo[]>().as(list(commandInfo)),
   /** Number of commands of the server. Since 2.8.13. */
   commandCount: other<() => number>(),
   /** Documentation of these commands, or of all; omits unknown ones. Since 7.0.0. */
-  commandDocs: other<(...names: Many) => Record<string, Report>>().as(mapOf(docs)),
+  commandDocs: other<(...names: Many) => Record<string, Report>>().lists(1).as(mapOf(docs)),
   /** The keys in a full command; an error when it has none. Since 2.8.13. */
-  commandGetkeys: other<(command: Arg, ...args: Many) => string[]>(),
+  commandGetkeys: other<(command: Arg, ...args: Many) => string[]>().lists(2),
   /** The keys in a full command, each with flags of its use: RO, RW, access, update ... Since 7.0.0. */
-  commandGetkeysandflags: other<(command: Arg, ...args: Many) => [key: string, flags: Line[]][]>(),
+  commandGetkeysandflags: other<(command: Arg, ...args: Many) => [key: string, flags: Line[]][]>().lists(2),
   /** Details of these commands, null for an unknown one; of all when none is named. Since 2.8.13. */
-  commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().as(list(commandInfo)),
+  commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().lists(1).as(list(commandInfo)),
   /** Names of all commands, or of one module, one ACL category or a glob pattern. Since 7.0.0. */
-  commandList: other<(options?: { FILTERBY?: readonly [Token<"MODULE" | "ACLCAT" | "PATTERN">, Arg] }) => string[]>(),
+  commandList: other<(options?: { FILTERBY?: readonly [Token<"MODULE" | "ACLCAT" | "PATTERN">, Arg] }) => string[]>()
+    .options(1, "FILTERBY"),
   /** Up to `count` (-1: all) commands that were slow, or whose request or reply was large. Valkey 8.1. */
   commandlogGet: other<(count: Int, type: CommandlogType) => LogEntry[]>(),
   /** Number of entries in that log. Valkey 8.1. */
@@ -2413,33 +2588,33 @@ const commands = {
   /** Clear that log. Valkey 8.1. */
   commandlogReset: other<(type: CommandlogType) => "OK">(),
   /** Configuration parameters that match the glob patterns; {} when none does. Since 2.0.0; several 7.0. */
-  configGet: other<(...patterns: Many) => Fields>().as(map).across("each"),
+  configGet: other<(...patterns: Many) => Fields>().lists(1).as(map).across("each"),
   /** Set the counters of info to zero. Since 2.0.0. */
   configResetstat: other<() => "OK">().across("all"),
   /** Write the configuration to the file that the server was started with. Since 2.8.0. */
   configRewrite: other<() => "OK">().across("all"),
   /** Change configuration parameters; an error changes none. Since 2.0.0; several 7.0. */
-  configSet: other<(...parameters: Pairs[]) => "OK">().across("all").traits("secret"),
+  configSet: other<(...parameters: Pairs[]) => "OK">().pairs(1).across("all").traits("secret"),
   /** Number of keys in the database. Since 1.0.0. */
   dbsize: read<() => number>(none).across("all", sum),
   /** For testing the server: effect and reply depend on the subcommand, which may be harmful. Since 1.0.0. */
-  debug: other<(subcommand: Arg, ...args: Many) => unknown>(),
+  debug: other<(subcommand: Arg, ...args: Many) => unknown>().lists(2),
   /** Start a failover to a replica; OK means started, not done. Since 6.2.0. */
-  failover: other<(options?: FailoverOptions) => "OK">(),
+  failover: other<(options?: FailoverOptions) => "OK">().options(1, "TO"),
   /** Delete all keys of all databases. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
-  flushall: write<(options?: FlushOptions) => "OK">(none).across("all"),
+  flushall: write<(options?: FlushOptions) => "OK">(none).options(1).across("all"),
   /** Delete all keys of the database. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
-  flushdb: write<(options?: FlushOptions) => "OK">(none).across("all"),
+  flushdb: write<(options?: FlushOptions) => "OK">(none).options(1).across("all"),
   /** The report since hotkeysStart, in an array; null when never started. Since 8.6.0. */
   hotkeysGet: other<() => [Report] | null>().as(mapsWith({ "by-cpu-time-us": couples, "by-net-bytes": couples })),
   /** Free what hotkeysStart collected; an error while it still collects. Since 8.6.0. */
   hotkeysReset: other<() => "OK">(),
   /** Start to collect the most expensive keys. DURATION in seconds; SAMPLE n counts one command in n. Since 8.6.0. */
-  hotkeysStart: other<(options: HotkeysStartOptions) => "OK">(),
+  hotkeysStart: other<(options: HotkeysStartOptions) => "OK">().needs(1, "METRICS", "SLOTS"),
   /** Stop collecting and keep the report; null when nothing was being collected. Since 8.6.0. */
   hotkeysStop: other<() => "OK" | null>(),
   /** Text about the server, name:value lines under # headings; all or some sections. Since 1.0.0; several 7.0. */
-  info: other<(...sections: Many) => string>().across("each"),
+  info: other<(...sections: Many) => string>().lists(1).across("each"),
   /** Unix time in seconds of the last successful save. Since 1.0.0. */
   lastsave: other<() => number>().across("each"),
   /** The server's analysis of its latency events, as text. Since 2.8.13. */
@@ -2447,16 +2622,16 @@ const commands = {
   /** A text graph of an event's latency; an error when it has no samples. Since 2.8.13. */
   latencyGraph: other<(event: Arg) => string>(),
   /** For these commands, or all: number of calls, and a histogram of their times in microseconds. Since 7.0.0. */
-  latencyHistogram: other<(...commands: Many) => Record<string, { calls: number; histogram_usec: Counts }>>()
+  latencyHistogram: other<(...commands: Many) => Record<string, { calls: number; histogram_usec: Counts }>>().lists(1)
     .as(mapOf(fields({ histogram_usec: map }))),
   /** Up to 160 of the latest samples of an event: Unix time in seconds, latency in milliseconds. Since 2.8.13. */
   latencyHistory: other<(event: Arg) => [time: number, latency: number][]>(),
   /** For each event: when it last happened in Unix seconds, its latest and longest in milliseconds. Since 2.8.13. */
   latencyLatest: other<() => [event: string, time: number, latest: number, max: number][]>().across("each"),
   /** Forget these events, or all; returns their number. Since 2.8.13. */
-  latencyReset: other<(...events: Many) => number>().across("each"),
+  latencyReset: other<(...events: Many) => number>().lists(1).across("each"),
   /** ASCII art, and the server's version. Since 5.0.0. */
-  lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).across("each"),
+  lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).options(1, "VERSION").across("each"),
   /** The server's analysis of its memory, as text. Since 4.0.0. */
   memoryDoctor: other<() => string>().across("each"),
   /** The allocator's own statistics, as text. Since 4.0.0. */
@@ -2467,21 +2642,23 @@ const commands = {
   memoryStats: other<() => Record<string, number | Counts>>()
     .as(mapOf((reply, call) => number(map(reply, call), call))).across("each"),
   /** Memory of a key in bytes, estimated from 5 or SAMPLES nested values (0: all); null when missing. Since 4.0.0. */
-  memoryUsage: read<(key: Key, options?: { SAMPLES?: Int }) => number | null>(),
+  memoryUsage: read<(key: Key, options?: { SAMPLES?: Int }) => number | null>().options(2),
   /** The loaded modules. Since 4.0.0; path and args 7.0. */
   moduleList: other<() => { name: string; ver: number; path?: string; args?: string[] }[]>().as(maps).across("each"),
   /** Load a module from a file on the server. Since 4.0.0. */
-  moduleLoad: other<(path: Arg, ...args: Many) => "OK">(),
+  moduleLoad: other<(path: Arg, ...args: Many) => "OK">().lists(2),
   /** moduleLoad with configuration: one options object for each CONFIG, the last with ARGS. Since 7.0.0. */
-  moduleLoadex: other<(path: Arg, ...options: { CONFIG?: readonly [Arg, Arg]; ARGS?: readonly Arg[] }[]) => "OK">(),
+  moduleLoadex: other<(path: Arg, ...options: { CONFIG?: readonly [Arg, Arg]; ARGS?: readonly Arg[] }[]) => "OK">()
+    .options(2, "ARGS", "CONFIG"),
   /** Unload a module; an error when others depend on it or it has data types. Since 4.0.0. */
   moduleUnload: other<(name: Arg) => "OK">(),
   /** Turn the connection into a stream of all commands that the server receives. Since 1.0.0. */
   monitor: session<() => "OK">("monitor()"),
   /** Internal: a replica requests the stream of writes. Since 2.8.0. */
-  psync: session<(replicationid: Arg, offset: Int, ...args: Many) => unknown>("(nothing: it is for servers only)"),
+  psync: session<(replicationid: Arg, offset: Int, ...args: Many) => unknown>("(nothing: it is for servers only)")
+    .lists(3),
   /** Internal: a replica introduces itself. Since 3.0.0. */
-  replconf: session<(...args: Many) => unknown>("(nothing: it is for servers only)"),
+  replconf: session<(...args: Many) => unknown>("(nothing: it is for servers only)").lists(1),
   /** Make the server a replica of another, or with ("NO", "ONE") a master again. Since 5.0.0. */
   replicaof: other<(...of: [host: Arg, port: Int] | [Token<"NO">, Token<"ONE">]) => "OK" | `OK ${string}`>(),
   /** The server's role in replication; see Role. Since 2.8.12. */
@@ -2489,13 +2666,14 @@ const commands = {
   /** Save to disk now, which blocks all clients. Since 1.0.0. */
   save: other<() => "OK">().across("each"),
   /** Delete all keys in ranges of slots, [first, last] each, options last; returns those flushed. Since 8.0.0. */
-  sflush: write<(...ranges: (Int | readonly Int[] | FlushOptions)[]) => [first: number, last: number][]>(none),
+  sflush: write<(...ranges: (Int | readonly Int[] | FlushOptions)[]) => [first: number, last: number][]>(none).lists(1)
+    .options(1),
   /** Save if so configured, then exit: the connection ends. OK only when ABORT cancels one. Since 1.0.0; NOW 7.0. */
-  shutdown: other<(options?: Optional<"NOSAVE" | "SAVE" | "NOW" | "FORCE" | "ABORT">) => "OK">(),
+  shutdown: other<(options?: Optional<"NOSAVE" | "SAVE" | "NOW" | "FORCE" | "ABORT">) => "OK">().options(1),
   /** The old name of replicaof. Since 1.0.0; deprecated 5.0. */
   slaveof: other<(...of: [host: Arg, port: Int] | [Token<"NO">, Token<"ONE">]) => "OK" | `OK ${string}`>(),
   /** The 10 or `count` (-1: all) latest slow commands. Since 2.2.12; argc 8.10. */
-  slowlogGet: other<(count?: Int) => LogEntry[]>().across("each"),
+  slowlogGet: other<(count?: Int) => LogEntry[]>().optional(1).across("each"),
   /** Number of entries in the slow log. Since 2.2.12. */
   slowlogLen: other<() => number>().across("each"),
   /** Clear the slow log. Since 2.2.12. */
@@ -2511,9 +2689,9 @@ const commands = {
   /** Accept the next command although its slot is still being imported. Since 3.0.0. */
   asking: session<() => "OK">("(nothing: there are no clusters yet)"),
   /** Assign these slots to this node; an error when one is assigned. Since 3.0.0. */
-  clusterAddslots: other<(...slots: Many<Int>) => "OK">(),
+  clusterAddslots: other<(...slots: Many<Int>) => "OK">().lists(1),
   /** clusterAddslots for ranges, [first, last] each. Since 7.0.0. */
-  clusterAddslotsrange: other<(...ranges: Many<Int>) => "OK">(),
+  clusterAddslotsrange: other<(...ranges: Many<Int>) => "OK">().lists(1),
   /** Advance the configuration epoch. Since 3.0.0. */
   clusterBumpepoch: other<() => `BUMPED ${number}` | `STILL ${number}`>(),
   /** Cancel all slot migrations that began on this node. Valkey 9.0. */
@@ -2523,13 +2701,13 @@ const commands = {
   /** Number of keys of this node in the slot. Since 3.0.0. */
   clusterCountkeysinslot: other<(slot: Int) => number>(),
   /** Make this node forget which nodes serve these slots. Since 3.0.0. */
-  clusterDelslots: other<(...slots: Many<Int>) => "OK">(),
+  clusterDelslots: other<(...slots: Many<Int>) => "OK">().lists(1),
   /** clusterDelslots for ranges, [first, last] each. Since 7.0.0. */
-  clusterDelslotsrange: other<(...ranges: Many<Int>) => "OK">(),
+  clusterDelslotsrange: other<(...ranges: Many<Int>) => "OK">().lists(1),
   /** Make this replica the master; FORCE without the old one's help, TAKEOVER even without a vote. Since 3.0.0. */
-  clusterFailover: other<(options?: { FORCE?: Flag; TAKEOVER?: Flag }) => "OK">(),
+  clusterFailover: other<(options?: { FORCE?: Flag; TAKEOVER?: Flag }) => "OK">().options(1),
   /** Delete all keys of a slot. Valkey 9.0. */
-  clusterFlushslot: write<(slot: Int, options?: FlushOptions) => "OK">(none),
+  clusterFlushslot: write<(slot: Int, options?: FlushOptions) => "OK">(none).options(2),
   /** Make this node, which must be empty, forget all slots. Since 3.0.0. */
   clusterFlushslots: other<() => "OK">(),
   /** Remove a node from this one's list, and keep it out for a minute. Since 3.0.0. */
@@ -2545,15 +2723,16 @@ const commands = {
   /** The links to and from other nodes, two per node; create-time in Unix milliseconds. Since 7.0.0. */
   clusterLinks: other<() => Facts[]>().as(maps),
   /** Introduce another node by its address; OK means only that it will try. Since 3.0.0; cluster bus port 4.0. */
-  clusterMeet: other<(ip: Arg, port: Int, clusterBusPort?: Int) => "OK">(),
+  clusterMeet: other<(ip: Arg, port: Int, clusterBusPort?: Int) => "OK">().optional(3),
   /** Move slots to these nodes, in the background. Valkey 9.0. */
-  clusterMigrateslots: other<(...moves: { SLOTSRANGE: Many<Int>; NODE: string }[]) => "OK">(),
+  clusterMigrateslots: other<(...moves: { SLOTSRANGE: Many<Int>; NODE: string }[]) => "OK">()
+    .options(1, "SLOTSRANGE[]"),
   /** IMPORT ranges of slots to this node (a task id), CANCEL tasks (their number), or their STATUS. Since 8.4.0. */
   clusterMigration: other<
     | ((action: Token<"IMPORT">, ...ranges: Many<Int>) => string)
     | ((action: Token<"CANCEL">, tasks: { ID?: Arg; ALL?: Flag }) => number)
     | ((action: Token<"STATUS">, tasks?: { ID?: Arg; ALL?: Flag }) => Facts[])
-  >().as(maps),
+  >().lists(2).options(2).as(maps),
   /** Id of this node. Since 3.0.0. */
   clusterMyid: other<() => string>(),
   /** Id of the shard this node belongs to. Since 7.2.0. */
@@ -2565,34 +2744,95 @@ const commands = {
   /** Make this node a replica of another. Since 3.0.0. */
   clusterReplicate: other<(node: Arg) => "OK">(),
   /** Leave the cluster; HARD with a new id and epoch 0 as well. A master must be empty. Since 3.0.0. */
-  clusterReset: other<(options?: { HARD?: Flag; SOFT?: Flag }) => "OK">(),
+  clusterReset: other<(options?: { HARD?: Flag; SOFT?: Flag }) => "OK">().options(1),
   /** Write nodes.conf to disk. Since 3.0.0. */
   clusterSaveconfig: other<() => "OK">(),
   /** Set the epoch of a node that is new and knows no others. Since 3.0.0. */
   clusterSetConfigEpoch: other<(epoch: Int) => "OK">(),
   /** Mark a slot as importing, migrating, STABLE, or owned by NODE. Since 3.0.0; TIMEOUT Valkey 8.0. */
-  clusterSetslot: other<(slot: Int, options: ClusterSetslotOptions) => "OK">(),
+  clusterSetslot: other<(slot: Int, options: ClusterSetslotOptions) => "OK">().needs(2),
   /** Shards with their nodes and slots, [first, last, ...]; endpoint null or "": the host you asked. Since 7.0.0. */
   clusterShards: other<() => { slots: number[]; nodes: Record<string, Bulk | number>[] }[]>()
     .as(mapsWith({ nodes: maps })),
   /** The old name of clusterReplicas. Since 3.0.0; deprecated 5.0. */
   clusterSlaves: other<(node: Arg) => string[]>(),
   /** Usage of each slot of this node: key-count and, if configured, time and traffic. Since 8.2.0; Valkey 8.0. */
-  clusterSlotStats: other<(options: ClusterSlotStatsOptions) => [slot: number, stats: Counts][]>().as(entries),
+  clusterSlotStats: other<(options: ClusterSlotStatsOptions) => [slot: number, stats: Counts][]>()
+    .needs(1, "SLOTSRANGE").as(entries),
   /** Ranges of slots, each with its master, then its replicas; host null: the one you asked. Since 3.0.0. */
   clusterSlots: other<() => [first: number, last: number, ...nodes: ClusterSlotsNode[]][]>()
     .as(list(list(tuple(same, same, same, map)))),
   /** Internal: two nodes transfer slots. Since 8.4.0; Valkey 9.0. */
-  clusterSyncslots: session<(action: Arg, ...args: Many) => unknown>("(nothing: it is for servers only)"),
+  clusterSyncslots: session<(action: Arg, ...args: Many) => unknown>("(nothing: it is for servers only)").lists(2),
   /** Some keys of the cluster, and the cursor for the next call, "0" at the end. Valkey 9.1. */
   clusterscan: read<
     (...args: [...Leading<[cursor: Arg]>, options?: ScanOptions & { TYPE?: Arg; SLOT?: Int }]) => Page<string[]>
-  >().defaults(0, [0]),
+  >().options(2).optional(1).defaults([0]),
   /** Let this replica in a cluster answer reads. Since 3.0.0. */
   readonly: session<() => "OK">("(nothing: there are no clusters yet)"),
   /** Undo readonly. Since 3.0.0. */
   readwrite: session<() => "OK">("(nothing: there are no clusters yet)"),
 } satisfies Record<string, Row>;
+
+// ---- Rows are held to their signatures ----
+
+/** What a parameter may be besides one value: "lists", "pairs" or "options", or the number of values of an item. */
+type Takes<T> =
+  T extends readonly unknown[]
+    ? ([T[number]] extends [never] ? never : number extends T["length"] ? "lists" : T["length"])
+  : T extends ReadonlySet<any> ? "lists" : T extends ReadonlyMap<any, any> ? "pairs" : T extends Bytes ? never
+  : T extends object ? (string extends keyof T ? "pairs" : "options") : never;
+type OnlyOptions<T> =
+  [Exclude<T, object | undefined>, Exclude<Takes<T>, "options">] extends [never, never] ? true : false;
+
+/** The words of a parameter that is the Nth; `end` is -1 if one value follows it at the end. */
+type ParameterWord<Kind, N extends number, End extends number> =
+  [Kind] extends [never] ? `value ${N}` : "pairs" extends Kind ? `pairs ${N}`
+  : [Extract<Kind, number>] extends [never] ? (Kind extends "lists" ? `lists ${N} ${End}` : `options ${N}`)
+  : `items ${N} ${Extract<Kind, number>}`;
+/** The words of parameters A; I is as long as the first one's number. */
+type ParameterWords<A extends readonly unknown[], I extends 0[] = [0], End extends number = 0> =
+  A extends readonly [infer First, ...infer Rest]
+    ? OnlyOptions<First> extends false ? ParameterWord<Takes<First>, I["length"], End> | ParameterWords<Rest, [...I, 0]>
+      : OnlyOptions<Rest[number]> extends true ? `options ${I["length"]}`
+      : `lead ${I["length"]}` | ParameterWords<Rest, I>
+  : A extends readonly [...infer Rest, infer Last]
+    ? OnlyOptions<Last> extends true ? `options ${I["length"]}` | ParameterWords<Rest, I> : ParameterWords<Rest, I, -1>
+  : A extends readonly [] ? never : ParameterWord<Takes<A[number]>, I["length"], End>;
+
+type UpTo<N extends number, I extends 0[] = [0]> = I["length"] extends N ? N : I["length"] | UpTo<N, [...I, 0]>;
+type Smallest<N extends number, All extends number = N> =
+  N extends unknown ? ([Exclude<All, N> & UpTo<N>] extends [never] ? N : never) : never;
+/** The number of the first parameter that may be omitted. */
+type FirstOptional<A extends readonly unknown[], I extends 0[] = [0]> =
+  A extends readonly [infer First, ...infer Rest]
+    ? FirstOptional<Rest, [OnlyOptions<First>, OnlyOptions<Rest[number]>] extends [true, false] ? I : [...I, 0]>
+  : I["length"];
+
+/** Names of the options in T that take lists; with [], lists of lists. */
+type ListOptions<T> = T extends unknown ? "options" extends Takes<T> ? { [N in keyof T & string]-?:
+  [Takes<T[N]>] extends [never] ? never : [Takes<Elements<T[N]>>] extends [never] ? N : `${N}[]` }[keyof T & string]
+  : never : never;
+type Elements<T> = T extends readonly (infer Element)[] ? Element : never;
+
+/** The longest of the tuples A, whose others leave arguments out. */
+type Longest<A extends readonly unknown[], N extends number = A["length"]> =
+  A extends readonly [] ? A : [Exclude<N, UpTo<A["length"]>>] extends [never] ? A : never;
+/** What a row must say of its arguments. */
+type Needed<F, Optional extends number = Smallest<F extends (...args: infer A) => unknown ? FirstOptional<A> : never>> =
+  F extends (...args: infer A) => unknown ? ListOptions<A[number]> | WordsOf<ParameterWords<Longest<Required<A>>>, Optional>
+  : never;
+type WordsOf<Words, Optional extends number> =
+  Words extends `value ${infer N extends number}` ? (N extends Optional ? `optional ${N}` : never)
+  : Words extends `options ${infer N extends number}` ? (Optional extends UpTo<N> ? Words : `needs ${N}`)
+  : Words;
+type Unheld<C, Said, Must> =
+  [Exclude<Said, Must>, Exclude<Must, Said>] extends [never, never] ? never : { row: C; said: Said; needed: Must };
+type None<T extends never> = T;
+/** For the compiler: an error here names the rows that do not say of their arguments what their signatures do. */
+export type Held = None<{
+  [C in keyof typeof commands]: Unheld<C, (typeof commands)[C]["said"], Needed<(typeof commands)[C]["call"]>>;
+}[keyof typeof commands]>;
 
 // ---- Options and replies, in the manual's words ----
 
@@ -2647,7 +2887,7 @@ type AnyAdded<Item extends unknown[], Parts> =
     ? AnyAdded<[...Item, ...Part], Rest> | AnyAdded<Item, Rest>
     : Item extends [infer Only] ? Only[] : Item[];
 
-/** When a value expires: in seconds, in milliseconds, or at a Unix time in either. Set only one. */
+/** When a value expires: in seconds, in milliseconds, or at a Unix time in either. Set only one; undefined is never. */
 export type Expiry = Optional<"EX" | "PX" | "EXAT" | "PXAT", Int>;
 /** Conditions on the current value or on its digest: equal or not. */
 export type Compare = Optional<"IFEQ" | "IFNE" | "IFDEQ" | "IFDNE", Arg>;
@@ -2717,7 +2957,8 @@ type Georadius<A extends unknown[]> = GeoradiusRo<A> | ((...args: [...A, options
 export type FieldsOption = { FIELDS: readonly [numfields: number, ...fields: Many] };
 export type HexpireOptions = ExpireOptions & FieldsOption;
 /** FIELDS: their number, then alternating names and values. FNX: only if none of them exists, FXX: only if all do. */
-export type HsetexOptions = Expiry & Optional<"FNX" | "FXX" | "KEEPTTL"> & FieldsOption;
+export type HsetexOptions = Expiry & Optional<"FNX" | "FXX" | "KEEPTTL"> &
+  { FIELDS: readonly [numfields: number, ...namesAndValues: Arg[]] };
 
 type Indexed = [index: number, value: string];
 /** Tests of ARGREP: any must match, with AND all. To repeat a test, add another object; WITHVALUES is in the last. */
@@ -2743,6 +2984,7 @@ export type LmovemOptions = { COUNT?: Int; EXACTLY?: Int; OBO?: Flag; BULK?: Fla
 
 /** Arguments of ZADD: [1, "a"], ["-inf", "b"]. */
 export type ScoreMember = readonly [score: Arg, member: Arg];
+type ScoreMembers = (ScoreMember | readonly ScoreMember[])[];
 export type ZaddOptions = Optional<"NX" | "XX" | "GT" | "LT" | "CH" | "INCR">;
 export type ZrangeOptions = { BYSCORE?: Flag; BYLEX?: Flag; REV?: Flag; LIMIT?: Limit };
 /** Options of ZINTER, ZUNION and their STORE forms: a weight for each key. */
@@ -2808,6 +3050,7 @@ export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: Buffer, norm
 
 /** Delete in the background, or at once. */
 export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
+type HelloOptions = { AUTH?: readonly [username: Arg, password: Arg]; SETNAME?: Arg };
 type ClientFilter = Optional<"ADDR" | "LADDR" | "IP" | "FLAGS" | "CAPA", string> &
   Optional<"USER" | "NAME" | "LIB-NAME" | "LIB-VER", Arg> & { DB?: Int; ID?: Int | readonly Int[] } &
   { TYPE?: Token<"NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB"> };
@@ -2924,7 +3167,6 @@ interface CommandOwner {
 
 class Command {
   readonly row: Row;
-  readonly args: readonly unknown[];
   readonly view: View;
   readonly special: Special;
   readonly words: Words;
@@ -2951,8 +3193,7 @@ class Command {
     this.row = row;
     this.view = view;
     this.special = special;
-    this.words = special.words ?? wordsOf(row.name, args);
-    this.args = argsFor(row, args, this.words);
+    this.words = special.words ?? wordsOf(row.name, args, row.form);
     this.size = special.batch?.size ?? sizeOf(row.name, this.words);
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -3008,7 +3249,7 @@ class Command {
   }
 
   /** The reply in the shape of the row's signature; an error gets this command's name. */
-  shaped(reply: unknown): unknown { return shape(this.row, this.args, this.view, reply); }
+  shaped(reply: unknown): unknown { return shape(this.row, this.words, this.view, reply); }
 
   /**
    * Rejects it, or moves it to another server and returns a tombstone for the queue that it leaves. By default the
@@ -3047,8 +3288,8 @@ class Command {
 
   /** Moves it to another server, with its promise and deadline. The tombstone receives the replies still due here. */
   moveTo(other: CommandOwner): Command {
-    const { row, args, view, special, words, owner } = this;
-    const tombstone = new Command(row, args, view.sure, { ...special, words });
+    const { row, view, special, words, owner } = this;
+    const tombstone = new Command(row, words, view.sure, { ...special, words });
     tombstone.state = "settled";
     if (special.batch !== undefined) special.batch = special.batch.again();
     if (this.within !== undefined) this.deadline += view.replyTimeout - this.timeout;
@@ -3070,13 +3311,9 @@ class Command {
 /** Waits a microtask, so that the caller has attached its handlers: tracking unhandled rejections is expensive. */
 const inOrder = (reject: () => void): void => void Promise.resolve().then(reject);
 
-/** The arguments that a row's shape needs. Options objects are copied, because the caller may change them. */
-const argsFor = (row: Row, args: readonly unknown[], words: Words): readonly unknown[] =>
-  row.shape === undefined || args === words ? words : args.map((arg) => isPlain(arg) ? { ...arg } : arg);
-
-function shape(row: Row, args: readonly unknown[], view: View, reply: unknown): unknown {
+function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
   if (reply instanceof ReplyError) return withoutSecrets(row, reply).of(row.name.text, outcomeOf(row, reply));
-  const shaped = row.shape === undefined ? reply : row.shape(reply, { raw: view.isRaw, args });
+  const shaped = row.shape === undefined ? reply : row.shape(reply, { raw: view.isRaw, row, words });
   return view.convertNumbers ? withNumbers(shaped) : shaped;
 }
 
@@ -3115,8 +3352,6 @@ const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
 class Batch {
   readonly rows: Row[] = [];
   readonly words: Words[] = [];
-  /** At the same indexes, but only where they differ from the words. */
-  readonly args: (readonly unknown[])[] = [];
   readonly replies: unknown[] = [];
   size = 0;
   /** How to read the reply to EXEC, if they are enclosed in MULTI and EXEC. */
@@ -3135,10 +3370,8 @@ class Batch {
     return exec !== undefined && replies.length === rows.length - 1 ? exec : rows[replies.length]!.is;
   }
 
-  add(row: Row, args: readonly unknown[], words = wordsOf(row.name, args)): void {
-    const kept = argsFor(row, args, words);
+  add(row: Row, words: Words): void {
     this.size += sizeOf(row.name, words);
-    if (kept !== words) this.args[this.length] = kept;
     this.rows.push(row);
     this.words.push(words);
   }
@@ -3149,7 +3382,6 @@ class Batch {
     this.add(commands.exec, []);
     this.rows.unshift(commands.multi);
     this.words.unshift([]);
-    this.args.unshift([]);
   }
 
   write(to: Encoder): boolean {
@@ -3170,9 +3402,7 @@ class Batch {
 
   /** The reply of the command at that index, in its shape. */
   shaped(at: number, view: View, reply: unknown): unknown {
-    const row = this.rows[at]!;
-    const words = this.words[at]!;
-    return shape(row, row.shape === undefined ? words : this.args[at] ?? words, view, reply);
+    return shape(this.rows[at]!, this.words[at]!, view, reply);
   }
 
   /** The same commands for another connection; this batch may still be queued at its own. */
@@ -3261,8 +3491,11 @@ function abortAll(this: AbortSignal): void {
 const aborted = ({ reason }: AbortSignal): AbortError =>
   new AbortError("ABORTED", "unknown", "the signal of this call was aborted", { cause: reason });
 
-/** Describes a command to `call` whose first argument is not its only key, or which only reads. */
-export type CallOptions = { name: string; keys?: Positions; read?: boolean };
+/**
+ * Describes a command to `call`: where its keys are, if they are not the first argument alone; whether it only reads;
+ * and whether all its arguments are single `values`, so that an array or an object among them is refused.
+ */
+export type CallOptions = { name: string; keys?: Positions; read?: boolean; values?: boolean };
 
 const notSupported = ({ name }: Row, why: string): NotSupportedError =>
   new NotSupportedError("NOT_SUPPORTED", "not-sent", why, { command: name.text });
@@ -3310,10 +3543,10 @@ type Issuer = { issue: Commander["issue"] };
 const methods: Record<string, unknown> = {};
 for (const [name, row] of Object.entries<Row>(commands)) {
   row.method = name;
-  const { leftOut } = row;
-  methods[name] = leftOut === undefined
+  const { usual } = row;
+  methods[name] = usual === undefined
     ? function (this: Issuer, ...args: unknown[]) { return this.issue(row, args); }
-    : function (this: Issuer, ...args: unknown[]) { return this.issue(row, completed(args, leftOut)); };
+    : function (this: Issuer, ...args: unknown[]) { return this.issue(row, completed(args, row, usual)); };
 }
 Object.setPrototypeOf(Commander.prototype, methods);
 
@@ -3324,19 +3557,21 @@ const rowNamed = (text: string): Row | undefined =>
 
 /** A row that is not in the table. */
 const unlisted = (kind: Kind, keys: Keys, text: string): Row =>
-  Object.assign(new Row(kind, keys), { method: text.toLowerCase() }).traits("unlisted");
+  Object.assign(new Row(kind, keys), { method: text.toLowerCase(), form: ANY }).traits("unlisted");
 
 /** The row that `call` uses, and its arguments; a subcommand may be part of the name or the first argument. */
 function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: Row; rest: readonly unknown[] } {
-  const { name, keys = one, read: reads = false } = isPlain(target) ? target : { name: target };
+  const { name, keys = one, read: reads = false, values = false } = isPlain(target) ? target : { name: target };
   if (typeof name !== "string" || name === "") throw new ArgumentError("call() needs the name of a command");
   const text = name.toUpperCase();
-  const words = flatten({ text, wire: EMPTY, words: 1 }, args);
-  const subcommand = rowNamed(`${text} ${String(words[0]).toUpperCase()}`);
-  if (subcommand !== undefined) return { row: subcommand, rest: words.slice(1) };
+  const about = { text, wire: EMPTY, words: 1 };
+  const own = values ? flatten(about, args, VALUES) : args;
+  const [first, ...more] = flatten(about, own.slice(0, 1));
+  const subcommand = rowNamed(`${text} ${String(first).toUpperCase()}`);
+  if (subcommand !== undefined) return { row: subcommand, rest: [...more, ...own.slice(1)] };
   const known = rowNamed(text);
   if (!known && text.includes(" ")) throw new ArgumentError("a name has no spaces; pass the rest as arguments", text);
-  return { row: known ?? unlisted(reads ? "read" : "write", keys, text), rest: words };
+  return { row: known ?? unlisted(reads ? "read" : "write", keys, text), rest: own };
 }
 
 // ==== 6. Connection ====
@@ -4780,7 +5015,7 @@ type Target = Pick<Pool, "dispatch" | "lend">;
 /** A server of a handler, with its name. */
 type Member = { readonly name: string; readonly server: Target };
 /** The arguments that one server receives, and the indexes of the command's keys among them. */
-type Part<M = Member> = { readonly member: M; readonly args: readonly unknown[]; readonly keys: readonly number[] };
+type Part<M = Member> = { readonly member: M; readonly args: Words; readonly keys: readonly number[] };
 /** A command in parts, and a function that merges their replies. Without parts, the command cannot be divided. */
 type Plan<M = Member> = { server?: undefined; parts: readonly Part<M>[]; merge(replies: readonly unknown[]): unknown };
 
@@ -4820,9 +5055,10 @@ class Gathering extends Commander {
 
   give(row: Row, args: readonly unknown[]): this {
     this.#router.check(row, args);
-    const blocks = row.block?.(wordsOf(row.name, args)) !== undefined;
+    const words = wordsOf(row.name, args, row.form);
+    const blocks = row.block?.(words) !== undefined;
     if (blocks) throw notSupported(row, "a blocking command would hold up the others; call it on the handler");
-    this.#batch.add(row, args);
+    this.#batch.add(row, words);
     return this;
   }
 
@@ -4862,14 +5098,14 @@ class Gathering extends Commander {
     const { only } = this.#router;
     if (only !== undefined) return { batches: new Map([[only, this.#batch]]), merge: ([replies]) => replies! };
     const batches = new Map<Target, Batch>();
-    const { rows, args, words } = this.#batch;
+    const { rows, words } = this.#batch;
     const routes = rows.map((row, at) => {
-      const route = this.#router.route(row, words[at]!); // the caller may have changed arrays among the arguments
-      const own = { member: route as Member, args: args[at] ?? words[at]!, words: words[at] };
+      const route = this.#router.route(row, words[at]!);
+      const own = { member: route as Member, args: words[at]! };
       for (const part of route.server === undefined ? route.parts : [own]) {
         const batch = batches.get(part.member.server) ?? new Batch();
         batches.set(part.member.server, batch);
-        batch.add(row, part.args, part === own ? own.words : undefined);
+        batch.add(row, part.args);
       }
       return route;
     });
@@ -5068,11 +5304,14 @@ export type TransactionOptions = { attempts?: number };
 /** `keys`: how many leading arguments are keys. `readonly`: the script only reads, and may be sent twice. */
 export type ScriptOptions = { keys?: number; readonly?: boolean };
 
-/** A script as a function: it takes a handler, a pipeline or a transaction, then keys and arguments. */
+/**
+ * A script as a function: it takes a handler, a pipeline or a transaction, then keys and arguments, one value each: a
+ * list would move what follows it to other places.
+ */
 export interface Script<R> {
-  <Done extends unknown[], Text>(on: Pipeline<Done, Text>, ...keysAndArgs: Many): Pipeline<[...Done, R], Text>;
-  (on: Transaction, ...keysAndArgs: Many): Promise<"QUEUED">;
-  (on: Pick<Commander, "call" | "direct">, ...keysAndArgs: Many): Promise<R>;
+  <Done extends unknown[], Text>(on: Pipeline<Done, Text>, ...keysAndArgs: Arg[]): Pipeline<[...Done, R], Text>;
+  (on: Transaction, ...keysAndArgs: Arg[]): Promise<"QUEUED">;
+  (on: Pick<Commander, "call" | "direct">, ...keysAndArgs: Arg[]): Promise<R>;
 }
 
 /** const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 }); await add(db, "n", 2); */
@@ -5080,10 +5319,12 @@ export function script<R = unknown>(lua: string, { keys = 0, readonly = false }:
   checked("keys", keys, whole(0, MAX_WORDS));
   const sha1 = builtin("node:crypto").createHash("sha1").update(lua).digest("hex");
   const suffix = readonly ? "_RO" : "";
-  return ((on: Commander, ...rest: Many) => {
-    const inFull = (): Promise<unknown> => on.call(`EVAL${suffix}`, lua, keys, ...rest);
+  const run = (on: Commander, name: string, code: string, rest: readonly Arg[]): Promise<unknown> =>
+    on.call({ name: `${name}${suffix}`, values: true }, code, keys, ...rest);
+  return ((on: Commander, ...rest: Arg[]) => {
+    const inFull = (): Promise<unknown> => run(on, "EVAL", lua, rest);
     if (!on.direct) return inFull(); // a pipeline or a transaction cannot retry
-    return on.call(`EVALSHA${suffix}`, sha1, keys, ...rest).catch(ifRefused(UNKNOWN_SCRIPT, inFull));
+    return run(on, "EVALSHA", sha1, rest).catch(ifRefused(UNKNOWN_SCRIPT, inFull));
   }) as unknown as Script<R>;
 }
 
@@ -5092,8 +5333,9 @@ export function libraryFunction<R = unknown>(
   name: string, { keys = 0, readonly = false, code }: ScriptOptions & { code?: string } = {},
 ): Script<R> {
   checked("keys", keys, whole(0, MAX_WORDS));
-  return ((on: Commander, ...rest: Many) => {
-    const fcall = (): Promise<unknown> => on.call(readonly ? "FCALL_RO" : "FCALL", name, keys, ...rest);
+  return ((on: Commander, ...rest: Arg[]) => {
+    const fcall = (): Promise<unknown> =>
+      on.call({ name: readonly ? "FCALL_RO" : "FCALL", values: true }, name, keys, ...rest);
     if (!on.direct || code === undefined) return fcall();
     return fcall().catch(ifRefused("ERR Function not found", () =>
       on.call("FUNCTION", "LOAD", "REPLACE", code).then(fcall)));
@@ -6486,10 +6728,11 @@ class Shards implements ClientRouter {
 
   #plan(row: Row, args: readonly unknown[]): Node | ShardPlan {
     if (isForAll(row)) {
-      const parts = this.fleet.members.map((member) => ({ member, args, keys: [] }));
+      const words = wordsOf(row.name, args, row.form);
+      const parts = this.fleet.members.map((member) => ({ member, args: words, keys: [] }));
       return { parts, merge: (replies) => conclude(row, [], parts, replies) };
     }
-    const words = flatten(row.name, args);
+    const words = flatten(row.name, args, row.form);
     const positions = row.positions(words, row.placing);
     if (words.length === 0 && row.placing !== none) throw new ArgumentError("no key was passed", row.name.text);
     if (positions.length === 0) throw unsharded(row, "this call has no key");
@@ -6756,7 +6999,7 @@ const STEPS = new Map<Row, Steps>([
 async function carry(carriage: Carriage, { on, key }: Spot, name: Word): Promise<[row: Row, args: unknown[]][]> {
   const inChunks = (row: Row, members: readonly unknown[]): [row: Row, args: unknown[]][] =>
     range(0, Math.ceil(members.length / MOST_MEMBERS)).map((i) =>
-      [row, [name, members.slice(i * MOST_MEMBERS, (i + 1) * MOST_MEMBERS)]]);
+      [row, [name, ...members.slice(i * MOST_MEMBERS, (i + 1) * MOST_MEMBERS)]]);
   const set = async () => inChunks(commands.sadd, await on.smembers(key)); // ZUNION and others accept sets, too
   if (carriage === "string") return inChunks(commands.set, [await on.get(key)].filter((value) => value !== null));
   if (carriage === "set") return set();

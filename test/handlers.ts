@@ -51,8 +51,8 @@ export async function using<H extends { destroy(): void }, T>(db: H, use: (db: H
   }
 }
 
-/** What a command is on the wire. */
-export function encoded(name: Parameters<typeof internals.wordsOf>[0], args: readonly unknown[]): Buffer {
+/** What a command is on the wire; without the form of its row, that of a command which is not in the table. */
+export function encoded(...[name, args, form]: Parameters<typeof internals.wordsOf>): Buffer {
   const written: Buffer[] = [];
   const sink = new Writable({
     write(bytes: Buffer, _, taken) {
@@ -61,7 +61,7 @@ export function encoded(name: Parameters<typeof internals.wordsOf>[0], args: rea
     },
   });
   const encoder = new internals.Encoder(sink);
-  const words = internals.wordsOf(name, args);
+  const words = internals.wordsOf(name, args, form);
   while (!encoder.put(name, words)) encoder.flush();
   encoder.flush();
   return Buffer.concat(written);

@@ -581,7 +581,7 @@ function scalarBytes(value: unknown): Buffer {
 function isPlainObject(value: unknown): value is { [name: string]: unknown } {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype;
+  return prototype === null || Object.getPrototypeOf(prototype) === null; // of whatever realm
 }
 
 // ==== 4. Frames by hand ====

@@ -808,11 +808,11 @@ describe("a call's bytes", () => {
     const calls: [Promise<unknown>, string][] = [];
     for (let i = 0; i < 500; i++) {
       const bytes = Buffer.alloc(1 + Math.floor(draw() * 4000), 97 + i % 26);
-      const fields: Record<string, unknown> = { a: bytes, b: ["x", bytes] };
-      calls.push([db.call("EVAL", "return table.concat(ARGV, ',')", 0, fields), `a,${bytes},b,x,${bytes}`]);
+      const list: unknown[] = ["a", bytes, "b", ["x", bytes]];
+      calls.push([db.call("EVAL", "return table.concat(ARGV, ',')", 0, list), `a,${bytes},b,x,${bytes}`]);
       bytes.fill(0);
-      fields["a"] = "changed";
-      (fields["b"] as unknown[]).length = 0;
+      list[1] = "changed";
+      (list[3] as unknown[]).length = 0;
     }
     for (const [reply, expected] of calls) assert.equal(await reply, expected);
   }));

@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import {
-  connection, lazyConnection, lazyShardedConnection, lazyUnixConnection, shardedConnectionPool, unixConnection,
+  connection, lazyConnection, lazyShardedConnection, lazyUnixConnection, script, shardedConnectionPool, unixConnection,
 } from "../redis.ts";
 import type {
   Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Facts, Fields, FunctionLibrary, Handler, InPairs, LcsMatch,
@@ -85,6 +85,7 @@ export function replies(db: Handler, keys: string[], anyFlag: { WITHSCORES: true
   // Hashes
   count(db.hset("k", { a: 1 }));
   count(db.hset("k", "a", 1, "b", 2));
+  count(db.hset("k", new Map([["a", 1]]), [["b", 2], ["c", 3]]));
   is<Fields>()(db.hgetall("k"));
   bulk(db.hrandfield("k"));
   texts(db.hrandfield("k", 2));
@@ -120,7 +121,7 @@ export function replies(db: Handler, keys: string[], anyFlag: { WITHSCORES: true
   is<string[] | null>()(db.blmovem("a", "b", "LEFT", "RIGHT", 0.5, { COUNT: 2 }));
 
   // Sets
-  count(db.sadd("k", "a", ["b", 1]));
+  count(db.sadd("k", "a", ["b", 1], new Set(["c"])));
   bulk(db.spop("k"));
   texts(db.spop("k", 2));
   bulk(db.srandmember("k"));
@@ -494,6 +495,14 @@ export function mistakes(db: Handler, raw: Handler<Buffer>): void {
   db.hset("k", { a: null });
   // @ts-expect-error
   db.sadd("k", ["a", [true]]);
+  // @ts-expect-error
+  db.zadd("k", [1, ["a", 2, "b"]]);
+  // @ts-expect-error
+  db.hset("k", new Set(["a", "b"]));
+  // @ts-expect-error
+  db.hset("k", new Map([["a", ["b"]]]));
+  // @ts-expect-error
+  script("return 1", { keys: 1 })(db, ["k"]);
 
   // Options are the manual's, in its spelling, with what it wants.
   // @ts-expect-error
