@@ -366,7 +366,7 @@ describe("encoding", () => {
 
   class Point {}
   const refused: [name: string, value: unknown][] = [
-    ["null", null], ["NaN", NaN], ["Infinity", Infinity], ["a boolean", true], ["false", false], ["a symbol", Symbol("secret")],
+    ["null", null], ["NaN", NaN], ["a boolean", true], ["false", false], ["a symbol", Symbol("secret")],
     ["a function", () => {}], ["a date", new Date()], ["a Map", new Map()], ["a Set", new Set()], ["a RegExp", /secret/],
     ["a class instance", new Point()], ["an array", ["secret"]], ["an object", { a: "secret" }], ["a nested object", { a: { b: 1 } }], ["null in an object", { a: null }],
     ["null in an array", [null]], ["undefined in an array", ["a", undefined]], ["a promise", Promise.resolve("secret")],
@@ -554,6 +554,22 @@ describe("encoding", () => {
     const other = lazyConnection(foreign(`({ port: ${server.port} })`)); // options, too
     assert.equal(await other.ping(), "PONG");
     await other.disconnect();
+  }));
+
+  test("Infinity goes out in the server's own words, and what zscore gives can go in again; NaN is refused", () =>
+    withDb({}, async (db) => {
+    assert.equal(await db.zadd("z", [Infinity, "most"], [-Infinity, "least"], [1, "one"]), 3);
+    const most = await db.zscore("z", "most");
+    assert.equal(most, Infinity);
+    assert.equal(await db.zadd("z", { CH: true }, [most!, "one"]), 1);
+    assert.deepEqual(await db.zrangebyscore("z", -Infinity, Infinity), ["least", "most", "one"]);
+    assert.deepEqual(await db.zrange("z", Infinity, -Infinity, { BYSCORE: true, REV: true }), ["one", "most", "least"]);
+    assert.equal(await db.call("ZCOUNT", "z", -Infinity, 0), 1);
+    assert.deepEqual(await db.zunion(1, "z", { WEIGHTS: [-Infinity], WITHSCORES: true }).then((all) => all.map(([, n]) => n)),
+      [-Infinity, -Infinity, Infinity]);
+    await db.hset("infinite", { a: Infinity, b: -Infinity });
+    assert.deepEqual({ ...await db.hgetall("infinite") }, { a: "inf", b: "-inf" });
+    assert.match((await failure(db.zadd("z", [NaN, "none"]))).message, /^ZADD: argument 2: NaN cannot be sent$/);
   }));
 
   test("an array that holds itself is refused", () => {

@@ -886,6 +886,7 @@ const isCapital = (name: string): boolean => name === name.toUpperCase() && name
 function addValue(words: Word[], value: unknown, verb = "is"): string | undefined {
   if (typeof value === "string") words.push(value);
   else if (typeof value === "bigint" || Number.isFinite(value)) words.push(String(value));
+  else if (value === Infinity || value === -Infinity) words.push(value > 0 ? "inf" : "-inf");
   else if (ArrayBuffer.isView(value)) words.push(bytesOf(value.buffer, value.byteOffset, value.byteLength));
   else if (isA("ArrayBuffer", value) || isA("SharedArrayBuffer", value)) words.push(bytesOf(value as ArrayBuffer));
   else return refusal(value, verb);

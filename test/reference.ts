@@ -534,7 +534,7 @@ function randomText(random: Random): string {
 function randomScalar(random: Random): Scalar {
   const kind = random();
   if (kind < 0.5) return randomText(random);
-  if (kind < 0.6) return pick(random, [0, -0, 1, -1, 1.5, 1e21, 1e-7, -1e300, 2 ** 53, 0.1 + 0.2]);
+  if (kind < 0.6) return pick(random, [0, -0, 1, -1, 1.5, 1e21, 1e-7, -1e300, 2 ** 53, 0.1 + 0.2, Infinity, -Infinity]);
   if (kind < 0.65) return chance(random, 0.5) ? below(random, 1e6) : random();
   if (kind < 0.75) return pick(random, [0n, -1n, 2n ** 53n + 1n, 2n ** 63n, -(2n ** 63n), 10n ** 40n]);
   // Views start inside their buffer, so that one which forgets its offset or its byte length shows.
@@ -571,6 +571,7 @@ function expectedOptions(options: { [name: string]: unknown }): Buffer[] {
 
 function scalarBytes(value: unknown): Buffer {
   if (typeof value === "string") return Buffer.from(value, "utf8");
+  if (value === Infinity || value === -Infinity) return Buffer.from(value > 0 ? "inf" : "-inf");
   if (typeof value === "number" && !Number.isNaN(value)) return Buffer.from(String(value));
   if (typeof value === "bigint") return Buffer.from(String(value));
   if (value instanceof ArrayBuffer) return Buffer.from(value.slice(0));
