@@ -951,6 +951,39 @@ describe("commands", () => {
   /** What came after Redis 7.0, by the table's own words. */
   const NEW = / |^(waitaof|h\w*(expire|expireat|expiretime|ttl|persist)|hsetex|hgetex|hgetdel|x(delex|ackdel|cfgset)|delex|delifeq|digest|msetex|v[a-z]+|scriptShow|commandlog\w+|hotkeys\w+|cluster(Myshardid|SlotStats|scan|Getslotmigrations|Migration))$/;
 
+  test("what reads or removes nothing answers at once, alone, in a pipeline and in a transaction", () =>
+    withDb({}, async (db) => {
+    await db.set("n", 1);
+    await server.call("CONFIG", "RESETSTAT");
+    const none = new Set<string>();
+    assert.deepEqual(await Promise.all([db.mget([]), db.mget(...[]), db.hmget("h", []), db.zmscore("z", none),
+      db.smismember("s", [], []), db.geopos("g", []), db.geohash("g", []), db.sunion([]), db.scriptExists([])]),
+      Array.from({ length: 9 }, () => []));
+    assert.deepEqual(await Promise.all([db.del([]), db.unlink(none), db.exists([]), db.touch([]), db.hdel("h", []),
+      db.srem("s", []), db.zrem("z", []), db.xdel("x", []), db.xack("x", "g", []), db.pfcount([])]), Array(10).fill(0));
+    assert.deepEqual(await db.call("mget", []), []);
+    assert.notEqual(await db.mget([]), await db.mget([]), "each gets an array of its own");
+    assert.match((await failure(db.hmget(["h"] as any, []))).message, /argument 1 is an array/);
+    assert.match((await failure((db as any).hmget())).message, /wrong number/);
+    assert.match((await failure(db.sadd("s", []))).message, /wrong number/, "what adds is the server's to answer");
+    const pipeline = db.pipeline().mget([]).get("n").del([]).mget("n", "m");
+    assert.equal(pipeline.length, 4);
+    assert.deepEqual(await pipeline.execPipeline(), [[], "1", 0, ["1", null]]);
+    assert.deepEqual(await pipeline.execPipeline(), []);
+    assert.deepEqual(await db.pipeline().exists([]).execPipeline(), [0]);
+    assert.deepEqual(await db.pipeline().mget([]).incr("n").commit(), [[], 2]);
+    const { results } = await failure(db.pipeline().mget([]).lpush("n", "x").exists([]).execPipeline());
+    assert.deepEqual([results[0], results[1].code, results[2]], [[], "WRONGTYPE", 0]);
+    const watch = await db.watch("n");
+    assert.deepEqual(await watch.mget([]), []);
+    const t = await watch.multi();
+    assert.equal(await t.del([]), "QUEUED");
+    void t.incr("n");
+    void t.mget([]);
+    assert.deepEqual(await t.commit(), [0, 3, []]);
+    assert.doesNotMatch(await server.call("INFO", "commandstats"), /cmdstat_(hmget|zmscore|del|unlink|exists|hdel):calls=[^,]*,usec=[^,]*,usec_per_call=[^,]*,rejected_calls=0/);
+  }));
+
   for (const protocol of [2, 3] as const) {
     test(`data spelled like an option does not change the shape of a reply, and options in any case do (RESP${protocol})`,
       () => withDb({ protocol }, async (db) => {
@@ -8619,6 +8652,11 @@ describe("commands over shards", () => {
     assert.deepEqual(await raw.mget(a, b, c, d), [big, big, big, big]);
     assert.deepEqual(await db.call("MGET", a, "missing").then((reply: any) => reply[1]), null);
     assert.equal(await db.call<number>("del", a, b, c, d, a), 4);
+  }));
+
+  test("with nothing to read or remove answer as on one server", () => withShards({}, async (db) => {
+    assert.deepEqual([await db.mget([]), await db.del([]), await db.sunion([]), await db.scriptExists([])], [[], 0, [], []]);
+    assert.deepEqual(await db.pipeline().mget([]).set("a", 1).hmget("h", []).execPipeline(), [[], "OK", []]);
   }));
 
   test("without a key, or with what cannot be sent, reject and do nothing", () => withShards({}, async (db) => {

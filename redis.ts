@@ -1453,6 +1453,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     needs(n, ...)           the same, but the nth may not be omitted
 //     lead(n, ...)            the nth may be options; the other arguments are counted without it
 //     optional(n)             from the nth on, one value each, which may be omitted
+//   .empty(reply)             the reply to a call with nothing in its lists, of which no server is asked
 //   .as(shape)                converts the reply of either protocol version to the type in the signature
 //   .defaults(values)         of the optional arguments, or of the one behind the lists, where a call leaves them out
 //   .blocks(time)             may block on the server, for the time that the arguments state
@@ -1533,6 +1534,8 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   method = "";
   #name: Name | undefined;
   form = VALUES;
+  /** The reply to a call with nothing in its lists; undefined to ask the server. */
+  none: [] | 0 | undefined = undefined;
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
   usual: Defaults | undefined = undefined;
@@ -1549,6 +1552,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
 
   /** Name on the wire, encoded on first use because most commands are never sent. */
   get name(): Name { return this.#name ??= encodeName(wireName(this.method)); }
+  empty(none: [] | 0): this { return Object.assign(this, { none }); }
   as(shape: Shape): this { return Object.assign(this, { shape }); }
   blocks(block: Block): this { return Object.assign(this, { block }); }
 
@@ -1799,13 +1803,13 @@ const docs: Shape = (reply, call) => fields({ arguments: list(docs), subcommands
 const commands = {
   // ---- Keys ----
   /** Number of keys removed. Since 1.0.0. */
-  del: write<(...keys: Many<Key>) => number>(all).lists(1).across("split", sum),
+  del: write<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum),
   /** As del, but the memory is freed in the background. Since 4.0.0. */
-  unlink: write<(...keys: Many<Key>) => number>(all).lists(1).across("split", sum),
+  unlink: write<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum),
   /** Number of these keys that exist; a key named twice counts twice. Since 1.0.0; several keys 3.0.3. */
-  exists: read<(...keys: Many<Key>) => number>(all).lists(1).across("split", sum),
+  exists: read<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum),
   /** Number of these keys that exist; marks each as recently used, for eviction. Since 3.2.1. */
-  touch: read<(...keys: Many<Key>) => number>(all).lists(1).across("split", sum),
+  touch: read<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum),
   /** The type of the value, "none" when `key` is missing; modules name their own types. Since 1.0.0. */
   type: read<(key: Key) => KeyType>(),
   /** 1 when copied (into DB); 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
@@ -1885,7 +1889,7 @@ const commands = {
   /** Set with a time to live. Deprecated since 2.6.12: set with PX. Since 2.6.0. */
   psetex: write<(key: Key, milliseconds: Int, value: Arg) => "OK">(),
   /** The values of all keys in order, null for each that is missing or not a string. Since 1.0.0. */
-  mget: read<(...keys: Many<Key>) => Bulk[]>(all).lists(1).across("split", inTurn),
+  mget: read<(...keys: Many<Key>) => Bulk[]>(all).lists(1).empty([]).across("split", inTurn),
   /** Set several keys at once, atomically. Since 1.0.1. */
   mset: write<(...pairs: (Arg | Pairs)[]) => "OK">(pairs).pairs(1).across("split"),
   /** Set several keys only when none of them exists: 1, else 0 and nothing is set. Since 1.0.1. */
@@ -1952,7 +1956,7 @@ const commands = {
   /** 1 when the estimate changed or `key` was created, else 0. Since 2.8.9. */
   pfadd: write<(key: Key, ...elements: Many) => number>().lists(2),
   /** Estimated number of distinct elements added to all keys together; standard error 0.81 %. Since 2.8.9. */
-  pfcount: read<(...keys: Many<Key>) => number>(all).lists(1).across("string"),
+  pfcount: read<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("string"),
   /** Merge `sourcekeys` into `destkey`. Since 2.8.9. */
   pfmerge: write<(destkey: Key, ...sourcekeys: Many<Key>) => "OK">(all).lists(2).across("string"),
 
@@ -1963,9 +1967,9 @@ const commands = {
   /** Distance between two members in metres or `unit`; null when either is missing. Since 3.2.0. */
   geodist: read<(key: Key, member1: Arg, member2: Arg, unit?: GeoUnit) => number | null>().optional(4).as(number),
   /** The members' standard geohashes of 11 characters, null for each that is missing. Since 3.2.0. */
-  geohash: read<(key: Key, ...members: Many) => Bulk[]>().lists(2),
+  geohash: read<(key: Key, ...members: Many) => Bulk[]>().lists(2).empty([]),
   /** Positions of the members as stored (at most 0.6 m off); null for each that is missing. Since 3.2.0. */
-  geopos: read<(key: Key, ...members: Many) => (Coordinates | null)[]>().lists(2).as(list(numbers)),
+  geopos: read<(key: Key, ...members: Many) => (Coordinates | null)[]>().lists(2).empty([]).as(list(numbers)),
   /** Members in an area, unsorted unless ASC or DESC; WITH... extends each. Since 6.2.0; BYPOLYGON Valkey 9.0. */
   geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().needs(2, "BYBOX", "BYPOLYGON[]", "BYRADIUS", "FROMLONLAT")
     .as(located),
@@ -1992,7 +1996,7 @@ const commands = {
   /** The value of a field, or null. Since 2.0.0. */
   hget: read<(key: Key, field: Arg) => Bulk>(),
   /** The values of the fields in order, null for each that is missing. Since 2.0.0. */
-  hmget: read<(key: Key, ...fields: Many) => Bulk[]>().lists(2),
+  hmget: read<(key: Key, ...fields: Many) => Bulk[]>().lists(2).empty([]),
   /** All fields and values; an empty object when `key` is missing. Since 2.0.0. */
   hgetall: read<(key: Key) => Fields>().as(map),
   /** The names of all fields. Since 2.0.0. */
@@ -2006,7 +2010,7 @@ const commands = {
   /** The length of the field's value in bytes, 0 when missing. Since 3.2.0. */
   hstrlen: read<(key: Key, field: Arg) => number>(),
   /** Number of fields removed; the key goes with its last field. Since 2.0.0; several fields 2.4.0. */
-  hdel: write<(key: Key, ...fields: Many) => number>().lists(2),
+  hdel: write<(key: Key, ...fields: Many) => number>().lists(2).empty(0),
   /** The field's new value, as of incr. Since 2.0.0. */
   hincrby: write<(key: Key, field: Arg, increment: Int) => number>(),
   /** The field's new value, as the nearest double; as text, with all its digits, hget returns it. Since 2.6.0. */
@@ -2059,7 +2063,7 @@ const commands = {
   /** The element at `index`, or null. Since 8.8.0. */
   arget: read<(key: Key, index: Int) => Bulk>(),
   /** The elements at the indexes, null for each that is missing. Since 8.8.0. */
-  armget: read<(key: Key, ...indexes: Many<Int>) => Bulk[]>().lists(2),
+  armget: read<(key: Key, ...indexes: Many<Int>) => Bulk[]>().lists(2).empty([]),
   /** The elements from `start` to `end`, backwards if `end` is less; null in gaps. At most 1,000,000. Since 8.8.0. */
   argetrange: read<(key: Key, start: Int, end: Int) => Bulk[]>(),
   /** The elements that exist from `start` to `end`, backwards if `end` is less, with their indexes. Since 8.8.0. */
@@ -2080,9 +2084,9 @@ const commands = {
   /** Size and layout of the array; an error when `key` is missing. Since 8.8.0. */
   arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().options(2).as(mapOf(number)),
   /** Number of elements removed; the key goes with its last element. Since 8.8.0. */
-  ardel: write<(key: Key, ...indexes: Many<Int>) => number>().lists(2),
+  ardel: write<(key: Key, ...indexes: Many<Int>) => number>().lists(2).empty(0),
   /** Remove all elements in each [start, end], both included; returns their number. Since 8.8.0. */
-  ardelrange: write<(key: Key, ...ranges: Many<Int>) => number>().lists(2),
+  ardelrange: write<(key: Key, ...ranges: Many<Int>) => number>().lists(2).empty(0),
   /** Set elements at the insert cursor, and move it; returns the index of the last. Since 8.8.0. */
   arinsert: write<(key: Key, ...values: Many) => number>().lists(2),
   /** As arinsert, in a ring of `size` elements: the first follows the last. Since 8.8.0. */
@@ -2150,7 +2154,7 @@ const commands = {
   /** Add members; returns the number added. Since 1.0.0; several 2.4. */
   sadd: write<(key: Key, ...members: Many) => number>().lists(2),
   /** Remove members; returns the number removed. Since 1.0.0; several 2.4. */
-  srem: write<(key: Key, ...members: Many) => number>().lists(2),
+  srem: write<(key: Key, ...members: Many) => number>().lists(2).empty(0),
   /** Move `member` from one set to the other: 1, or 0 when it is not in `source`. Since 1.0.0. */
   smove: write<(source: Key, destination: Key, member: Arg) => number>(two),
   /** Remove and return a random member, or null, or up to `count` as an array. Since 1.0.0; count 3.2. */
@@ -2162,26 +2166,26 @@ const commands = {
   /** 1 when `member` is in the set, else 0. Since 1.0.0. */
   sismember: read<(key: Key, member: Arg) => number>(),
   /** sismember of several members: 1 or 0 for each. Since 6.2.0. */
-  smismember: read<(key: Key, ...members: Many) => number[]>().lists(2),
+  smismember: read<(key: Key, ...members: Many) => number[]>().lists(2).empty([]),
   /** All members, in no particular order. Prefer sscan for a large set. Since 1.0.0. */
   smembers: read<(key: Key) => string[]>(),
   /** Some members, and the cursor for the next call, "0" at the end. Members may repeat. Since 2.8.0. */
   sscan: read<(...args: [key: Key, ...Leading<[cursor: Arg]>, options?: ScanOptions]) => Page<string[]>>()
     .options(3).optional(2).defaults([0]).traits("cursor"),
   /** Members of the first set that are in none of the others. Since 1.0.0. */
-  sdiff: read<(...keys: Many<Key>) => string[]>(all).lists(1).across("set"),
+  sdiff: read<(...keys: Many<Key>) => string[]>(all).lists(1).empty([]).across("set"),
   /** Store the sdiff of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
   sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).lists(2).across("set"),
   /** Number of members sdiff would return, counting up to LIMIT (0: no limit). Since 8.10.0. */
   sdiffcard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).options(2).across("set"),
   /** Members in all of the sets; a missing key is an empty set. Since 1.0.0. */
-  sinter: read<(...keys: Many<Key>) => string[]>(all).lists(1).across("set"),
+  sinter: read<(...keys: Many<Key>) => string[]>(all).lists(1).empty([]).across("set"),
   /** Store the sinter of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
   sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).lists(2).across("set"),
   /** Number of members sinter would return, counting up to LIMIT (0: no limit). Since 7.0.0. */
   sintercard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).options(2).across("set"),
   /** Members in any of the sets. Since 1.0.0. */
-  sunion: read<(...keys: Many<Key>) => string[]>(all).lists(1).across("set"),
+  sunion: read<(...keys: Many<Key>) => string[]>(all).lists(1).empty([]).across("set"),
   /** Store the sunion of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
   sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).lists(2).across("set"),
   /** Number of members sunion would return, counting up to LIMIT; an estimate with APPROX. Since 8.10.0. */
@@ -2194,7 +2198,7 @@ const commands = {
   /** Add `increment` to a member's score (a new one starts at 0); returns the new score. Since 1.2.0. */
   zincrby: write<(key: Key, increment: Arg, member: Arg) => number>().as(number),
   /** Remove members; returns the number removed. Since 1.2.0; several 2.4. */
-  zrem: write<(key: Key, ...members: Many) => number>().lists(2),
+  zrem: write<(key: Key, ...members: Many) => number>().lists(2).empty(0),
   /** Number of members; 0 when `key` is missing. Since 1.2.0. */
   zcard: read<(key: Key) => number>(),
   /** Number of members, all or scored from `min` ("-inf") to `max` ("+inf"): "(1" excludes 1. Since 2.0.0. */
@@ -2204,7 +2208,7 @@ const commands = {
   /** The score of `member`, or null. Since 1.2.0. */
   zscore: read<(key: Key, member: Arg) => number | null>().as(number),
   /** The scores of `members`, null for each that is missing. Since 6.2.0. */
-  zmscore: read<(key: Key, ...members: Many) => (number | null)[]>().lists(2).as(numbers),
+  zmscore: read<(key: Key, ...members: Many) => (number | null)[]>().lists(2).empty([]).as(numbers),
   /** The rank of `member`, 0 for the lowest score, or null; WITHSCORE adds the score. Since 2.0.0; WITHSCORE 7.2. */
   zrank: read<Rank>().options(3).as(when("WITHSCORE", pair)),
   /** zrank from the other end: 0 for the highest score. Since 2.0.0; WITHSCORE 7.2. */
@@ -2282,7 +2286,7 @@ const commands = {
   /** Delete the oldest entries, to MAXLEN or MINID; returns their number. Since 5.0.0; MINID 6.2; KEEPREF ... 8.2. */
   xtrim: write<(key: Key, options: Trimming & References) => number>().needs(2, "MAXLEN", "MINID"),
   /** Delete entries; returns the number deleted. Since 5.0.0. */
-  xdel: write<(key: Key, ...ids: Many) => number>().lists(2),
+  xdel: write<(key: Key, ...ids: Many) => number>().lists(2).empty(0),
   /** Delete entries, and groups' references to them; for each 1, -1 if missing, 2 if kept (ACKED). Since 8.2.0. */
   xdelex: write<(key: Key, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(2, "IDS[]"),
   /** Number of entries; 0 when `key` is missing. Since 5.0.0. */
@@ -2306,7 +2310,7 @@ const commands = {
     | Either<[options: XreadgroupOptions], [Record<string, (PendingEntry | ClaimedEntry)[]> | null]>
   >(streams(3)).needs(1, "GROUP", "STREAMS[]").as(mapOf(list(tuple(same, map, number, number)))).blocks(blockOption(3)),
   /** Remove entries from the group's pending list; returns the number removed. Since 5.0.0. */
-  xack: write<(key: Key, group: Arg, ...ids: Many) => number>().lists(3),
+  xack: write<(key: Key, group: Arg, ...ids: Many) => number>().lists(3).empty(0),
   /** xack and xdelex in one; for each 1, -1 if missing, 2 if acknowledged but not deleted (ACKED). Since 8.2.0. */
   xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(3, "IDS[]"),
   /** Return pending entries to the group; returns their number. FATAL: with 2^63 - 1 deliveries. Since 8.8.0. */
@@ -2416,7 +2420,7 @@ const commands = {
   /** Set the debugging mode of this connection's next eval. Since 3.2.0. */
   scriptDebug: session<(mode: "YES" | "SYNC" | "NO") => "OK">("redis-cli --ldb"),
   /** For each digest 1 when that script is cached, else 0. Since 2.6.0. */
-  scriptExists: other<(...sha1s: Many) => number[]>().lists(1).across("all", least),
+  scriptExists: other<(...sha1s: Many) => number[]>().lists(1).empty([]).across("all", least),
   /** Empty the script cache. Since 2.6.0; ASYNC and SYNC 6.2. */
   scriptFlush: other<(options?: FlushOptions) => "OK">().options(1).across("all"),
   /** Stop the script that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 2.6.0. */
@@ -2528,7 +2532,7 @@ const commands = {
   /** The categories of commands, or the commands in one; an error when it is unknown. Since 6.0.0. */
   aclCat: other<(category?: Arg) => string[]>().optional(1),
   /** Delete users and close their connections; returns the number deleted. Since 6.0.0. */
-  aclDeluser: other<(...usernames: Many) => number>().lists(1),
+  aclDeluser: other<(...usernames: Many) => number>().lists(1).empty(0),
   /** OK when the user may run the command, or the reason why not. Since 7.0.0. */
   aclDryrun: other<(username: Arg, command: Arg, ...args: Many) => "OK" | (string & {})>().lists(3),
   /** A random password in hex, of 256 or `bits` bits. Since 6.0.0. */
@@ -3528,18 +3532,33 @@ export abstract class Commander {
 
   protected issue(row: Row, args: readonly unknown[]): unknown {
     try {
-      return this.give(row, args);
+      return row.none !== undefined && isOfNothing(row, args) ? this.known(row.none) : this.give(row, args);
     } catch (error) {
       return this.refuse(error);
     }
   }
 
+  /** Answers a call of nothing. */
+  protected known(reply: [] | 0): unknown { return Promise.resolve(copyOf(reply)); }
   /** Reports an error to the caller. */
   protected refuse(error: unknown): Promise<unknown> { return Promise.reject(error); }
   protected get view(): View { return this.#view; }
 }
 
 type Issuer = { issue: Commander["issue"] };
+
+/** Whether nothing is in the lists of a call, as in mget([]) and hmget("k", ...[]). */
+function isOfNothing({ name, form }: Row, args: readonly unknown[]): boolean {
+  for (let i = form.lists - 1; i < args.length; i++) {
+    const list = args[i];
+    if (typeof list !== "object") return false;
+    if (Array.isArray(list) ? list.length > 0 : !isA("Set", list) || (list as Set<unknown>).size > 0) return false;
+  }
+  return wordsOf(name, args, form).length === form.lists - 1;
+}
+
+const copyOf = (reply: [] | 0): [] | 0 => reply === 0 ? 0 : [];
+
 // Completed before it becomes a prototype: V8 rebuilds the layout of a prototype for each method added to it.
 const methods: Record<string, unknown> = {};
 for (const [name, row] of Object.entries<Row>(commands)) {
@@ -5042,17 +5061,26 @@ const SCATTERED = "its keys are on several nodes";
 const unsharded = (row: Row, why: string): NotSupportedError => notSupported(row,
   `cannot be sharded: ${why}; give all its keys one hash tag, use shard(key), or use shards() for each node`);
 
+/** Replies to calls of nothing, with their places among the others. */
+type Known = [at: number, reply: [] | 0][];
+
+function withKnown(replies: unknown[], known: Known): unknown[] {
+  for (const [at, reply] of known) replies.splice(at, 0, copyOf(reply));
+  return replies;
+}
+
 /** Gathers calls, and divides them among their servers when they are sent. */
 class Gathering extends Commander {
   readonly #router: Router;
   #batch = new Batch();
+  #known: Known = [];
 
   constructor(router: Router, view: View) {
     super(view);
     this.#router = router;
   }
 
-  get length(): number { return this.#batch.length; }
+  get length(): number { return this.#batch.length + this.#known.length; }
 
   give(row: Row, args: readonly unknown[]): this {
     this.#router.check(row, args);
@@ -5063,27 +5091,32 @@ class Gathering extends Commander {
     return this;
   }
 
+  protected override known(reply: [] | 0): this {
+    this.#known.push([this.length, reply]);
+    return this;
+  }
+
   /** Throws, because a chain cannot reject. Commands gathered before remain. */
   protected override refuse(error: unknown): never { throw error; }
 
   async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
     checked("errors", errors, oneOf("reject", "return"));
-    if (this.length === 0) return [];
+    if (this.#batch.length === 0) return withKnown([], this.#restart());
     const { batches, merge } = this.#divide();
-    this.#batch = new Batch();
+    const known = this.#restart();
     const sent = Array.from(batches, ([server, batch]) => this.#send(server, batch, PIPELINE));
     const replies = await Promise.all(sent);
-    const results = withoutStack(() => merge(replies));
+    const results = withKnown(withoutStack(() => merge(replies)), known);
     const first = results.find((result) => result instanceof RedisError);
     if (first !== undefined && errors === "reject") throw new PipelineError(results, first);
     return results;
   }
 
   async commit(): Promise<unknown[]> {
-    if (this.length === 0) return [];
+    if (this.#batch.length === 0) return withKnown([], this.#restart());
     const [[server, batch], ...others] = [...this.#divide().batches] as [[Target, Batch]];
     if (others.length > 0) throw unsharded(commands.multi, "a transaction runs on one server");
-    this.#batch = new Batch();
+    const known = this.#restart();
     batch.makeAtomic();
     const [begun, ...results] = await this.#send(server, batch, TRANSACTION);
     const last = results.pop();
@@ -5091,7 +5124,15 @@ class Gathering extends Commander {
       // After an error reply to MULTI, the server has run the commands one by one.
       throw new PipelineError(results, begun instanceof ReplyError ? begun.of("MULTI", "unknown") : last);
     }
-    return (last as unknown[]).map((reply, i) => batch.shaped(i + 1, this.view, reply));
+    return withKnown((last as unknown[]).map((reply, i) => batch.shaped(i + 1, this.view, reply)), known);
+  }
+
+  /** Begins anew with no commands; returns the replies that are known of those so far. */
+  #restart(): Known {
+    const known = this.#known;
+    this.#batch = new Batch();
+    this.#known = [];
+    return known;
   }
 
   /** A batch for each server, and a function that merges their replies in the order of the calls. */
@@ -5154,6 +5195,7 @@ export class Watch<Text = string> extends Commander {
   readonly #lease: Lease;
   #state: "watching" | "queueing" | "finished";
   readonly #queued: Command[] = [];
+  readonly #known: Known = [];
   /** The first error of a call that could not be queued; commit() then executes none. */
   #refused: unknown;
   /** The failure that ended the transaction. */
@@ -5180,6 +5222,13 @@ export class Watch<Text = string> extends Commander {
     const command = this.#send(row, own, { queued: true });
     this.#queued.push(command);
     return command.promise;
+  }
+
+  protected override known(reply: [] | 0): unknown {
+    this.#expect();
+    if (this.#state === "watching") return super.known(reply);
+    this.#known.push([this.#queued.length + this.#known.length, reply]);
+    return Promise.resolve("QUEUED");
   }
 
   /** Like EXEC, commit() also reports a call that could not be queued, so the call itself need not be awaited. */
@@ -5217,7 +5266,7 @@ export class Watch<Text = string> extends Commander {
     const exec = execOf(this.#queued.map(({ row }) => row));
     const replies = await this.#conclude(commands.exec, { exec }) as unknown[] | null;
     if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
-    return replies.map((reply, i) => this.#queued[i]!.shaped(reply));
+    return withKnown(replies.map((reply, i) => this.#queued[i]!.shaped(reply)), this.#known);
   }
 
   /** Discards the queued commands, unwatches the keys and returns the connection. */
