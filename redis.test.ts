@@ -5061,6 +5061,14 @@ describe("scan iterators", () => {
     await db.set("it:text", 1);
     assert.equal((await failure(db.hscanIterator("it:text").next())).code, "WRONGTYPE");
     assert.ok(await failure(db.scanIterator({ MATCH: null as any }).next()) instanceof TypeError);
+    for (const options of ["x*", 10, ["MATCH", "x*"], null] as any[]) {
+      for (const keys of [db.scanIterator(options), db.hscanIterator("h", options), db.sscanIterator("s", options),
+        db.zscanIterator("z", options)]) {
+        const error = await failure(keys.next());
+        assert.ok(error instanceof TypeError);
+        assert.equal(error.message, 'options must be an object, such as { MATCH: "user:*" }');
+      }
+    }
     await db.del("it:text");
   }));
 });

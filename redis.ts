@@ -5393,7 +5393,13 @@ export function libraryFunction<R = unknown>(
 }
 
 /** Follows a cursor, page by page, until it is "0" again. As with SCAN itself, an item may come twice. */
-async function* scan<Item>(page: (cursor: string) => Promise<readonly [cursor: unknown, items: Iterable<Item>]>) {
+async function* scan<Item>(
+  options: ScanOptions | undefined,
+  page: (cursor: string) => Promise<readonly [cursor: unknown, items: Iterable<Item>]>,
+): AsyncGenerator<Item, void, undefined> {
+  if (options !== undefined && !isPlain(options)) {
+    throw new ArgumentError('options must be an object, such as { MATCH: "user:*" }');
+  }
   let cursor = "0";
   do {
     const [next, items] = await page(cursor);
@@ -6431,7 +6437,7 @@ export abstract class Client<Text> extends Commander {
   /** All keys of all servers, by SCAN. */
   async *scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<TextIn<Text>, void, undefined> {
     for (const { server } of this.#router.fleet.members) {
-      yield* scan((cursor) =>
+      yield* scan(options, (cursor) =>
         server.dispatch(new Command(commands.scan, [cursor, options], this.view)) as Promise<any>);
     }
   }
@@ -6440,7 +6446,7 @@ export abstract class Client<Text> extends Commander {
   hscanIterator(
     key: Key, options?: ScanOptions,
   ): AsyncGenerator<[field: TextIn<Text>, value: TextIn<Text>], void, undefined> {
-    return scan(async (cursor) => {
+    return scan(options, async (cursor) => {
       const [next, found] = await this.call<[unknown, object]>("HSCAN", key, cursor, options);
       return [next, Array.isArray(found) ? found : Object.entries(found)];
     });
@@ -6448,14 +6454,14 @@ export abstract class Client<Text> extends Commander {
 
   /** All members of a set. */
   sscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<TextIn<Text>, void, undefined> {
-    return scan<any>((cursor) => this.call("SSCAN", key, cursor, options));
+    return scan<any>(options, (cursor) => this.call("SSCAN", key, cursor, options));
   }
 
   /** All members of a sorted set with their scores. */
   zscanIterator(
     key: Key, options?: ScanOptions,
   ): AsyncGenerator<[member: TextIn<Text>, score: number], void, undefined> {
-    return scan((cursor) => this.call("ZSCAN", key, cursor, options));
+    return scan(options, (cursor) => this.call("ZSCAN", key, cursor, options));
   }
 
   /** The entries of a stream for a consumer of a group, as xrange returns them, and how often each was delivered. */
