@@ -2825,12 +2825,12 @@ type Longest<A extends readonly unknown[], N extends number = A["length"]> =
   A extends readonly [] ? A : [Exclude<N, UpTo<A["length"]>>] extends [never] ? A : never;
 /** What a row must say of its arguments. */
 type Needed<F, Optional extends number = Smallest<F extends (...args: infer A) => unknown ? FirstOptional<A> : never>> =
-  F extends (...args: infer A) => unknown ? ListOptions<A[number]> | WordsOf<ParameterWords<Longest<Required<A>>>, Optional>
-  : never;
-type WordsOf<Words, Optional extends number> =
-  Words extends `value ${infer N extends number}` ? (N extends Optional ? `optional ${N}` : never)
-  : Words extends `options ${infer N extends number}` ? (Optional extends UpTo<N> ? Words : `needs ${N}`)
-  : Words;
+  F extends (...args: infer A) => unknown
+    ? ListOptions<A[number]> | Said<ParameterWords<Longest<Required<A>>>, Optional> : never;
+type Said<Word, Optional extends number> =
+  Word extends `value ${infer N extends number}` ? (N extends Optional ? `optional ${N}` : never)
+  : Word extends `options ${infer N extends number}` ? (Optional extends UpTo<N> ? Word : `needs ${N}`)
+  : Word;
 type Unheld<C, Said, Must> =
   [Exclude<Said, Must>, Exclude<Must, Said>] extends [never, never] ? never : { row: C; said: Said; needed: Must };
 type None<T extends never> = T;
@@ -6394,6 +6394,11 @@ export abstract class Client<Text> extends Commander {
     const route = this.#router.route(row, args);
     if (route.server !== undefined) return route.server.dispatch(new Command(row, args, this.view));
     return this.#router.spread!(row, route, this.view);
+  }
+
+  protected override known(reply: [] | 0): unknown {
+    this.#router.fleet.mustBeOpen();
+    return super.known(reply);
   }
 
   override get direct(): boolean { return true; }
