@@ -6206,6 +6206,26 @@ describe("a slow consumer", () => {
     assert.deepEqual(numbersOf(await take(101, other)), count(0, 101), "one that has been read from has room");
   }));
 
+  test("a big buffer that is full costs no more for each message than a small one, and is read as fast", () =>
+    withDb({}, async (db) => {
+    const costOf = async (buffer: number): Promise<number> => {
+      const s = await db.subscribe("many", { buffer, overflow: "drop" });
+      const begun = process.cpuUsage();
+      for (let round = 0; round < 100; round++) {
+        const pipeline = db.pipeline();
+        for (let i = 0; i < 2_000; i++) pipeline.publish("many", "message");
+        await pipeline.execPipeline();
+      }
+      await until(() => s.dropped === 200_000 - buffer, "the last one to have come");
+      let left = buffer;
+      for await (const _ of s) if (--left === 0) break;
+      const { user, system } = process.cpuUsage(begun);
+      return (user + system) / 1000;
+    };
+    const [small, big] = [await costOf(10), await costOf(100_000)];
+    assert.ok(big < 4 * small + 100, `${big} ms with a buffer of 100,000, ${small} ms with one of 10`);
+  }));
+
   test("of which the oldest are dropped keeps the mark of a gap, and counts messages only",
     () => withDb({}, async (db) => {
     const s = await db.subscribe("drop gap", { buffer: 3, overflow: "drop" });

@@ -3654,20 +3654,49 @@ const INPUT = Buffer.allocUnsafeSlow(65_536);
 /** The TCP socket of each TLS socket. */
 const TRANSPORTS = new WeakMap<Socket, Socket>();
 
-/** A FIFO queue: a ring that doubles when it is full. Writing a command only advances a mark. */
-class Queue {
-  #ring: (Command | undefined)[] = new Array(16);
+/** A FIFO queue: a ring that doubles when it is full. */
+class Ring<T> {
+  #ring: (T | undefined)[] = new Array(16);
   #head = 0;
+  length = 0;
+
+  push(item: T): void {
+    if (this.length === this.#ring.length) this.#resize(this.length * 2);
+    this.#ring[this.#index(this.length++)] = item;
+  }
+
+  /** Removes the first item. */
+  shift(): T | undefined {
+    if (this.length === 0) return undefined;
+    const item = this.#ring[this.#head];
+    this.#ring[this.#head] = undefined;
+    this.#head = this.#index(1);
+    if (--this.length === 0 && this.#ring.length > 65_536) this.#resize(16); // frees the memory of a burst
+    return item;
+  }
+
+  at(position: number): T | undefined { return this.#ring[this.#index(position)]; }
+  replace(position: number, item: T): void { this.#ring[this.#index(position)] = item; }
+  #index(position: number): number { return (this.#head + position) & (this.#ring.length - 1); }
+
+  #resize(size: number): void {
+    const ring = new Array<T | undefined>(size);
+    for (let i = 0; i < this.length; i++) ring[i] = this.#ring[this.#index(i)];
+    this.#ring = ring;
+    this.#head = 0;
+  }
+}
+
+/** The commands of a connection or a pool; undefined at gaps. Writing one only advances a mark. */
+class Queue extends Ring<Command | undefined> {
   /** Total size of the unwritten commands, and of those among them that only read. */
   #unsent = 0;
   #unsentReads = 0;
-  length = 0;
   /** Number of written commands, which come first. */
   inFlight = 0;
 
-  push(command: Command): void {
-    if (this.length === this.#ring.length) this.#resize(this.length * 2);
-    this.#ring[this.#index(this.length++)] = command;
+  override push(command: Command): void {
+    super.push(command);
     this.#count(command, command.size);
   }
 
@@ -3682,7 +3711,7 @@ class Queue {
   }
 
   /** The command whose reply comes next. */
-  get first(): Command | undefined { return this.inFlight > 0 ? this.#ring[this.#head] : undefined; }
+  get first(): Command | undefined { return this.inFlight > 0 ? this.at(0) : undefined; }
 
   /** The command to be written next. */
   get next(): Command | undefined { return this.inFlight < this.length ? this.at(this.inFlight) : undefined; }
@@ -3696,28 +3725,24 @@ class Queue {
 
   /** Removes the next command, which was abandoned. After commands in flight, it leaves a gap. */
   skip(): void {
-    if (this.inFlight === 0) return this.shift();
+    if (this.inFlight === 0) return void this.shift();
     this.advance();
-    this.#ring[this.#index(this.inFlight - 1)] = undefined;
+    this.replace(this.inFlight - 1, undefined);
   }
 
   /** Removes the first command, and the gaps after it. */
-  shift(): void {
-    do {
-      if (this.inFlight > 0) this.inFlight--;
-      else this.#count(this.#ring[this.#head]!, -this.#ring[this.#head]!.size);
-      this.#ring[this.#head] = undefined;
-      this.#head = this.#index(1);
-      this.length--;
-    } while (this.inFlight > 0 && this.#ring[this.#head] === undefined);
-    if (this.length === 0 && this.#ring.length > 65_536) this.#resize(16); // frees the memory of a burst
+  override shift(): Command | undefined {
+    const first = super.shift();
+    if (this.inFlight === 0) this.#count(first!, -first!.size);
+    else {
+      this.inFlight--;
+      while (this.inFlight > 0 && this.at(0) === undefined) {
+        super.shift();
+        this.inFlight--;
+      }
+    }
+    return first;
   }
-
-  /** Replaces a command that went to another server. */
-  replace(index: number, tombstone: Command): void { this.#ring[this.#index(index)] = tombstone; }
-
-  /** The command at this position; undefined at a gap. */
-  at(position: number): Command | undefined { return this.#ring[this.#index(position)]; }
 
   /** The commands in the first `count` positions. */
   commands(count = this.length): Command[] {
@@ -3726,18 +3751,8 @@ class Queue {
 
   drain(): Command[] {
     const commands = this.commands();
-    this.#head = this.length = this.inFlight = this.#unsent = this.#unsentReads = 0;
-    this.#ring = new Array(16);
+    while (this.length > 0) this.shift();
     return commands;
-  }
-
-  #index(position: number): number { return (this.#head + position) & (this.#ring.length - 1); }
-
-  #resize(size: number): void {
-    const ring = new Array<Command | undefined>(size);
-    for (let i = 0; i < this.length; i++) ring[i] = this.#ring[this.#index(i)];
-    this.#ring = ring;
-    this.#head = 0;
   }
 }
 
@@ -5065,8 +5080,14 @@ const unsharded = (row: Row, why: string): NotSupportedError => notSupported(row
 type Known = [at: number, reply: [] | 0][];
 
 function withKnown(replies: unknown[], known: Known): unknown[] {
-  for (const [at, reply] of known) replies.splice(at, 0, copyOf(reply));
-  return replies;
+  if (known.length === 0) return replies;
+  const all: unknown[] = [];
+  let given = 0;
+  for (const [at, reply] of known) {
+    while (all.length < at) all.push(replies[given++]);
+    all.push(copyOf(reply));
+  }
+  return all.concat(replies.slice(given));
 }
 
 /** Gathers calls, and divides them among their servers when they are sent. */
@@ -5765,9 +5786,9 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   #state: FeedState = "connecting";
   /** Why it is in this state. */
   #error: RedisError | undefined;
-  #items: (Item | Gap)[] = [];
+  #items = new Ring<Item | Gap>();
   /** Calls to next() that wait for an item. */
-  #readers: ((result: IteratorResult<Item | Gap, undefined> | Promise<never>) => void)[] = [];
+  readonly #readers = new Ring<(result: IteratorResult<Item | Gap, undefined> | Promise<never>) => void>();
 
   constructor(read: Read<Item>, options: FeedOptions, callback?: Listener<Item>) {
     checkAll(options, FEEDING);
@@ -5843,7 +5864,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
 
   /** Called when a loop exits early. */
   return(): Promise<IteratorResult<Item | Gap, undefined>> {
-    this.#items = [];
+    this.#items = new Ring();
     this.close();
     return Promise.resolve({ value: undefined, done: true });
   }
@@ -5856,8 +5877,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     this.#error = error;
     for (const { pool } of this.listeners.values()) pool.destroy();
     this.onClose();
-    for (const resolve of this.#readers) resolve(this.next() as Promise<never>);
-    this.#readers = [];
+    while (this.#readers.length > 0) this.#readers.shift()!(this.next() as Promise<never>);
     if (this.#onState !== undefined) call(this.#onState, "ended", error);
     else if (this.#callback !== undefined && wasListening && error !== undefined) warn(error);
   }
@@ -5891,12 +5911,14 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     if (this.#callback !== undefined) return call(this.#callback, item);
     const reader = this.#readers.shift();
     if (reader !== undefined) return reader({ value: item, done: false });
-    if (this.#items.push(item) <= this.#buffer) return;
+    this.#items.push(item);
+    if (this.#items.length <= this.#buffer) return;
     if (this.#overflow === "fail") this.close(TOO_SLOW);
     else if (this.#overflow === "pause") for (const { connection } of this.listeners.values()) connection?.pause();
     else {
-      // A gap at the front stays: it stands for messages that `dropped` does not count.
-      this.#items.splice((this.#items[0] as Gap).gap === undefined ? 0 : 1, 1);
+      const first = this.#items.shift() as Gap;
+      // A gap at the front takes the next item's place: it stands for messages that `dropped` does not count.
+      if (first.gap !== undefined) this.#items.replace(0, first);
       this.dropped++;
     }
   }

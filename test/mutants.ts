@@ -105,7 +105,7 @@ export const mutants: readonly Mutant[] = [
   ["a message is taken for a reply", "this.#decoder.pushed || PUSHES.has(kind)", "this.#decoder.pushed"],
   ["who was too slow reads no more", "connection?.resume();", ";"],
   ["what is dropped is not counted", "this.dropped++;", ";"],
-  ["the mark of a gap is dropped", "this.#items[0].gap === undefined ? 0 : 1", "0"],
+  ["the mark of a gap is dropped", "if (first.gap !== undefined)", "if (false)"],
   ["a subscription that is over keeps its connection",
     "for (const { pool } of this.listeners.values())\n            pool.destroy();", ";"],
   // The end
