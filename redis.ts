@@ -53,7 +53,7 @@ import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import type * as Tls from "node:tls";
 import type * as Util from "node:util";
 
-const { emitWarning, nextTick } = process; // node:process would open the standard streams
+const { emitWarning, nextTick, platform } = process; // node:process would open the standard streams
 
 /** Loaded on first use: few programs need them, and they take as long to load as all other modules together. */
 type LazyModules = { "node:crypto": typeof Crypto; "node:tls": typeof Tls; "node:util": typeof Util };
@@ -87,8 +87,13 @@ const duration = must<Milliseconds>("a positive number of milliseconds", (ms) =>
 const secure = must<boolean | Tls.ConnectionOptions>("a boolean or an object",
   (value) => typeof value === "boolean" || isPlain(value));
 const callback = must<() => Credentials | Promise<Credentials>>("a function", (value) => typeof value === "function");
+const printable = (text: string): boolean => [...text].every((c) => c >= " " && c !== "\x7f");
 const visible = string("a string of visible characters", (s) => s !== "" && [...s].every((c) => c > " " && c < "\x7f"));
 const secret = string("a string", () => true);
+/** Systems cut a longer path, or one at NUL, and would connect to another socket. */
+const PATH_BYTES = platform === "linux" ? 107 : platform === "win32" ? 255 : 103;
+const socketPath = string(`a non-empty path of at most ${PATH_BYTES} bytes without control characters`, (path) =>
+  path !== "" && Buffer.byteLength(path) <= PATH_BYTES && printable(path));
 
 /**
  * `query`: a URL's query may set it, because it cannot weaken security. `view`: db.with() may set it. `endpoint`: it
@@ -102,7 +107,7 @@ const OPTIONS = {
   /** TCP port of the server. */
   port: { check: whole(1, 65_535), preset: 6379, endpoint: true },
   /** Unix socket of the server, instead of host and port. */
-  path: { check: string("a non-empty string", (value) => value !== ""), endpoint: true },
+  path: { check: socketPath, endpoint: true },
   /** Database number, selected on every connect. */
   dbid: { check: whole(0, 2 ** 31 - 1), preset: 0, query: true },
   /** Name of a user in the access control list. A password without a username is the default user's. */
@@ -231,14 +236,16 @@ function checked<T>(name: string, value: T, check: Check<unknown>): T {
 }
 
 /** Reads redis://user:password@host:port/dbid?name=value or unix:///path. Errors never show a password. */
-function readUrl(given: string): Unchecked {
+function readUrl(text: string): Unchecked {
+  const given = text.trim();
   const url = URL.canParse(given) ? new URL(given) : undefined;
   const [, rest = ""] = given.split("://");
   const before = rest.slice(0, Math.max(0, rest.lastIndexOf("@"))); // what may have been meant as user and password
   const isRaw = ["#", "/", "?"].some((mark) => before.includes(mark));
   const hint = isRaw ? "; inside a password, write %23 for #, %2F for / and %3F for ?" : "";
   const example = isHostPort(given) ? `; write redis://${given}` : EXAMPLE;
-  if (!given.includes("://")) throw new ArgumentError(`not a URL${example}`);
+  if (!given.slice(given.indexOf(":")).startsWith("://")) throw new ArgumentError(`not a URL${example}`);
+  if (!printable(given)) throw new ArgumentError("a URL has no control characters");
   if (url === undefined) throw new ArgumentError(`not a URL${EXAMPLE}${hint}`);
   const schemes = ["redis:", "rediss:", "valkey:", "valkeys:", "unix:"];
   if (!schemes.includes(url.protocol)) throw new ArgumentError(`a URL's scheme must be one of ${schemes.join(" ")}`);
@@ -251,7 +258,8 @@ function readUrl(given: string): Unchecked {
     if (url.hostname !== "") throw new ArgumentError("a Unix socket's URL has three slashes");
     options.path = decode(url.pathname);
   } else {
-    if (url.hostname !== "") options.host = decode(url.hostname).replace("[", "").replace("]", "");
+    const { hostname } = url;
+    if (hostname !== "") options.host = hostname.startsWith("[") ? hostname.slice(1, -1) : decode(hostname);
     if (url.port !== "") options.port = Number(url.port);
     if (url.pathname.length > 1) options.dbid = toNumber(url.pathname.slice(1));
     if (Number.isNaN(options.dbid) && isRaw) throw new ArgumentError(`option dbid must be a number${hint}`);

@@ -897,7 +897,9 @@ const urls: [url: string, wanted: Wanted][] = [
   ["redis://evil#@h", null], ["redis://evil?@h", null], ["redis://u:p#@h", null], ["redis://u:p?x@h", null],
   ["redis://u@h", null], ["redis://h#f", null], ["redis://h/0#f", null], ["redis://[::1", null], ["redis://::1", null],
   ["redis://h h", null], ["redis://h\\@evil", null], ["redis://h%00evil", null], ["redis://h%0d%0aevil", null],
-  ["redis://h%20", null],
+  ["redis://h%20", null], ["redis://h%5Bx", { host: "h[x" }], ["redis://%5B::1%5D", null], ["redis://h%5D", { host: "h]" }],
+  ["redis:12?name=a://b", null], ["redis:?name=a://b", null], ["redis:/?//h://", null], ["redis:\\\\h://", null],
+  ["redis://h:1\t2", null], ["redis://a\nb", null], ["redis://a\rb/1", null], [" redis://h\n", { host: "h" }],
   ["redis://h%2fevil", { host: "h/evil" }], ["redis://é", null], ["redis://h\u202e", null], ["redis://[::1]evil", null],
   // Databases
   ["redis://h/a", null], ["redis://h/-1", null], ["redis://h/1.5", null], ["redis://h/1e1", null], ["redis://h/0x1", null],
@@ -908,6 +910,11 @@ const urls: [url: string, wanted: Wanted][] = [
   ["redis://:%@h", null], ["redis://:%zz@h", null], ["redis://:%e9@h", null], ["redis://:%c0%80@h", null],
   ["redis://%ff:p@h", null],
   ["unix:///%", null], ["unix:///%ff", null],
+  // A system cuts a path at NUL, or after its last byte
+  ["unix:///a/short%00/b", null], ["unix:///a%0ab", null], ["unix:///a%1b[2Jb", null], ["unix:///a%7fb", null],
+  [`unix:///${"a".repeat(102)}`, { path: `/${"a".repeat(102)}` }], [`unix:///${"a".repeat(255)}`, null],
+  [`unix:///${"%C3%A9".repeat(53)}`, process.platform === "linux" ? { path: `/${"é".repeat(53)}` } : null],
+  [`unix:///${"%C3%A9".repeat(128)}`, null],
   // The query reaches only what is harmless, once, and in its only spelling
   ...["host", "port", "path", "username", "password", "credentials", "tls", "tls.ca", "tls[ca]", "rejectUnauthorized",
     "servername", "charset", "convertNumbers", "leaseTimeout", "maxPending", "maxUnsent", "maxDepth", "maxBulk", "maxElements",
