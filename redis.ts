@@ -977,7 +977,7 @@ type PartialString = {
 };
 
 const PLAIN: Reading = {};
-const MAX_LINE = 65_536;
+const MAX_NUMBER = 65_536; // bytes of a length or a number: parsing a big one takes time in proportion to their square
 const MAX_TEXT = constants.MAX_STRING_LENGTH;
 /** V8 copies shorter substrings; longer ones keep the whole text in memory. */
 const MIN_SLICE = 13;
@@ -995,7 +995,6 @@ const TOO_LONG = "a reply longer than maxReply";
 class Decoder {
   readonly #limits: Limits;
   readonly #pushCharset: Charset;
-  readonly #maxLine: number;
   readonly #maxReply: number; // read for every reply: faster than from #limits
   /** The unfinished aggregates; the innermost is #top. */
   readonly #stack: Frame[] = [];
@@ -1019,11 +1018,10 @@ class Decoder {
   /** Whether the last result of take() was a push. */
   pushed = false;
 
-  constructor(limits: Limits, pushCharset: Charset = "utf-8", maxLine = MAX_LINE) {
+  constructor(limits: Limits, pushCharset: Charset = "utf-8") {
     this.#limits = limits;
     this.#bound = this.#maxReply = limits.maxReply;
     this.#pushCharset = pushCharset;
-    this.#maxLine = maxLine;
   }
 
   /** Adds bytes after take() returned MORE. They must not change until it returns MORE again. */
@@ -1107,7 +1105,7 @@ class Decoder {
       case 0x21: return this.#bulk(type); // ! bulk error
       case 0x3a: return this.#integer(); // : integer
       case 0x2b: return this.#simple(); // + simple string
-      case 0x2d: return this.#line(toError); // - simple error
+      case 0x2d: return this.#line(toError, this.#limits.maxBulk); // - simple error
       case 0x2a: // * array
       case 0x7e: // ~ set
       case 0x25: // % map
@@ -1315,7 +1313,7 @@ class Decoder {
     const chunk = this.#chunk;
     const at = this.#at;
     const isOk = chunk[at + 1] === 0x4f && chunk[at + 2] === 0x4b && chunk[at + 3] === CR && chunk[at + 4] === LF;
-    if (!isOk) return this.#line(toText);
+    if (!isOk) return this.#line(toText, this.#limits.maxBulk);
     this.#at = at + 5;
     return "OK";
   }
@@ -1337,12 +1335,12 @@ class Decoder {
   }
 
   /** Reads the rest of the line after a type. `reader` returns undefined if it is malformed. */
-  #line(reader: (line: Buffer) => unknown): unknown {
+  #line(reader: (line: Buffer) => unknown, longest = MAX_NUMBER): unknown {
     const chunk = this.#chunk;
     const from = Math.max(this.#at, this.#searched - 1); // the last byte may be a CR
     const end = chunk.indexOf(CR, from);
     const line = chunk.subarray(this.#at + 1, end < 0 ? chunk.length : end);
-    if (line.length > this.#maxLine) throw this.#breach("a line that is too long");
+    if (line.length > longest) throw this.#breach("a line that is too long");
     const isPartial = end < 0 || end + 1 === chunk.length;
     if (chunk.indexOf(LF, from) !== (isPartial ? -1 : end + 1)) throw this.#breach("a line that ends without CRLF");
     if (isPartial) return MORE;
@@ -3829,14 +3827,13 @@ class Connection {
   #unfinished: Command | undefined;
 
   constructor(endpoint: Endpoint, options: PoolOptions, owner: Owner) {
-    const { connectTimeout, maxBulk } = options;
+    const { connectTimeout } = options;
     this.#endpoint = endpoint;
     this.#options = options;
     this.#owner = owner;
     this.#isListener = owner.carries === "messages" || owner.carries === "monitor";
     const charset = this.#isListener ? options.charset : "utf-8";
-    const maxLine = owner.carries === "monitor" ? maxBulk : undefined; // a line contains a whole command
-    this.#decoder = new Decoder(options, owner.carries === "both" ? null : charset, maxLine);
+    this.#decoder = new Decoder(options, owner.carries === "both" ? null : charset);
     this.#view = new View({ replyTimeout: Math.min(options.replyTimeout, connectTimeout), charset });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     this.#socket = world.connect(endpoint, receive).on("data", receive);

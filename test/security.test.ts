@@ -720,6 +720,17 @@ describe("no regular expression sees what a server sends", () => {
   }
 });
 
+// ==== What is long, and allowed ====
+
+test("an error of 200,000 characters is an error like any other, and its connection stays", () => withDb({}, async (db) => {
+  const id = await db.clientId();
+  const error = await failure(db.eval("return redis.error_reply('MINE ' .. string.rep('x', 200000))", 0));
+  assert.ok(error instanceof ReplyError);
+  assert.equal(error.code, "MINE");
+  assert.ok(error.raw.length > 200_000);
+  assert.equal(await db.clientId(), id);
+}));
+
 // ==== Memory and time of hostile frames ====
 
 describe("hostile frames cost what their bytes do", () => {
