@@ -29,7 +29,7 @@ import {
   shardedUnixConnectionPool, unixConnection, unixConnectionPool,
 } from "./redis.ts";
 import type {
-  ConsumeOptions, Consumed, Gap, Handler, Key, Message, Monitored, Options, Subscription, Transaction, Watch,
+  ConsumeOptions, Consumed, Gap, Handler, Key, LeasedConnection, Message, Monitored, Options, Subscription, Transaction, Watch,
 } from "./redis.ts";
 import { Editor } from "./test/editor.ts";
 import * as reference from "./test/reference.ts";
@@ -836,7 +836,7 @@ describe("commands", () => {
       const row = known.get(wire);
       if (isOld() && !row && (GONE.includes(wire) || rows.some(([, { name }]) => name.text.startsWith(`${wire} `)))) return;
       assert.ok(row, `no row for ${wire}`);
-      if (row.kind !== "session") {
+      if (row.instead === undefined) {
         const kind = flags.includes("readonly") ? "read" : flags.includes("write") ? "write" : "other";
         if (!isOld() || kind !== "read") assert.equal(row.kind, kind, wire); // Redis 6 calls TIME, ECHO … readonly
       }
@@ -2594,7 +2594,7 @@ describe("reconnecting", () => {
       await db.ready();
       const popped = failure(db.blpop("nobody", 0));
       const { message } = await failure(db.with({ replyTimeout: 60 }).ping());
-      assert.equal(message, "PING: not sent within 60 ms: its only connection is lent to blocking commands or transactions "
+      assert.equal(message, "PING: not sent within 60 ms: its only connection is lent to blocking commands, transactions or leases "
         + "(BLPOP); use a pool");
       db.destroy();
       await popped;
@@ -2604,7 +2604,7 @@ describe("reconnecting", () => {
       const popped = failure(db.blpop("nobody", 0));
       await Promise.all([db.watch("a"), db.multi()]);
       const { message } = await failure(db.with({ replyTimeout: 60 }).ping());
-      assert.equal(message, "PING: not sent within 60 ms: 3 of 3 connections are lent to blocking commands or transactions "
+      assert.equal(message, "PING: not sent within 60 ms: 3 of 3 connections are lent to blocking commands, transactions or leases "
         + "(BLPOP, WATCH, MULTI); raise poolsize");
       db.destroy();
       await popped;
@@ -4803,6 +4803,501 @@ describe("transaction()", () => {
       assert.ok(acknowledged > 16 * each / 2, inspect(became));
       await db.del("counter");
     }));
+});
+
+describe("a lease", () => {
+  /** Commands that change their connection, the line of CLIENT LIST that shows it, and the protocol that they need. */
+  const changes: [how: string, change: (c: LeasedConnection) => Promise<unknown>, shows: RegExp][] = [
+    ["SELECT", (c) => c.select(5), / db=5 /],
+    ["CLIENT SETNAME", (c) => c.clientSetname("renamed"), / name=renamed /],
+    ["AUTH", (c) => c.auth("tenant", "pw"), / user=tenant /],
+    ["HELLO to another protocol", (c) => c.hello(2), / name=leases /],
+    ["HELLO with a login and a name", (c) => c.hello(3, { AUTH: ["tenant", "pw"], SETNAME: "hi" }), / name=hi .* user=tenant /],
+    ["RESET", (c) => c.reset(), / name= .* db=0 /],
+    ["CLIENT TRACKING", (c) => c.clientTracking("ON", { BCAST: true }), / flags=[A-Z]*[tB]/],
+    ["call()", (c) => c.call("select", 6), / db=6 /],
+    ["a pipeline", (c) => c.pipeline().call("SELECT", 7).get("k").execPipeline(), / db=7 /],
+    ["a pipeline that is committed", (c) => c.pipeline().call("SELECT", 8).commit(), / db=8 /],
+    ["a transaction in it", async (c) => {
+      const t = await c.multi();
+      void t.call("SELECT", 9);
+      return t.commit();
+    }, / db=9 /],
+  ];
+
+  test("sends what changes its connection, which is closed afterwards: nobody else gets it so", async () => {
+    await server.call("ACL", "SETUSER", "tenant", "on", ">pw", "~*", "+@all");
+    for (const protocol of [3, 2] as const) for (const poolsize of [1, 2]) {
+      await withPool({ protocol, poolsize, dbid: 3, name: "leases" }, async (db) => {
+        await db.ready();
+        for (const [how, change, shows] of changes) {
+          if (isOld() && how.startsWith("CLIENT TRACKING")) continue;
+          if (protocol === 2 && how.startsWith("CLIENT TRACKING")) continue; // RESP2 needs REDIRECT
+          const id = await db.lease(async (c) => {
+            assert.match(await ownLine(c as any), / name=leases .* db=3 /, how);
+            await change(c);
+            assert.match(await ownLine(c as any), shows, how);
+            await c.set("where", how);
+            assert.equal(await c.get("where"), how);
+            return c.clientId();
+          });
+          for (let i = 0; i < 2 * poolsize; i++) {
+            assert.match(await ownLine(db), / name=leases .* flags=N db=3 .* user=default/, how);
+            await db.lease(async (c) => {
+              assert.notEqual(await c.clientId(), id, how);
+              assert.match(await ownLine(c as any), / name=leases .* flags=N db=3 .* user=default/, how);
+            });
+          }
+          assert.doesNotMatch(await db.clientList(), new RegExp(`^id=${id} `, "m"), how);
+        }
+        await until(() => inspect(db).includes(`: ${poolsize} open; 0 pending`), "the pool to be whole again");
+      });
+    }
+    await server.call("ACL", "DELUSER", "tenant");
+  });
+
+  test("in which nothing was changed gives its connection back as it was, whatever was done there", () =>
+    withPool({ poolsize: 2 }, async (db) => {
+      await db.ready();
+      await db.del("list", "text");
+      const ids = new Set<number>();
+      const uses: ((c: LeasedConnection) => unknown)[] = [
+        () => {}, (c) => c.set("text", "x"), (c) => c.incr("text").catch(() => {}), (c) => c.call("NOSUCH").catch(() => {}),
+        (c) => c.blpop("list", 0.01), (c) => c.pipeline().get("text").incr("n").execPipeline(),
+        (c) => c.pipeline().get("text").commit(), async (c) => (await c.multi()).commit(),
+        async (c) => (await c.multi("text")).discard(), async (c) => (await c.watch("text")).unwatch(),
+        (c) => c.with({ charset: null }).get("text"), (c) => void c.get("text"),
+        (c) => (c as any).subscribe("a").catch(() => {}), (c) => c.set("k", null as any).catch(() => {}),
+        (c) => script<number>("return 1")(c), () => { throw new Error("of the body"); },
+      ];
+      for (const use of uses) {
+        await db.lease(async (c) => {
+          ids.add(await c.clientId());
+          return use(c);
+        }).catch((error) => assert.equal(error.message, "of the body"));
+        assert.match(inspect(db), /: 2 open; 0 pending/, String(use));
+        assert.match(await db.clientInfo(), / flags=N /);
+      }
+      assert.ok(ids.size <= 2, [...ids].join());
+      await db.del("n", "text");
+    }));
+
+  test("resolves as its body does, and rejects with what that throws, at once or later", () => withDb({}, async (db) => {
+    const wrong = new Error("of the body");
+    assert.equal(await db.lease(() => 5), 5);
+    assert.deepEqual(await db.lease(async (c) => [await c.ping()]), ["PONG"]);
+    assert.equal(await failure(db.lease(() => { throw wrong; })), wrong);
+    assert.equal(await failure(db.lease(async (c) => {
+      await c.select(1);
+      throw wrong;
+    })), wrong);
+    assert.match(await ownLine(db), / db=0 /);
+    for (const body of [undefined, "body", {}]) {
+      const error = await failure(db.lease(body as any));
+      assert.ok(error instanceof TypeError && /body of lease\(\) must be a function/.test(error.message), String(error));
+    }
+  }));
+
+  test("alone takes the commands that need one; the error on a shared connection names lease(), and nothing is sent", async () => {
+    const sent: string[] = [];
+    await withScript(async (peer) => {
+      for (;;) {
+        const words = await peer.read();
+        sent.push(words.join(" "));
+        peer.write(words[0] === "MULTI" ? "+OK\r\n" : words[0] === "EXEC" ? "*0\r\n" : words[0] === "PING" ? "+PONG\r\n" : "+OK\r\n");
+      }
+    }, async (db) => {
+      await db.ready();
+      const wanted = rows.filter(([, { kind }]) => kind === "leased");
+      assert.ok(wanted.length > 15);
+      for (const [method, row] of wanted) {
+        const [args, words] = samples[method]!;
+        const [name, ...rest] = row.name.text.split(" ") as [string, ...string[]];
+        const t = await db.multi() as any;
+        const refusals: [how: string, call: () => unknown][] = [
+          ["a handler", () => (db as any)[method](...args)], ["call()", () => db.call(name, ...rest, ...args)],
+          ["a pipeline", () => (db.pipeline() as any)[method](...args)],
+          ["a transaction", () => t[method](...args)],
+        ];
+        for (const [how, call] of refusals) {
+          const error = await failure((async () => call())());
+          assert.ok(error instanceof NotSupportedError, `${how}: ${error}`);
+          assert.deepEqual([error.code, error.outcome, error.command], ["NOT_SUPPORTED", "not-sent", row.name.text], how);
+          assert.match(error.message, /this needs a connection of its own; use instead: (.*, or )?lease\(\)$/, how);
+        }
+        await t.discard();
+        await db.ping();
+        sent.length = 0;
+        await db.lease(async (c) => void await (c as any)[method](...args));
+        assert.deepEqual([sent.shift(), await db.ping()], [words, "PONG"]);
+      }
+    });
+  });
+
+  test("does not send what the driver itself relies on, and says what does", () => withDb({}, async (db) => {
+    const barred = rows.filter(([, { kind }]) => kind === "session");
+    for (const name of ["CLIENT REPLY", "SUBSCRIBE", "MONITOR", "MULTI", "EXEC", "QUIT", "SYNC", "SCRIPT DEBUG"]) {
+      assert.ok(barred.some(([, row]) => row.name.text === name), name);
+    }
+    await db.lease(async (c) => {
+      const id = await c.clientId();
+      for (const [method, row] of barred) {
+        const [args] = samples[method]!;
+        const [name, ...rest] = row.name.text.split(" ") as [string, ...string[]];
+        const calls: (() => unknown)[] = [() => c.call(name, ...rest, ...args), () => c.pipeline().call(name, ...rest, ...args)];
+        if (!/^(multi|watch)$/.test(method)) calls.push(() => (c as any)[method](...args));
+        for (const call of calls) {
+          const error = await failure((async () => call())());
+          assert.ok(error instanceof NotSupportedError, `${method}: ${error}`);
+          assert.match(error.message, /this does not run in a lease; use instead: /);
+        }
+      }
+      assert.equal(await c.clientId(), id);
+    });
+  }));
+
+  test("that is over sends nothing any more: a call is refused, late or left over, in whatever form", () =>
+    withPool({ poolsize: 2 }, async (db) => {
+      await db.del("late");
+      for (const isChanged of [false, true]) {
+        let left!: LeasedConnection;
+        await db.lease(async (c) => {
+          left = c;
+          if (isChanged) await c.select(1);
+        });
+        const pipeline = left.pipeline().set("late", 1);
+        const calls: [how: string, call: () => Promise<unknown>][] = [
+          ["a command", () => left.set("late", 1)], ["call()", () => left.call("SET", "late", 1)],
+          ["a view", () => left.with({ charset: null }).set("late", 1)], ["one that needs it", () => left.select(1)],
+          ["a transaction", () => left.multi()], ["a watch", () => left.watch("late")],
+          ["a script", () => script("return 1")(left)],
+        ];
+        for (const [how, call] of calls) {
+          const error = await failure(call());
+          assert.ok(error instanceof NotSupportedError, `${how}: ${error}`);
+          assert.deepEqual([error.code, error.outcome], ["LEASE_OVER", "not-sent"], how);
+          assert.match(error.message, /this lease is over/);
+        }
+        for (const send of ["execPipeline", "commit"] as const) {
+          const error = await failure(left.pipeline().set("late", 1)[send]());
+          assert.deepEqual([error.code, error.outcome], ["LEASE_OVER", "not-sent"], send);
+        }
+        assert.equal((await pipeline.execPipeline({ errors: "return" }) as any)[0].code, "LEASE_OVER");
+        assert.equal(await db.exists("late"), 0);
+      }
+    }));
+
+  test("waits at its end for commands that were not awaited; one that still blocks ends with its connection", () =>
+    withPool({ poolsize: 2 }, async (db) => {
+      await db.del("n", "empty");
+      const replies: unknown[] = [];
+      let last: Promise<unknown> | undefined;
+      await db.lease((c) => {
+        for (let i = 0; i < 3; i++) void c.incr("n").then((n) => replies.push(n));
+        last = c.pipeline().incr("n").execPipeline();
+      });
+      assert.deepEqual(replies, [1, 2, 3]);
+      assert.deepEqual(await last, [4]);
+      assert.match(inspect(db), /: 2 open; 0 pending/);
+      let popped!: Promise<any>;
+      await db.lease(async (c) => {
+        popped = failure(c.blpop("empty", 0));
+        await until(async () => /cmd=blpop/.test(await db.clientList()), "it to block");
+      });
+      await until(() => inspect(db).includes(": 2 open; 0 pending"), "the pool to be whole again");
+      assert.deepEqual([(await popped).code, (await popped).outcome], ["CONNECTION_LOST", "unknown"]);
+      await db.rpush("empty", "x");
+      assert.equal(await db.lpop("empty"), "x", "the server does not wait for it any more");
+      await db.del("n");
+    }));
+
+  test("whose blocking command was aborted or late is closed at its end, because the server may still wait for it", () =>
+    withPool({ poolsize: 1, replyTimeout: 1_000 }, async (db) => {
+      await db.del("empty");
+      const id = await db.lease(async (c) => {
+        const abort = new AbortController();
+        const popped = failure(c.with({ signal: abort.signal }).blpop("empty", 0));
+        await new Promise(setImmediate);
+        abort.abort();
+        assert.equal((await popped).code, "ABORTED");
+        return db.with({ replyTimeout: 1 }).call("CLIENT", "ID").catch(() => 0);
+      });
+      assert.equal(id, 0, "the only connection was lent");
+      assert.equal(await db.rpush("empty", "x"), 1);
+      assert.equal(await db.lpop("empty"), "x");
+    }));
+
+  test("runs transactions and pipelines on its connection; while one is open, nothing else would be queued in it", () =>
+    withPool({ poolsize: 2 }, async (db) => {
+      await db.del("a", "b");
+      await db.lease(async (c) => {
+        const id = await c.clientId();
+        assert.deepEqual(await c.pipeline().clientId().set("a", 1).execPipeline(), [id, "OK"]);
+        assert.deepEqual(await c.pipeline().clientId().incr("a").commit(), [id, 2]);
+        const t = await c.watch("a");
+        assert.deepEqual([await t.get("a"), await t.clientId()], ["2", id]);
+        for (const call of [() => c.get("a"), () => c.multi(), () => c.watch("b"), () => c.with({}).set("b", 1), () => c.select(1)]) {
+          const error = await failure(call());
+          assert.ok(error instanceof NotSupportedError, String(error));
+          assert.deepEqual([error.code, error.outcome], ["NOT_SUPPORTED", "not-sent"]);
+          assert.match(error.message, /a transaction has begun on this connection; call it there/);
+        }
+        const m = await t.multi();
+        void m.clientId();
+        void m.incr("a");
+        assert.deepEqual(await m.commit(), [id, 3]);
+        assert.equal(await c.get("a"), "3");
+        const seen = await c.multi("a");
+        await db.set("a", 10);
+        void seen.set("a", 11);
+        assert.ok(await failure(seen.commit()) instanceof WatchError);
+        assert.equal(await c.get("a"), "10");
+        assert.equal((await failure(c.call("WATCH"))).code, "NOT_SUPPORTED");
+        assert.equal((await failure(c.watch())).code, "ERR");
+        assert.equal(await c.get("a"), "10", "a transaction that could not begin is not open");
+      });
+      assert.match(inspect(db), /: 2 open; 0 pending/);
+      await db.del("a");
+    }));
+
+  test("RESET in a transaction would end it, so it is refused there", () => withPool({ poolsize: 2 }, async (db) => {
+    await db.del("a");
+    await db.lease(async (c) => {
+      const p = c.pipeline().set("a", 1).call("RESET").set("a", 2);
+      assert.match((await failure(p.commit())).message, /^RESET: it would end the transaction/);
+      assert.equal(p.length, 3);
+      const t = await c.watch("a");
+      assert.match((await failure(t.call("RESET"))).message, /^RESET: it would end the transaction/);
+      const m = await t.multi();
+      const refused = await failure(m.call("RESET"));
+      void m.set("a", 3);
+      assert.equal(await failure(m.commit()), refused);
+      assert.equal(await c.exists("a"), 0);
+      assert.deepEqual(await p.execPipeline(), ["OK", "RESET", "OK"]);
+      assert.equal(await c.get("a"), "2");
+    });
+    await db.del("a");
+  }));
+
+  test("with a transaction that is still open at its end is closed: nobody's command is queued", () =>
+    withPool({ poolsize: 2 }, async (db) => {
+      await db.del("k");
+      for (const begin of ["multi", "watch"] as const) {
+        let left: any;
+        await db.lease(async (c) => {
+          left = await c[begin]("k");
+          await left.set("k", 1);
+        });
+        for (let i = 0; i < 4; i++) assert.match(await db.clientInfo(), / flags=N .* multi=-1 /);
+        const error = await failure(begin === "multi" ? left.commit() : left.get("k"));
+        assert.deepEqual([error.code, error.outcome], ["LEASE_OVER", "not-sent"]);
+        assert.equal(await db.getdel("k"), begin === "multi" ? null : "1");
+      }
+    }));
+
+  test("is over when a transaction in it was left without an end: its connection may still queue what is sent", () =>
+    withPool({ poolsize: 2 }, async (db) => {
+      await db.del("k");
+      for (const begin of ["multi", "watch"] as const) {
+        const id = await db.lease(async (c) => {
+          const [id, abort] = [await c.clientId(), new AbortController()];
+          const t = await c.with({ signal: abort.signal })[begin]("k") as any;
+          await t.set("k", 1);
+          abort.abort();
+          assert.equal((await failure(begin === "multi" ? t.commit() : t.unwatch())).code, "ABORTED");
+          for (const call of [() => c.set("k", 2), () => c.multi()]) {
+            const error = await failure(call());
+            assert.deepEqual([error.code, error.outcome], ["LEASE_OVER", "not-sent"]);
+          }
+          return id;
+        });
+        assert.doesNotMatch(await db.clientList(), new RegExp(`^id=${id} `, "m"));
+        assert.equal(await db.getdel("k"), begin === "multi" ? null : "1");
+      }
+    }));
+
+  test("whose connection is lost sends the rest nowhere, awaited or not, and says so", async () => {
+    for (const awaited of [true, false]) {
+      const elsewhere: string[] = [];
+      await withScript(async (peer) => {
+        for (let i = 0; peer.id > 1 || i < 2; i++) {
+          const words = await peer.read();
+          if (peer.id > 1) elsewhere.push(words.join(" "));
+          peer.write(words[0] === "PING" ? "+PONG\r\n" : "+OK\r\n");
+        }
+        if (peer.id === 1) await peer.read();
+        peer.end();
+      }, async (db) => {
+        const codes: string[] = [];
+        const result = await db.lease(async (c) => {
+          for (const key of ["a", "b", "c", "d", "e"]) {
+            const set = c.set(key, 1).then(() => "OK", (error) => `${error.code} ${error.outcome}`).then((code) => codes.push(code));
+            if (awaited) await set;
+          }
+          await c.pipeline().set("f", 1).execPipeline().catch(({ code }) => codes.push(code));
+          await c.multi().catch(({ code }) => codes.push(code));
+          return "ended";
+        });
+        assert.equal(result, "ended");
+        assert.deepEqual(codes.slice(0, 3), ["OK", "OK", "CONNECTION_LOST unknown"]);
+        for (const code of codes.slice(3)) assert.match(code, /^(CONNECTION_LOST|LEASE_OVER)/);
+        assert.equal(codes.length, 7);
+        assert.equal(await db.ping(), "PONG");
+      });
+      assert.deepEqual(elsewhere, ["PING"]);
+    }
+  });
+
+  test("is over when what changes its connection was not answered: what follows could meet another database", () =>
+    withScript(async (peer) => {
+      for (;;) {
+        const words = await peer.read();
+        if (words[0] !== "SELECT") peer.write(words[0] === "PING" ? "+PONG\r\n" : "+OK\r\n");
+        else if (words[1] === "1") await peer.closed;
+      }
+    }, async (db) => {
+      await db.lease(async (c) => {
+        assert.equal(await c.set("a", 1), "OK");
+        const late = await failure(c.with({ replyTimeout: 30 }).select(1));
+        assert.deepEqual([late.code, late.outcome], ["REPLY_TIMEOUT", "unknown"]);
+        const error = await failure(c.set("a", 2));
+        assert.deepEqual([error.code, error.outcome, error.cause, error.unavailable], ["LEASE_OVER", "not-sent", late, true]);
+      });
+      assert.equal(await db.ping(), "PONG", "on another connection");
+    }));
+
+  test("goes on after a command that was late or aborted, and is closed at its end", () => withScript(async (peer) => {
+    for (;;) {
+      const [name, key] = await peer.read();
+      if (key !== "late") peer.write(name === "PING" ? `+${peer.id}\r\n` : "+OK\r\n");
+      else void until(() => release, "the release").then(() => peer.write("+late\r\n"));
+      if (key === "late") await until(() => release, "the release");
+    }
+  }, async (db) => {
+    release = false;
+    await db.lease(async (c) => {
+      assert.equal((await failure(c.with({ replyTimeout: 30 }).get("late"))).code, "REPLY_TIMEOUT");
+      release = true;
+      assert.equal(await c.get("next"), "OK", "its own reply");
+    });
+    assert.equal(await db.ping(), "2");
+    const abort = new AbortController();
+    abort.abort();
+    await db.lease(async (c) => {
+      assert.equal((await failure((async () => c.with({ signal: abort.signal }).get("a"))())).code, "ABORTED");
+    });
+    assert.equal(await db.ping(), "2", "one that was not sent has changed nothing");
+  }));
+  let release = false;
+
+  test("that is left alone for leaseTimeout loses its connection; one in use does not", () =>
+    withPool({ poolsize: 2, leaseTimeout: 400 }, async (db) => {
+      let isServed = false;
+      const left = db.lease(async (c) => {
+        await c.select(1);
+        await until(() => isServed, "the other caller");
+        return failure(c.get("k"));
+      });
+      const used = db.lease(async (c) => {
+        while (!isServed) {
+          await c.get("k");
+          await sleep(10);
+        }
+        return c.ping();
+      });
+      assert.equal(await db.echo("served"), "served");
+      isServed = true;
+      const error = await left;
+      assert.ok(error instanceof TimeoutError, String(error));
+      assert.deepEqual([error.code, error.outcome], ["LEASE_EXPIRED", "not-sent"]);
+      assert.equal(await used, "PONG");
+    }));
+
+  test("takes a connection of its own and waits for one, within its deadline or until its signal is aborted", () =>
+    withPool({ poolsize: 2 }, async (db) => {
+      const order: string[] = [];
+      const lend = (name: string) => db.lease(async (c) => {
+        const id = await c.clientId();
+        order.push(`${name} begins`);
+        for (let i = 0; i < 3; i++) await c.ping();
+        order.push(`${name} ends`);
+        return id;
+      });
+      const [a, b] = await Promise.all([lend("a"), lend("b"), lend("c")]);
+      assert.notEqual(a, b);
+      assert.ok(order.indexOf("c begins") > Math.min(order.indexOf("a ends"), order.indexOf("b ends")), order.join());
+      await db.lease(() => db.lease(async () => {
+        const late = await failure(db.with({ replyTimeout: 30 }).lease(() => {}));
+        assert.equal(late.message, "LEASE: not sent within 30 ms: 2 of 2 connections are lent to blocking commands, "
+          + "transactions or leases (LEASE); raise poolsize");
+        const abort = new AbortController();
+        const waiting = failure(db.with({ signal: abort.signal }).lease(() => assert.fail("it must not begin")));
+        abort.abort();
+        assert.deepEqual([(await waiting).code, (await waiting).outcome], ["ABORTED", "not-sent"]);
+      }));
+      assert.match(inspect(db), /: 2 open; 0 pending/);
+    }));
+
+  for (const end of ["disconnect", "destroy"] as const) {
+    test(`whose handler is closed meanwhile by ${end}() ends, and nothing is left open`, async () => {
+      const db = lazyConnectionPool({ port: server.port, poolsize: 2, name: `lease-${end}` });
+      await db.ready();
+      await db.del("empty");
+      const errors: any[] = [];
+      let closing: unknown;
+      await db.lease(async (c) => {
+        await c.select(1);
+        const popped = failure(c.blpop("empty", 0));
+        await until(async () => /cmd=blpop/.test(await server.call("CLIENT", "LIST")), "it to block");
+        closing = db[end]();
+        errors.push(await popped);
+        await closing;
+        errors.push(await failure(c.set("k", 1)), await failure(c.multi()), await failure(db.lease(() => {})));
+      });
+      assert.deepEqual(errors.map(({ code }) => code), Array(4).fill("CLOSED"));
+      const outcomes = [end === "disconnect" ? "not-executed" : "unknown", ...Array(3).fill("not-sent")];
+      assert.deepEqual(errors.map(({ outcome }) => outcome), outcomes);
+      await until(async () => !(await server.call("CLIENT", "LIST")).includes(`name=lease-${end}`), "its connections to be gone");
+      assert.match(inspect(db), /closed/);
+    });
+  }
+
+  test("drops invalidation messages, and goes on", () => withPool({ poolsize: 2 }, async (db) => {
+    await db.lease(async (c) => {
+      await c.clientTracking("ON");
+      await c.set("tracked", 1);
+      for (let i = 0; i < 5; i++) {
+        await c.get("tracked");
+        await db.set("tracked", i);
+        assert.equal(await c.get("tracked"), String(i));
+      }
+    });
+    await db.del("tracked");
+  }));
+
+  test("keeps HIMPORT's lists of fields for the hashes that follow, one by one or many in one write", async () => {
+    const heard: string[][] = [];
+    await withScript(async (peer) => {
+      const lists = new Set<string>();
+      for (;;) {
+        const words = await peer.read();
+        heard[peer.id] = [...heard[peer.id] ?? [], words.join(" ")];
+        if (words[1] === "PREPARE") lists.add(words[2]!);
+        const isKnown = words[1] !== "SET" || lists.has(words[3]!);
+        peer.write(isKnown ? "+OK\r\n" : "-ERR no such fieldset\r\n");
+      }
+    }, (db) => db.lease(async (c) => {
+      assert.equal(await c.himportPrepare("user", "name", "born"), "OK");
+      const users = [["u:1", "Ada", "1815"], ["u:2", "Grace", "1906"]] as const;
+      assert.deepEqual(await Promise.all(users.map(([key, ...values]) => c.himportSet(key, "user", values))), ["OK", "OK"]);
+      assert.equal((await failure(c.himportSet("u:3", "other", "x"))).code, "ERR");
+      assert.deepEqual(await c.pipeline().call("HIMPORT", "SET", "u:4", "user", "Joan", "1917").execPipeline(), ["OK"]);
+    }));
+    assert.deepEqual(heard.filter(Boolean), [[
+      "HIMPORT PREPARE user name born", "HIMPORT SET u:1 user Ada 1815", "HIMPORT SET u:2 user Grace 1906",
+      "HIMPORT SET u:3 other x", "HIMPORT SET u:4 user Joan 1917",
+    ]]);
+  });
 });
 
 // ==== 9. Scripts, scans and streams ====
@@ -8974,9 +9469,9 @@ describe("what cannot be sharded", () => {
       const methods = db.shardedMethods;
       assert.equal(new Set(methods).size, methods.length);
       const byName = new Map(rows);
-      for (const method of methods) assert.notEqual(byName.get(method)!.kind, "session", method);
+      for (const method of methods) assert.equal(byName.get(method)!.instead, undefined, method);
       for (const [method, row] of rows) {
-        if (row.kind !== "session" && String(row.keys) === "1,1,1") assert.ok(methods.includes(method), method);
+        if (row.instead === undefined && String(row.keys) === "1,1,1") assert.ok(methods.includes(method), method);
       }
       const named = ["mget", "mset", "del", "unlink", "exists", "touch", "sinter", "sunionstore", "zunion", "pfmerge",
         "bitop", "rename", "copy", "smove", "msetnx", "lmove", "brpoplpush", "keys", "dbsize", "flushall", "scriptLoad",
@@ -9293,6 +9788,57 @@ describe("transactions over shards", () => {
     void queue.set(a, 1);
     assert.equal(await failure(queue.commit()), refused, "without it the others are not done either");
     assert.deepEqual([await db.exists(a), await db.exists(b)], [0, 0]);
+  }));
+});
+
+describe("a lease over shards", () => {
+  for (const placement of ["rendezvous", "rediscluster"] as const) {
+    const [n, m] = placement === "rediscluster" ? ["n{tag|", "m{tag|"] as const : ["{tag}:n", "{tag}:m"] as const;
+
+    test(`has a connection to the node of its keys, where commands without keys run, too (${placement})`, () =>
+      withShards({ placement }, async (db) => {
+        await db.mset(n, 1, m, 2);
+        const port = (await db.shard(n).configGet("port")).port;
+        for (const keys of [n, [n, m]]) {
+          await db.lease(keys, async (c) => {
+            assert.equal((await c.configGet("port")).port, port);
+            await c.clientSetname("leased");
+            assert.deepEqual([await c.clientGetname(), await c.get(n), await c.mget(n, m)], ["leased", "1", ["1", "2"]]);
+            assert.deepEqual(await c.pipeline().get(m).ping().mget(n, m).execPipeline(), ["2", "PONG", ["1", "2"]]);
+            assert.deepEqual(await c.pipeline().get(m).get(n).commit(), ["2", "1"]);
+            const t = await c.watch(n);
+            assert.equal(await t.get(n), "1");
+            const queue = await t.multi();
+            void queue.get(m);
+            assert.deepEqual(await queue.commit(), ["2"]);
+            assert.deepEqual([await c.dbsize(), await c.ping()], [2, "PONG"]);
+          });
+        }
+        assert.deepEqual(Object.values(await db.ping()), Array(4).fill("PONG"));
+        assert.equal(await db.shard(n).clientGetname(), null);
+      }));
+  }
+
+  test("refuses keys of other nodes, and stays usable", () => withShards({}, async (db) => {
+    const [a, b] = keyOnEach(db) as [string, string];
+    await db.lease(a, async (c) => {
+      const refused: (() => unknown)[] = [
+        () => c.get(b), () => c.watch(b), () => c.multi(b), () => c.mget(a, b), () => c.rename(a, b), () => c.himportSet(b, "f", "v"),
+        () => c.pipeline().set(b, 1), () => c.call("SET", b, 1),
+      ];
+      for (const call of refused) {
+        const error = await failure((async () => call())());
+        assert.ok(error instanceof NotSupportedError, `${call}: ${error}`);
+        assert.deepEqual([error.code, error.outcome], ["NOT_SUPPORTED", "not-sent"]);
+      }
+      assert.equal(await c.set(a, 1), "OK");
+    });
+    assert.deepEqual([await db.get(a), await db.get(b)], ["1", null]);
+    for (const keys of [[a, b], []]) {
+      const error = await failure(db.lease(keys, () => assert.fail("it must not begin")));
+      assert.equal(error.outcome, "not-sent", String(error));
+    }
+    assert.match((await failure(db.call("SELECT", 1))).message, /the dbid option, or lease\(\)/);
   }));
 });
 

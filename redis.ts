@@ -18,7 +18,7 @@
 //   5. Commander              rows to methods, calls to promises
 //   6. Connection             one socket, from its handshake to its death
 //   7. Addresses and pools          a server's address; connections to it, kept alive
-//   8. Pipelines and transactions   several commands as one, or all of them or none
+//   8. Pipelines and transactions   several commands as one, or all of them or none; leases
 //   9. Scripts, scans and streams   operations that take several commands
 //   10. Publish and subscribe       messages that the server sends unasked
 //   11. Servers and fleets          a primary and its replicas, the servers of a handler, and handlers
@@ -136,7 +136,7 @@ const OPTIONS = {
   connectTimeout: { check: duration, preset: 10_000, query: true },
   /** Time limit for a command from the call to its reply: waiting, network and server together, in milliseconds. */
   replyTimeout: { check: duration, preset: 5_000, query: true, view: true },
-  /** Time for which a transaction may hold its connection without using it, in milliseconds. */
+  /** Time for which a transaction or a lease may hold its connection without using it, in milliseconds. */
   leaseTimeout: { check: duration, preset: 30_000 },
   /** A connection that has been silent for this many milliseconds is checked with PING. */
   pingInterval: { check: duration, preset: 10_000, query: true },
@@ -1447,7 +1447,8 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 // word, and the first word is the container (configGet is CONFIG GET, clientNoEvict is CLIENT NO-EVICT). A row states:
 //
 //   read / write / other      COMMAND's flags: readonly, write, or neither; only a read is ever sent twice
-//   session(instead)          changes the connection it runs on (SELECT, MULTI, SUBSCRIBE): refused on a shared one
+//   session(instead)          the driver's own (MULTI, SUBSCRIBE): changes what it relies on; never sent for a caller
+//   leased(instead)           needs a connection of its own (SELECT): sent only in a lease, which closes it afterwards
 //   <(key: Key) => Bulk>      the signature, arguments in the manual's order; a union of signatures becomes overloads
 //   (keys, placing)           which arguments are its keys, and which choose the server if others do
 //   .lists(2).options(3) ...  which arguments, counted from 1, may be more than one value: the compiler compares this
@@ -1479,6 +1480,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     patterns                BY and GET may refer to keys that are not among the arguments
 //     channel                 a channel chooses the server, not a key
 //     harmless                sent by the driver itself; may run even after its connection is lost
+//     resets                  runs at once even after MULTI, and ends the transaction
 //
 // To add a command, add its row; tests compare it with a live server's COMMAND and check the bytes it sends.
 
@@ -1500,7 +1502,7 @@ export type Entry = [id: string, fields: Fields];
 /** An option without a value. */
 export type Flag = boolean | undefined;
 
-type Kind = "read" | "write" | "other" | "session";
+type Kind = "read" | "write" | "other" | "session" | "leased";
 /** The first and the last key among the arguments (1 is the first, -1 the last argument), and the step between keys. */
 type Positions = readonly [first: number, last: number, step: number];
 /** Finds the keys of other commands, as indexes into the flat arguments. */
@@ -1523,7 +1525,8 @@ type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => 
 /** The values that a call's optional arguments have where it leaves them out. */
 type Defaults = (args: readonly unknown[]) => readonly (string | number)[];
 type Trait =
-  | "ordered" | "binary" | "secret" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless";
+  | "ordered" | "binary" | "secret" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless"
+  | "resets";
 
 class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends string = string> {
   declare readonly call: F;
@@ -1532,7 +1535,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   declare readonly said: Said;
   readonly kind: K;
   readonly keys: Keys;
-  /** The driver's alternative to a session command. */
+  /** The driver's alternative to a command that it does not send on a shared connection. */
   readonly instead: string | undefined;
   /** The arguments that choose the server: the keys, or a channel. */
   readonly placing: Keys;
@@ -1641,6 +1644,8 @@ const other = <F, R extends Reach = "nowhere">(keys: Keys = none, placing = keys
   new Row<F, "other", R, never>("other", keys, undefined, placing);
 const session = <F,>(instead: string, keys: Keys = none) =>
   new Row<F, "session", "nowhere", never>("session", keys, instead);
+const leased = <F,>(instead?: string, keys: Keys = none) =>
+  new Row<F, "leased", "nowhere", never>("leased", keys, instead === undefined ? "lease()" : `${instead}, or lease()`);
 
 // ---- Where the keys are ----
 
@@ -2052,14 +2057,14 @@ const commands = {
   hgetex: write<(key: Key, options: GetexOptions & FieldsOption) => Bulk[]>().needs(2, "FIELDS[]"),
   /** Set fields and their expiry: 1, or 0 and none is set when FNX or FXX fails for any. Since 8.0.0. */
   hsetex: write<(key: Key, options: HsetexOptions) => number>().needs(2, "FIELDS"),
-  /** Name a list of fields for himportSet, on this connection. Since 8.10.0. */
-  himportPrepare: session<(fieldset: Arg, ...fields: Many) => "OK">("hset()").lists(2),
+  /** Name a list of fields for himportSet, on this connection: in a lease. Since 8.10.0. */
+  himportPrepare: leased<(fieldset: Arg, ...fields: Many) => "OK">("hset()").lists(2),
   /** Replace `key` with a hash of these values, in the order of himportPrepare's fields. Since 8.10.0. */
-  himportSet: write<(key: Key, fieldset: Arg, ...values: Many) => "OK">().lists(3),
+  himportSet: leased<(key: Key, fieldset: Arg, ...values: Many) => "OK">("hset()", one).lists(3),
   /** Forget a list of fields: 1, or 0 when there is none of that name. Since 8.10.0. */
-  himportDiscard: session<(fieldset: Arg) => number>("hset()"),
+  himportDiscard: leased<(fieldset: Arg) => number>("hset()"),
   /** Forget all lists of fields; returns their number. Since 8.10.0. */
-  himportDiscardall: session<() => number>("hset()"),
+  himportDiscardall: leased<() => number>("hset()"),
 
   // ---- Arrays ----
   /** Set elements from `index` on; returns the number added. Since 8.8.0. */
@@ -2478,11 +2483,11 @@ const commands = {
 
   // ---- Connection ----
   /** Log in, as the default user when no name is given. Since 1.0.0; username 6.0. */
-  auth: session<(usernameOrPassword: Arg, password?: Arg) => "OK">("the password option").optional(2).traits("secret"),
+  auth: leased<(usernameOrPassword: Arg, password?: Arg) => "OK">("the password option").optional(2).traits("secret"),
   /** Set whether the next command's keys are tracked, in OPTIN or OPTOUT mode. Since 6.0.0. */
-  clientCaching: session<(mode: "YES" | "NO") => "OK">("(nothing: there is no cache yet)"),
+  clientCaching: leased<(mode: "YES" | "NO") => "OK">(),
   /** Declare a capability of this client, such as redirect. Valkey 8.0. */
-  clientCapa: session<(...capabilities: Many) => "OK">("(nothing: the driver does it)").lists(1),
+  clientCapa: leased<(...capabilities: Many) => "OK">().lists(1),
   /** Name of whichever connection answers, or null. Since 2.6.9. */
   clientGetname: other<() => Bulk>(),
   /** Id of the client that gets this connection's invalidations: 0 for itself, -1 when not tracking. Since 6.0.0. */
@@ -2490,7 +2495,7 @@ const commands = {
   /** The server's id of whichever connection answers; ids only grow. Since 5.0.0. */
   clientId: other<() => number>(),
   /** Make this connection an import source, which sees expired keys. Valkey 8.1. */
-  clientImportSource: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
+  clientImportSource: leased<(state: "ON" | "OFF") => "OK">(),
   /** The line of clientList for whichever connection answers. Since 6.2.0. */
   clientInfo: other<() => string>().traits("harmless"),
   /** Close the client at ip:port, or all that pass the filters (a number). Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
@@ -2499,20 +2504,19 @@ const commands = {
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
   clientList: other<(filters?: ClientFilters) => string>().options(1, "ID", "NOT-ID").across("each").traits("harmless"),
   /** Exempt this connection from the eviction of clients. Since 7.0.0. */
-  clientNoEvict: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
+  clientNoEvict: leased<(state: "ON" | "OFF") => "OK">(),
   /** Do not count this connection's reads as accesses to the keys. Since 7.2.0. */
-  clientNoTouch: session<(state: "ON" | "OFF") => "OK">("(nothing: it is lost with the connection)"),
+  clientNoTouch: leased<(state: "ON" | "OFF") => "OK">(),
   /** Delay all clients' commands (with WRITE only writes) for `timeout` milliseconds. Since 3.0.0; WRITE 6.2. */
   clientPause: other<(timeout: Int, options?: { WRITE?: Flag; ALL?: Flag }) => "OK">().options(2),
   /** Turn replies on or off. Since 3.2.0. */
   clientReply: session<(mode: "ON" | "OFF" | "SKIP") => "OK">("(nothing: every command waits for its reply)"),
   /** Name the client library or its version for clientList. Since 7.2.0. */
-  clientSetinfo: session<(attribute: "LIB-NAME" | "LIB-VER", value: Arg) => "OK">("(nothing: the driver does it)"),
+  clientSetinfo: leased<(attribute: "LIB-NAME" | "LIB-VER", value: Arg) => "OK">(),
   /** Name this connection. Since 2.6.9. */
-  clientSetname: session<(name: Arg) => "OK">("the name option"),
-  /** Turn on invalidation messages; one options object for each PREFIX. Since 6.0.0. */
-  clientTracking: session<(state: "ON" | "OFF", ...options: object[]) => "OK">("(nothing: there is no cache yet)")
-    .options(2),
+  clientSetname: leased<(name: Arg) => "OK">("the name option"),
+  /** Turn on invalidation messages, which a lease drops: REDIRECT them. An options object per PREFIX. Since 6.0.0. */
+  clientTracking: leased<(state: "ON" | "OFF", ...options: object[]) => "OK">().options(2),
   /** Tracking state of whichever connection answers; redirect is -1 when it is not tracking. Since 6.2.0. */
   clientTrackinginfo: other<() => { flags: string[]; redirect: number; prefixes: string[] }>().as(map),
   /** Unblock a client, as if timed out or with an error; 0 when it was not blocked. Since 5.0.0. */
@@ -2522,7 +2526,7 @@ const commands = {
   /** The message itself. Since 1.0.0. */
   echo: other<(message: Arg) => string>(),
   /** Change the protocol, log in, name the connection; describes the server. NOPROTO when unknown. Since 6.0.0. */
-  hello: session<(protover?: 2 | 3, options?: HelloOptions) => Report>("the protocol option").options(2, "AUTH")
+  hello: leased<(protover?: 2 | 3, options?: HelloOptions) => Report>("the protocol option").options(2, "AUTH")
     .optional(1).as(fields({ modules: maps }))
     .traits("secret"),
   /** "PONG", or the message itself. Since 1.0.0; message 2.8. */
@@ -2530,9 +2534,9 @@ const commands = {
   /** Ask the server to close the connection. Since 1.0.0; deprecated 7.2. */
   quit: session<() => "OK">("disconnect()"),
   /** Reset the connection: RESP2, database 0, logged out. Since 6.2.0. */
-  reset: session<() => "RESET">("disconnect()"),
+  reset: leased<() => "RESET">().traits("resets"),
   /** Change the database of this connection. Since 1.0.0. */
-  select: session<(index: Int) => "OK">("the dbid option"),
+  select: leased<(index: Int) => "OK">("the dbid option"),
 
   // ---- Server ----
   /** The categories of commands, or the commands in one; an error when it is unknown. Since 6.0.0. */
@@ -2698,7 +2702,7 @@ const commands = {
 
   // ---- Cluster ----
   /** Accept the next command although its slot is still being imported. Since 3.0.0. */
-  asking: session<() => "OK">("(nothing: there are no clusters yet)"),
+  asking: leased<() => "OK">(),
   /** Assign these slots to this node; an error when one is assigned. Since 3.0.0. */
   clusterAddslots: other<(...slots: Many<Int>) => "OK">().lists(1),
   /** clusterAddslots for ranges, [first, last] each. Since 7.0.0. */
@@ -2780,9 +2784,9 @@ const commands = {
     (...args: [...Leading<[cursor: Arg]>, options?: ScanOptions & { TYPE?: Arg; SLOT?: Int }]) => Page<string[]>
   >().options(2).optional(1).defaults([0]),
   /** Let this replica in a cluster answer reads. Since 3.0.0. */
-  readonly: session<() => "OK">("(nothing: there are no clusters yet)"),
+  readonly: leased<() => "OK">(),
   /** Undo readonly. Since 3.0.0. */
-  readwrite: session<() => "OK">("(nothing: there are no clusters yet)"),
+  readwrite: leased<() => "OK">(),
 } satisfies Record<string, Row>;
 
 // ---- Rows are held to their signatures ----
@@ -3144,11 +3148,14 @@ type Decoded<R, Text, M> =
   : R;
 type DecodedPairs<R, Text> = [name: Text, value: Decoded<R[keyof R], Text, "pairs">][];
 
-/** Commands that do not change their connection. Editors show a row's comment only through `keyof` of such a type. */
-type Shared = Omit<Signatures, RowsLike<Row<any, "session">>>;
+/** Commands for a shared connection. Editors show a row's comment only through `keyof` of such a type. */
+type Shared = Omit<Signatures, RowsLike<Row<any, "session" | "leased">>>;
+type Leased = Omit<Signatures, RowsLike<Row<any, "session">>>;
 type RowsLike<R extends Row> = { [C in keyof Signatures]: Signatures[C] extends R ? C : never }[keyof Signatures];
 /** Every command as a method; `Text` is the type of text in replies, or InPairs of that type. */
 export type Commands<Text = string> = { [C in keyof Shared]: Later<Shared[C]["call"], Text> };
+/** Those, and the ones that need a connection of their own. */
+export type LeasedCommands<Text = string> = { [C in keyof Leased]: Later<Leased[C]["call"], Text> };
 
 /** Extra time for a blocking command beyond its own timeout, which the server checks ten times a second. */
 const GRACE: Milliseconds = 1_000;
@@ -3387,8 +3394,9 @@ class Batch {
     this.words.push(words);
   }
 
-  /** Encloses the commands in MULTI and EXEC. */
+  /** Encloses the commands in MULTI and EXEC. Throws if one of them would not be queued. */
   makeAtomic(): void {
+    this.rows.forEach(mustQueue);
     this.exec = execOf(this.rows);
     this.add(commands.exec, []);
     this.rows.unshift(commands.multi);
@@ -3510,6 +3518,10 @@ export type CallOptions = { name: string; keys?: Positions; read?: boolean; valu
 
 const notSupported = ({ name }: Row, why: string): NotSupportedError =>
   new NotSupportedError("NOT_SUPPORTED", "not-sent", why, { command: name.text });
+
+function mustQueue(row: Row): void {
+  if (row.is.resets) throw notSupported(row, "it would end the transaction; call it outside of one");
+}
 
 /** Base class of handlers, pipelines and transactions, which differ in give(). */
 export abstract class Commander {
@@ -4108,11 +4120,13 @@ class Connection {
     }
   }
 
-  /** Whether the owner takes back a command that was certainly not executed. Bound commands have no owner. */
+  /** Whether the owner takes back a command that was certainly not executed. Bound commands run here or not at all. */
   #takenBack(command: Command, error: ReplyError): boolean {
     const { owner, special, state, row } = command;
-    const exclusive = command.exclusive && error.code !== "UNBLOCKED";
-    const isAlone = owner !== undefined && special.batch === undefined && !exclusive && state === "written";
+    const isUnblocked = error.code === "UNBLOCKED";
+    const isBound = owner === undefined && !isUnblocked;
+    const exclusive = command.exclusive && !isUnblocked;
+    const isAlone = !isBound && special.batch === undefined && !exclusive && state === "written";
     return isAlone && !row.is.partly && this.#owner.refused(command, error);
   }
 
@@ -4493,7 +4507,8 @@ class Pool implements CommandOwner {
     };
     seat.state = "lent";
     seat.lease = lease;
-    connection.push(command);
+    if (command.row === LEASE) command.answer(undefined);
+    else connection.push(command);
     if (command.special.keep === undefined) return;
     command.special.keep(lease);
     this.#wakeBy(touched + this.#options.leaseTimeout);
@@ -4806,7 +4821,7 @@ class Pool implements CommandOwner {
     const refusal = this.#isHeld(command) ? (this.#probe ?? this.#refused[0])?.refusal : undefined;
     if (refusal !== undefined) return `held back, because the server says: ${refusal.message}`;
     const users = this.#seats.flatMap(({ lease }) => lease?.command.name ?? []);
-    const lent = `lent to blocking commands or transactions (${[...new Set(users)].join(", ")})`;
+    const lent = `lent to blocking commands, transactions or leases (${[...new Set(users)].join(", ")})`;
     const all = this.#seats.length;
     if (users.length === all && all === 1) return `its only connection is ${lent}; use a pool`;
     if (users.length === all) return `${all} of ${all} connections are ${lent}; raise poolsize`;
@@ -4971,11 +4986,14 @@ const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
 /** Captures no stack, because it may reject a million commands. */
 const overload = (command: Command): void => void withoutStack(() => command.fail(OVERLOADED, world.afterInput));
-const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a transaction was left unused for leaseTimeout");
+const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a lent connection was left unused for leaseTimeout");
 const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
 const MOVED = new ConnectionError("CONNECTION_LOST", "unknown", "the address now leads to another server");
-const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a blocking command was abandoned");
+const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a lent connection was closed after use");
 const CLOSED_BY_US: readonly RedisError[] = [DEMOTED, MOVED, ABANDONED]; // the server is healthy: retried at once
+
+/** The command that a connection is lent for if there is nothing to send yet; its arguments are keys. */
+const LEASE = unlisted("other", all, "LEASE");
 
 /** Full jitter: clients that lost the same server do not reconnect in step. */
 const restOf = (doublings: number): Milliseconds =>
@@ -4996,7 +5014,8 @@ function mayRunAgain(command: Command): boolean {
 // A pipeline gathers commands and sends them in one write to each server, with one promise for all replies. commit(),
 // unlike execPipeline(), encloses them in MULTI and EXEC, still on a shared connection. A transaction that reads before
 // it writes has a lease: a connection of its own from watch() or multi() until commit(), discard() or unwatch(), or
-// until the first failure. To change how a call is sent, see each give().
+// until the first failure. lease() lends one to a function, until that settles. To change how a call is sent, see each
+// give().
 
 /** At least one command of a pipeline failed: `results` has all replies and errors, in the order of the commands. */
 export class PipelineError extends RedisError {
@@ -5077,6 +5096,10 @@ function single(router: Router, row: Row, args: readonly unknown[]): [server: Ta
   return [part.member.server, part.args];
 }
 
+/** The error for a command that is not sent on a shared connection. */
+const unshared = (row: Row): NotSupportedError =>
+  notSupported(row, `this needs a connection of its own; use instead: ${row.instead}`);
+
 const SCATTERED = "its keys are on several nodes";
 const unsharded = (row: Row, why: string): NotSupportedError => notSupported(row,
   `cannot be sharded: ${why}; give all its keys one hash tag, use shard(key), or use shards() for each node`);
@@ -5142,8 +5165,8 @@ class Gathering extends Commander {
     if (this.#batch.length === 0) return withKnown([], this.#restart());
     const [[server, batch], ...others] = [...this.#divide().batches] as [[Target, Batch]];
     if (others.length > 0) throw unsharded(commands.multi, "a transaction runs on one server");
-    const known = this.#restart();
     batch.makeAtomic();
+    const known = this.#restart();
     const [begun, ...results] = await this.#send(server, batch, TRANSACTION);
     const last = results.pop();
     if (last instanceof RedisError) {
@@ -5238,6 +5261,7 @@ export class Watch<Text = string> extends Commander {
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
     this.#expect(undefined, row);
     this.#router.check(row, args);
+    mustQueue(row);
     return this.#give(row, args);
   }
 
@@ -5367,6 +5391,168 @@ export interface Watch<Text> extends Commands<Text> {}
 async function begin<Text>(router: Router, row: Row, keys: Many<Key>, view: View): Promise<Watch<Text>> {
   const [server, args] = single(router, row, keys);
   return new Watch<Text>(router, view, server, await server.lend(row, args, view));
+}
+
+/** The use of a lent connection by the body of lease(), as a router to it. */
+class Loan implements Router {
+  readonly #router: Router;
+  readonly #server: Target;
+  readonly #lease: Lease;
+  readonly #self: Member = { name: "", server: this };
+  /** The present user: the body, or the transaction that it has begun. */
+  #user: "body" | Lease | "nobody" = "body";
+  readonly #pending = new Set<Command>();
+  /** Whether the connection is as it was. */
+  #isClean = true;
+  /** The last failure that was no reply. */
+  #cause: unknown;
+
+  constructor(router: Router, server: Target, lease: Lease) {
+    this.#router = router;
+    this.#server = server;
+    this.#lease = lease;
+  }
+
+  get only(): Target | undefined { return this.#router.only && this; }
+
+  check(row: Row, gathered?: readonly unknown[]): void {
+    if (row.kind === "session") throw notSupported(row, `this does not run in a lease; use instead: ${row.instead}`);
+    if (gathered !== undefined) this.route(row, gathered);
+  }
+
+  /** Commands without keys may run anywhere, so they run here; keys must be on this node. */
+  route(row: Row, args: readonly unknown[]): Member | Plan {
+    if (this.only !== undefined || row.placing === none) return this.#self;
+    const [server, own] = single(this.#router, row, args);
+    if (server !== this.#server) throw unsharded(row, "its keys are not on the node of this lease");
+    const words = wordsOf(row.name, own, row.form);
+    return { parts: [{ member: this.#self, args: words, keys: [] }], merge: ([reply]) => reply };
+  }
+
+  dispatch(command: Command): Promise<unknown> { return this.#send(command, "body"); }
+
+  /** Begins a transaction. Until it has ended, the body can send nothing else: it would be queued. */
+  async lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
+    const command = new Command(row, args, view);
+    const lease: Lease = {
+      command,
+      touched: 0,
+      dispatch: (next) => this.#send(next, lease),
+      release: (clean) => this.#takeBack(lease, clean),
+    };
+    const begun = this.dispatch(command);
+    if (this.#user === "body") this.#user = lease;
+    try {
+      await begun;
+      return lease;
+    } catch (error) {
+      lease.release(error instanceof ReplyError);
+      throw error;
+    }
+  }
+
+  /** Waits for replies, except those of blocking commands; gives the connection back, or has it closed. */
+  async end(): Promise<void> {
+    const isIdle = this.#user === "body";
+    this.#user = "nobody";
+    const pending = [...this.#pending];
+    const isBlocked = pending.some(({ blocks }) => blocks !== undefined);
+    if (!isBlocked) await Promise.allSettled(pending.map(({ promise }) => promise));
+    this.#lease.release(isIdle && !isBlocked && this.#isClean);
+  }
+
+  async #send(command: Command, user: "body" | Lease): Promise<unknown> {
+    const { row, special: { batch } } = command;
+    if (this.#user !== user) {
+      command.fail(this.#refusal, world.afterInput);
+      return command.promise;
+    }
+    const isChanging = (batch?.rows ?? [row]).some(({ kind }) => kind === "leased");
+    if (isChanging) this.#isClean = false;
+    this.#pending.add(command);
+    try {
+      return await this.#lease.dispatch(command);
+    } catch (error) {
+      if (!(error instanceof ReplyError)) this.#failed(error as RedisError, isChanging);
+      throw error;
+    } finally {
+      this.#pending.delete(command);
+    }
+  }
+
+  /** Later commands must not run on a connection that may, or may not, have been changed. */
+  #failed(error: RedisError, isChanging: boolean): void {
+    if (error.outcome === "not-sent") return;
+    this.#cause = error;
+    this.#isClean = false;
+    if (isChanging) this.#user = "nobody";
+  }
+
+  get #refusal(): NotSupportedError {
+    return this.#user === "nobody"
+      ? new NotSupportedError("LEASE_OVER", "not-sent", "this lease is over", { cause: this.#cause })
+      : new NotSupportedError("NOT_SUPPORTED", "not-sent", "a transaction has begun on this connection; call it there");
+  }
+
+  #takeBack(lease: Lease, clean: boolean): void {
+    if (this.#user === lease) this.#user = clean ? "body" : "nobody";
+  }
+}
+
+/**
+ * A connection of its own, for the body of lease(). Has the commands that need one, too: they may be called by call()
+ * in its pipelines and transactions.
+ */
+export class LeasedConnection<Text = string> extends Commander {
+  readonly #loan: Loan;
+
+  constructor(loan: Loan, view: View) {
+    super(view);
+    this.#loan = loan;
+  }
+
+  /** The same connection with other options for the calls made through it. */
+  with<
+    const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined,
+    const M extends Maps | undefined = undefined,
+  >(options: ViewOptions & { charset?: C; convertNumbers?: N; maps?: M }): LeasedConnection<ViewOfForm<Text, C, N, M>> {
+    return new LeasedConnection(this.#loan, this.view.with(options));
+  }
+
+  protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
+    this.#loan.check(row);
+    const [server, own] = single(this.#loan, row, args);
+    return server.dispatch(new Command(row, own, this.view));
+  }
+
+  override get direct(): boolean { return true; }
+  protected override refuse(error: unknown): Promise<unknown> { return rejected(error); }
+  /** Gathers commands to send together on this connection. */
+  pipeline(): Pipeline<[], Text> { return new Gathering(this.#loan, this.view) as unknown as Pipeline<[], Text>; }
+  /** Sends WATCH on this connection: until the transaction has ended, only it can send commands. */
+  watch(...keys: Many<Key>): Promise<Watch<Text>> { return begin(this.#loan, commands.watch, keys, this.view); }
+
+  /** Sends MULTI on this connection, after WATCH if there are keys. */
+  async multi(...keys: Many<Key>): Promise<Transaction> {
+    if (keys.length > 0) return (await this.watch(...keys)).multi();
+    return await begin(this.#loan, commands.multi, keys, this.view) as unknown as Transaction;
+  }
+}
+
+export interface LeasedConnection<Text> extends LeasedCommands<Text> {}
+
+/** Lends a connection to `body`: one to the node of these keys, if there are several nodes. */
+async function lend<Text, T>(
+  router: Router, keys: readonly unknown[], view: View, body: (connection: LeasedConnection<Text>) => T,
+): Promise<Awaited<T>> {
+  if (typeof body !== "function") throw new ArgumentError("the body of lease() must be a function");
+  const [server] = single(router, LEASE, keys);
+  const loan = new Loan(router, server, await server.lend(LEASE, [], view));
+  try {
+    return await body(new LeasedConnection<Text>(loan, view));
+  } finally {
+    await loan.end();
+  }
 }
 
 /** `attempts`: how many times transaction() tries before it rejects with the WatchError. */
@@ -6207,8 +6393,7 @@ class Server implements ClientRouter {
   // ---- The router ----
 
   check(row: Row): void {
-    if (row.kind !== "session") return;
-    throw notSupported(row, `this would change a shared connection; use instead: ${row.instead}`);
+    if (row.instead !== undefined) throw unshared(row);
   }
 
   route(): Named { return this.#self; }
@@ -6565,6 +6750,14 @@ export class Handler<Text = string> extends Client<Text> {
     return new Handler(this.#server, this.view.with(options));
   }
 
+  /**
+   * Lends `body` a connection of its own, for commands that change it or depend on such a change: SELECT, AUTH,
+   * CLIENT NO-EVICT, HIMPORT. After one of these it is closed, otherwise others use it again. Resolves as `body` does.
+   */
+  lease<T>(body: (connection: LeasedConnection<Text>) => T): Promise<Awaited<T>> {
+    return lend(this.#server, [], this.view, body);
+  }
+
   /** Streams every command that the server receives, as it happens; expensive for the server. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
     if (this.#server.fleet.isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
@@ -6785,7 +6978,8 @@ class Shards implements ClientRouter {
   }
 
   check(row: Row, gathered?: readonly unknown[]): void {
-    if (!isSharded(row)) throw unsharded(row, row.kind === "session" ? `use instead: ${row.instead}` : "it has no key");
+    if (row.instead !== undefined) throw unshared(row);
+    if (!isSharded(row)) throw unsharded(row, "it has no key");
     if (gathered === undefined) return this.fleet.mustBeOpen(row.name.text);
     if (isForAll(row)) throw unsharded(row, "commands for every node cannot be pipelined");
     if (this.#hasOneKey(row, gathered) && !this.#rule.fallible) return;
@@ -6932,7 +7126,7 @@ const hasPattern = (words: Words): boolean => words.some((word, i) =>
 
 const isForAll = ({ spread }: Row): boolean => spread === "all" || spread === "each";
 
-const isSharded = (row: Row): boolean => row.kind !== "session" && (isForAll(row) || row.placing !== none);
+const isSharded = (row: Row): boolean => row.instead === undefined && (isForAll(row) || row.placing !== none);
 
 /** Merges the replies of several nodes; returns a ShardError if some of them failed. */
 function conclude(row: Row, keys: readonly Word[], parts: readonly Part[], replies: readonly unknown[]): unknown {
@@ -7138,6 +7332,11 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   /** Sends WATCH and MULTI to the node of these keys. */
   override multi(key: Key | readonly Key[], ...more: Many<Key>): Promise<Transaction> {
     return super.multi(...(key === undefined ? [] : [key]), ...more);
+  }
+
+  /** Lends `body` a connection to the node of these keys, as lease() of a handler for one server does. */
+  lease<T>(keys: Key | readonly Key[], body: (connection: LeasedConnection<Text>) => T): Promise<Awaited<T>> {
+    return lend(this.#shards, [keys], this.view, body);
   }
 
   /** Names of the commands that can be sharded. */

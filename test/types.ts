@@ -387,6 +387,40 @@ export function shards(db: ShardedHandler, raw: ShardedHandler<Buffer>): void {
 }
 
 
+/** A lease has all commands that are not the driver's own, and gives what its body gives. */
+export function leases(db: Handler, raw: Handler<Buffer>, sharded: ShardedHandler): void {
+  const ok = is<"OK">();
+  is<number>()(db.lease(() => 5));
+  is<Bulk>()(db.lease(async (c) => c.get("k")));
+  is<Buffer | null>()(raw.lease((c) => c.get("k")));
+  is<Bulk>()(sharded.lease("k", (c) => c.get("k")));
+  is<"PONG">()(sharded.lease(["j", "k"], (c) => c.ping()));
+  is<void>()(db.lease(async (c) => {
+    ok(c.select(1));
+    ok(c.himportPrepare("list", "a", ["b"]));
+    ok(c.himportSet("k", "list", 1, ["2"]));
+    ok(c.auth("name", "password"));
+    ok(c.clientNoEvict("ON"));
+    is<"RESET">()(c.reset());
+    is<Buffer | null>()(c.with({ charset: null }).get("k"));
+    is<[Bulk, number]>()(c.pipeline().get("a").incr("n").execPipeline());
+    is<"QUEUED">()((await c.multi("k")).get("k"));
+    is<Bulk>()((await c.watch("k")).get("k"));
+    // @ts-expect-error
+    c.subscribe("channel");
+    // @ts-expect-error
+    c.clientReply("OFF");
+    // @ts-expect-error
+    c.disconnect();
+  }));
+  // @ts-expect-error
+  db.himportSet("k", "list", 1);
+  // @ts-expect-error
+  db.lease("k", () => 5);
+  // @ts-expect-error
+  sharded.lease(() => 5);
+}
+
 /** Ranges are by default all, scans begin at the beginning, and pops wait without limit. */
 export function leftOut(db: Handler, flag: boolean): void {
   const texts = is<string[]>(), scored = is<Scored[]>(), count = is<number>(), entries = is<Entry[]>();
