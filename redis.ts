@@ -1877,6 +1877,15 @@ const commands = {
   objectIdletime: read<(key: Key) => number | null>(),
   /** Number of references to the value; null when `key` is missing. Since 2.2.3. */
   objectRefcount: read<(key: Key) => number | null>(),
+  /** Protect an existing key from eviction: 1, or 0 when it was; OOM when the memory is full. Since 8.12.0. */
+  blessSet: write<(key: Key, flag: Token<"NO-EVICT">) => number>(),
+  /** Let an existing key be evicted again: 1, or 0 when it was not protected. Since 8.12.0. */
+  blessClear: write<(key: Key, flag: Token<"NO-EVICT">) => number>(),
+  /** The protections of an existing key: ["NO-EVICT"], or []. Since 8.12.0. */
+  blessGet: other<(key: Key) => string[], "placed">(one),
+  /** Some of the protected keys, and the cursor for the next call, "0" at the end. Start with 0. Since 8.12.0. */
+  blessScan: other<(cursor: Arg, flag: Token<"NO-EVICT">, options?: CountOptions) => Page<string[]>>().options(3)
+    .traits("cursor"),
   /** Number of replicas with this connection's writes; waits `timeout` ms (0: forever) for `numreplicas`. Since 3.0. */
   wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(ms(-1)),
   /** As wait, for writes on disk (AOF): 0 or 1 for this server, and the number of replicas. Since 7.2.0. */
@@ -2358,6 +2367,8 @@ const commands = {
   xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(maps),
   /** Set the seconds and the number of ids per producer that IDMP remembers; forgets current ids. Since 8.6.0. */
   xcfgset: write<(key: Key, options: { "IDMP-DURATION"?: Int; "IDMP-MAXSIZE"?: Int }) => "OK">().needs(2),
+  /** Set an existing stream's last id, not below its last entry's; meant for replication. Since 5.0.0; options 7.0. */
+  xsetid: write<(key: Key, lastId: Arg, options?: { ENTRIESADDED?: Int; MAXDELETEDID?: Arg }) => "OK">().options(3),
 
   // ---- Vector sets ----
   /** Add an element or replace its vector: 1 when it is new, else 0. REDUCE precedes the vector. Since 8.0.0. */

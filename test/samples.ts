@@ -41,6 +41,10 @@ export const samples: Record<string, [args: unknown[], words: string]> = {
   objectFreq: [["k"], "OBJECT FREQ k"],
   objectIdletime: [["k"], "OBJECT IDLETIME k"],
   objectRefcount: [["k"], "OBJECT REFCOUNT k"],
+  blessSet: [["k", "NO-EVICT"], "BLESS SET k NO-EVICT"],
+  blessClear: [["k", "NO-EVICT"], "BLESS CLEAR k NO-EVICT"],
+  blessGet: [["k"], "BLESS GET k"],
+  blessScan: [[0, "NO-EVICT", { COUNT: 10 }], "BLESS SCAN 0 NO-EVICT COUNT 10"],
   wait: [[1, 100], "WAIT 1 100"],
   waitaof: [[1, 0, 100], "WAITAOF 1 0 100"],
 
@@ -303,6 +307,7 @@ export const samples: Record<string, [args: unknown[], words: string]> = {
   xinfoStream: [["k", { FULL: true, COUNT: 5 }], "XINFO STREAM k FULL COUNT 5"],
   xinfoGroups: [["k"], "XINFO GROUPS k"],
   xinfoConsumers: [["k", "g"], "XINFO CONSUMERS k g"],
+  xsetid: [["k", "5-0", { ENTRIESADDED: 7, MAXDELETEDID: "3-0" }], "XSETID k 5-0 ENTRIESADDED 7 MAXDELETEDID 3-0"],
   xcfgset: [["k", { "IDMP-DURATION": 300, "IDMP-MAXSIZE": 50 }], "XCFGSET k IDMP-DURATION 300 IDMP-MAXSIZE 50"],
 
   // ---- Vector sets ----

@@ -33,6 +33,10 @@ export function replies(db: Handler, keys: string[], anyFlag: { WITHSCORES: true
   texts(db.sort_ro("k", { DESC: true }));
   bulks(db.sort_ro("k", { GET: "#" }));
   is<Buffer | null>()(db.dump("k"));
+  count(db.blessSet("k", "NO-EVICT"));
+  count(db.blessClear("k", "no-evict"));
+  texts(db.blessGet("k"));
+  is<[string, string[]]>()(db.blessScan(0, "NO-EVICT", { COUNT: 10 }));
   is<"OK" | "NOKEY">()(db.migrate("host", 6379, "k", 0, 100));
   is<[number, number]>()(db.waitaof(1, 1, 0));
 
@@ -193,6 +197,7 @@ export function replies(db: Handler, keys: string[], anyFlag: { WITHSCORES: true
   texts(db.xclaim("s", "g", "c", 100, "1-0", ["2-0"], { JUSTID: true }));
   is<[string, Entry[], string[]]>()(db.xautoclaim("s", "g", "c", 100, "0-0", { COUNT: 10 }));
   is<[string, string[], string[]]>()(db.xautoclaim("s", "g", "c", 100, "0-0", { JUSTID: true }));
+  ok(db.xsetid("s", "5-0", { ENTRIESADDED: 7, MAXDELETEDID: "3-0" }));
   is<XinfoStream>()(db.xinfoStream("s"));
   is<XinfoStreamFull>()(db.xinfoStream("s", { FULL: true, COUNT: 10 }));
 
