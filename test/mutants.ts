@@ -75,6 +75,8 @@ export const mutants: readonly Mutant[] = [
   // Leases
   ["a lease is not given back after a failure",
     "this.owner?.finished(this, owesReply);", ""],
+  ["a lease that has changed its connection gives it back", "if (isChanging)\n            this.#isClean = false;", ""],
+  ["a lease gives its connection back inside of MULTI", "isIdle && !isBlocked && ", "!isBlocked && "],
   ["a connection is given back inside of MULTI", "this.#giveBack(seat, lease, clean)", "this.#giveBack(seat, lease, true)"],
   ["a lent connection is used by others", 'seat.state = "lent";\n        seat.lease', "seat.lease"],
   ["a forgotten lease is never taken away", "connection.close(FORGOTTEN);", ";"],

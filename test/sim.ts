@@ -894,7 +894,7 @@ const MOST_WRITES = 2_000;
 const RECOVERY = 60_000;
 
 /** How a call fails when the handler has been closed. */
-const ENDED = ["CLOSED", "ABORTED", "TRANSACTION_OVER"];
+const ENDED = ["CLOSED", "ABORTED", "TRANSACTION_OVER", "LEASE_OVER"];
 
 let current: Simulation | undefined;
 for (const event of ["unhandledRejection", "uncaughtException"] as const) {
@@ -1245,11 +1245,12 @@ class Simulation {
   #call(): void {
     const { chance } = this;
     const { db, limit } = this.#view();
-    const kind = chance.pick("one", "one", "one", "one", "pipeline", "commit", "watch", "multi", "block", "transaction");
+    const kind = chance.pick("one", "one", "one", "one", "pipeline", "commit", "watch", "multi", "block", "transaction", "lease");
     const done =
       kind === "one" ? this.#one(db, limit) : kind === "block" ? this.#block(db, limit)
       : kind === "pipeline" ? this.#pipeline(db, limit) : kind === "commit" ? this.#commit(db, limit)
-      : kind === "watch" ? this.#watch(db, limit) : kind === "multi" ? this.#multi(db, limit) : this.#transaction(db, limit);
+      : kind === "watch" ? this.#watch(db, limit) : kind === "multi" ? this.#multi(db, limit)
+      : kind === "lease" ? this.#lease(db, limit) : this.#transaction(db, limit);
     done.catch(() => {}); // what failed has been noted
   }
 
@@ -1397,6 +1398,27 @@ class Simulation {
     } catch (error) {
       this.#abandon(ops, error);
     }
+  }
+
+  /** A body that calls, awaited or not, and may leave its connection in another database or inside of MULTI. */
+  async #lease(db: Handler, limit: number): Promise<void> {
+    const { chance } = this;
+    await this.#follow("lease", Infinity, db.lease(async (c) => {
+      for (let i = chance.below(4); i > 0; i--) {
+        const { op, given } = this.#simple(c, { lent: true });
+        const done = this.#track(op, limit, given);
+        if (chance.of(0.5)) await done;
+        else done.catch(() => {});
+        await this.#pause();
+      }
+      const end = chance.pick("return", "return", "throw", "select", "multi", "watch", "blpop");
+      if (end === "throw") throw new Error("of the body");
+      if (end === "select") await c.select(99);
+      if (end === "multi") (await c.multi()).call("PING").catch(() => {});
+      if (end === "watch") await c.watch("w:0");
+      if (end === "blpop") c.blpop("b:none", 0).catch(() => {});
+      await this.#pause();
+    }));
   }
 
   /** What was queued is not done unless EXEC has been said. */
