@@ -4188,6 +4188,34 @@ describe("a pipeline that commits", () => {
     assert.deepEqual(await db.pipeline().set("a", 1).del("a").commit(), ["OK", 1]);
   }));
 
+  test("tells as cause the first command that could not be queued, be there one or several", async () => {
+    for (const protocol of [2, 3] as const) {
+      await withPool({ protocol, poolsize: 2 }, async (db) => {
+        const error = await failure(db.pipeline().get("a").call("INCR").set("a", 1).call("NOSUCH").commit());
+        assert.deepEqual([error.code, error.outcome, error.command], ["EXECABORT", "not-executed", "EXEC"]);
+        assert.equal(error.cause, error.results[1]);
+        assert.deepEqual([error.cause.code, error.cause.command, error.cause.outcome], ["ERR", "INCR", "not-executed"]);
+        assert.match(error.message, /^EXEC: 2 of 4 commands failed and none was executed, first: ERR wrong number of/);
+        assert.equal(error.unavailable, false);
+      });
+    }
+  });
+
+  test("is unavailable when the server could not queue a command for lack of memory", () => withScript(async (peer) => {
+    for (;;) {
+      const [name] = await peer.read();
+      peer.write(name === "EXEC" ? "-EXECABORT Transaction discarded because of previous errors.\r\n"
+        : name === "SET" ? "-OOM command not allowed\r\n" : "+QUEUED\r\n");
+    }
+  }, async (db) => {
+    const t = await db.multi();
+    t.set("k", 1);
+    for (const commit of [() => t.commit(), () => db.pipeline().get("k").set("k", 1).commit()]) {
+      const error = await failure(commit());
+      assert.deepEqual([error.code, error.cause.code, error.unavailable], ["EXECABORT", "OOM", true]);
+    }
+  }));
+
   test("whose EXEC was sent is never called unsent, wherever the pieces of it end", async () => {
     const scripted = await ScriptedServer.start(async (peer) => {
       await peer.hello();
@@ -4548,6 +4576,51 @@ describe("a transaction", () => {
         }
         await db.ping();
       });
+      await new Promise(setImmediate);
+      assert.deepEqual(unhandled, []);
+    } finally {
+      process.off("unhandledRejection", note);
+    }
+  });
+
+  test("tells as cause the first command that the server did not queue, though nobody awaits the calls", async () => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown) => unhandled.push(error);
+    process.on("unhandledRejection", note);
+    try {
+      for (const protocol of [2, 3] as const) {
+        await withDb({ protocol }, async (db) => {
+          const queue = (t: any) => {
+            for (const args of [["SET", "k", 1], ["INCR"], ["NOSUCH"], ["GET"]]) t.call(...args);
+          };
+          const begins: [how: string, run: () => Promise<unknown>][] = [
+            ["multi()", async () => {
+              const t = await db.multi();
+              queue(t);
+              return t.commit();
+            }],
+            ["watch() and an error before multi()", async () => {
+              const look = await db.watch("k");
+              assert.equal((await failure(look.call("SET"))).code, "ERR");
+              const t = await look.multi();
+              queue(t);
+              await new Promise(setImmediate);
+              return t.commit();
+            }],
+            ["transaction()", () => db.transaction(["k"], async (t) => queue(await t.multi()))],
+          ];
+          for (const [how, run] of begins) {
+            const error = await failure(run());
+            assert.ok(error instanceof ReplyError, how);
+            assert.deepEqual([error.code, error.command, error.outcome], ["EXECABORT", "EXEC", "not-executed"], how);
+            const { code, command, message } = error.cause as ReplyError;
+            assert.deepEqual([code, command], ["ERR", "INCR"], how);
+            assert.match(message, /^ERR wrong number of arguments/);
+            await assertFree(db, how);
+          }
+          assert.equal(await db.exists("k"), 0);
+        });
+      }
       await new Promise(setImmediate);
       assert.deepEqual(unhandled, []);
     } finally {

@@ -5028,15 +5028,19 @@ function mayRunAgain(command: Command): boolean {
 // until the first failure. lease() lends one to a function, until that settles. To change how a call is sent, see each
 // give().
 
-/** At least one command of a pipeline failed: `results` has all replies and errors, in the order of the commands. */
+/**
+ * At least one command of a pipeline failed: `results` has all replies and errors, in the order of the commands, and
+ * `cause` is the first error. Code, command and outcome are its, or EXEC's, if it made EXEC fail.
+ */
 export class PipelineError extends RedisError {
   readonly #results: unknown[];
 
-  constructor(results: unknown[], first: RedisError) {
+  constructor(results: unknown[], error: RedisError, cause = error) {
     const failed = results.filter((result) => result instanceof RedisError).length;
-    const why = first.of(undefined, first.outcome).message;
-    const message = `${failed} of ${results.length} commands failed, first: ${why}`;
-    super(first.code, first.outcome, message, { command: first.command, cause: first });
+    const also = cause === error ? "" : " and none was executed";
+    const why = cause.of(undefined, cause.outcome).message;
+    const message = `${failed} of ${results.length} commands failed${also}, first: ${why}`;
+    super(error.code, error.outcome, message, { command: error.command, cause });
     this.#results = results;
   }
 
@@ -5182,7 +5186,8 @@ class Gathering extends Commander {
     const last = results.pop();
     if (last instanceof RedisError) {
       // After an error reply to MULTI, the server has run the commands one by one.
-      throw new PipelineError(results, begun instanceof ReplyError ? begun.of("MULTI", "unknown") : last);
+      if (isReplyError(begun)) throw new PipelineError(results, begun.of("MULTI", "unknown"));
+      throw new PipelineError(results, last, last.code === "EXECABORT" ? results.find(isReplyError) : last);
     }
     return withKnown((last as unknown[]).map((reply, i) => batch.shaped(i + 1, this.view, reply)), known);
   }
@@ -5234,6 +5239,8 @@ class Gathering extends Commander {
   }
 }
 
+const isReplyError = (result: unknown): result is ReplyError => result instanceof ReplyError;
+
 /** Names for a batch that fails as a whole; the server has no such commands. */
 const PIPELINE = unlisted("other", none, "PIPELINE");
 const TRANSACTION = unlisted("other", none, "TRANSACTION");
@@ -5258,6 +5265,8 @@ export class Watch<Text = string> extends Commander {
   readonly #known: Known = [];
   /** The first error of a call that could not be queued; commit() then executes none. */
   #refused: unknown;
+  /** The first error of a command that the server did not queue; EXEC then executes none. */
+  #unqueued: ReplyError | undefined;
   /** The failure that ended the transaction. */
   #cause: unknown;
 
@@ -5325,7 +5334,9 @@ export class Watch<Text = string> extends Commander {
       throw this.#refused;
     }
     const exec = execOf(this.#queued.map(({ row }) => row));
-    const replies = await this.#conclude(commands.exec, { exec }) as unknown[] | null;
+    const replies = await this.#conclude(commands.exec, { exec }).catch((error) => {
+      throw this.#caused(error);
+    }) as unknown[] | null;
     if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
     return withKnown(replies.map((reply, i) => this.#queued[i]!.shaped(reply)), this.#known);
   }
@@ -5366,7 +5377,8 @@ export class Watch<Text = string> extends Commander {
   #send(row: Row, args: readonly unknown[] = [], special = ORDINARY): Command {
     const command = new Command(row, args, this.view, special);
     this.#lease.dispatch(command).catch((error) => {
-      if (!(error instanceof ReplyError)) this.#end(false, error);
+      if (!isReplyError(error)) this.#end(false, error);
+      else if (special.queued) this.#unqueued ??= error;
     });
     return command;
   }
@@ -5379,6 +5391,13 @@ export class Watch<Text = string> extends Commander {
       this.#end(false, error);
       throw error;
     }
+  }
+
+  /** EXEC's error, with the error of the first command that was not queued as its cause. */
+  #caused(error: RedisError): RedisError {
+    if (!isReplyError(error) || error.code !== "EXECABORT") return error;
+    const { code, outcome, raw, command } = error;
+    return new ReplyError(code, outcome, raw, { command, cause: this.#unqueued });
   }
 
   /** Sends the last command. EXEC releases the connection whatever the server answers; the others, if they succeed. */
