@@ -4346,6 +4346,67 @@ describe("a transaction", () => {
       await db.del("seen", "also", "other");
     }));
 
+  test("watches the keys of multi() too, and loses none that was watched before", async () => {
+    for (const protocol of [2, 3] as const) {
+      await withDb({ protocol }, async (db) => {
+        const begins: ((look: Watch) => Promise<Transaction>)[] = [
+          (look) => look.multi("b"), (look) => look.multi(["b", "c"]), (look) => look.multi(Buffer.from("b")),
+        ];
+        for (const begin of begins) {
+          for (const change of ["a", "b", "other"]) {
+            const t = await begin(await db.watch("a"));
+            t.set("result", 1);
+            await server.call("SET", change, "1");
+            if (change === "other") assert.deepEqual(await t.commit(), ["OK"]);
+            else assert.ok(await failure(t.commit()) instanceof WatchError, change);
+            assert.equal(await db.del("result"), change === "other" ? 1 : 0);
+            await assertFree(db, change);
+          }
+        }
+        const look = await db.watch("a");
+        const error = await failure(look.multi("b", null as any));
+        assert.match(error.message, /^WATCH: argument 2: null cannot/);
+        assert.equal(await look.get("b"), "1", "it has not begun");
+        assert.deepEqual(await (await look.multi([])).commit(), [], "no keys, but it begins");
+        assert.deepEqual(await (await db.multi([])).commit(), []);
+        await db.del("a", "b", "other");
+      });
+    }
+  });
+
+  test("does not begin when the server refuses to watch the keys of multi(), and executes nothing", async () => {
+    await server.call("ACL", "SETUSER", "only-a", "on", ">secret", "~a", "+@all");
+    await withDb({ username: "only-a", password: "secret" }, async (db) => {
+      const look = await db.watch("a");
+      const begun = failure(look.multi("b"));
+      look.set("a", 1);
+      const error = await begun;
+      assert.deepEqual([error.code, error.command], ["NOPERM", "WATCH"]);
+      const over = await failure(look.commit());
+      assert.deepEqual([over.code, over.cause.code], ["TRANSACTION_OVER", "NOPERM"]);
+      await assertFree(db, "WATCH refused");
+      assert.equal(await db.get("a"), null);
+    });
+    await server.call("ACL", "DELUSER", "only-a");
+  });
+
+  test("queues unwatch() after multi(), as the server does: what was watched is looked at nevertheless", async () => {
+    for (const protocol of [2, 3] as const) {
+      await withDb({ protocol }, async (db) => {
+        for (const change of [false, true]) {
+          const t = await db.multi("k");
+          const calls = [t.set("m", 1), t.unwatch(), t.call("UNWATCH"), t.get("m")];
+          assert.deepEqual(await Promise.all(calls), Array(4).fill("QUEUED"));
+          if (change) await server.call("SET", "k", "1");
+          if (change) assert.ok(await failure(t.commit()) instanceof WatchError);
+          else assert.deepEqual(await t.commit(), ["OK", "OK", "OK", "1"]);
+          await assertFree(db, `changed: ${change}`);
+        }
+        await db.del("k", "m");
+      });
+    }
+  });
+
   test("has a connection of its own, and others' commands do not get in between", async () => {
     await withPool({ poolsize: 3 }, async (db) => {
       const [t, u] = await Promise.all([db.watch("a"), db.watch("a")]);
@@ -4516,9 +4577,9 @@ describe("a transaction", () => {
     const ask = async (name: string) => said.push((await failure(t[name]("a"))).message);
     await ask("commit");
     await t.multi();
-    for (const name of ["multi", "watch", "unwatch", "exec"]) await ask(name);
-    assert.deepEqual(said.slice(0, 4), ["call this after multi()", ...Array(3).fill("call this before multi()")]);
-    assert.match(said[4]!, /^EXEC: /);
+    for (const name of ["multi", "watch", "exec"]) await ask(name);
+    assert.deepEqual(said.slice(0, 3), ["call this after multi()", ...Array(2).fill("call this before multi()")]);
+    assert.match(said[3]!, /^EXEC: /);
     t.set("a", 1);
     assert.deepEqual(await t.discard(), "OK");
     await assertFree(db, "discard");
@@ -4809,6 +4870,34 @@ describe("transaction()", () => {
         Object.assign(world, { after, random });
       }
     }));
+
+  test("without keys watches nothing, and runs once", async () => {
+    for (const protocol of [2, 3] as const) {
+      await withDb({ protocol }, async (db) => {
+        await db.set("n", 5);
+        await server.call("CONFIG", "RESETSTAT");
+        const doubled = await db.transaction([], async (t) => {
+          const n = Number(await t.get("n"));
+          await server.call("SET", "n", "6");
+          (await t.multi()).incrby("n", n);
+        });
+        assert.deepEqual(doubled, [11]);
+        assert.deepEqual(await db.transaction([[]], async (t) => void (await t.multi()).get("n")), ["11"]);
+        assert.deepEqual(await db.transaction([], () => {}), []);
+        assert.doesNotMatch(await server.call("INFO", "commandstats"), /cmdstat_watch/);
+        const thrown = await failure(db.transaction([], () => { throw new Error("no"); }));
+        assert.equal(thrown.message, "no");
+        let runs = 0;
+        const watching = db.transaction([], async (t) => {
+          if (++runs < 3) void (await t.multi("n")).incr("n"), await server.call("INCR", "n");
+          else (await t.multi()).get("n");
+        });
+        assert.deepEqual([await watching, runs], [["13"], 3], "but it begins again if the body watches");
+        assert.match(inspect(db), /: 1 open; 0 pending/);
+        await db.del("n");
+      });
+    }
+  });
 
   test("is rejected when its connection was lost after something was queued, though the body ended well", () =>
     withDb({}, async (db) => {
@@ -9564,6 +9653,8 @@ describe("what cannot be sharded", () => {
       await refusal(() => any.multi(a, b), "WATCH");
       await refusal(() => any.watch(a, b), "WATCH");
       await refusal(() => any.transaction([a, b], () => {}), "WATCH");
+      assert.match((await refusal(() => any.transaction([], () => {}), "TRANSACTION")).message, /shard\(key\)/);
+      await refusal(() => any.multi([]), "MULTI");
       await refusal(() => any.exec(), "EXEC");
       await refusal(() => any.monitor(), "MONITOR");
       await refusal(() => any.scan(0), "SCAN");
@@ -9847,10 +9938,39 @@ describe("transactions over shards", () => {
     assert.equal(await db.get("k"), "changed");
   }));
 
+  test("without keys run where there is only one node", async () => {
+    for (const placement of ["rendezvous", "rediscluster"] as const) {
+      await using(lazyShardedConnection([`localhost:${server.port}`], { placement }) as ShardedHandler, async (db) => {
+        const replies = await db.transaction([], async (t) => {
+          assert.equal(await t.get("n{tag}"), null);
+          const m = await t.multi("n{tag}");
+          void m.incr("n{tag}");
+          void m.unwatch();
+          void m.del("n{tag}");
+        });
+        assert.deepEqual(replies, [1, "OK", 1]);
+        assert.deepEqual(await (await db.multi([])).commit(), []);
+      });
+    }
+  });
+
+  test("watch the keys of multi() too", () => withShards({ poolsize: 2 }, async (db) => {
+    for (const change of [false, true]) {
+      const t = await (await db.watch("{k}")).multi(["{k}:b"]);
+      if (change) await db.set("{k}:b", 1);
+      void t.set("{k}", 1);
+      if (change) assert.ok(await failure(t.commit()) instanceof WatchError);
+      else assert.deepEqual(await t.commit(), ["OK"]);
+    }
+  }));
+
   test("refuse keys of other nodes and commands for every node, and stay usable", () => withShards({}, async (db) => {
     const [a, b] = keyOnEach(db) as [string, string];
     const t = await db.watch(a);
-    for (const call of [() => t.get(b), () => t.watch(b), () => t.mget(a, b), () => t.dbsize(), () => t.call("SCAN", 0)]) {
+    const others = [
+      () => t.get(b), () => t.watch(b), () => t.multi(b), () => t.mget(a, b), () => t.dbsize(), () => t.call("SCAN", 0),
+    ];
+    for (const call of others) {
       const error = await failure(call() as Promise<unknown>);
       assert.ok(error instanceof NotSupportedError, inspect(error));
       assert.equal(error.outcome, "not-sent");

@@ -5253,6 +5253,8 @@ type Queued<F> = Overloads<
 /** A transaction that queues commands: each resolves with "QUEUED", and commit() with the replies. */
 export interface Transaction extends Queueing, Pick<Watch, "commit" | "discard"> {
   call(name: string | CallOptions, ...args: unknown[]): Promise<"QUEUED">;
+  /** Queued like the others; EXEC has looked at the watched keys before it comes to it. */
+  unwatch(): Promise<"QUEUED">;
 }
 
 /** A transaction that reads first: commands are executed at once until multi(), and queued after it. */
@@ -5280,6 +5282,7 @@ export class Watch<Text = string> extends Commander {
 
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
     this.#expect(undefined, row);
+    if (row === commands.unwatch && this.#state === "queueing") return this.#queue(row, args);
     this.#router.check(row, args);
     mustQueue(row);
     return this.#give(row, args);
@@ -5288,8 +5291,11 @@ export class Watch<Text = string> extends Commander {
   #give(row: Row, args: readonly unknown[]): Promise<unknown> {
     const [server, own] = single(this.#router, row, args);
     if (server !== this.#server) throw unsharded(row, "its keys are not on the node of this transaction");
-    if (this.#state === "watching") return this.#send(row, own).promise;
-    const command = this.#send(row, own, { queued: true });
+    return this.#state === "watching" ? this.#send(row, own).promise : this.#queue(row, own);
+  }
+
+  #queue(row: Row, args: readonly unknown[]): Promise<unknown> {
+    const command = this.#send(row, args, { queued: true });
     this.#queued.push(command);
     return command.promise;
   }
@@ -5316,13 +5322,15 @@ export class Watch<Text = string> extends Commander {
     return this;
   }
 
-  /** Starts queueing commands. */
-  async multi(): Promise<Transaction> {
+  /** Starts queueing commands; watches these keys, too. */
+  async multi(...keys: Many<Key>): Promise<Transaction> {
     this.#expect("watching");
+    const watched = isNothing(keys) ? undefined : this.#give(commands.watch, keys);
     const begun = this.#control(commands.multi);
     this.#state = "queueing";
     begun.catch((error) => this.#end(false, error));
-    await begun;
+    watched?.catch((error) => this.abandon(error)); // behind it, MULTI has been sent
+    await Promise.all([watched, begun]);
     return this as unknown as Transaction;
   }
 
@@ -5347,10 +5355,17 @@ export class Watch<Text = string> extends Commander {
     return await this.#conclude(this.#state === "watching" ? commands.unwatch : commands.discard) as "OK";
   }
 
-  /** Unwatches the keys and returns the connection. */
-  async unwatch(): Promise<"OK"> {
-    this.#expect("watching");
-    return this.discard();
+  /** Unwatches the keys and returns the connection. After multi(), it is queued like a command. */
+  unwatch(): Promise<"OK"> {
+    const isQueueing = this.#state === "queueing";
+    return (isQueueing ? this.issue(commands.unwatch, []) : this.discard()) as Promise<"OK">;
+  }
+
+  /** Ends it because of an error after which nothing of it may be executed. */
+  abandon(cause: unknown): void {
+    if (this.#state === "finished") return;
+    this.#cause = cause;
+    this.discard().catch(ignore);
   }
 
   [Symbol.asyncDispose](): Promise<unknown> { return this.#state === "finished" ? Promise.resolve() : this.discard(); }
@@ -5358,7 +5373,7 @@ export class Watch<Text = string> extends Commander {
   /** Ends transaction(): commits after multi(), otherwise unwatches. */
   async finish(): Promise<unknown[]> {
     if (this.#state === "queueing" || this.#cause !== undefined) return this.commit();
-    if (this.#state === "watching") await this.unwatch();
+    if (this.#state === "watching") await this.discard();
     return [];
   }
 
@@ -5417,11 +5432,16 @@ export class Watch<Text = string> extends Commander {
 
 export interface Watch<Text> extends Commands<Text> {}
 
-/** Sends WATCH or MULTI on a leased connection. */
-async function begin<Text>(router: Router, row: Row, keys: Many<Key>, view: View): Promise<Watch<Text>> {
-  const [server, args] = single(router, row, keys);
+/** Sends WATCH, MULTI or UNWATCH on a leased connection: of the server of its keys, unless the server is known. */
+async function begin<Text>(
+  router: Router, row: Row, keys: Many<Key>, view: View, known?: Target,
+): Promise<Watch<Text>> {
+  const [server, args] = known === undefined ? single(router, row, keys) : [known, keys];
   return new Watch<Text>(router, view, server, await server.lend(row, args, view));
 }
+
+/** Whether a list of keys, which may have lists in it, is empty. */
+const isNothing = (keys: Many<Key>): boolean => keys.flat().length === 0;
 
 /** The use of a lent connection by the body of lease(), as a router to it. */
 class Loan implements Router {
@@ -6650,16 +6670,24 @@ export abstract class Client<Text> extends Commander {
 
   /** Sends MULTI on a connection of its own, after WATCH if there are keys. */
   async multi(...keys: Many<Key>): Promise<Transaction> {
-    if (keys.length > 0) return (await this.watch(...keys)).multi();
-    return await begin(this.#router, commands.multi, keys, this.view) as unknown as Transaction;
+    if (!isNothing(keys)) return (await this.watch(...keys)).multi();
+    return await this.#unwatched(commands.multi) as unknown as Transaction;
   }
 
   /** Sends WATCH on a connection of its own: read through the Watch, then multi(), queue, commit(). */
   watch(...keys: Many<Key>): Promise<Watch<Text>> { return begin(this.#router, commands.watch, keys, this.view); }
 
+  /** Begins without keys. Of several nodes, none would be the right one. */
+  async #unwatched(row: Row, caller = row): Promise<Watch<Text>> {
+    const [first, ...others] = this.#router.fleet.members;
+    if (others.length > 0) await rejected(unsharded(caller, "without keys, its node is not known"));
+    return begin(this.#router, row, [], this.view, first!.server);
+  }
+
   /**
    * Watches `keys`, lets `body` read and, after multi(), queue commands, and commits; starts again if a watched key was
    * changed meanwhile. Resolves with the replies of the queued commands. When sharded, all keys must be on one node.
+   * Without keys, it watches nothing; when sharded, that takes a key or shard(key).
    */
   async transaction(
     keys: Many<Key>, body: (t: Watch<Text>) => unknown, { attempts = 100 }: TransactionOptions = {},
@@ -6668,7 +6696,7 @@ export abstract class Client<Text> extends Commander {
     if (typeof body !== "function") throw new ArgumentError("the body of transaction() must be a function");
     checked("attempts", attempts, whole(1, 2 ** 30));
     for (let attempt = 1; ; attempt++) {
-      const t = await this.watch(...keys);
+      const t = await (isNothing(keys) ? this.#unwatched(commands.unwatch, TRANSACTION) : this.watch(...keys));
       try {
         await body(t);
         return await t.finish();
@@ -7360,8 +7388,8 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   }
 
   /** Sends WATCH and MULTI to the node of these keys. */
-  override multi(key: Key | readonly Key[], ...more: Many<Key>): Promise<Transaction> {
-    return super.multi(...(key === undefined ? [] : [key]), ...more);
+  override multi(...keys: [key: Key | readonly Key[], ...more: Many<Key>]): Promise<Transaction> {
+    return super.multi(...keys);
   }
 
   /** Lends `body` a connection to the node of these keys, as lease() of a handler for one server does. */

@@ -378,6 +378,8 @@ export function shards(db: ShardedHandler, raw: ShardedHandler<Buffer>): void {
   is<[string | null, number]>()(db.pipeline().get("a").incr("n").execPipeline());
   is<(string | number | bigint | null)[]>()(db.with({ convertNumbers: true }).mget("a"));
   is<unknown[]>()(db.shard("k").transaction(["k"], () => {}));
+  is<unknown[]>()(db.transaction([], (t) => is<Transaction>()(t.multi("k", ["l"]))));
+  db.transaction([], async (t) => is<"QUEUED">()((await t.multi()).unwatch()));
   is<ShardedHandler>()(shardedConnectionPool(["a:1", "b:2"]));
   is<Buffer | null>()(lazyShardedConnection(["a:1", { host: "b", weight: 2 }], { charset: null }).get("k"));
 
