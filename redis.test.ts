@@ -4407,6 +4407,127 @@ describe("a transaction", () => {
     }
   });
 
+  test("whose promise is called instead of awaited says what to write, and gives its connection back at once", () =>
+    withDb({ leaseTimeout: 1e9, replyTimeout: 5_000 }, async (db) => {
+      const id = await db.clientId();
+      const chain = "; a chain is db.pipeline().set(...).get(...).commit()";
+      const calls: [command: string | undefined, call: (promise: any) => unknown, says: string][] = [
+        ["SET", (p) => p.set("k", 1).get("k").exec(), "set(...)"],
+        ["ZRANGE", (p) => p.zrange("k"), "zrange(...)"],
+        ["CONFIG GET", (p) => p.configGet("*"), "configGet(...)"],
+        ["EXEC", (p) => p.exec(), "commit(...)"],
+        [undefined, (p) => p.commit(), "commit(...)"],
+        [undefined, (p) => p.call("GET", "k"), "call(...)"],
+        ["DISCARD", (p) => p.discard(), "discard(...)"],
+      ];
+      const begins: [from: string, begin: () => Promise<() => Promise<unknown>>][] = [
+        ["db.multi", async () => () => db.multi()], ["db.multi", async () => () => db.multi("k", ["m"])],
+        ["db.multi", async () => () => db.with({ charset: null }).multi([["set", "k", "1"]] as any)],
+        ["db.watch", async () => () => db.watch("k")],
+        ["t.multi", async () => {
+          const t = await db.watch("k");
+          return () => t.multi();
+        }],
+        ["t.multi", async () => {
+          const t = await db.watch("k");
+          return () => t.multi("m");
+        }],
+        ["t.watch", async () => {
+          const t = await db.watch("k");
+          return () => t.watch("m");
+        }],
+      ];
+      const turns: [when: string, wait: (promise: Promise<unknown>) => unknown][] = [
+        ["at once", () => {}], ["when it is written", () => Promise.resolve().then(() => new Promise(process.nextTick))],
+        ["when it has begun", (promise) => promise],
+      ];
+      for (const [from, begin] of begins) {
+        for (const [when, wait] of turns) {
+          for (const [command, call, says] of when === "at once" ? calls : calls.slice(0, 1)) {
+            const promise = (await begin())();
+            if (when !== "at once") await wait(promise);
+            assert.throws(() => call(promise), (error: any) => {
+              assert.ok(error instanceof NotSupportedError, String(error));
+              assert.deepEqual([error.code, error.outcome, error.command], ["NOT_SUPPORTED", "not-sent", command]);
+              const text = `${from}() returns a promise: write (await ${from}(...)).${says}`;
+              const named = command === undefined ? text : `${command}: ${text}`;
+              assert.equal(error.message, from.endsWith("multi") ? named + chain : named);
+              return true;
+            });
+            await assertFree(db, `${from}(), ${when}`);
+            const t: any = await promise.catch((error) => error);
+            const told = t instanceof Error ? t : await failure(t.set("k", 2));
+            assert.match([told.message, told.cause?.message].join(), /returns a promise: write/);
+            assert.equal(await db.exists("k", "m"), 0);
+          }
+        }
+      }
+      assert.equal(await db.clientId(), id, "which is the same as before");
+    }));
+
+  test("whose promise is called instead of awaited sends nothing, and waits for nothing", () =>
+    withScript(async (peer) => {
+      for (;;) {
+        const [name] = await peer.read();
+        peer.write(name === "ECHO" ? "+free\r\n" : "-ERR nobody asked for this\r\n");
+      }
+    }, async (db) => {
+      await db.echo("free");
+      for (const begin of [() => db.multi(), () => db.watch("k"), () => db.multi("k")] as (() => any)[]) {
+        assert.throws(() => begin().set("k", 1), NotSupportedError);
+        assert.throws(() => begin().set("k", 1), NotSupportedError);
+        assert.equal(await db.echo("free"), "free");
+        const stop = new AbortController();
+        const aborted = failure(db.with({ signal: stop.signal }).multi());
+        stop.abort();
+        assert.equal((await aborted).outcome, "not-sent");
+        assert.match(inspect(db), /: 1 open; /, "what was not sent costs no connection");
+      }
+    }));
+
+  test("whose promise is called instead of awaited leaves no rejection unhandled, whatever becomes of it", async () => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown) => unhandled.push(error);
+    process.on("unhandledRejection", note);
+    try {
+      await withDb({}, async (db) => {
+        for (const lost of [false, true]) {
+          for (const begin of [() => db.multi(), () => db.multi(null as any), () => db.multi("k"), () => db.watch("k")]) {
+            const calls = [begin(), begin()] as any[];
+            if (lost) void calls.map((promise) => promise.catch(() => {}));
+            if (lost) await server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+            for (const promise of calls) assert.throws(() => promise.get("k"), NotSupportedError);
+            await db.ping();
+          }
+        }
+        const error = await failure(db.transaction(["k"], (t: any) => t.multi().set("k", 1)));
+        assert.match(error.message, /^SET: t\.multi\(\) returns a promise/);
+        const swallowed = failure(db.transaction(["k"], (t: any) => { try { t.multi().set("k", 1); } catch {} }));
+        assert.match((await swallowed).cause.message, /^SET: t\.multi\(\) returns a promise/);
+        assert.equal(await db.exists("k"), 0);
+      });
+      const db = lazyConnection({ port: await freePort() });
+      assert.throws(() => (db as any).multi().set("k", 1), NotSupportedError);
+      await db.disconnect();
+      assert.throws(() => (db as any).multi().set("k", 1), NotSupportedError);
+      await new Promise(setImmediate);
+      await new Promise(setImmediate);
+      assert.deepEqual(unhandled, []);
+    } finally {
+      process.off("unhandledRejection", note);
+    }
+  });
+
+  test("has a promise with every command of the table, and is a promise like any other", () => withDb({}, async (db) => {
+    const promise = db.multi() as any;
+    for (const name of Object.keys(commands)) assert.equal(typeof promise[name], "function", name);
+    assert.ok(promise instanceof Promise);
+    const [[t], same] = await Promise.all([Promise.all([promise]), promise.finally(() => {})]);
+    assert.equal(t, same);
+    assert.equal(promise.then(() => {}).constructor, Promise);
+    assert.deepEqual(await t.commit(), []);
+  }));
+
   test("has a connection of its own, and others' commands do not get in between", async () => {
     await withPool({ poolsize: 3 }, async (db) => {
       const [t, u] = await Promise.all([db.watch("a"), db.watch("a")]);
@@ -9953,6 +10074,16 @@ describe("transactions over shards", () => {
       });
     }
   });
+
+  test("whose promises are called instead of awaited give their connections back", () => withShards({}, async (db) => {
+    const [a, b] = keyOnEach(db) as [string, string];
+    const any = db as any;
+    for (const call of [() => any.multi(a).set(a, 1), () => any.watch(a).get(a), () => any.multi().set(a, 1),
+      () => any.multi(a, b).exec(), () => (db.shard(a) as any).multi().set(a, 1)]) {
+      assert.throws(call, NotSupportedError);
+    }
+    assert.deepEqual(await db.mget(a, b), [null, null]);
+  }));
 
   test("watch the keys of multi() too", () => withShards({ poolsize: 2 }, async (db) => {
     for (const change of [false, true]) {

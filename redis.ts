@@ -4457,21 +4457,6 @@ class Pool implements CommandOwner {
     return now;
   }
 
-  /** Lends a connection with this as its first command; resolves once that has been answered. */
-  async lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
-    let lease: Lease | undefined;
-    let command: Command | undefined;
-    try {
-      command = new Command(row, args, view, { keep: (given) => void (lease = given) });
-      await this.dispatch(command);
-      return lease!;
-    } catch (error) {
-      if (command === undefined) await turn();
-      lease?.release(error instanceof ReplyError);
-      throw error;
-    }
-  }
-
   /** Sends a command that its tick's connection has no room for, and those that follow, on another that has. */
   #spill(command: Command): void {
     const seat = this.#freest(command);
@@ -5085,7 +5070,7 @@ export interface Pipeline<Done extends unknown[] = [], Text = string> extends Li
 }
 
 /** A server that commands are sent to. */
-type Target = Pick<Pool, "dispatch" | "lend">;
+type Target = Pick<Pool, "dispatch">;
 /** A server of a handler, with its name. */
 type Member = { readonly name: string; readonly server: Target };
 /** The arguments that one server receives, and the indexes of the command's keys among them. */
@@ -5316,14 +5301,22 @@ export class Watch<Text = string> extends Commander {
   }
 
   /** Watches more keys. */
-  async watch(...keys: Many<Key>): Promise<this> {
+  watch(...keys: Many<Key>): Promise<this> {
+    return Beginning.of("t.watch", this.#watch(keys), (error) => this.abandon(error));
+  }
+
+  async #watch(keys: Many<Key>): Promise<this> {
     this.#expect("watching");
     await this.#give(commands.watch, keys);
     return this;
   }
 
   /** Starts queueing commands; watches these keys, too. */
-  async multi(...keys: Many<Key>): Promise<Transaction> {
+  multi(...keys: Many<Key>): Promise<Transaction> {
+    return Beginning.of("t.multi", this.#multi(keys), (error) => this.abandon(error));
+  }
+
+  async #multi(keys: Many<Key>): Promise<Transaction> {
     this.#expect("watching");
     const watched = isNothing(keys) ? undefined : this.#give(commands.watch, keys);
     const begun = this.#control(commands.multi);
@@ -5432,12 +5425,70 @@ export class Watch<Text = string> extends Commander {
 
 export interface Watch<Text> extends Commands<Text> {}
 
-/** Sends WATCH, MULTI or UNWATCH on a leased connection: of the server of its keys, unless the server is known. */
-async function begin<Text>(
-  router: Router, row: Row, keys: Many<Key>, view: View, known?: Target,
-): Promise<Watch<Text>> {
-  const [server, args] = known === undefined ? single(router, row, keys) : [known, keys];
-  return new Watch<Text>(router, view, server, await server.lend(row, args, view));
+/**
+ * Promise of a transaction. A command that is called on it, as on what other clients' multi() returns, throws, and ends
+ * the transaction, which nobody else would end.
+ */
+class Beginning<T = unknown> extends Promise<T> {
+  /** What then() and catch() return is a promise like any other. */
+  static override get [Symbol.species](): PromiseConstructor { return Promise; }
+  #origin = "";
+  #end: (error: RedisError) => void = ignore;
+
+  /** `origin`: the call that returns the promise; `end`: ends the transaction, now or as soon as it has begun. */
+  static of<T>(origin: string, begun: Promise<T>, end: (error: RedisError) => void): Beginning<T> {
+    const promise = new Beginning<T>((resolve) => resolve(begun));
+    promise.#origin = origin;
+    promise.#end = end;
+    return promise;
+  }
+
+  issue(row: Row): never { return this.#refuse(row === commands.exec ? "commit" : row.method, row.name.text); }
+  call(): never { return this.#refuse("call"); }
+  commit(): never { return this.#refuse("commit"); }
+  execPipeline(): never { return this.#refuse("execPipeline"); }
+
+  /** Ends the transaction. Nobody need await the promise any more. */
+  abandon(error: RedisError): void {
+    this.catch(ignore);
+    this.#end(error);
+  }
+
+  #refuse(method: string, command?: string): never {
+    const origin = this.#origin;
+    const chain = origin.endsWith("multi") ? "; a chain is db.pipeline().set(...).get(...).commit()" : "";
+    const error = new NotSupportedError("NOT_SUPPORTED", "not-sent",
+      `${origin}() returns a promise: write (await ${origin}(...)).${method}(...)${chain}`, { command });
+    this.abandon(error);
+    throw error;
+  }
+}
+// Every command as a method, as a Commander has it, but still a promise.
+Object.setPrototypeOf(Beginning.prototype, Object.assign(Object.create(Promise.prototype), methods));
+
+/** Sends WATCH, MULTI or UNWATCH to the server that `route` finds, as the first command on a leased connection. */
+function begin<Text>(
+  router: Router, row: Row, view: View, route: () => ReturnType<typeof single>,
+): Beginning<Watch<Text>> {
+  let lease: Lease | undefined;
+  let first: Command | undefined;
+  const start = async (): Promise<Watch<Text>> => {
+    try {
+      const [server, args] = route();
+      first = new Command(row, args, view, { keep: (given) => void (lease = given) });
+      await server.dispatch(first);
+      return new Watch<Text>(router, view, server, lease!);
+    } catch (error) {
+      if (first === undefined) await turn();
+      lease?.release(error instanceof ReplyError || (error as RedisError).outcome === "not-sent");
+      throw error;
+    }
+  };
+  const begun = start();
+  return Beginning.of(`db.${row.method}`, begun, (error) => {
+    if (first?.state === "waiting") first.fail(error);
+    void begun.then((t) => t.abandon(error), ignore);
+  });
 }
 
 /** Whether a list of keys, which may have lists in it, is empty. */
@@ -6423,7 +6474,6 @@ class Server implements ClientRouter {
     return pool.dispatch(command);
   }
 
-  lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> { return this.primary.lend(row, args, view); }
 
   /** All reads of one tick go to one copy, so that one write carries them. */
   #choose(from: "replica" | "any"): Pool {
@@ -6669,19 +6719,26 @@ export abstract class Client<Text> extends Commander {
   pipeline(): Pipeline<[], Text> { return new Gathering(this.#router, this.view) as unknown as Pipeline<[], Text>; }
 
   /** Sends MULTI on a connection of its own, after WATCH if there are keys. */
-  async multi(...keys: Many<Key>): Promise<Transaction> {
-    if (!isNothing(keys)) return (await this.watch(...keys)).multi();
-    return await this.#unwatched(commands.multi) as unknown as Transaction;
+  multi(...keys: Many<Key>): Promise<Transaction> {
+    if (isNothing(keys)) return this.#unwatched(commands.multi) as Promise<unknown> as Promise<Transaction>;
+    const watch = this.#watch(keys);
+    return Beginning.of("db.multi", watch.then((t) => t.multi()), (error) => watch.abandon(error));
   }
 
   /** Sends WATCH on a connection of its own: read through the Watch, then multi(), queue, commit(). */
-  watch(...keys: Many<Key>): Promise<Watch<Text>> { return begin(this.#router, commands.watch, keys, this.view); }
+  watch(...keys: Many<Key>): Promise<Watch<Text>> { return this.#watch(keys); }
 
-  /** Begins without keys. Of several nodes, none would be the right one. */
-  async #unwatched(row: Row, caller = row): Promise<Watch<Text>> {
-    const [first, ...others] = this.#router.fleet.members;
-    if (others.length > 0) await rejected(unsharded(caller, "without keys, its node is not known"));
-    return begin(this.#router, row, [], this.view, first!.server);
+  #watch(keys: Many<Key>): Beginning<Watch<Text>> {
+    return begin(this.#router, commands.watch, this.view, () => single(this.#router, commands.watch, keys));
+  }
+
+  /** Begins without keys, which would say on which of several nodes. */
+  #unwatched(row: Row, caller = row): Beginning<Watch<Text>> {
+    return begin(this.#router, row, this.view, () => {
+      const [first, ...others] = this.#router.fleet.members;
+      if (others.length > 0) throw unsharded(caller, "without keys, its node is not known");
+      return [first!.server, []];
+    });
   }
 
   /**

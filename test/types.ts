@@ -380,6 +380,12 @@ export function shards(db: ShardedHandler, raw: ShardedHandler<Buffer>): void {
   is<unknown[]>()(db.shard("k").transaction(["k"], () => {}));
   is<unknown[]>()(db.transaction([], (t) => is<Transaction>()(t.multi("k", ["l"]))));
   db.transaction([], async (t) => is<"QUEUED">()((await t.multi()).unwatch()));
+  // @ts-expect-error
+  db.multi("k").set("k", 1);
+  // @ts-expect-error
+  db.watch("k").get("k");
+  // @ts-expect-error
+  db.transaction(["k"], (t) => t.multi().set("k", 1));
   is<ShardedHandler>()(shardedConnectionPool(["a:1", "b:2"]));
   is<Buffer | null>()(lazyShardedConnection(["a:1", { host: "b", weight: 2 }], { charset: null }).get("k"));
 
