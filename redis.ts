@@ -5318,7 +5318,7 @@ export class Watch<Text = string> extends Commander {
 
   async #multi(keys: Many<Key>): Promise<Transaction> {
     this.#expect("watching");
-    const watched = isNothing(keys) ? undefined : this.#give(commands.watch, keys);
+    const watched = isOfNothing(commands.watch, keys) ? undefined : this.#give(commands.watch, keys);
     const begun = this.#control(commands.multi);
     this.#state = "queueing";
     begun.catch((error) => this.#end(false, error));
@@ -5466,21 +5466,29 @@ class Beginning<T = unknown> extends Promise<T> {
 // Every command as a method, as a Commander has it, but still a promise.
 Object.setPrototypeOf(Beginning.prototype, Object.assign(Object.create(Promise.prototype), methods));
 
+/** Has a server lend a connection with this as its first command; the lease is there once that has been answered. */
+function borrow(server: Target, row: Row, args: readonly unknown[], view: View): [first: Command, Promise<Lease>] {
+  let lease: Lease | undefined;
+  const first = new Command(row, args, view, { keep: (given) => void (lease = given) });
+  return [first, server.dispatch(first).then(() => lease!, (error: RedisError) => {
+    lease?.release(error instanceof ReplyError || error.outcome === "not-sent");
+    throw error;
+  })];
+}
+
 /** Sends WATCH, MULTI or UNWATCH to the server that `route` finds, as the first command on a leased connection. */
 function begin<Text>(
-  router: Router, row: Row, view: View, route: () => ReturnType<typeof single>,
+  router: Router, row: Row, view: View, route: () => [server: Target, args?: readonly unknown[]],
 ): Beginning<Watch<Text>> {
-  let lease: Lease | undefined;
   let first: Command | undefined;
   const start = async (): Promise<Watch<Text>> => {
     try {
-      const [server, args] = route();
-      first = new Command(row, args, view, { keep: (given) => void (lease = given) });
-      await server.dispatch(first);
-      return new Watch<Text>(router, view, server, lease!);
+      const [server, args = []] = route();
+      const [command, lease] = borrow(server, row, args, view);
+      first = command;
+      return new Watch<Text>(router, view, server, await lease);
     } catch (error) {
       if (first === undefined) await turn();
-      lease?.release(error instanceof ReplyError || (error as RedisError).outcome === "not-sent");
       throw error;
     }
   };
@@ -5491,8 +5499,17 @@ function begin<Text>(
   });
 }
 
-/** Whether a list of keys, which may have lists in it, is empty. */
-const isNothing = (keys: Many<Key>): boolean => keys.flat().length === 0;
+const beginWatch = <Text,>(router: Router, keys: Many<Key>, view: View): Beginning<Watch<Text>> =>
+  begin(router, commands.watch, view, () => single(router, commands.watch, keys));
+
+/** `anywhere`: the server for a transaction without keys. */
+function beginMulti(router: Router, keys: Many<Key>, view: View, anywhere: () => Target): Promise<Transaction> {
+  if (isOfNothing(commands.watch, keys)) {
+    return begin(router, commands.multi, view, () => [anywhere()]) as Promise<unknown> as Promise<Transaction>;
+  }
+  const watch = beginWatch(router, keys, view);
+  return Beginning.of("db.multi", watch.then((t) => t.multi()), (error) => watch.abandon(error));
+}
 
 /** The use of a lent connection by the body of lease(), as a router to it. */
 class Loan implements Router {
@@ -5530,26 +5547,21 @@ class Loan implements Router {
     return { parts: [{ member: this.#self, args: words, keys: [] }], merge: ([reply]) => reply };
   }
 
-  dispatch(command: Command): Promise<unknown> { return this.#send(command, "body"); }
-
-  /** Begins a transaction. Until it has ended, the body can send nothing else: it would be queued. */
-  async lend(row: Row, args: readonly unknown[], view: View): Promise<Lease> {
-    const command = new Command(row, args, view);
-    const lease: Lease = {
-      command,
-      touched: 0,
-      dispatch: (next) => this.#send(next, lease),
-      release: (clean) => this.#takeBack(lease, clean),
-    };
-    const begun = this.dispatch(command);
-    if (this.#user === "body") this.#user = lease;
-    try {
-      await begun;
-      return lease;
-    } catch (error) {
-      lease.release(error instanceof ReplyError);
-      throw error;
+  /** Until a transaction that this begins has ended, the body can send nothing else: it would be queued. */
+  dispatch(command: Command): Promise<unknown> {
+    const sent = this.#send(command, "body");
+    const { keep } = command.special;
+    if (keep !== undefined && this.#user === "body") {
+      const lease: Lease = {
+        command,
+        touched: 0,
+        dispatch: (next) => this.#send(next, lease),
+        release: (clean) => this.#takeBack(lease, clean),
+      };
+      this.#user = lease;
+      keep(lease);
     }
+    return sent;
   }
 
   /** Waits for replies, except those of blocking commands; gives the connection back, or has it closed. */
@@ -5631,12 +5643,10 @@ export class LeasedConnection<Text = string> extends Commander {
   /** Gathers commands to send together on this connection. */
   pipeline(): Pipeline<[], Text> { return new Gathering(this.#loan, this.view) as unknown as Pipeline<[], Text>; }
   /** Sends WATCH on this connection: until the transaction has ended, only it can send commands. */
-  watch(...keys: Many<Key>): Promise<Watch<Text>> { return begin(this.#loan, commands.watch, keys, this.view); }
-
+  watch(...keys: Many<Key>): Promise<Watch<Text>> { return beginWatch(this.#loan, keys, this.view); }
   /** Sends MULTI on this connection, after WATCH if there are keys. */
-  async multi(...keys: Many<Key>): Promise<Transaction> {
-    if (keys.length > 0) return (await this.watch(...keys)).multi();
-    return await begin(this.#loan, commands.multi, keys, this.view) as unknown as Transaction;
+  multi(...keys: Many<Key>): Promise<Transaction> {
+    return beginMulti(this.#loan, keys, this.view, () => this.#loan);
   }
 }
 
@@ -5648,7 +5658,8 @@ async function lend<Text, T>(
 ): Promise<Awaited<T>> {
   if (typeof body !== "function") throw new ArgumentError("the body of lease() must be a function");
   const [server] = single(router, LEASE, keys);
-  const loan = new Loan(router, server, await server.lend(LEASE, [], view));
+  const [, lease] = borrow(server, LEASE, [], view);
+  const loan = new Loan(router, server, await lease);
   try {
     return await body(new LeasedConnection<Text>(loan, view));
   } finally {
@@ -6720,25 +6731,17 @@ export abstract class Client<Text> extends Commander {
 
   /** Sends MULTI on a connection of its own, after WATCH if there are keys. */
   multi(...keys: Many<Key>): Promise<Transaction> {
-    if (isNothing(keys)) return this.#unwatched(commands.multi) as Promise<unknown> as Promise<Transaction>;
-    const watch = this.#watch(keys);
-    return Beginning.of("db.multi", watch.then((t) => t.multi()), (error) => watch.abandon(error));
+    return beginMulti(this.#router, keys, this.view, () => this.#anywhere(commands.multi));
   }
 
   /** Sends WATCH on a connection of its own: read through the Watch, then multi(), queue, commit(). */
-  watch(...keys: Many<Key>): Promise<Watch<Text>> { return this.#watch(keys); }
+  watch(...keys: Many<Key>): Promise<Watch<Text>> { return beginWatch(this.#router, keys, this.view); }
 
-  #watch(keys: Many<Key>): Beginning<Watch<Text>> {
-    return begin(this.#router, commands.watch, this.view, () => single(this.#router, commands.watch, keys));
-  }
-
-  /** Begins without keys, which would say on which of several nodes. */
-  #unwatched(row: Row, caller = row): Beginning<Watch<Text>> {
-    return begin(this.#router, row, this.view, () => {
-      const [first, ...others] = this.#router.fleet.members;
-      if (others.length > 0) throw unsharded(caller, "without keys, its node is not known");
-      return [first!.server, []];
-    });
+  /** The only server; if there are several, only keys would say which. */
+  #anywhere(row: Row): Target {
+    const [first, ...others] = this.#router.fleet.members;
+    if (others.length > 0) throw unsharded(row, "without keys, its node is not known");
+    return first!.server;
   }
 
   /**
@@ -6753,7 +6756,9 @@ export abstract class Client<Text> extends Commander {
     if (typeof body !== "function") throw new ArgumentError("the body of transaction() must be a function");
     checked("attempts", attempts, whole(1, 2 ** 30));
     for (let attempt = 1; ; attempt++) {
-      const t = await (isNothing(keys) ? this.#unwatched(commands.unwatch, TRANSACTION) : this.watch(...keys));
+      const t = await (isOfNothing(commands.watch, keys)
+        ? begin<Text>(this.#router, commands.unwatch, this.view, () => [this.#anywhere(TRANSACTION)])
+        : this.watch(...keys));
       try {
         await body(t);
         return await t.finish();
