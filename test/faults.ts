@@ -97,7 +97,7 @@ export class Scene {
 
   /** A server whose data outlives a kill: what it has answered is written, if not yet on the disk. */
   durable(...args: string[]): Promise<RedisServer> {
-    return this.server({ aof: true, args: ["--appendfsync", "no", ...args] });
+    return this.server({ aof: true, args });
   }
 
   async proxy(port: number): Promise<Proxy> {

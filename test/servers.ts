@@ -171,7 +171,7 @@ export type ServerOptions = {
   tls?: boolean;
   /** A Unix socket, on by default. */
   unix?: boolean;
-  /** An append-only file, with which data outlives `kill()` and `restart()`. */
+  /** An append-only file, with which what was answered outlives `kill()` and `restart()`. */
   aof?: boolean;
 };
 
@@ -303,7 +303,8 @@ export class RedisServer {
       "--loglevel",
       "warning",
       ...(unix ? ["--unixsocket", this.path] : []),
-      ...(aof ? ["--appendonly", "yes"] : []),
+      // "no": by default, a server whose disk is slow answers before it has written to the file.
+      ...(aof ? ["--appendonly", "yes", "--appendfsync", "no"] : []),
       ...(parseInt(version) >= 7 ? ["--enable-debug-command", "yes"] : []),
       ...(this.certs
         ? [
