@@ -1270,7 +1270,8 @@ describe("a call", () => {
       const error = await failure(promise);
       assert.equal(error.unavailable, true, inspect(error));
       const lines = inspect(error).split("\n");
-      assert.ok(lines.length < 30, `${lines.length} lines:\n${inspect(error)}`);
+      const most = runtime === "Bun" ? 40 : 30; // Bun's stacks go on through all callers that wait
+      assert.ok(lines.length < most, `${lines.length} lines:\n${inspect(error)}`);
       const causes = new Set();
       for (let at = error; at !== undefined; at = at.cause) {
         assert.ok(!causes.has(at.message), at.message);
@@ -1282,7 +1283,9 @@ describe("a call", () => {
     await withDb({ port }, async (db) => {
       await failure(db.ping());
       const error = await logged((async function caller() { await db.ping(); })());
-      assert.match(error.stack.split("\n    at ")[2], /caller/, "the first line is a method's, the second its caller's");
+      const [, first, second] = error.stack.split("\n    at ");
+      const called = runtime === "Bun" ? first : second; // behind the method's, which Bun leaves by a tail call
+      assert.match(called, /caller/, error.stack);
       await logged(db.pipeline().get("a").get("b").execPipeline());
       await logged(db.pipeline().get("a").get("b").commit());
       await logged(db.watch("a"));
