@@ -30,7 +30,7 @@ export const mutants: readonly Mutant[] = [
     "this.#takenBack(command, reply))\n                continue;"],
   // Replies and their callers
   ["a cancelled slot is removed from the ring",
-    "get first() {", 'get first() {\n while (this.#ring[this.#head]?.state === "settled") this.shift();'],
+    "get first() {", 'get first() {\n while (this.at(0)?.state === "settled") this.shift();'],
   ["a cancelled slot keeps its place for ever", 'if (this.state === "settled")\n            return true;',
     'if (this.state === "settled")\n            return false;'],
   ["a push is taken for a reply", "const isPush = this.#isPush(reply, command);", "const isPush = command === undefined;"],
