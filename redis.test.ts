@@ -2380,6 +2380,129 @@ describe("reconnecting", () => {
     }
   });
 
+  /** Gives `use` a port of `server` whose connections are reset in place of each reply that is lost. */
+  async function withLosses(use: (port: number, lose: (name: string, times: number) => void) => Promise<void>): Promise<void> {
+    const proxy = await Proxy.start({ host: server.host, port: server.port });
+    const losses = new Map<string, number>();
+    proxy.onReply = ({ words: [name = ""] }) => {
+      const left = losses.get(name) ?? 0;
+      losses.set(name, left - 1);
+      return left > 0 ? "rst" : "pass";
+    };
+    await use(proxy.port, (name, times) => losses.set(name, times)).finally(() => proxy.stop());
+  }
+
+  test("an idempotent view's writes whose reply is lost are issued again, single, in pipelines and in transactions", () =>
+    withLosses((port, lose) => withDb({ port }, async (db) => {
+      const again = db.with({ idempotent: true });
+      await db.del("n", "m", "l");
+      lose("INCR", 1);
+      const error = await failure(db.incr("n"));
+      assert.deepEqual([error.code, error.outcome], ["CONNECTION_LOST", "unknown"], "never by default");
+      lose("INCR", 3);
+      assert.equal(await again.incr("n"), 1 + 4);
+      lose("EVAL", 1);
+      assert.equal(await again.eval("return redis.call('INCR', KEYS[1])", 1, "n"), 7);
+      lose("INCR", 1);
+      const piped = again.pipeline().incr("m").rpush("l", "a").get("n").rpush("l", "b").execPipeline();
+      assert.deepEqual(await piped, [2, 3, "7", 4], "nothing of it had been answered");
+      await db.del("m", "l");
+      lose("RPUSH", 1);
+      assert.deepEqual(await again.pipeline().incr("m").rpush("l", "a").rpush("l", "b").execPipeline(), [1, 3, 4],
+        "what has been answered is not issued again");
+      lose("EXEC", 2);
+      assert.deepEqual(await again.pipeline().incr("m").incr("m").commit(), [6, 7], "all of it, or none");
+    })));
+
+  test("an idempotent view's writes are issued again on each shard", () => withLosses(async (port, lose) => {
+    const hosts = [`127.0.0.1:${port}`, { port: server.port, dbid: 1 }];
+    await using(lazyShardedConnection(hosts), async (db) => {
+      const names = Array.from({ length: 20 }, (_, i) => `s:${i}`);
+      const values = Object.fromEntries(names.map((name) => [name, 1]));
+      lose("MSET", 1);
+      assert.equal((await failure(db.mset(values))).outcome, "unknown");
+      lose("MSET", 2);
+      assert.equal(await db.with({ idempotent: true }).mset(values), "OK");
+      assert.equal(await db.del(names), 20);
+    });
+  }));
+
+  test("an idempotent view's write is issued again up to five times, and never after its deadline", () =>
+    withLosses((port, lose) => withDb({ port }, async (db) => {
+      const again = db.with({ idempotent: true });
+      await db.del("n");
+      lose("INCR", Infinity);
+      const error = await failure(again.incr("n"));
+      assert.deepEqual([error.code, error.outcome, error.command], ["CONNECTION_LOST", "unknown", "INCR"]);
+      assert.equal(await db.get("n"), "6");
+      await server.call("CLIENT", "PAUSE", "300", "ALL");
+      const late = await failure(again.with({ replyTimeout: 50 }).set("n", "late"));
+      assert.deepEqual([late.code, late.outcome], ["REPLY_TIMEOUT", "unknown"]);
+    })));
+
+  test("what fails the second time is of unknown outcome: the first time may have done it", () =>
+    withLosses((port, lose) => withDb({ port }, async (db) => {
+      const again = db.with({ idempotent: true });
+      await db.set("from", "x");
+      lose("RENAME", 1);
+      const error = await failure(again.rename("from", "to"));
+      assert.deepEqual([error.code, error.outcome], ["ERR", "unknown"]);
+      await db.set("from", "x");
+      lose("RENAME", 1);
+      const [piped] = await again.pipeline().rename("from", "to").execPipeline({ errors: "return" }) as [RedisError];
+      assert.deepEqual([piped.code, piped.outcome], ["ERR", "unknown"]);
+      const { code, outcome } = await failure(again.rename("from", "to"));
+      assert.deepEqual([code, outcome], ["ERR", "not-executed"], "the first time is as ever");
+    })));
+
+  test("blocking commands, messages and transactions that look first are never issued again, whatever the view says", () =>
+    withLosses((port, lose) => using(lazyConnectionPool({ port, poolsize: 2 }), async (db) => {
+      const again = db.with({ idempotent: true });
+      await db.del("q", "n");
+      await db.rpush("q", "a", "b", "c");
+      lose("BLPOP", 1);
+      assert.equal((await failure(again.blpop("q", 1))).outcome, "unknown");
+      assert.deepEqual(await db.lrange("q"), ["b", "c"]);
+      for (const calls of [() => again.publish("c", "m"), () => again.pipeline().publish("c", "m").execPipeline()]) {
+        lose("PUBLISH", 1);
+        assert.equal((await failure(calls())).outcome, "unknown");
+      }
+      lose("EXEC", 1);
+      const change = await (await again.watch("n")).multi();
+      void change.incr("n");
+      assert.equal((await failure(change.commit())).outcome, "unknown");
+      assert.equal(await db.get("n"), "1");
+    })));
+
+  test("an idempotent write is issued again behind the fence or, where none is needed, at once", async () => {
+    for (const [laddr, id, seen] of [
+      ["10.0.0.1:6379", 9, ["1 SET", "2 KILL", "2 SET"]], // the same server: it has counted on
+      ["10.0.0.2:6379", 9, ["1 SET", "2 SET"]], // another one
+      ["10.0.0.1:6379", 3, ["1 SET", "2 SET"]], // it was started again: the old connection has ended
+    ] as const) {
+      const commands: string[] = [];
+      const away = await ScriptedServer.start((peer) => {
+        const identity = peer.id === 1 ? "id=5 addr=1.1.1.1:1 laddr=10.0.0.1:6379" : `id=${id} addr=1.1.1.1:2 laddr=${laddr}`;
+        peer.socket.on("data", (bytes: Buffer) => {
+          for (const command of bytes.toString().split("\r\n*")) {
+            const name = ["HELLO", "INFO", "KILL", "SET\r\n"].find((word) => command.includes(word))!.trim();
+            if (name === "KILL" || name === "SET") commands.push(`${peer.id} ${name}`);
+            if (name === "HELLO") peer.write("%0\r\n");
+            else if (name === "INFO") peer.write(`$${identity.length}\r\n${identity}\r\n`);
+            else if (name === "KILL") peer.write(":1\r\n");
+            else if (peer.id === 1) return peer.reset();
+            else peer.write("+OK\r\n");
+          }
+        });
+      });
+      await withDb({ port: away.port }, async (db) => {
+        assert.equal(await db.with({ idempotent: true }).set("k", "v"), "OK");
+        assert.deepEqual(commands, seen, `${laddr}, id ${id}`);
+      });
+      await away.stop();
+    }
+  });
+
   test("replies and errors settle in the order of the commands", () => withDb({}, async (db) => {
     await db.set("text", "x");
     const order: string[] = [];

@@ -158,6 +158,8 @@ const OPTIONS = {
   replicas: { check: must<readonly Host[]>("a list of hosts", () => true) }, // readOptions checks its entries
   /** Maximum lag of a replica that is read from, in milliseconds. */
   maxLag: { check: duration, preset: 10_000 },
+  /** Whether writes whose outcome is unknown are issued again. Only where twice has the same effect as once. */
+  idempotent: { check: oneOf(true, false), preset: false, view: true },
 } satisfies Record<string, Setting>;
 
 type Table = typeof OPTIONS;
@@ -365,7 +367,7 @@ export class RedisError extends Error {
   protected get text(): string { return this.#text; }
 
   /** The same failure for another command, or for none. */
-  of(command: string | undefined, outcome: Outcome, fence?: Fence): this {
+  of(command: string | undefined, outcome: Outcome, fence = this.#fence): this {
     const Kind = this.constructor as typeof RedisError;
     return new Kind(this.code, outcome, this.#text, { command, cause: this.cause, fence }) as this;
   }
@@ -3184,6 +3186,7 @@ type Special = {
   readonly keep?: (lease: Lease) => void;
 };
 const ORDINARY: Special = {};
+const NO_FENCES: readonly Fence[] = [];
 
 /** The pool that a command waits in, or whose connection it was written to. */
 interface CommandOwner {
@@ -3211,6 +3214,8 @@ class Command {
   owner: CommandOwner | undefined = undefined;
   /** Number of times it was lost with its connection and issued again. */
   reissues = 0;
+  /** The fences of the connections that it was lost with before, if it may change data. */
+  #lostWith: readonly Fence[] = NO_FENCES;
   /** The server's last error that says it cannot execute the command yet. */
   refusal: RedisError | undefined = undefined;
   /** The fence of the lost connection that it was written to. */
@@ -3260,6 +3265,14 @@ class Command {
     return special.batch === undefined ? kind === "write" || kind === "session" || is.partly === true : !this.reads;
   }
 
+  /** Whether it may be executed twice: it only reads, or it changes data and its view says so. Blocking, it may not. */
+  get isRepeatable(): boolean {
+    const { row, view: { idempotent }, special: { batch, keep } } = this;
+    if (this.blocks !== undefined || keep !== undefined) return false;
+    if (batch !== undefined) return idempotent && batch.rows.every((row) => row.kind === "session" || mayRepeat(row));
+    return row.kind === "read" || (idempotent && mayRepeat(row));
+  }
+
   /** Whether a Buffer among its words was detached after the call. */
   get isChanged(): boolean { return this.special.batch?.words.some(areChanged) ?? areChanged(this.words); }
   /** Writes as much as the socket has room for; true if nothing is left to write. */
@@ -3272,8 +3285,8 @@ class Command {
     if (this.state === "settled") return true;
     const result = batch?.replies ?? (queued && !(reply instanceof ReplyError) ? reply : this.shaped(reply));
     this.#settle();
-    if (result instanceof ReplyError) this.#reject(result);
-    else this.#resolve(result);
+    if (!(result instanceof ReplyError)) this.#resolve(result);
+    else this.#reject(this.reissues > 0 ? afterReissue(this.row, result) : result);
     return true;
   }
 
@@ -3291,7 +3304,8 @@ class Command {
     const owesReply = this.state === "written";
     const untouched = this.refusal === undefined ? "not-sent" : "not-executed";
     const outcome = owesReply || this.reissues > 0 ? "unknown" : untouched;
-    const failure = withoutStack(() => error.of(this.name, outcome, this.fence));
+    const isSplit = this.#lostWith.some(({ server }) => server !== this.fence?.server); // no server can vouch for all
+    const failure = withoutStack(() => error.of(this.name, outcome, isSplit ? undefined : this.fence));
     Error.captureStackTrace(failure, Commander.prototype["issue"]); // the caller's lines, if it fails during the call
     this.#settle();
     tell(() => this.#reject(failure));
@@ -3313,6 +3327,15 @@ class Command {
     const message = isWaiting ? `not sent ${limit}: ${obstacle}` : `no answer ${limit}`;
     const overdue = new TimeoutError("REPLY_TIMEOUT", "unknown", message, isWaiting ? { cause } : {});
     return this.fail(isWaiting ? this.refusal ?? overdue : overdue);
+  }
+
+  /** Prepares it to be issued again, with its promise and deadline, after its connection was lost. */
+  again(): void {
+    const { special, fence, row } = this;
+    if (special.batch !== undefined) special.batch = special.batch.again();
+    if (fence !== undefined && row.kind !== "read") this.#lostWith = [...this.#lostWith, fence];
+    this.reissues++;
+    this.state = "waiting";
   }
 
   /** Moves it to another server, with its promise and deadline. The tombstone receives the replies still due here. */
@@ -3376,6 +3399,12 @@ const UNBEGUN = ["ERR Error compiling script", "ERR Bad number of keys", "ERR Fu
 const UNBEGUN_IF_NAMED = ["ERR unknown command ", "ERR wrong number of arguments for ", "NOPERM "];
 
 const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
+/** Whether it may change data: writes and scripts, but not what changes the server itself, nor messages. */
+const changesData = ({ kind, is }: Row): boolean => kind === "write" || is.partly === true;
+const mayRepeat = (row: Row): boolean => row.kind === "read" || changesData(row);
+/** An error reply to what an earlier attempt may have executed: RENAME finds no key, because it has renamed it. */
+const afterReissue = ({ kind, name }: Row, error: ReplyError): ReplyError =>
+  kind === "read" ? error : error.of(name.text, "unknown");
 
 /** Several commands that are sent as one, in parallel lists, which take less memory than an object for each. */
 class Batch {
@@ -3388,6 +3417,8 @@ class Batch {
   /** Number of commands written completely, and number written at least in part. */
   #written = 0;
   #begun = 0;
+  /** Number of commands that an earlier attempt may have executed. */
+  #attempted = 0;
   /** Whether its connection was lost, so that nothing more will be written. */
   isLost = false;
 
@@ -3417,7 +3448,7 @@ class Batch {
   write(to: Encoder): boolean {
     for (; this.#written < this.length; this.#written++) {
       if (to.isFull) return false;
-      this.#begun = this.#written + 1;
+      this.#begun = Math.max(this.#begun, this.#written + 1);
       if (!to.put(this.rows[this.#written]!.name, this.words[this.#written]!)) return false;
     }
     return true;
@@ -3432,11 +3463,22 @@ class Batch {
 
   /** The reply of the command at that index, in its shape. */
   shaped(at: number, view: View, reply: unknown): unknown {
-    return shape(this.rows[at]!, this.words[at]!, view, reply);
+    const row = this.rows[at]!;
+    const result = shape(row, this.words[at]!, view, reply);
+    return result instanceof ReplyError && at < this.#attempted ? afterReissue(row, result) : result;
   }
 
-  /** The same commands for another connection; this batch may still be queued at its own. */
-  again(): Batch { return Object.assign(new Batch(), this, { replies: [], isLost: false }); }
+  /**
+   * The same commands for another connection, without those that have been answered, unless it is atomic. This batch
+   * may still be queued at its own connection.
+   */
+  again(): Batch {
+    const replies = this.isAtomic ? [] : [...this.replies];
+    const batch = Object.assign(new Batch(), this, { replies, isLost: false });
+    batch.#written = replies.length;
+    batch.#begun = batch.#attempted = this.#begun;
+    return batch;
+  }
 
   /** The replies so far, followed by this error for each command without one. */
   failed(error: RedisError): unknown[] {
@@ -3474,7 +3516,8 @@ type NewView = ViewOptions & Pick<Config, "replyTimeout" | "charset">;
 class View {
   constructor(view: NewView) {
     const { replyTimeout, charset, convertNumbers = false, maps = "objects", readFrom = "primary", signal } = view;
-    Object.assign(this, { replyTimeout, charset, convertNumbers, maps, readFrom, signal });
+    const { idempotent = false } = view;
+    Object.assign(this, { replyTimeout, charset, convertNumbers, maps, readFrom, idempotent, signal });
   }
 
   /** Whether maps are pairs. */
@@ -4725,7 +4768,10 @@ class Pool implements CommandOwner {
     this.#serve();
   }
 
-  /** Reissues commands that were not written or only read, ahead of all that came later. */
+  /**
+   * Reissues commands that were not written or may be repeated, ahead of all that came later, but behind the fences: a
+   * connection that may not need one leads to a server that the lost connection does not reach.
+   */
   #lost(seat: Seat, connection: Connection, endpoint: Endpoint, error: RedisError, orphans: readonly Command[]): void {
     this.#lastError = asCause(error);
     if (connection.hasLostWrites && connection.fence.id !== "") this.#fence(connection.fence);
@@ -4999,9 +5045,8 @@ const restOf = (doublings: number): Milliseconds =>
 function mayRunAgain(command: Command): boolean {
   if (command.owner === undefined || command.state === "settled") return false; // it belongs to its connection
   if (command.state === "waiting") return true;
-  if (command.row.kind !== "read" || command.reissues === REISSUES || command.blocks !== undefined) return false;
-  command.reissues++;
-  command.state = "waiting";
+  if (!command.isRepeatable || command.reissues === REISSUES) return false;
+  command.again();
   return true;
 }
 
@@ -5155,7 +5200,7 @@ class Gathering extends Commander {
     const known = this.#restart();
     const sent = Array.from(batches, ([server, batch]) => this.#send(server, batch, PIPELINE));
     const replies = await Promise.all(sent);
-    const results = withKnown(withoutStack(() => merge(replies)), known);
+    const results = withKnown(withoutStack(() => merge(replies.map(({ replies }) => replies))), known);
     const first = results.find((result) => result instanceof RedisError);
     if (first !== undefined && errors === "reject") throw new PipelineError(results, first);
     return results;
@@ -5167,14 +5212,14 @@ class Gathering extends Commander {
     if (others.length > 0) throw unsharded(commands.multi, "a transaction runs on one server");
     batch.makeAtomic();
     const known = this.#restart();
-    const [begun, ...results] = await this.#send(server, batch, TRANSACTION);
+    const { batch: sent, replies: [begun, ...results] } = await this.#send(server, batch, TRANSACTION);
     const last = results.pop();
     if (last instanceof RedisError) {
       // After an error reply to MULTI, the server has run the commands one by one.
       if (isReplyError(begun)) throw new PipelineError(results, begun.of("MULTI", "unknown"));
       throw new PipelineError(results, last, last.code === "EXECABORT" ? results.find(isReplyError) : last);
     }
-    return withKnown((last as unknown[]).map((reply, i) => batch.shaped(i + 1, this.view, reply)), known);
+    return withKnown((last as unknown[]).map((reply, i) => sent.shaped(i + 1, this.view, reply)), known);
   }
 
   /** Begins anew with no commands; returns the replies that are known of those so far. */
@@ -5210,16 +5255,17 @@ class Gathering extends Commander {
     return { batches, merge };
   }
 
-  /** Resolves with the replies, and with an error for each command that has none. */
-  async #send(server: Target, batch: Batch, row: Row): Promise<unknown[]> {
+  /** Resolves with the replies, an error for each command that has none, and the batch of the last attempt. */
+  async #send(server: Target, batch: Batch, row: Row): Promise<{ batch: Batch; replies: unknown[] }> {
     const special = { batch };
     let command: Command | undefined;
     try {
       command = new Command(row, [], this.view, special);
-      return await server.dispatch(command) as unknown[];
+      const replies = await server.dispatch(command) as unknown[];
+      return { batch: special.batch, replies };
     } catch (error) {
       if (command === undefined) await turn();
-      return special.batch.failed(error as RedisError);
+      return { batch: special.batch, replies: special.batch.failed(error as RedisError) };
     }
   }
 }
@@ -5847,7 +5893,8 @@ class Consumer<Text> {
     this.#options = options;
     this.#reconnect = reconnect;
     this.#signals = [options.signal, view.signal].filter((signal) => signal !== undefined);
-    this.#view = new View({ ...view, readFrom: "primary", signal: this.#stop.signal });
+    // An entry whose reply is lost is pending: XREADGROUP must not be repeated, but fail, and begin with such entries.
+    this.#view = new View({ ...view, readFrom: "primary", idempotent: false, signal: this.#stop.signal });
     this.#sure = view.sure;
     this.#stage = options.create === undefined ? "pending" : "creating";
     if (options.create === "0") this.#from = "0";

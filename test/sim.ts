@@ -845,6 +845,8 @@ type Op = {
   nonce: number;
   name: string;
   writes: boolean;
+  /** Whether its view is idempotent: it may be done several times. */
+  repeats: boolean;
   /** On a connection that was lent before. */
   lent: boolean;
   /** All of these or none. */
@@ -1162,7 +1164,7 @@ class Simulation {
   // ---- Calls ----
 
   #op(name: string, writes: boolean, about: Partial<Op> = {}): Op {
-    const op = { nonce: this.#ops.length, name, writes, lent: false, batch: 0, settled: Infinity, fenced: Infinity, ...about,
+    const op = { nonce: this.#ops.length, name, writes, repeats: false, lent: false, batch: 0, settled: Infinity, fenced: Infinity, ...about,
       given: this.order() };
     this.#ops.push(op);
     for (const suspect of this.#suspects) if (suspect.fenced === Infinity && suspect.error!.fenced) suspect.fenced = this.order();
@@ -1244,11 +1246,14 @@ class Simulation {
 
   #call(): void {
     const { chance } = this;
-    const { db, limit } = this.#view();
+    const { db: once, limit } = this.#view();
+    const repeats = chance.of(0.3);
+    const db = repeats ? once.with({ idempotent: true }) : once;
     const kind = chance.pick("one", "one", "one", "one", "pipeline", "commit", "watch", "multi", "block", "transaction", "lease");
     const done =
-      kind === "one" ? this.#one(db, limit) : kind === "block" ? this.#block(db, limit)
-      : kind === "pipeline" ? this.#pipeline(db, limit) : kind === "commit" ? this.#commit(db, limit)
+      kind === "one" ? this.#one(db, limit, { repeats }) : kind === "block" ? this.#block(db, limit)
+      : kind === "pipeline" ? this.#pipeline(db, limit, { repeats })
+      : kind === "commit" ? this.#commit(db, limit, { repeats })
       : kind === "watch" ? this.#watch(db, limit) : kind === "multi" ? this.#multi(db, limit)
       : kind === "lease" ? this.#lease(db, limit) : this.#transaction(db, limit);
     done.catch(() => {}); // what failed has been noted
@@ -1284,12 +1289,12 @@ class Simulation {
     }
   }
 
-  #one(db: Handler, limit: number): Promise<unknown> {
+  #one(db: Handler, limit: number, about: Partial<Op>): Promise<unknown> {
     if (this.chance.of(0.9)) {
-      const { op, given } = this.#simple(db);
+      const { op, given } = this.#simple(db, about);
       return this.#track(op, limit, given);
     }
-    const op = this.#op("eval", true);
+    const op = this.#op("eval", true, about);
     return this.#track(op, limit, db.eval("push, then fail", 1, "log", `#${op.nonce};`));
   }
 
@@ -1300,20 +1305,20 @@ class Simulation {
     return this.#track(op, time * 1_000 + Math.max(limit, 1_000), promise);
   }
 
-  async #pipeline(db: Handler, limit: number): Promise<void> {
+  async #pipeline(db: Handler, limit: number, about: Partial<Op>): Promise<void> {
     const chain: any = db.pipeline();
     const ops: Op[] = [];
-    for (let i = 1 + this.chance.below(5); i > 0; i--) ops.push(this.#simple(chain).op);
+    for (let i = 1 + this.chance.below(5); i > 0; i--) ops.push(this.#simple(chain, about).op);
     const done = chain.execPipeline({ errors: "return" });
     const results = await this.#follow(`#${ops[0]!.nonce}… pipeline of ${ops.length}`, MOST_REPLIES * limit, done, limit);
     this.#share(ops, results as unknown[]);
   }
 
-  async #commit(db: Handler, limit: number): Promise<void> {
+  async #commit(db: Handler, limit: number, about: Partial<Op>): Promise<void> {
     const chain: any = db.pipeline();
     const batch = ++this.#batches;
     const ops: Op[] = [];
-    for (let i = 1 + this.chance.below(4); i > 0; i--) ops.push(this.#simple(chain, { batch }).op);
+    for (let i = 1 + this.chance.below(4); i > 0; i--) ops.push(this.#simple(chain, { ...about, batch }).op);
     try {
       const done = chain.commit() as Promise<unknown[]>;
       this.#share(ops, await this.#follow(`#${ops[0]!.nonce}… commit of ${ops.length}`, MOST_REPLIES * limit, done, limit));
@@ -1600,7 +1605,7 @@ class Simulation {
 
   #judge(): void {
     const { server, settings } = this;
-    const batches = new Map<number, { told: number; done: number; runs: Set<number> }>();
+    const batches = new Map<number, { told: number; done: number; runs: Set<number>; repeats: boolean }>();
     let last = 0;
     for (const op of this.#ops) {
       const entries = server.entries.get(op.nonce) ?? [];
@@ -1611,21 +1616,23 @@ class Simulation {
         }
       }
       if (op.batch > 0) {
-        const batch = batches.get(op.batch) ?? { told: 0, done: 0, runs: new Set() };
+        const batch = batches.get(op.batch) ?? { told: 0, done: 0, runs: new Set(), repeats: op.repeats };
         batches.set(op.batch, batch);
         batch.told++;
         batch.done += entries.length;
         for (const entry of entries) batch.runs.add(entry.batch);
       }
-      const mayMove = op.lent || op.name === "get" || op.name === "blpop" || server.refusals.has(op.nonce) ||
+      const mayMove = op.lent || op.repeats || op.name === "get" || op.name === "blpop" || server.refusals.has(op.nonce) ||
         (server.refusedWrites && !op.writes);
       if (settings.poolsize > 1 || op.outcome !== "acked" || mayMove) continue;
       const order = entries[0]?.order ?? last;
       if (order < last) this.breach("I5", `#${op.nonce} was done before what was given earlier`);
       last = order;
     }
-    for (const [batch, { told, done, runs }] of batches) {
-      if (done !== 0 && (done !== told || runs.size !== 1 || runs.has(0))) this.breach("I4", `batch ${batch} was done in part`);
+    for (const [batch, { told, done, runs, repeats }] of batches) {
+      const isOnce = runs.size === 1 || (repeats && runs.size > 0);
+      const isWhole = done === told * runs.size && isOnce && !runs.has(0);
+      if (done !== 0 && !isWhole) this.breach("I4", `batch ${batch} was done in part`);
     }
     if (this.#breach === undefined) this.#judgeZombies(); // which takes for done what is acked
   }
@@ -1634,15 +1641,20 @@ class Simulation {
     const { nonce, name, outcome } = op;
     const count = entries.length;
     const told = `#${nonce} ${name} was ${outcome} and is done ${count} times`;
-    if (outcome === "acked" ? count === 0 || (count > 1 && op.writes) : outcome === "unknown" && count > 1 && op.writes) {
+    const isOnce = op.writes && !op.repeats;
+    if (outcome === "acked" ? count === 0 || (count > 1 && isOnce) : outcome === "unknown" && count > 1 && isOnce) {
       this.breach("I4", told);
     }
     if ((outcome === "not-sent" || (outcome === "not-executed" && op.writes)) && count > 0) this.breach("I4", told);
-    if (count > 6) this.breach("I4", told); // what reads is issued again five times
+    if (count > 6) this.breach("I4", told); // what reads, or may be repeated, is issued again five times
+    if (op.repeats && op.writes && outcome === "acked" && !this.deny && entries.at(-1)!.order > op.settled) {
+      this.breach("I6", `#${nonce} ${name} is done again after its reply`);
+    }
     if (outcome === "not-sent" && this.#links.some(({ written }) => written.some((text) => text.includes(`#${nonce};`)))) {
       this.breach("I4", `#${nonce} ${name} was written, and not not-sent`);
     }
-    if (outcome === "acked" && count > 0 && !same(op.reply, entries.at(-1)!.value)) {
+    const values = (op.repeats && this.deny ? entries : entries.slice(-1)).map(({ value }) => value);
+    if (outcome === "acked" && count > 0 && !values.some((value) => same(op.reply, value))) {
       this.breach("I1", `#${nonce} ${name} was given ${JSON.stringify(op.reply)}, not ${JSON.stringify(entries.at(-1)!.value)}`);
     }
   }
@@ -1651,7 +1663,7 @@ class Simulation {
   #judgeZombies(): void {
     const { server, settings, deny } = this;
     for (const zombie of this.#suspects) {
-      const done = server.entries.get(zombie.nonce)?.[0]?.order ?? 0;
+      const done = server.entries.get(zombie.nonce)?.at(-1)?.order ?? 0;
       if (done < zombie.settled) continue;
       const lost = zombie.error!.code === "CONNECTION_LOST" || settings.poolsize === 1;
       const since = deny || !lost ? zombie.fenced : zombie.settled;
