@@ -22,7 +22,7 @@ import { format, inspect } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import {
-  AbortError, ConnectionError, NotSupportedError, PipelineError, ProtocolError, RedisError, ReplyError, ShardError,
+  AbortError, ConnectionError, DurabilityError, NotSupportedError, PipelineError, ProtocolError, RedisError, ReplyError, ShardError,
   ShardedHandler, TimeoutError, WatchError, connection, connectionPool, internals, lazyConnection, lazyConnectionPool, lazyShardedConnection,
   lazyShardedConnectionPool, lazyShardedUnixConnection, lazyShardedUnixConnectionPool, lazyUnixConnection,
   lazyUnixConnectionPool, libraryFunction, script, shardedConnection, shardedConnectionPool, shardedUnixConnection,
@@ -3172,7 +3172,7 @@ describe("a pool", () => {
       ["bzmpop", () => db.bzmpop(0.02, 1, "nothing", "MIN")],
       ["xread", () => db.xread({ BLOCK: 20, STREAMS: ["nothing", "$"] })],
       ["xreadgroup", () => db.xreadgroup({ GROUP: ["group", "me"], BLOCK: 20, STREAMS: ["stream", ">"] })],
-      ["wait", () => db.wait(1, 20)],
+      ["a durable write", () => failure(db.with({ durable: { replicas: 1, timeout: 20 } }).set("a", 1))],
       ["call", () => db.call("BLPOP", "nothing", "0.02")],
     ];
     for (const [name, call] of blocking) {
@@ -7780,6 +7780,134 @@ async function withFamily(
     await Promise.all(family.map((one) => one.stop()));
   }
 }
+
+describe("a durable write", () => {
+  const short = { durable: { replicas: 2, timeout: 50 } };
+
+  test("succeeds once the replicas have it, and says so when fewer do: single, in pipelines, scripts and transactions", () =>
+    withFamily(1, { readFrom: "primary" }, async (db, primary, replica) => {
+      const durable = db.with({ durable: 1 });
+      assert.equal(await durable.set("k", 1), "OK");
+      assert.equal(await replica.call("GET", "k"), "1");
+      assert.deepEqual(await durable.pipeline().incr("k").get("k").incr("k").execPipeline(), [2, "2", 3]);
+      assert.equal(await replica.call("GET", "k"), "3");
+      assert.deepEqual(await durable.pipeline().incr("k").get("k").commit(), [4, "4"]);
+      assert.equal(await script("return redis.call('INCR', KEYS[1])", { keys: 1 })(durable, "k"), 5);
+      assert.deepEqual(await durable.transaction(["k"], async (t) => {
+        assert.equal(await t.incr("other"), 1);
+        void (await t.multi()).incr("k");
+      }), [6]);
+      assert.equal(await replica.call("GET", "k"), "6");
+
+      const lacking = db.with(short);
+      const error = await failure(lacking.incr("k")) as DurabilityError;
+      assert.ok(error instanceof DurabilityError);
+      assert.deepEqual([error.code, error.outcome, error.command, error.replicas, error.reply, error.unavailable],
+        ["NOT_DURABLE", "executed", "INCR", 1, 7, true]);
+      assert.equal(error.message, "INCR: executed, but 1 of 2 replicas have it");
+      const results = await lacking.pipeline().incr("k").get("k").lpush("k", 1).execPipeline({ errors: "return" });
+      assert.deepEqual(results.map((result) => result instanceof RedisError ? result.code : result), ["NOT_DURABLE", "8", "WRONGTYPE"]);
+      assert.equal((await failure(lacking.pipeline().incr("k").execPipeline())).outcome, "executed");
+      const committed = await failure(lacking.pipeline().incr("k").get("k").commit()) as DurabilityError;
+      assert.deepEqual([committed.code, committed.outcome, committed.reply], ["NOT_DURABLE", "executed", [10, "10"]]);
+      const transaction = await failure(lacking.transaction(["k"], async (t) => void (await t.multi()).incr("k"))) as DurabilityError;
+      assert.deepEqual([transaction.code, transaction.reply], ["NOT_DURABLE", [11]]);
+      assert.equal((await failure(lacking.lpush("k", 1))).code, "WRONGTYPE", "an error of the write's own comes first");
+      assert.equal(await primary.call("GET", "k"), "11", "nothing was done twice");
+    }));
+
+  test("sends WAIT once, behind it; what reads, and what is queued, has none", () => withFamily(1, { readFrom: "primary" }, async (db, primary) => {
+    await forget([primary]);
+    const durable = db.with({ durable: 1 });
+    await durable.get("k");
+    await durable.pipeline().get("k").mget("k").execPipeline();
+    await durable.ping();
+    assert.doesNotMatch(await primary.call("INFO", "commandstats"), /cmdstat_wait/);
+    await durable.set("k", 1);
+    await durable.pipeline().set("k", 2).set("k", 3).commit();
+    const queue = await durable.multi();
+    void queue.set("k", 4);
+    void queue.set("k", 5);
+    await queue.commit();
+    await durable.with({ durable: 0 }).set("k", 6);
+    assert.match(await primary.call("INFO", "commandstats"), /cmdstat_wait:calls=3,/);
+  }));
+
+  test("keeps nobody waiting but those who need its connection, and disconnect() lets it finish", () =>
+    withFamily(1, { readFrom: "primary" }, async (db, primary) => {
+      const order: string[] = [];
+      const lacking = failure(db.with({ durable: { replicas: 2, timeout: 500 } }).set("k", 1)).then(() => order.push("durable"));
+      await until(async () => (await primary.call("INFO", "clients")).includes("blocked_clients:1"), "WAIT");
+      assert.equal(await db.get("k").finally(() => order.push("get")), "1");
+      await Promise.all([lacking, db.disconnect()]);
+      assert.deepEqual(order, ["get", "durable"]);
+    }));
+
+  test("that was executed says so also when its WAIT is not answered, and an idempotent one is issued again", async () => {
+    const [primary, replica] = await startFamily(1);
+    const proxy = await Proxy.start({ host: primary.host, port: primary.port });
+    let losses = 1;
+    proxy.onReply = ({ words: [name] }) => name === "WAIT" && losses-- > 0 ? "rst" : "pass";
+    await using(lazyConnection({ port: proxy.port, durable: 1 }), async (db) => {
+      const error = await failure(db.incr("k")) as DurabilityError;
+      assert.deepEqual([error.code, error.outcome, error.replicas, error.reply], ["NOT_DURABLE", "executed", undefined, 1]);
+      assert.equal((error.cause as RedisError).code, "CONNECTION_LOST");
+      losses = 1;
+      assert.equal(await db.with({ idempotent: true }).incr("k"), 3);
+      assert.equal(await replica!.call("GET", "k"), "3");
+    });
+    await proxy.stop();
+    await Promise.all([primary.stop(), replica!.stop()]);
+  });
+
+  test("waits for the replicas of each shard", () => withFamily(1, { readFrom: "primary" }, (_, primary) =>
+    using(lazyShardedConnection([{ port: primary.port }, { port: server.port }], short), async (db) => {
+      const names = Array.from({ length: 20 }, (_, i) => `d:${i}`);
+      const error = await failure(db.with({ durable: { replicas: 1, timeout: 50 } }).mset(Object.fromEntries(names.map((name) => [name, 1])))) as ShardError;
+      assert.ok(error instanceof ShardError);
+      assert.deepEqual([error.code, error.outcome, error.failures.length, error.done.length], ["NOT_DURABLE", "executed", 1, 1]);
+      assert.equal(error.failures[0]!.node, `localhost:${server.port}`);
+      const far = names.find((name) => db.nodeFor(name) !== db.nodeFor("d:0"))!;
+      const steps = await failure(db.rename("d:0", far));
+      assert.ok(steps instanceof NotSupportedError && /steps do not wait for replicas/.test(steps.message), String(steps));
+      assert.equal(await db.with({ durable: 0 }).del(names), 20);
+    })));
+
+  test("is no blocking command: that is refused before it is sent", () => withDb({ durable: 1 }, async (db) => {
+    const error = await failure(db.blpop("k", 1));
+    assert.ok(error instanceof NotSupportedError && error.outcome === "not-sent", String(error));
+    for (const durable of [-1, 1.5, "1", { replicas: 1, timeout: 0 }, { timeout: 1 }, { replicas: 1, more: 1 }]) {
+      assert.throws(() => db.with({ durable } as never), { code: "INVALID_ARGUMENT", message: /option durable must be/ });
+    }
+  }));
+});
+
+describe("WAIT and WAITAOF by themselves", () => {
+  test("are refused where any connection may take them, and say what to use", async () => {
+    await using(lazyConnectionPool({ port: server.port, poolsize: 2 }), async (db) => {
+      for (const call of [() => db.wait(0, 1), () => db.call("WAITAOF", 0, 0, 1)]) {
+        const error = await failure(call());
+        assert.ok(error instanceof NotSupportedError && /with\(\{ durable: n \}\)/.test(error.message), String(error));
+      }
+    });
+    await using(lazyShardedConnection([{ port: server.port }]), async (db) => {
+      const error = await failure(db.call("WAIT", 0, 1));
+      assert.ok(error instanceof NotSupportedError && /with\(\{ durable: n \}\)/.test(error.message), String(error));
+    });
+  });
+
+  test("count the replicas of one connection's writes, and of a transaction's", () =>
+    withFamily(1, { readFrom: "primary" }, async (pool, primary) => {
+      await withDb({ port: primary.port }, async (db) => {
+        const [, count] = await Promise.all([db.set("k", 1), db.wait(1, 5_000)]);
+        assert.equal(count, 1);
+      });
+      await pool.transaction(["k"], async (t) => {
+        await t.set("other", 1);
+        assert.equal(await t.wait(1, 5_000), 1);
+      });
+    }));
+});
 
 const forget = (servers: RedisServer[]): Promise<unknown> => Promise.all(servers.map((one) => one.call("CONFIG", "RESETSTAT")));
 /** How often each of the servers has been given a command since then. */

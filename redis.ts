@@ -87,6 +87,12 @@ const duration = must<Milliseconds>("a positive number of milliseconds", (ms) =>
 const secure = must<boolean | Tls.ConnectionOptions>("a boolean or an object",
   (value) => typeof value === "boolean" || isPlain(value));
 const callback = must<() => Credentials | Promise<Credentials>>("a function", (value) => typeof value === "function");
+/** How many replicas must have a write, and how long to wait for them: by default, replyTimeout. */
+export type Durable = { replicas: number; timeout?: Milliseconds | undefined };
+const isDurable = (value: unknown): boolean => {
+  const { replicas, timeout = Infinity, ...others } = isPlain(value) ? value : { replicas: value };
+  return whole(0, 2 ** 31 - 1).holds(replicas) && duration.holds(timeout) && Object.keys(others).length === 0;
+};
 const printable = (text: string): boolean => [...text].every((c) => c >= " " && c !== "\x7f");
 const visible = string("a string of visible characters", (s) => s !== "" && [...s].every((c) => c > " " && c < "\x7f"));
 const secret = string("a string", () => true);
@@ -160,6 +166,10 @@ const OPTIONS = {
   maxLag: { check: duration, preset: 10_000 },
   /** Whether writes whose outcome is unknown are issued again. Only where twice has the same effect as once. */
   idempotent: { check: oneOf(true, false), preset: false, view: true },
+  /** Number of replicas that must have a write before it succeeds, by WAIT; or { replicas, timeout }. 0 for none. */
+  durable: {
+    check: must<number | Durable>("a number of replicas, or { replicas, timeout }", isDurable), preset: 0, view: true,
+  },
 } satisfies Record<string, Setting>;
 
 type Table = typeof OPTIONS;
@@ -335,9 +345,9 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 
 /**
  * Fate of a command that failed. `not-sent`: no byte of it reached the socket; `not-executed`: the server refused it;
- * `unknown`: it was written, but no reply arrived.
+ * `unknown`: it was written, but no reply arrived; `executed`: it succeeded, but too few replicas have it.
  */
-export type Outcome = "not-sent" | "not-executed" | "unknown";
+export type Outcome = "not-sent" | "not-executed" | "unknown" | "executed";
 
 type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined };
 /** A lost connection, as its server identifies it; `done` once nothing that was sent on it can still be executed. */
@@ -422,6 +432,28 @@ function readable(text: string): string {
 const isShown = (code: number): boolean =>
   code >= 0x20 && (code < 0x7f || code > 0x9f) && code !== 0x61c && (code < 0x200e || code > 0x200f) &&
   (code < 0x2028 || code > 0x202e) && (code < 0x2066 || code > 0x2069);
+
+/** A write of a durable view was executed, but fewer replicas than it asks for have it, or it is not known how many. */
+export class DurabilityError extends RedisError {
+  /** Number of replicas that have it; undefined if the server has not said, for the reason in `cause`. */
+  readonly replicas: number | undefined;
+  readonly #reply: unknown;
+
+  constructor(wanted: number, waited: unknown, reply: unknown, command: string) {
+    const replicas = waited instanceof RedisError ? undefined : Number(waited);
+    const cause = waited instanceof RedisError ? waited : undefined;
+    const why = `executed, but ${replicas ?? "an unknown number"} of ${wanted} replicas have it`;
+    super("NOT_DURABLE", "executed", cause ? `${why}: ${cause.message}` : why, { command, cause });
+    this.replicas = replicas;
+    this.#reply = reply;
+  }
+
+  /** The reply to the write. A getter, so that a log of the error does not show it. */
+  get reply(): unknown { return this.#reply; }
+  override get unavailable(): boolean { return true; }
+  override of(): this { return this; }
+  static { named(this, "DurabilityError"); }
+}
 
 /** An invalid option or argument; nothing was sent. */
 export class ArgumentError extends TypeError {
@@ -1483,6 +1515,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     channel                 a channel chooses the server, not a key
 //     harmless                sent by the driver itself; may run even after its connection is lost
 //     resets                  runs at once even after MULTI, and ends the transaction
+//     bound                   its reply is about earlier commands on its connection
 //
 // To add a command, add its row; tests compare it with a live server's COMMAND and check the bytes it sends.
 
@@ -1528,7 +1561,7 @@ type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => 
 type Defaults = (args: readonly unknown[]) => readonly (string | number)[];
 type Trait =
   | "ordered" | "binary" | "secret" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless"
-  | "resets";
+  | "resets" | "bound";
 
 class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends string = string> {
   declare readonly call: F;
@@ -1889,9 +1922,10 @@ const commands = {
   blessScan: other<(cursor: Arg, flag: Token<"NO-EVICT">, options?: CountOptions) => Page<string[]>>().options(3)
     .traits("cursor"),
   /** Number of replicas with this connection's writes; waits `timeout` ms (0: forever) for `numreplicas`. Since 3.0. */
-  wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(ms(-1)),
+  wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(ms(-1)).traits("bound"),
   /** As wait, for writes on disk (AOF): 0 or 1 for this server, and the number of replicas. Since 7.2.0. */
-  waitaof: other<(numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]>().blocks(ms(-1)),
+  waitaof: other<(numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]>().blocks(ms(-1))
+    .traits("bound"),
 
   // ---- Strings ----
   /** The value of `key`, or null. WRONGTYPE when it is not a string. Since 1.0.0. */
@@ -3240,14 +3274,17 @@ class Command {
   /** How long it may block on the server; undefined if it does not. */
   get blocks(): Milliseconds | undefined { return this.row.block?.(this.words); }
 
+  /** How long it may keep its connection from others: it blocks, or WAIT follows it. */
+  get occupies(): Milliseconds | undefined { return this.special.batch?.wait ?? this.blocks; }
+
   /** Time limit from the call to the reply. */
   get timeout(): Milliseconds {
-    const { blocks, within = Infinity, view: { replyTimeout } } = this;
-    return blocks === undefined ? Math.min(replyTimeout, within) : blocks + Math.max(replyTimeout, GRACE);
+    const { occupies, within = Infinity, view: { replyTimeout } } = this;
+    return occupies === undefined ? Math.min(replyTimeout, within) : occupies + Math.max(replyTimeout, GRACE);
   }
 
   /** Whether it needs a connection of its own. */
-  get exclusive(): boolean { return this.blocks !== undefined || this.special.keep !== undefined; }
+  get exclusive(): boolean { return this.occupies !== undefined || this.special.keep !== undefined; }
   /** How to read its next reply. */
   get reading(): Reading {
     const { special } = this;
@@ -3269,8 +3306,8 @@ class Command {
   get isRepeatable(): boolean {
     const { row, view: { idempotent }, special: { batch, keep } } = this;
     if (this.blocks !== undefined || keep !== undefined) return false;
-    if (batch !== undefined) return idempotent && batch.rows.every((row) => row.kind === "session" || mayRepeat(row));
-    return row.kind === "read" || (idempotent && mayRepeat(row));
+    if (batch !== undefined) return idempotent && batch.rows.every(mayRepeat);
+    return row.kind === "read" || (idempotent && changesData(row));
   }
 
   /** Whether a Buffer among its words was detached after the call. */
@@ -3343,7 +3380,7 @@ class Command {
     const { row, view, special, words, owner } = this;
     const tombstone = new Command(row, words, view.sure, { ...special, words });
     tombstone.state = "settled";
-    if (special.batch !== undefined) special.batch = special.batch.again();
+    if (special.batch !== undefined) special.batch = special.batch.again([]); // all replies come from one copy
     if (this.within !== undefined) this.deadline += view.replyTimeout - this.timeout;
     if (this.state === "written") this.reissues++;
     this.within = Infinity;
@@ -3401,7 +3438,9 @@ const UNBEGUN_IF_NAMED = ["ERR unknown command ", "ERR wrong number of arguments
 const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
 /** Whether it may change data: writes and scripts, but not what changes the server itself, nor messages. */
 const changesData = ({ kind, is }: Row): boolean => kind === "write" || is.partly === true;
-const mayRepeat = (row: Row): boolean => row.kind === "read" || changesData(row);
+/** In a batch, the only session commands are MULTI and EXEC, and the only bound one is the WAIT behind it. */
+const mayRepeat = (row: Row): boolean =>
+  row.kind === "read" || row.kind === "session" || row.is.bound === true || changesData(row);
 /** An error reply to what an earlier attempt may have executed: RENAME finds no key, because it has renamed it. */
 const afterReissue = ({ kind, name }: Row, error: ReplyError): ReplyError =>
   kind === "read" ? error : error.of(name.text, "unknown");
@@ -3414,6 +3453,8 @@ class Batch {
   size = 0;
   /** How to read the reply to EXEC, if they are enclosed in MULTI and EXEC. */
   exec: Reading | undefined = undefined;
+  /** How long the WAIT at its end may take, if there is one. */
+  wait: Milliseconds | undefined = undefined;
   /** Number of commands written completely, and number written at least in part. */
   #written = 0;
   #begun = 0;
@@ -3426,8 +3467,8 @@ class Batch {
   get isAtomic(): boolean { return this.exec !== undefined; }
 
   get reading(): Reading {
-    const { exec, rows, replies } = this;
-    return exec !== undefined && replies.length === rows.length - 1 ? exec : rows[replies.length]!.is;
+    const row = this.rows[this.replies.length]!;
+    return this.exec !== undefined && row === commands.exec ? this.exec : row.is;
   }
 
   add(row: Row, words: Words): void {
@@ -3443,6 +3484,14 @@ class Batch {
     this.add(commands.exec, []);
     this.rows.unshift(commands.multi);
     this.words.unshift([]);
+  }
+
+  /** Adds WAIT if one of the commands may change data and the view asks for replicas; whether it has. */
+  makeDurable({ waitArgs }: View): boolean {
+    if (waitArgs === undefined || !this.rows.some(changesData)) return false;
+    this.add(commands.wait, waitArgs);
+    this.wait = waitArgs[1] === 0 ? Infinity : waitArgs[1];
+    return true;
   }
 
   write(to: Encoder): boolean {
@@ -3468,12 +3517,12 @@ class Batch {
     return result instanceof ReplyError && at < this.#attempted ? afterReissue(row, result) : result;
   }
 
-  /**
-   * The same commands for another connection, without those that have been answered, unless it is atomic. This batch
-   * may still be queued at its own connection.
-   */
-  again(): Batch {
-    const replies = this.isAtomic ? [] : [...this.replies];
+  /** Those that have been answered need not be issued again, unless it is atomic, or WAIT is about all of them. */
+  get #kept(): readonly unknown[] { return this.isAtomic || this.wait !== undefined ? [] : this.replies; }
+
+  /** The same commands for another connection; this batch may still be queued at its own. `kept`: replies to keep. */
+  again(kept = this.#kept): Batch {
+    const replies = [...kept];
     const batch = Object.assign(new Batch(), this, { replies, isLost: false });
     batch.#written = replies.length;
     batch.#begun = batch.#attempted = this.#begun;
@@ -3516,12 +3565,21 @@ type NewView = ViewOptions & Pick<Config, "replyTimeout" | "charset">;
 class View {
   constructor(view: NewView) {
     const { replyTimeout, charset, convertNumbers = false, maps = "objects", readFrom = "primary", signal } = view;
-    const { idempotent = false } = view;
-    Object.assign(this, { replyTimeout, charset, convertNumbers, maps, readFrom, idempotent, signal });
+    const { idempotent = false, durable: given = 0 } = view;
+    const durable = isPlain(given) ? { ...given } : given;
+    Object.assign(this, { replyTimeout, charset, convertNumbers, maps, readFrom, idempotent, durable, signal });
   }
 
   /** Whether maps are pairs. */
   get isRaw(): boolean { return this.charset === null || this.maps === "pairs"; }
+
+  /** Arguments of the WAIT behind its writes, if there is one. */
+  get waitArgs(): readonly [replicas: number, timeout: Milliseconds] | undefined {
+    const { durable, replyTimeout } = this;
+    const { replicas, timeout = replyTimeout } = typeof durable === "number" ? { replicas: durable } : durable;
+    if (replicas === 0) return undefined;
+    return [replicas, timeout === Infinity ? 0 : Math.min(Math.ceil(timeout), 2 ** 31 - 1)];
+  }
 
   /** This view for operations that must finish once begun: on the primary, in bytes, without a signal. */
   get sure(): View { return new View({ replyTimeout: this.replyTimeout, charset: null }); }
@@ -4553,10 +4611,10 @@ class Pool implements CommandOwner {
     this.#wakeBy(touched + this.#options.leaseTimeout);
   }
 
-  /** Returns the connection of a blocking command; closes it if the reply is still to come. */
+  /** Returns the connection of a command that occupied it; closes it if the reply is still to come. */
   finished(command: Command, owesReply = false): void {
     if (command === this.#probe) this.#resend();
-    if (command.blocks === undefined) return;
+    if (command.occupies === undefined) return;
     this.#seats.find(({ lease }) => lease?.command === command)?.lease?.release(!owesReply);
   }
 
@@ -5114,6 +5172,9 @@ export interface Pipeline<Done extends unknown[] = [], Text = string> extends Li
   commit(): Promise<Results<OrError<Done, ReplyError>>>;
 }
 
+const UNBOUND = "it is about earlier writes on its connection, which here may be any; use with({ durable: n }), " +
+  "a transaction, or a handler with one connection";
+
 /** A server that commands are sent to. */
 type Target = Pick<Pool, "dispatch">;
 /** A server of a handler, with its name. */
@@ -5198,9 +5259,9 @@ class Gathering extends Commander {
     if (this.#batch.length === 0) return withKnown([], this.#restart());
     const { batches, merge } = this.#divide();
     const known = this.#restart();
-    const sent = Array.from(batches, ([server, batch]) => this.#send(server, batch, PIPELINE));
+    const sent = Array.from(batches, ([server, batch]) => sendPipeline(server, batch, PIPELINE, this.view));
     const replies = await Promise.all(sent);
-    const results = withKnown(withoutStack(() => merge(replies.map(({ replies }) => replies))), known);
+    const results = withKnown(withoutStack(() => merge(replies)), known);
     const first = results.find((result) => result instanceof RedisError);
     if (first !== undefined && errors === "reject") throw new PipelineError(results, first);
     return results;
@@ -5212,14 +5273,18 @@ class Gathering extends Commander {
     if (others.length > 0) throw unsharded(commands.multi, "a transaction runs on one server");
     batch.makeAtomic();
     const known = this.#restart();
-    const { batch: sent, replies: [begun, ...results] } = await this.#send(server, batch, TRANSACTION);
+    const sent = await sendBatch(server, batch, TRANSACTION, this.view);
+    const [begun, ...results] = sent.replies;
     const last = results.pop();
     if (last instanceof RedisError) {
       // After an error reply to MULTI, the server has run the commands one by one.
       if (isReplyError(begun)) throw new PipelineError(results, begun.of("MULTI", "unknown"));
       throw new PipelineError(results, last, last.code === "EXECABORT" ? results.find(isReplyError) : last);
     }
-    return withKnown((last as unknown[]).map((reply, i) => sent.shaped(i + 1, this.view, reply)), known);
+    const replies = withKnown((last as unknown[]).map((reply, i) => sent.batch.shaped(i + 1, this.view, reply)), known);
+    const lack = sent.lacks(replies, "EXEC");
+    if (lack !== undefined) throw lack;
+    return replies;
   }
 
   /** Begins anew with no commands; returns the replies that are known of those so far. */
@@ -5254,23 +5319,57 @@ class Gathering extends Commander {
     };
     return { batches, merge };
   }
-
-  /** Resolves with the replies, an error for each command that has none, and the batch of the last attempt. */
-  async #send(server: Target, batch: Batch, row: Row): Promise<{ batch: Batch; replies: unknown[] }> {
-    const special = { batch };
-    let command: Command | undefined;
-    try {
-      command = new Command(row, [], this.view, special);
-      const replies = await server.dispatch(command) as unknown[];
-      return { batch: special.batch, replies };
-    } catch (error) {
-      if (command === undefined) await turn();
-      return { batch: special.batch, replies: special.batch.failed(error as RedisError) };
-    }
-  }
 }
 
 const isReplyError = (result: unknown): result is ReplyError => result instanceof ReplyError;
+/** Replies of a batch, with an error for each command that has none, but without WAIT's; its last attempt. */
+type Sent = { replies: unknown[]; batch: Batch; lacks: Lack };
+/** The error of a write that too few replicas have; undefined if enough have it. */
+type Lack = (reply: unknown, command: string) => DurabilityError | undefined;
+
+async function sendBatch(server: Target, batch: Batch, row: Row, view: View): Promise<Sent> {
+  const special = { batch };
+  const isDurable = batch.makeDurable(view);
+  let replies: unknown[];
+  let command: Command | undefined;
+  try {
+    command = new Command(row, [], view, special);
+    replies = await server.dispatch(command) as unknown[];
+  } catch (error) {
+    if (command === undefined) await turn();
+    replies = special.batch.failed(error as RedisError);
+  }
+  const lacks = isDurable ? lackOf(view, replies.pop()) : () => undefined;
+  return { replies, batch: special.batch, lacks };
+}
+
+/** Judges the reply to WAIT, or its failure. */
+function lackOf({ waitArgs: [wanted] = [0, 0] }: View, waited: unknown): Lack {
+  const isEnough = !(waited instanceof RedisError) && Number(waited) >= wanted;
+  return (reply, command) => isEnough ? undefined : new DurabilityError(wanted, waited, reply, command);
+}
+
+/** Sends a batch; each write in it fails if too few replicas have it. */
+async function sendPipeline(server: Target, batch: Batch, row: Row, view: View): Promise<unknown[]> {
+  const { rows } = batch;
+  const { replies, lacks } = await sendBatch(server, batch, row, view);
+  return withoutStack(() => replies.map((reply, i) =>
+    changesData(rows[i]!) && !(reply instanceof RedisError) ? lacks(reply, rows[i]!.name.text) ?? reply : reply));
+}
+
+/** Sends a command and, if it may change data, WAIT behind it. */
+function sendDurably(server: Target, row: Row, args: readonly unknown[], view: View): Promise<unknown> {
+  if (!changesData(row) || view.waitArgs === undefined) return server.dispatch(new Command(row, args, view));
+  const batch = new Batch();
+  batch.add(row, wordsOf(row.name, args, row.form));
+  if (row.block?.(batch.words[0]!) !== undefined) throw notSupported(row, UNDURABLE);
+  return sendPipeline(server, batch, row, view).then(([reply]) => {
+    if (reply instanceof RedisError) throw reply;
+    return reply;
+  });
+}
+
+const UNDURABLE = "a blocking command cannot wait for replicas, too; use another view, or with({ durable: 0 })";
 
 /** Names for a batch that fails as a whole; the server has no such commands. */
 const PIPELINE = unlisted("other", none, "PIPELINE");
@@ -5302,6 +5401,8 @@ export class Watch<Text = string> extends Commander {
   #unqueued: ReplyError | undefined;
   /** The failure that ended the transaction. */
   #cause: unknown;
+  /** Judges how many replicas have what EXEC has done. */
+  #lacks: Lack = () => undefined;
 
   constructor(router: Router, view: View, server: Target, lease: Lease) {
     super(view);
@@ -5322,7 +5423,10 @@ export class Watch<Text = string> extends Commander {
   #give(row: Row, args: readonly unknown[]): Promise<unknown> {
     const [server, own] = single(this.#router, row, args);
     if (server !== this.#server) throw unsharded(row, "its keys are not on the node of this transaction");
-    return this.#state === "watching" ? this.#send(row, own).promise : this.#queue(row, own);
+    if (this.#state !== "watching") return this.#queue(row, own);
+    const { promise } = this.#send(row, own);
+    const waited = changesData(row) ? this.#wait() : undefined;
+    return waited === undefined ? promise : confirmed(row, promise, waited);
   }
 
   #queue(row: Row, args: readonly unknown[]): Promise<unknown> {
@@ -5385,7 +5489,10 @@ export class Watch<Text = string> extends Commander {
       throw this.#caused(error);
     }) as unknown[] | null;
     if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
-    return withKnown(replies.map((reply, i) => this.#queued[i]!.shaped(reply)), this.#known);
+    const shaped = withKnown(replies.map((reply, i) => this.#queued[i]!.shaped(reply)), this.#known);
+    const lack = this.#lacks(shaped, "EXEC");
+    if (lack !== undefined) throw lack;
+    return shaped;
   }
 
   /** Discards the queued commands, unwatches the keys and returns the connection. */
@@ -5457,9 +5564,19 @@ export class Watch<Text = string> extends Commander {
   /** Sends the last command. EXEC releases the connection whatever the server answers; the others, if they succeed. */
   async #conclude(row: Row, special?: Special): Promise<unknown> {
     const promise = this.#control(row, special);
+    const waited = row === commands.exec ? this.#wait() : undefined;
     this.#state = "finished";
-    this.#end(await promise.then(() => true, (error) => row === commands.exec && error instanceof ReplyError));
+    const clean = await promise.then(() => true, (error) => row === commands.exec && error instanceof ReplyError);
+    if (waited !== undefined) this.#lacks = await waited;
+    this.#end(clean);
     return promise;
+  }
+
+  /** Sends WAIT if the view asks for replicas. */
+  #wait(): Promise<Lack> | undefined {
+    const { view } = this;
+    const waited = view.waitArgs && this.#send(commands.wait, view.waitArgs).promise;
+    return waited?.catch((error: unknown) => error).then((reply) => lackOf(view, reply));
   }
 
   #end(clean: boolean, cause?: unknown): void {
@@ -5470,6 +5587,14 @@ export class Watch<Text = string> extends Commander {
 }
 
 export interface Watch<Text> extends Commands<Text> {}
+
+/** The reply to a write, once the reply to the WAIT behind it is known, and good. */
+async function confirmed({ name }: Row, written: Promise<unknown>, waited: Promise<Lack>): Promise<unknown> {
+  const reply = await written;
+  const lack = (await waited)(reply, name.text);
+  if (lack !== undefined) throw lack;
+  return reply;
+}
 
 /**
  * Promise of a transaction. A command that is called on it, as on what other clients' multi() returns, throws, and ends
@@ -5681,7 +5806,7 @@ export class LeasedConnection<Text = string> extends Commander {
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
     this.#loan.check(row);
     const [server, own] = single(this.#loan, row, args);
-    return server.dispatch(new Command(row, own, this.view));
+    return sendDurably(server, row, own, this.view);
   }
 
   override get direct(): boolean { return true; }
@@ -5894,7 +6019,7 @@ class Consumer<Text> {
     this.#reconnect = reconnect;
     this.#signals = [options.signal, view.signal].filter((signal) => signal !== undefined);
     // An entry whose reply is lost is pending: XREADGROUP must not be repeated, but fail, and begin with such entries.
-    this.#view = new View({ ...view, readFrom: "primary", idempotent: false, signal: this.#stop.signal });
+    this.#view = new View({ ...view, readFrom: "primary", idempotent: false, durable: 0, signal: this.#stop.signal });
     this.#sure = view.sure;
     this.#stage = options.create === undefined ? "pending" : "creating";
     if (options.create === "0") this.#from = "0";
@@ -6550,8 +6675,9 @@ class Server implements ClientRouter {
 
   // ---- The router ----
 
-  check(row: Row): void {
+  check(row: Row, gathered?: readonly unknown[]): void {
     if (row.instead !== undefined) throw unshared(row);
+    if (row.is.bound && gathered === undefined && this.config.poolsize > 1) throw notSupported(row, UNBOUND);
   }
 
   route(): Named { return this.#self; }
@@ -6762,7 +6888,11 @@ export abstract class Client<Text> extends Commander {
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
     this.#router.check(row);
     const route = this.#router.route(row, args);
-    if (route.server !== undefined) return route.server.dispatch(new Command(row, args, this.view));
+    const { view } = this;
+    if (route.server !== undefined) {
+      if (view.durable !== 0) return sendDurably(route.server, row, args, view);
+      return route.server.dispatch(new Command(row, args, view));
+    }
     return this.#router.spread!(row, route, this.view);
   }
 
@@ -7101,8 +7231,11 @@ export class ShardError extends RedisError {
   constructor({ name, kind }: Row, failures: ShardError["failures"], done: ShardError["done"]) {
     const { error: cause } = failures[0]!;
     const outcomes = failures.map(({ error }) => error.outcome);
-    const isPartly = outcomes.includes("unknown") || (done.length > 0 && kind !== "read");
-    const outcome = isPartly ? "unknown" : outcomes.includes("not-executed") ? "not-executed" : "not-sent";
+    const isAll = outcomes.every((each) => each === "executed");
+    const isPartly = outcomes.some((each) => each === "unknown" || each === "executed");
+    const isUnknown = isPartly || (done.length > 0 && kind !== "read");
+    const isRefused = outcomes.includes("not-executed");
+    const outcome = isAll ? "executed" : isUnknown ? "unknown" : isRefused ? "not-executed" : "not-sent";
     const nodes = failures.map(({ node, keys }) => keys.length === 0 ? node : `${node} (${keys.length} keys)`);
     const why = cause.of(undefined, cause.outcome).message;
     super(cause.code, outcome, `failed on ${nodes.join(", ")}: ${why}`, { command: name.text, cause });
@@ -7146,6 +7279,7 @@ class Shards implements ClientRouter {
 
   check(row: Row, gathered?: readonly unknown[]): void {
     if (row.instead !== undefined) throw unshared(row);
+    if (row.is.bound) throw notSupported(row, UNBOUND);
     if (!isSharded(row)) throw unsharded(row, "it has no key");
     if (gathered === undefined) return this.fleet.mustBeOpen(row.name.text);
     if (isForAll(row)) throw unsharded(row, "commands for every node cannot be pipelined");
@@ -7211,15 +7345,20 @@ class Shards implements ClientRouter {
   spread(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
     const { parts, inSteps } = plan;
     if (inSteps !== undefined) return this.fleet.keepOpenDuring(inSteps(view));
-    const issued = parts.map(({ args }) => new Command(row, args, view)); // all, before one is sent: it may throw
-    const send = () => issued.map((command, i) => parts[i]!.member.server.dispatch(command));
-    return parts.length === 1 && row.spread !== "each" ? send()[0]! : gather(plan, withoutStack(send));
+    const sendAll = (): Promise<unknown>[] => {
+      const issued = parts.map(({ args }) => new Command(row, args, view)); // before one is sent: it may throw
+      return withoutStack(() => issued.map((command, i) => parts[i]!.member.server.dispatch(command)));
+    };
+    const sent = view.durable === 0 ? sendAll()
+      : parts.map(({ member, args }) => sendDurably(member.server, row, args, view));
+    return parts.length === 1 && row.spread !== "each" ? sent[0]! : gather(plan, sent);
   }
 
   /** All steps share one deadline, except those that must run because earlier ones did. */
   #runInSteps(row: Row, words: readonly Word[], places: readonly Place[], view: View): Promise<unknown> {
     const steps = STEPS.get(row);
     if (steps === undefined && row.spread === undefined) throw unsharded(row, SCATTERED);
+    if (view.waitArgs !== undefined && row.kind !== "read") throw unsharded(row, "its steps do not wait for replicas");
     const { sure, signal, replyTimeout } = view;
     const end = world.now() + replyTimeout;
     const spots = places.map((place) => ({
@@ -7464,7 +7603,7 @@ async function together(row: Row, args: readonly Word[], spots: readonly Spot[],
   const others = spots.filter((spot) => spot.node !== node);
   const copies = await step("not-sent", Promise.all(others.map((spot) =>
     carry(row.spread as Carriage, spot, words[spot.at] = ownName()))));
-  const gathered = new Gathering(node.server, view.with({ replyTimeout: leftUntil(end) }));
+  const gathered = new Gathering(node.server, view.with({ replyTimeout: leftUntil(end), durable: 0 }));
   for (const [add, args] of copies.flat()) gathered.give(add, args);
   gathered.give(row, words);
   gathered.give(commands.del, others.map(({ at }) => words[at]));

@@ -17,10 +17,10 @@ type Mutant = readonly [bug: string, find: string, put: string];
 
 export const mutants: readonly Mutant[] = [
   // What may be issued again, and what must not
-  ["a write is issued again after a loss", 'row.kind === "read" || (idempotent && mayRepeat(row))', "mayRepeat(row)"],
+  ["a write is issued again after a loss", 'row.kind === "read" || (idempotent && changesData(row))', "mayRepeat(row)"],
   ["a pipeline is issued again after a loss", "return idempotent && batch.rows", "return batch.rows"],
   ["a read is issued again and again", "this.reissues++;\n        this.state", "this.state"],
-  ["a transaction is issued again from where it was lost", "this.isAtomic ? [] : [...this.replies]", "[...this.replies]"],
+  ["a transaction is issued again from where it was lost", "this.isAtomic || this.wait !== undefined ? [] : this.replies", "this.replies"],
   ["WATCH and MULTI are forgotten across a reconnect",
     "this.#lease.dispatch(command).catch(", "(command.owner = this.#server.primary, this.#lease.dispatch(command)).catch("],
   ["what was lost is issued again behind what came later", "[...first, ...this.#waiting.drain(), ", "[...this.#waiting.drain(), ...first, "],

@@ -18,7 +18,7 @@ import { setImmediate } from "node:timers";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import type { Socket } from "node:net";
-import type { FeedOptions, Gap, Handler, Message, PipelineError, RedisError, Subscription } from "../redis.ts";
+import type { FeedOptions, Gap, Handler, Message, Outcome, PipelineError, RedisError, Subscription } from "../redis.ts";
 
 export type Driver = typeof import("../redis.ts");
 export type Breach = { seed: number; invariant: string; what: string; trace: string[] };
@@ -855,7 +855,7 @@ type Op = {
   saw?: unknown;
   given: number;
   settled: number;
-  outcome?: "acked" | "not-sent" | "not-executed" | "unknown";
+  outcome?: "acked" | Outcome;
   error?: RedisError;
   /** Since when the driver calls it fenced. */
   fenced: number;
