@@ -6657,7 +6657,6 @@ class Server implements ClientRouter {
     return pool.dispatch(command);
   }
 
-
   /** All reads of one tick go to one copy, so that one write carries them. */
   #choose(from: "replica" | "any"): Pool {
     const fit = [...this.#replicas.values()].filter((replica) => replica.fit).map(({ pool }) => pool);
