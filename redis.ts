@@ -397,6 +397,19 @@ export class TimeoutError extends ConnectionError {}
 /** The server sent bytes that violate the protocol. Its connection is closed; no command got another's reply. */
 export class ProtocolError extends ConnectionError {}
 
+/** The error for a reply of another kind than the command has; `cause`: the error of the attempt to read it. */
+const misread = ({ name }: Row, cause?: unknown): ProtocolError =>
+  new ProtocolError("PROTOCOL", "unknown", "the reply is not of this command's kind", { command: name.text, cause });
+
+/** The result of reading a reply; any error in it that is not meant for the caller is the server's. */
+function understood<T>(row: Row, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof RedisError ? error : misread(row, error);
+  }
+}
+
 /** The AbortSignal of a view fired; `cause` is its reason. */
 export class AbortError extends RedisError {
   /** True for AbortSignal.timeout(), which is a deadline. */
@@ -439,8 +452,8 @@ export class DurabilityError extends RedisError {
   readonly replicas: number | undefined;
   readonly #reply: unknown;
 
-  constructor(wanted: number, waited: unknown, reply: unknown, command: string) {
-    const replicas = waited instanceof RedisError ? undefined : Number(waited);
+  constructor(wanted: number, waited: number | RedisError, reply: unknown, command: string) {
+    const replicas = waited instanceof RedisError ? undefined : waited;
     const cause = waited instanceof RedisError ? waited : undefined;
     const why = `executed, but ${replicas ?? "an unknown number"} of ${wanted} replicas have it`;
     super("NOT_DURABLE", "executed", cause ? `${why}: ${cause.message}` : why, { command, cause });
@@ -3402,8 +3415,12 @@ const inOrder = (reject: () => void): void => void Promise.resolve().then(reject
 
 function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
   if (reply instanceof ReplyError) return withoutSecrets(row, reply).of(row.name.text, outcomeOf(row, reply));
-  const shaped = row.shape === undefined ? reply : row.shape(reply, { raw: view.isRaw, row, words });
-  return view.convertNumbers ? withNumbers(shaped) : shaped;
+  try {
+    const shaped = row.shape === undefined ? reply : row.shape(reply, { raw: view.isRaw, row, words });
+    return view.convertNumbers ? withNumbers(shaped) : shaped;
+  } catch (error) {
+    return misread(row, error);
+  }
 }
 
 /** Truncates the message before its first quote if the quoted argument may be a password. */
@@ -4285,7 +4302,9 @@ class Connection {
     const others = this.#introduce();
     others.catch(ignore); // HELLO is awaited first
     try {
-      this.replies.hello = await hello as Report;
+      const said = await hello;
+      if (!isPlain(said)) throw misread(commands.hello);
+      this.replies.hello = said;
     } catch (error) {
       if (error instanceof ReplyError && refusalOf(error).hello === "fallback") return false;
       throw error;
@@ -4315,7 +4334,8 @@ class Connection {
     const { greeting = [] } = this.#owner.address;
     const identity = this.ask(commands.clientInfo).then((line) => {
       // id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 ...
-      const words = new Map(String(line).split(" ", 3).map((word) => cut(word, "=")));
+      if (typeof line !== "string") throw misread(commands.clientInfo);
+      const words = new Map(line.split(" ", 3).map((word) => cut(word, "=")));
       const [id = "", address = "", local = ""] = ["id", "addr", "laddr"].map((name) => words.get(name));
       Object.assign(this.fence, { id, address, server: `${addressOf(this.#endpoint)} ${local}` });
     }, ignore);
@@ -5016,8 +5036,8 @@ class Pool implements CommandOwner {
   async #look(blocked: readonly Connection[]): Promise<void> {
     await this.#askAbout(blocked, async (other, about) => {
       const { blocking, fence, lastReceived } = about;
-      const line = String(await other.ask(commands.clientList, { ID: fence.id }));
-      if (about.blocking !== blocking || about.lastReceived !== lastReceived) return;
+      const line = await other.ask(commands.clientList, { ID: fence.id });
+      if (typeof line !== "string" || about.blocking !== blocking || about.lastReceived !== lastReceived) return;
       if (!about.isLost(line)) return about.knock();
       const isUnblocked = await other.ask(commands.clientUnblock, fence.id, "ERROR") === 1;
       if (isUnblocked) blocking?.refuse(SILENT); // it was still blocked, so it had popped nothing
@@ -5281,7 +5301,8 @@ class Gathering extends Commander {
       if (isReplyError(begun)) throw new PipelineError(results, begun.of("MULTI", "unknown"));
       throw new PipelineError(results, last, last.code === "EXECABORT" ? results.find(isReplyError) : last);
     }
-    const replies = withKnown((last as unknown[]).map((reply, i) => sent.batch.shaped(i + 1, this.view, reply)), known);
+    const executed = executedOf(last, results.length);
+    const replies = withKnown(executed.map((reply, i) => sent.batch.shaped(i + 1, this.view, reply)), known);
     const lack = sent.lacks(replies, "EXEC");
     if (lack !== undefined) throw lack;
     return replies;
@@ -5322,6 +5343,12 @@ class Gathering extends Commander {
 }
 
 const isReplyError = (result: unknown): result is ReplyError => result instanceof ReplyError;
+
+/** The replies that EXEC brings, one for each command. */
+function executedOf(reply: unknown, count: number): readonly unknown[] {
+  if (!Array.isArray(reply) || reply.length !== count) throw misread(commands.exec);
+  return reply;
+}
 /** Replies of a batch, with an error for each command that has none, but without WAIT's; its last attempt. */
 type Sent = { replies: unknown[]; batch: Batch; lacks: Lack };
 /** The error of a write that too few replicas have; undefined if enough have it. */
@@ -5345,8 +5372,9 @@ async function sendBatch(server: Target, batch: Batch, row: Row, view: View): Pr
 
 /** Judges the reply to WAIT, or its failure. */
 function lackOf({ waitArgs: [wanted] = [0, 0] }: View, waited: unknown): Lack {
-  const isEnough = !(waited instanceof RedisError) && Number(waited) >= wanted;
-  return (reply, command) => isEnough ? undefined : new DurabilityError(wanted, waited, reply, command);
+  const known = typeof waited === "number" || waited instanceof RedisError ? waited : misread(commands.wait);
+  const isEnough = typeof known === "number" && known >= wanted;
+  return (reply, command) => isEnough ? undefined : new DurabilityError(wanted, known, reply, command);
 }
 
 /** Sends a batch; each write in it fails if too few replicas have it. */
@@ -5489,7 +5517,8 @@ export class Watch<Text = string> extends Commander {
       throw this.#caused(error);
     }) as unknown[] | null;
     if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
-    const shaped = withKnown(replies.map((reply, i) => this.#queued[i]!.shaped(reply)), this.#known);
+    const executed = executedOf(replies, this.#queued.length);
+    const shaped = withKnown(executed.map((reply, i) => this.#queued[i]!.shaped(reply)), this.#known);
     const lack = this.#lacks(shaped, "EXEC");
     if (lack !== undefined) throw lack;
     return shaped;
@@ -5890,16 +5919,22 @@ export function libraryFunction<R = unknown>(
 /** Follows a cursor, page by page, until it is "0" again. As with SCAN itself, an item may come twice. */
 async function* scan<Item>(
   options: ScanOptions | undefined,
-  page: (cursor: string) => Promise<readonly [cursor: unknown, items: Iterable<Item>]>,
+  row: Row,
+  page: (cursor: string) => Promise<any>,
 ): AsyncGenerator<Item, void, undefined> {
   if (options !== undefined && !isPlain(options)) {
     throw new ArgumentError('options must be an object, such as { MATCH: "user:*" }');
   }
   let cursor = "0";
   do {
-    const [next, items] = await page(cursor);
+    const reply = await page(cursor);
+    const [next, items] = understood(row, (): [string, Item[]] => {
+      const [after, found] = reply;
+      if (isPlain(after) || Array.isArray(after) || typeof found !== "object") throw misread(row);
+      return [String(after), Array.isArray(found) ? found : Object.entries(found) as Item[]];
+    });
     yield* items;
-    cursor = String(next);
+    cursor = next;
   } while (cursor !== "0");
 }
 
@@ -6061,13 +6096,15 @@ class Consumer<Text> {
     if (this.#stage === "creating") await this.#create();
     if (this.#stage === "pending") {
       // One by one, and without reading them: what is read counts as delivered.
-      const [next] = await this.#send(this.#view, commands.xpending, this.#stream, group, "-", "+", 1, consumer);
-      if (next !== undefined) return this.#redeliver(next);
+      const [next] = await this.#list(this.#view, commands.xpending, this.#stream, group, "-", "+", 1, consumer);
+      if (next !== undefined && !Array.isArray(next)) throw misread(commands.xpending);
+      if (next !== undefined) return this.#redeliver(next as XpendingEntry);
       this.#stage = "new";
     }
     if (claimAfter !== undefined) {
       const claim = [this.#stream, group, consumer, claimAfter, this.#cursor, { COUNT: count, JUSTID: true }];
-      const [cursor, claimed] = await this.#send(this.#view, commands.xautoclaim, ...claim);
+      const [cursor, claimed] = await this.#list(this.#view, commands.xautoclaim, ...claim);
+      if (!Array.isArray(claimed)) throw misread(commands.xautoclaim);
       this.#cursor = cursor;
       if (claimed.length > 0) {
         this.#stage = "pending";
@@ -6086,9 +6123,11 @@ class Consumer<Text> {
       STREAMS: [this.#stream, ">"],
     });
     this.#mayBlock = true;
-    const [[, entries] = [undefined, []]] = Array.isArray(reply) ? reply : Object.entries(reply ?? {});
-    if (create === "$" && entries.length > 0) this.#from = entries.at(-1)[0];
-    return entries.map(([id, fields]: [any, any]) => [id, fields, 1]);
+    return understood(commands.xreadgroup, () => {
+      const [[, entries] = [undefined, []]] = Array.isArray(reply) ? reply : Object.entries<any>(reply ?? {});
+      if (create === "$" && entries.length > 0) this.#from = entries.at(-1)[0];
+      return entries.map(([id, fields]: [any, any]) => [id, fields, 1]);
+    });
   }
 
   /** Claims one of its own entries, which counts the delivery; a deleted entry is acknowledged, or not there at all. */
@@ -6096,7 +6135,7 @@ class Consumer<Text> {
     const { group, consumer, maxDeliveries = Infinity, deadLetter } = this.#options;
     const isDead = Number(deliveries) >= maxDeliveries;
     const view = isDead && typeof deadLetter !== "function" ? this.#sure : this.#view;
-    const [entry] = await this.#send(view, commands.xclaim, this.#stream, group, consumer, 0, id);
+    const [entry] = await this.#list(view, commands.xclaim, this.#stream, group, consumer, 0, id);
     if (entry === undefined) return [];
     if (entry !== null && !isDead) return [[...entry, Number(deliveries) + 1] as Consumed<Text>];
     if (entry !== null && typeof deadLetter === "function") await deadLetter([...entry, Number(deliveries)] as any);
@@ -6118,7 +6157,7 @@ class Consumer<Text> {
     const from = this.#from;
     const [row, ...range] = from === undefined ? [commands.xrevrange, "+", "-"] as const
       : [commands.xrange, "-", from] as const;
-    const [found] = await this.#send(this.#view, row, this.#stream, ...range, { COUNT: 1 });
+    const [found] = await this.#list(this.#view, row, this.#stream, ...range, { COUNT: 1 });
     if (from === undefined) return found?.[0] ?? "0";
     return found === undefined || String(found[0]) === String(from) ? "0" : from; // nothing older: a new stream
   }
@@ -6149,6 +6188,12 @@ class Consumer<Text> {
     else if (this.#stage === "new") this.#stage = "pending";
     this.#mayBlock = false;
     return [];
+  }
+
+  async #list(view: View, row: Row, ...args: unknown[]): Promise<any[]> {
+    const reply = await this.#send(view, row, ...args);
+    if (!Array.isArray(reply)) throw misread(row);
+    return reply;
   }
 
   async #send(view: View, row: Row, ...args: unknown[]): Promise<any> {
@@ -6735,7 +6780,8 @@ class Server implements ClientRouter {
     const replyTimeout = Math.min(this.config.replyTimeout, LOOK); // a slower replica is not fit
     const view = new View({ replyTimeout, charset: "utf-8" });
     return pool.dispatch(new Command(commands.info, ["replication"], view)).then(
-      (info) => new Map(String(info).split("\r\n").map((line) => cut(line, ":"))), () => undefined);
+      (info) => typeof info !== "string" ? undefined : new Map(info.split("\r\n").map((line) => cut(line, ":"))),
+      () => undefined);
   }
 
   // ---- The life cycle, for a Fleet ----
@@ -6950,8 +6996,8 @@ export abstract class Client<Text> extends Commander {
   /** All keys of all servers, by SCAN. */
   async *scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<TextIn<Text>, void, undefined> {
     for (const { server } of this.#router.fleet.members) {
-      yield* scan(options, (cursor) =>
-        server.dispatch(new Command(commands.scan, [cursor, options], this.view)) as Promise<any>);
+      yield* scan<any>(options, commands.scan, (cursor) =>
+        server.dispatch(new Command(commands.scan, [cursor, options], this.view)));
     }
   }
 
@@ -6959,22 +7005,19 @@ export abstract class Client<Text> extends Commander {
   hscanIterator(
     key: Key, options?: ScanOptions,
   ): AsyncGenerator<[field: TextIn<Text>, value: TextIn<Text>], void, undefined> {
-    return scan(options, async (cursor) => {
-      const [next, found] = await this.call<[unknown, object]>("HSCAN", key, cursor, options);
-      return [next, Array.isArray(found) ? found : Object.entries(found)];
-    });
+    return scan(options, commands.hscan, (cursor) => this.call("HSCAN", key, cursor, options));
   }
 
   /** All members of a set. */
   sscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<TextIn<Text>, void, undefined> {
-    return scan<any>(options, (cursor) => this.call("SSCAN", key, cursor, options));
+    return scan(options, commands.sscan, (cursor) => this.call("SSCAN", key, cursor, options));
   }
 
   /** All members of a sorted set with their scores. */
   zscanIterator(
     key: Key, options?: ScanOptions,
   ): AsyncGenerator<[member: TextIn<Text>, score: number], void, undefined> {
-    return scan(options, (cursor) => this.call("ZSCAN", key, cursor, options));
+    return scan(options, commands.zscan, (cursor) => this.call("ZSCAN", key, cursor, options));
   }
 
   /** The entries of a stream for a consumer of a group, as xrange returns them, and how often each was delivered. */
@@ -7365,8 +7408,10 @@ class Shards implements ClientRouter {
       get on() { return new Handler<Buffer>(place.node.server, sure.with({ signal, replyTimeout: leftUntil(end) })); },
       sure: new Handler<Buffer>(place.node.server, sure),
     }));
-    const doing = steps?.(spots, words, row).then((reply) => worded(reply, view));
-    return step(undefined, doing ?? together(row, words, spots, view), row.name.text);
+    const doing = steps?.(spots, words, row).then((reply) => worded(reply, view)) ?? together(row, words, spots, view);
+    return step(undefined, doing.catch((error) => {
+      throw error instanceof RedisError || error instanceof ArgumentError ? error : misread(row, error);
+    }), row.name.text);
   }
 
   setHosts(hosts: unknown, timeout: Milliseconds): Promise<void> {
@@ -7441,8 +7486,12 @@ function conclude(row: Row, keys: readonly Word[], parts: readonly Part[], repli
   const done = results.filter(({ reply }) => !(reply instanceof RedisError));
   const aborted = failures.find(({ error }) => error instanceof AbortError);
   if (failures.length > 0) return aborted?.error ?? new ShardError(row, failures, done);
-  if (row.spread !== "each") return row.merge(replies, parts.map((part) => part.keys));
-  return toMap(results.flatMap(({ node, reply }) => [node, reply]), false);
+  if (row.spread === "each") return toMap(results.flatMap(({ node, reply }) => [node, reply]), false);
+  try {
+    return row.merge(replies, parts.map((part) => part.keys));
+  } catch (error) {
+    return misread(row, error);
+  }
 }
 
 // ---- Steps over several nodes ----
