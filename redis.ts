@@ -7652,7 +7652,7 @@ async function together(row: Row, args: readonly Word[], spots: readonly Spot[],
   const copies = await step("not-sent", Promise.all(others.map((spot) =>
     carry(row.spread as Carriage, spot, words[spot.at] = ownName()))));
   const gathered = new Gathering(node.server, view.with({ replyTimeout: leftUntil(end), durable: 0 }));
-  for (const [add, args] of copies.flat()) gathered.give(add, args);
+  for (const [add, args] of copies.flat()) understood(add, () => gathered.give(add, args));
   gathered.give(row, words);
   gathered.give(commands.del, others.map(({ at }) => words[at]));
   const reply = (await gathered.commit()).at(-2);
