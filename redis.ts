@@ -4303,8 +4303,8 @@ class Connection {
     others.catch(ignore); // HELLO is awaited first
     try {
       const said = await hello;
-      if (!isPlain(said)) throw misread(commands.hello);
-      this.replies.hello = said;
+      if (!isPlain(said) && !Array.isArray(said)) throw misread(commands.hello); // a listener's may be pairs of bytes
+      this.replies.hello = said as Report;
     } catch (error) {
       if (error instanceof ReplyError && refusalOf(error).hello === "fallback") return false;
       throw error;
@@ -4334,8 +4334,8 @@ class Connection {
     const { greeting = [] } = this.#owner.address;
     const identity = this.ask(commands.clientInfo).then((line) => {
       // id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 ...
-      if (typeof line !== "string") throw misread(commands.clientInfo);
-      const words = new Map(line.split(" ", 3).map((word) => cut(word, "=")));
+      if (typeof line !== "string" && !Buffer.isBuffer(line)) throw misread(commands.clientInfo);
+      const words = new Map(String(line).split(" ", 3).map((word) => cut(word, "=")));
       const [id = "", address = "", local = ""] = ["id", "addr", "laddr"].map((name) => words.get(name));
       Object.assign(this.fence, { id, address, server: `${addressOf(this.#endpoint)} ${local}` });
     }, ignore);
