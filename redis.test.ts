@@ -6376,6 +6376,29 @@ describe("consume()", () => {
     });
   });
 
+  test("rests before it rejects, whatever the reason is, so that a loop around it does not spin", () => withDb({}, async (db) => {
+    await server.call("DEL", "none");
+    await server.call("SET", "text", "x");
+    const closed = lazyConnection({ port: server.port });
+    await closed.disconnect();
+    for (const [on, stream, code] of [[db, "none", "NOGROUP"], [db, "text", "WRONGTYPE"], [closed, "none", "CLOSED"]] as const) {
+      const begun = performance.now();
+      for (let i = 0; i < 40; i++) assert.equal((await failure(on.consume(stream, how).next())).code, code);
+      assert.ok(performance.now() - begun > 200, `40 starts with ${code} took ${performance.now() - begun} ms`); // 1,000 expected
+    }
+  }));
+
+  test("with create reads what there is on a server that is full: the group is made only if it is missing", async () => {
+    await using full = await RedisServer.start();
+    await withDb({ port: full.port }, async (db) => {
+      await full.call("XGROUP", "CREATE", "jobs", "g", "0", "MKSTREAM");
+      await full.call("XADD", "jobs", "*", "n", "1");
+      await full.call("CONFIG", "SET", "maxmemory", "1");
+      assert.equal((await failure(db.set("k", 1))).code, "OOM");
+      assert.deepEqual(await consumed(db, "jobs", 1, { create: "0" }), ["1"]);
+    });
+  });
+
   test("several consumers share a stream and a pool, each entry comes to one of them, and the pool serves others",
     () => withDbPool({ poolsize: 4 }, async (db) => {
     await fresh("shared");

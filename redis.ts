@@ -6037,7 +6037,7 @@ class Consumer<Text> {
   readonly #view: View;
   /** For commands that do not. */
   readonly #sure: View;
-  #stage: "creating" | "pending" | "new";
+  #stage: "creating" | "pending" | "new" = "pending";
   /** Whether a read may block: after a failure, the first does not, because only then READONLY moves the pool. */
   #mayBlock = false;
   /** Where XAUTOCLAIM goes on. */
@@ -6056,7 +6056,6 @@ class Consumer<Text> {
     // An entry whose reply is lost is pending: XREADGROUP must not be repeated, but fail, and begin with such entries.
     this.#view = new View({ ...view, readFrom: "primary", idempotent: false, durable: 0, signal: this.#stop.signal });
     this.#sure = view.sure;
-    this.#stage = options.create === undefined ? "pending" : "creating";
     if (options.create === "0") this.#from = "0";
   }
 
@@ -6174,15 +6173,16 @@ class Consumer<Text> {
     }
   }
 
-  /** Rests after a failure that will pass, and reads what it may have been given; throws any other, and the first. */
+  /** Rests; then goes on after a failure that will pass, and throws any other, and the first. */
   async #recover(error: unknown): Promise<[]> {
     if (this.#isEnded) return [];
     const isMissing = this.#options.create !== undefined && error instanceof ReplyError && error.code === "NOGROUP";
     const canReturn = this.#reconnect && error instanceof ConnectionError && error.code !== "CLOSED";
-    if (!isMissing && !canReturn && !isPassing(error)) throw error;
-    const failures = this.#failures;
-    await pause(restOf(failures ?? 0), this.#stop.signal);
-    if (failures === undefined) throw error;
+    const mayPass = isMissing || ((canReturn || isPassing(error)) && this.#failures !== undefined);
+    const failures = mayPass ? this.#failures ?? 0 : 0;
+    // Also before it throws: a loop around it must not spin. A group that is missing at first is created at once.
+    if (!isMissing || this.#failures !== undefined) await pause(restOf(failures), this.#stop.signal);
+    if (!mayPass) throw error;
     this.#failures = failures + 1;
     if (isMissing) this.#stage = "creating";
     else if (this.#stage === "new") this.#stage = "pending";
@@ -6198,8 +6198,11 @@ class Consumer<Text> {
 
   async #send(view: View, row: Row, ...args: unknown[]): Promise<any> {
     this.#router.check(row);
-    const [server, own] = single(this.#router, row, args);
-    const reply = await server.dispatch(new Command(row, own, view));
+    const [server, command] = understood(row, () => { // the arguments may come from earlier replies
+      const [server, own] = single(this.#router, row, args);
+      return [server, new Command(row, own, view)];
+    });
+    const reply = await server.dispatch(command);
     this.#failures = 0;
     return reply;
   }
