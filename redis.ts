@@ -3181,7 +3181,8 @@ type Signatures = typeof commands;
 /** A union of signatures as overloads. */
 type Overloads<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
 /** Names and values in an object; of any type, because an interface is not assignable to a Record. */
-type ValuesOf<T> = { readonly [N in keyof T]: Arg | undefined } & { readonly [Symbol.iterator]?: never };
+type ValuesOf<T> = object & { readonly [N in keyof T]: Arg | undefined } &
+  { readonly [Symbol.iterator]?: never; readonly [Symbol.hasInstance]?: never }; // which lists and functions have
 /** A method; wherever it takes Pairs, it takes an object whose type is an interface, too. */
 type Method<A extends unknown[], Result> =
   [Pairs] extends [A[number]] ? <T extends ValuesOf<T>>(...args: WithValues<A, T>) => Result : (...args: A) => Result;

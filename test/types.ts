@@ -317,6 +317,7 @@ export function named(db: Handler, t: Transaction, user: User, account: Account,
   for (const fields of [user, account, loose, { ...user, more: 1 }, ["a", 1], [["a", 1]]] as const) count(db.hset("k", fields));
   count(db.hset("k", user));
   count(db.hset("k", account));
+  count(db.hset("k", { bind: "::1", name: "Ada", length: 3 }));
   count(db.hset("k", user, account, { more: 1 }, "field", "value", ["other", 1n]));
   count(db.hset("k", { ...page, tags: page.tags.join() }));
   ok(db.hmset("k", account));
@@ -349,6 +350,30 @@ export function named(db: Handler, t: Transaction, user: User, account: Account,
   db.pipeline().hset("k", dated);
   // @ts-expect-error
   t.mset(page);
+  // @ts-expect-error
+  db.hset("k", "f", true);
+  // @ts-expect-error
+  db.hset("k", "f", user.name === "Ada");
+  // @ts-expect-error
+  db.mset("a", true);
+  // @ts-expect-error
+  db.msetnx("a", false);
+  // @ts-expect-error
+  db.xadd("q", "*", page.tags.length > 1);
+  // @ts-expect-error
+  db.hset("k", Symbol("f"));
+  // @ts-expect-error
+  db.hset("k", () => 1);
+  // @ts-expect-error
+  db.hset("k", Date);
+  // @ts-expect-error
+  db.armset("k", null);
+  // @ts-expect-error
+  db.hmset("k", "f", user.born === 1815 ? "yes" : true);
+  // @ts-expect-error
+  db.pipeline().mset("a", true);
+  // @ts-expect-error
+  t.hset("k", "f", true);
 }
 
 /** Of commands that are sent together, each may have failed. */
