@@ -507,6 +507,92 @@ describe("encoding", () => {
     assert.throws(() => db.pipeline().set("k", list), TypeError);
   }));
 
+  test("an option takes as many values as its row says, a flag true or false, and no other option a boolean, for every row", () => {
+    const lists: Record<string, [taken: unknown[], refused: unknown[]]> = {
+      "": [["a", 1], [["a"], ["a", "b"], [], { A: 1 }]],
+      "2": [[["a", 1]], ["a", [], ["a"], ["a", 1, "NX"], ["a", ["b"]], [["a", "b"]], new Set(["a", "b"])]],
+      "3": [[["a", 1, "b"]], ["a", ["a", "b"], ["a", 1, "b", "NX"], ["a", ["b", "c"]]]],
+      "1|2": [[1, "a", ["~", 1]], [[], [1], ["~", 1, "NX"], ["~", [1]]]],
+      "1+n": [[[1, "a"], [2, ["a", "b"]], ["2", "a", new Set(["b"])], [0]],
+        [[1], [1, "a", "NX"], [2, ["a"]], ["x", "a"], [NaN, "a"], [-1], [], [1.5, "a"], 1, [1, ["a", ["NX"]]]]],
+      "1+2n": [[[1, "a", 1], [2, "a", 1, "b", 2], [2, ["a", 1], ["b", 2]]], [[1, "a"], [1, "a", 1, "NX"], [2, "a", 1], [2, ["a", 1, "b"]]]],
+      "n+n": [[["a", "b"], [["a", "b"], [0, 0]]], ["a", ["a"], ["a", 0, "b", 0], [["a", "b", 0], 0], [["a"], [0, 1, 2]], [[["a", "b"], "c"], 0]]],
+      n: [["a", ["a", "b"], [], ["a", ["b"]]], [{ A: 1 }, null, [{ A: 1 }]]],
+      ints: [[1, [1, 2n, "3"]], [["a"], [1, "NX"], [1, ""], "a", [1.5], [[1, "NX"]]]],
+    };
+    let checked = 0;
+    for (const [method, row] of rows) for (const [option, { mark, list }] of row.form.takes!) {
+      if (option === "*") continue;
+      const form = { ...row.form, options: 1, optional: 2, lead: Infinity, lists: Infinity, end: 0 } as const;
+      const addedBy = (value: unknown): unknown[] => flatten(row.name, [{ [option]: value }], form);
+      const [taken, refused] = mark === "?" ? [[true, false, undefined], [1, 0, "", "yes", [true], null, {}]] as const : lists[list]!;
+      const [booleans, absent] = mark === "?" ? [[], []] : mark === "!" || row.form.takes!.has("*") ? [[true, false], [undefined]] : [[true, false], []];
+      for (const value of taken) {
+        const count = typeof value === "boolean" ? Number(value) : value === undefined ? 0 : 1 + [value].flat(9).reduce((sum: number, part: unknown) =>
+          sum + (part instanceof Set ? part.size : 1), 0);
+        assert.equal(addedBy(value).length, count, `${method}: ${option} ${inspect(value)}`);
+      }
+      for (const value of [...refused, ...booleans, ...absent]) {
+        assert.throws(() => addedBy(value), { name: "TypeError" }, `${method}: ${option} ${inspect(value)}`);
+        checked++;
+      }
+    }
+    assert.ok(checked > 1_500, String(checked));
+  });
+
+  test("an array in an option never adds options, however long it is, nor a boolean or undefined in the place of a value", () =>
+    withDb({}, async (typed) => {
+    const db = typed as any;
+    const calls: [says: string, call: () => Promise<unknown>][] = [
+      ["SORT: argument 2: LIMIT takes an array of 2 values", () => db.sort("list", { LIMIT: [0, 2, "STORE", "victim"] })],
+      ["SORT: argument 2: LIMIT takes an array of 2 values", () => db.sort("list", { LIMIT: 0 })],
+      ["BITFIELD: argument 2: GET takes an array of 2 values", () => db.bitfield("b", { GET: ["u8", 0, "SET", "u8", 0, 90] })],
+      ["BITFIELD: argument 3: SET takes an array of 3 values", () => db.bitfield("b", { GET: ["u8", 0] }, { SET: ["u8", 0] })],
+      ["XREADGROUP: argument 1: GROUP takes an array of 2 values",
+        () => db.xreadgroup({ GROUP: ["g", "c", "NOACK"], STREAMS: ["q", ">"] })],
+      ["XREADGROUP: argument 1: STREAMS takes two lists of the same length",
+        () => db.xreadgroup({ GROUP: ["g", "c"], STREAMS: [["q", "p", ">"], ">"] })],
+      ["XREAD: argument 1: STREAMS takes two lists of the same length", () => db.xread({ STREAMS: ["q", "p", "0", "0"] })],
+      ["XADD: argument 2: MAXLEN takes one value, or an array of 2", () => db.xadd("q", { MAXLEN: ["=", 0, "NOMKSTREAM"] }, "*", { a: 1 })],
+      ["XADD: argument 2: MINID takes one value, or an array of 2", () => db.xadd("q", { MINID: ["~"] }, "*", { a: 1 })],
+      ["XADD: argument 2: IDMP takes an array of 2 values", () => db.xadd("q", { IDMP: ["p", "i", "MAXLEN", 0] }, "*", { a: 1 })],
+      ["ZRANGEBYSCORE: argument 4: LIMIT takes an array of 2 values", () => db.zrangebyscore("z", 0, 9, { LIMIT: [0, 9, "WITHSCORES"] })],
+      ["GEOSEARCH: argument 2: FROMLONLAT takes an array of 2 values",
+        () => db.geosearch("g", { FROMLONLAT: [1, 1, "WITHCOORD", "WITHHASH"], BYRADIUS: [1, "m"] })],
+      ["GEOSEARCH: argument 2: BYPOLYGON takes a count, and twice as many values", () => db.geosearch("g", { BYPOLYGON: [1, 1, 2, "ASC"] })],
+      ["MIGRATE: argument 6: AUTH2 takes an array of 2 values", () => db.migrate("h", 1, "k", 0, 9, { AUTH2: ["u", "p", "COPY"] })],
+      ["FAILOVER: argument 1: TO takes an array of 2 values", () => db.failover({ TO: ["h", 1, "FORCE"] })],
+      ["COMMAND LIST: argument 1: FILTERBY takes an array of 2 values", () => db.commandList({ FILTERBY: ["MODULE"] })],
+      ["MODULE LOADEX: argument 2: CONFIG takes an array of 2 values", () => db.moduleLoadex("/m.so", { CONFIG: ["a", 1, "ARGS", "b"] })],
+      ["HEXPIRE: argument 3: FIELDS takes a count, and as many values", () => db.hexpire("h", 9, { FIELDS: [1, ["a", "b"]] })],
+      ["HSETEX: argument 2: FIELDS takes a count, and twice as many values", () => db.hsetex("h", { FIELDS: [1, "a", 1, "KEEPTTL"] })],
+      ["XDELEX: argument 2: IDS takes a count, and as many values", () => db.xdelex("q", { IDS: [1, "1-1", "ACKED"] })],
+      ["VADD: argument 2: VALUES takes a count, and as many values", () => db.vadd("v", { VALUES: [2, [1, 2, "evil", "SETATTR"]] }, "{}")],
+      ["VSIM: argument 2: VALUES takes a count, and as many values", () => db.vsim("v", { VALUES: [2, 1, 2, "TRUTH"] })],
+      ["HOTKEYS START: argument 1: METRICS takes a count, and as many values", () => db.hotkeysStart({ METRICS: [1, "CPU", "NET"] })],
+      ["CLIENT KILL: argument 1: ID takes whole numbers", () => db.clientKill({ ID: [7, "SKIPME", "no"] })],
+      ["SET: argument 3: a boolean is only for options that are flags", () => db.set("k", "v", { IFEQ: false })],
+      ["SET: argument 3: a boolean is only for options that are flags", () => db.set("k", "v", { EX: false })],
+      ["SCAN: argument 2: a boolean is only for options that are flags", () => db.scan(0, { MATCH: true, COUNT: true })],
+      ["LPOS: argument 3: a boolean is only for options that are flags", () => db.lpos("l", "a", { COUNT: false })],
+      ["SET: argument 3: NX is either true or false", () => db.set("k", "v", { NX: "EX" })],
+      ["SET: argument 3: GET is either true or false", () => db.call("set", "k", "v", { get: 1 })],
+      ["SET: argument 3: a condition that is undefined would be dropped", () => db.set("k", "v", { IFEQ: undefined })],
+      ["SET: argument 3: a condition that is undefined would be dropped", () => db.set("k", "v", { EX: 9, IFDNE: undefined })],
+      ["DELEX: argument 2: a condition that is undefined would be dropped", () => db.delex("k", { IFEQ: undefined })],
+      ["CLIENT KILL: argument 1: a condition that is undefined would be dropped", () => db.clientKill({ ID: undefined, SKIPME: "yes" })],
+      ["CLIENT KILL: argument 1: a condition that is undefined would be dropped", () => db.clientKill({ USER: undefined, TYPE: "normal" })],
+      ["CLIENT KILL: argument 1: a boolean is only for options that are flags", () => db.clientKill({ "NOT-ADDR": false })],
+    ];
+    for (const [says, call] of calls) {
+      const error = await failure(call());
+      assert.ok(error instanceof TypeError);
+      assert.equal(error.message, says);
+    }
+    assert.equal(await db.set("k", "v", { EX: undefined, NX: undefined, PX: 9000 }), "OK");
+    assert.deepEqual(await db.scan(0, { MATCH: undefined, COUNT: 1000, TYPE: undefined }), ["0", ["k"]]);
+  }));
+
   test("lists are arrays or Sets, and names and values are objects, Maps or arrays of pairs, where a command takes such",
     () => withDb({}, async (db) => {
     assert.equal(await db.sadd("set", new Set(["a", "b"]), ["c"], "d"), 4);

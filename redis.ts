@@ -786,16 +786,28 @@ type Form = {
   readonly options: number;
   readonly lead: number;
   readonly optional: number;
-  /** The options that take lists; those that end with "[]" take lists of lists. Undefined: any may. */
-  readonly listed: readonly string[] | undefined;
+  /** What the options take that take anything but one value, by name, "*" for all; undefined: any may take anything. */
+  readonly takes: ReadonlyMap<string, OptionForm> | undefined;
 };
+/** `mark`: "?" for a flag, "!" if undefined is refused; `list`: how many values an array has, "2" or "1+n". */
+type OptionForm = { readonly mark: string; readonly list: string };
 
 /** One value each. */
 const VALUES: Form = {
-  lists: Infinity, end: 0, size: 1, pairs: false, options: Infinity, lead: Infinity, optional: Infinity, listed: [],
+  lists: Infinity, end: 0, size: 1, pairs: false, options: Infinity, lead: Infinity, optional: Infinity,
+  takes: new Map(),
 };
 /** For commands that are not in the table. */
-const ANY: Form = { ...VALUES, lists: 1, options: 1, optional: 1, listed: undefined };
+const ANY: Form = { ...VALUES, lists: 1, options: 1, optional: 1, takes: undefined };
+const ONE_VALUE: OptionForm = { mark: "", list: "" };
+const ANYTHING: OptionForm = { mark: "any", list: "n" };
+
+/** Reads a row's word on an option: "LIMIT 2", "NX?" or "IFEQ!". */
+function readOption(word: string): [name: string, form: OptionForm] {
+  const [head = "", list = ""] = word.split(" ");
+  const mark = head.endsWith("?") || head.endsWith("!") ? head.slice(-1) : "";
+  return [head.slice(0, head.length - mark.length), { mark, list }];
+}
 
 /** Flattens arguments, unless all are strings or numbers, as in most calls. */
 function wordsOf(name: Name, args: readonly unknown[], form = ANY): Words {
@@ -909,31 +921,60 @@ function addPairs(words: Word[], names: Iterable<unknown>, valueOf: (name: any) 
  * Appends options. One that is undefined or false is omitted, and of one that is true, only the name is sent. The name
  * must then be in capitals, as the manual writes options; any other belongs to data.
  */
-function addOptions(words: Word[], options: Record<string, unknown>, { listed }: Form): string | undefined {
+function addOptions(words: Word[], options: Record<string, unknown>, { takes }: Form): string | undefined {
   for (const option of Object.keys(options)) {
     const value = options[option];
-    if (typeof value === "boolean" && !isCapital(option)) return NO_OPTION;
+    const isBoolean = typeof value === "boolean";
+    if (isBoolean && !isCapital(option)) return NO_OPTION;
+    const name = option.toUpperCase();
+    const { mark, list } = takes === undefined ? ANYTHING : takes.get(name) ?? ONE_VALUE;
+    if (isBoolean && mark !== "?" && mark !== "any") return NO_FLAG;
+    if (value === undefined && (mark === "!" || takes?.has("*"))) return NO_CONDITION;
     if (value === undefined || value === false) continue;
     words.push(option);
     if (value === true) continue;
-    const refused = typeof value === "object" ? addListed(words, option.toUpperCase(), value, listed)
-      : addValue(words, value, "holds");
+    if (mark === "?") return `: ${name} is either true or false`;
+    const refused = list === "" ? addValue(words, value, "holds") : addListed(words, value, name, list);
     if (refused !== undefined) return refused;
   }
   return undefined;
 }
 
-/** Appends the value of an option that may take a list. */
-function addListed(words: Word[], option: string, value: unknown, listed: Form["listed"]): string | undefined {
-  if (listed === undefined || listed.includes(`${option}[]`)) return addPart(words, value, VALUES, 0, 1);
-  if (!listed.includes(option) || !Array.isArray(value)) return addValue(words, value, "holds");
-  for (const element of value) {
-    const refused = addValue(words, element, "holds");
+/** Appends the values of an option that takes a list. */
+function addListed(words: Word[], value: unknown, name: string, list: string): string | undefined {
+  const start = words.length;
+  const isFixed = Number(list.at(-1)) > 0;
+  for (const element of isFixed && Array.isArray(value) ? value : [value]) {
+    const refused = isFixed ? addValue(words, element, "holds") : addPart(words, element, VALUES, 0, 1);
     if (refused !== undefined) return refused;
   }
-  return undefined;
+  const { is, holds } = LISTS[list]!;
+  return holds(words.slice(start), value) ? undefined : `: ${name} takes ${is}`;
 }
 
+/** Lists of options, by the words of rows: what one is, and whether these words of it are one. */
+const LISTS: Record<string, { readonly is: string; readonly holds: (words: Words, value: unknown) => boolean }> = {
+  "2": { is: "an array of 2 values", holds: (words, value) => Array.isArray(value) && words.length === 2 },
+  "3": { is: "an array of 3 values", holds: (words, value) => Array.isArray(value) && words.length === 3 },
+  "1|2": { is: "one value, or an array of 2", holds: ({ length }, value) => length === (Array.isArray(value) ? 2 : 1) },
+  "1+n": { is: "a count, and as many values", holds: (words) => words.length === 1 + numberIn(words[0]) },
+  "1+2n": { is: "a count, and twice as many values", holds: (words) => words.length === 1 + 2 * numberIn(words[0]) },
+  "n+n": { is: "two lists of the same length", holds: areHalves },
+  n: { is: "a list", holds: () => true },
+  ints: { is: "whole numbers", holds: (words) => words.every((word) => Number.isInteger(numberIn(word))) },
+};
+
+const numberIn = (word: Word | number | undefined): number => String(word) === "" ? NaN : Number(String(word));
+
+/** Whether a list has two parts, each with half of the words. */
+function areHalves(words: Words, value: unknown): boolean {
+  const half: Word[] = [];
+  return Array.isArray(value) && value.length === 2 && addPart(half, value[0], VALUES, 0, 1) === undefined &&
+    half.length * 2 === words.length;
+}
+
+const NO_FLAG = ": a boolean is only for options that are flags";
+const NO_CONDITION = ": a condition that is undefined would be dropped";
 const NO_OPTION = ": a boolean under a name that is not in capitals cannot be sent";
 const isCapital = (name: string): boolean => name === name.toUpperCase() && name !== name.toLowerCase();
 
@@ -1503,7 +1544,12 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     lists(n, -1)            from the nth on, arrays and Sets stand for their elements; -1: except the last argument
 //     items(n, size)          lists of `size` values that belong together
 //     pairs(n)                items of 2: an object or a Map stands for its names and values
-//     options(n, "LIMIT")     from the nth on, objects are options; of these, "LIMIT" takes a list, "IDS[]" lists in it
+//     options(n, ...)         from the nth on, objects are options; words for those that take anything but one value:
+//       "NX?"                 a flag: true or false
+//       "IFEQ!"               a condition: undefined, which would drop it, is refused; "*!": so are all
+//       "LIMIT 2"             an array of 2 values; "MAXLEN 1|2": or one value
+//       "IDS 1+n"             a count and as many values; "FIELDS 1+2n": twice as many; "STREAMS n+n": two equal lists
+//       "KEYS n"              any number of values, "ID ints" if they are whole numbers
 //     needs(n, ...)           the same, but the nth may not be omitted
 //     lead(n, ...)            the nth may be options; the other arguments are counted without it
 //     optional(n)             from the nth on, one value each, which may be omitted
@@ -1637,22 +1683,22 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
     return this.#taking<`pairs ${N}`>({ lists, size: 2, pairs: true });
   }
 
-  options<N extends number, L extends readonly string[]>(options: N, ...listed: L) {
-    return this.#taking<`options ${N}` | L[number]>({ options, optional: options }, listed);
+  options<N extends number, L extends readonly string[]>(options: N, ...takes: L) {
+    return this.#taking<`options ${N}` | L[number]>({ options, optional: options }, takes);
   }
 
-  needs<N extends number, L extends readonly string[]>(options: N, ...listed: L) {
-    return this.#taking<`needs ${N}` | L[number]>({ options, optional: options + 1 }, listed);
+  needs<N extends number, L extends readonly string[]>(options: N, ...takes: L) {
+    return this.#taking<`needs ${N}` | L[number]>({ options, optional: options + 1 }, takes);
   }
 
-  lead<N extends number, L extends readonly string[]>(lead: N, ...listed: L) {
-    return this.#taking<`lead ${N}` | L[number]>({ lead }, listed);
+  lead<N extends number, L extends readonly string[]>(lead: N, ...takes: L) {
+    return this.#taking<`lead ${N}` | L[number]>({ lead }, takes);
   }
 
   optional<N extends number>(optional: N) { return this.#taking<`optional ${N}`>({ optional }); }
 
-  #taking<Word extends string>(part: Partial<Form>, listed: readonly string[] = []): Row<F, K, R, Said | Word> {
-    const form = { ...this.form, ...part, listed: [...this.form.listed!, ...listed] };
+  #taking<Word extends string>(part: Partial<Form>, takes: readonly string[] = []): Row<F, K, R, Said | Word> {
+    const form = { ...this.form, ...part, takes: new Map([...this.form.takes!, ...takes.map(readOption)]) };
     return Object.assign(this as Row<F, K, R, any>, { form });
   }
 
@@ -1694,6 +1740,16 @@ const session = <F,>(instead: string, keys: Keys = none) =>
   new Row<F, "session", "nowhere", never>("session", keys, instead);
 const leased = <F,>(instead?: string, keys: Keys = none) =>
   new Row<F, "leased", "nowhere", never>("leased", keys, instead === undefined ? "lease()" : `${instead}, or lease()`);
+
+// ---- Options of several rows ----
+
+const EXPIRE = ["NX?", "XX?", "GT?", "LT?"] as const;
+const FLUSH = ["ASYNC?", "SYNC?"] as const;
+const REFERENCES = ["KEEPREF?", "DELREF?", "ACKED?"] as const;
+const TRIM = [...REFERENCES, "MAXLEN 1|2", "MINID 1|2"] as const;
+const ORDER = ["ASC?", "DESC?", "ANY?"] as const;
+const AREA = [...ORDER, "BYBOX 3", "BYPOLYGON 1+2n", "BYRADIUS 2", "FROMLONLAT 2"] as const;
+const FOUND = ["WITHCOORD?", "WITHDIST?", "WITHHASH?"] as const;
 
 // ---- Where the keys are ----
 
@@ -1872,7 +1928,8 @@ const commands = {
   /** The type of the value, "none" when `key` is missing; modules name their own types. Since 1.0.0. */
   type: read<(key: Key) => KeyType>(),
   /** 1 when copied (into DB); 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
-  copy: write<(source: Key, destination: Key, options?: { DB?: Int; REPLACE?: Flag }) => number>(two).options(3),
+  copy: write<(source: Key, destination: Key, options?: { DB?: Int; REPLACE?: Flag }) => number>(two)
+    .options(3, "REPLACE?"),
   /** Overwrites `newkey`; an error when `key` is missing. Since 1.0.0. */
   rename: write<(key: Key, newkey: Key) => "OK">(two),
   /** 1 when renamed, 0 when `newkey` exists already; an error when `key` is missing. Since 1.0.0. */
@@ -1880,13 +1937,13 @@ const commands = {
   /** 1 when moved to database `db`; 0 when `key` is missing here or exists there. Since 1.0.0. */
   move: write<(key: Key, db: Int) => number>(),
   /** 1 when the time to live was set; 0 when `key` is missing or the condition fails. Since 1.0.0; options 7.0. */
-  expire: write<(key: Key, seconds: Int, options?: ExpireOptions) => number>().options(3),
+  expire: write<(key: Key, seconds: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
   /** As expire, in milliseconds. Since 2.6.0; options 7.0. */
-  pexpire: write<(key: Key, milliseconds: Int, options?: ExpireOptions) => number>().options(3),
+  pexpire: write<(key: Key, milliseconds: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
   /** As expire, at a Unix time in seconds; a past time removes the key. Since 1.2.0; options 7.0. */
-  expireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3),
+  expireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
   /** As expireat, with the Unix time in milliseconds. Since 2.6.0; options 7.0. */
-  pexpireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3),
+  pexpireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
   /** The Unix time in seconds at which `key` expires; -1 when it never does, -2 when it is missing. Since 7.0.0. */
   expiretime: read<(key: Key) => number>(),
   /** As expiretime, in milliseconds. Since 7.0.0. */
@@ -1906,17 +1963,19 @@ const commands = {
   /** Any key of the database, or null when it is empty. Since 1.0.0. */
   randomkey: read<() => Bulk>(none).across("all", random),
   /** Sorted elements, as numbers unless ALPHA; GET: the values its patterns find; STORE: their number. Since 1.0.0. */
-  sort: write<SortInto | Sorted<SortOptions & { STORE?: No }>>(oneAndAfter(1, "STORE")).options(2, "LIMIT")
+  sort: write<SortInto | Sorted<SortOptions & { STORE?: undefined }>>(oneAndAfter(1, "STORE"))
+    .options(2, "LIMIT 2", "ASC?", "DESC?", "ALPHA?")
     .traits("patterns"),
   /** As sort, without STORE. Since 7.0.0. */
-  sort_ro: read<Sorted<SortRoOptions>>().options(2, "LIMIT").traits("patterns"),
+  sort_ro: read<Sorted<SortRoOptions>>().options(2, "LIMIT 2", "ASC?", "DESC?", "ALPHA?").traits("patterns"),
   /** The value in the server's own format, for restore, always as a Buffer; null when missing. Since 2.6.0. */
   dump: read<(key: Key) => Buffer | null>().traits("binary"),
   /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, unless REPLACE. Since 2.6.0. */
-  restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">().options(4),
+  restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">()
+    .options(4, "REPLACE?", "ABSTTL?"),
   /** Move `key`, or KEYS if it is "", to another server; "NOKEY" if missing. `timeout`: ms of silence. Since 2.6.0. */
   migrate: write<(host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY">
-    (thirdOrKeys).options(6, "AUTH2", "KEYS[]").traits("secret", "partly"),
+    (thirdOrKeys).options(6, "COPY?", "REPLACE?", "AUTH2 2", "KEYS n").traits("secret", "partly"),
   /** How the value is stored ("listpack", "embstr" ...); null when `key` is missing. Since 2.2.3. */
   objectEncoding: read<(key: Key) => Bulk>(),
   /** Access frequency on a logarithmic scale; null when missing, an error unless an LFU policy is set. Since 4.0.0. */
@@ -1944,9 +2003,10 @@ const commands = {
   /** The value of `key`, or null. WRONGTYPE when it is not a string. Since 1.0.0. */
   get: read<(key: Key) => Bulk>(),
   /** "OK", or null when NX, XX or IF... fails; with GET the old value. EX in seconds, PX in ms. Since 1.0.0. */
-  set: write<With<"GET", [key: Key, value: Arg], Bulk, "OK" | null, SetOptions>>().options(3),
+  set: write<With<"GET", [key: Key, value: Arg], Bulk, "OK" | null, SetOptions>>()
+    .options(3, "NX?", "XX?", "GET?", "KEEPTTL?", "IFEQ!", "IFNE!", "IFDEQ!", "IFDNE!"),
   /** The value, or null; also sets its time to live, or removes that with PERSIST. Since 6.2.0. */
-  getex: write<(key: Key, options?: GetexOptions) => Bulk>().options(2),
+  getex: write<(key: Key, options?: GetexOptions) => Bulk>().options(2, "PERSIST?"),
   /** The value, or null; also removes the key. Since 6.2.0. */
   getdel: write<(key: Key) => Bulk>(),
   /** The old value, or null. Deprecated since 6.2.0: set with GET. Since 1.0.0. */
@@ -1964,7 +2024,8 @@ const commands = {
   /** Set several keys only when none of them exists: 1, else 0 and nothing is set. Since 1.0.1. */
   msetnx: write<(...pairs: (Arg | Pairs)[]) => number>(pairs).pairs(1),
   /** Set `numkeys` keys with one expiry: 1, or 0 and none is set when NX or XX fails for any. Since 8.4.0. */
-  msetex: write<(numkeys: number, pairs: Pairs, options?: MsetexOptions) => number>(numkeys(1, 2)).pairs(2).options(3),
+  msetex: write<(numkeys: number, pairs: Pairs, options?: MsetexOptions) => number>(numkeys(1, 2)).pairs(2)
+    .options(3, "NX?", "XX?", "KEEPTTL?"),
   /** Append to the string at `key`; returns the new length in bytes. Since 2.0.0. */
   append: write<(key: Key, value: Arg) => number>(),
   /** The length in bytes, 0 when `key` is missing. Since 2.2.0. */
@@ -1986,9 +2047,10 @@ const commands = {
   /** The new value, as incr. Since 1.0.0. */
   decrby: write<(key: Key, decrement: Int) => number>(),
   /** Add 1, BYINT or BYFLOAT, but not past a bound; SATURATE stops there. ENX: only without expiry. Since 8.8.0. */
-  increx: write<(key: Key, options?: IncrexOptions) => [value: number, added: number]>().options(2).as(numbers),
+  increx: write<(key: Key, options?: IncrexOptions) => [value: number, added: number]>()
+    .options(2, "SATURATE?", "PERSIST?", "ENX?").as(numbers),
   /** 1 when removed, 0 when missing or the condition fails; WRONGTYPE for a condition on another type. Since 8.4.0. */
-  delex: write<(key: Key, options?: Compare) => number>().options(2),
+  delex: write<(key: Key, options?: Compare) => number>().options(2, "*!"),
   /** Remove `key` only when it holds `value`: 1, else 0. Valkey 9.0; in Redis delex. */
   delifeq: write<(key: Key, value: Arg) => number>(),
   /** The XXH3 hash of the string as 16 hexadecimal digits, for IFDEQ and IFDNE; null when missing. Since 8.4.0. */
@@ -1999,7 +2061,7 @@ const commands = {
     | ((key1: Key, key2: Key, options: LcsOptions & { LEN: true; IDX?: No }) => number)
     | ((key1: Key, key2: Key) => string)
     | Either<[key1: Key, key2: Key, options: LcsOptions], [{ matches: LcsMatch[]; len: number }, number, string]>
-  >(two).options(3).as(when("IDX", map)).across("string"),
+  >(two).options(3, "LEN?", "IDX?", "WITHMATCHLEN?").as(when("IDX", map)).across("string"),
 
   // ---- Bitmaps ----
   /** The bit at `offset`; 0 beyond the end and when `key` is missing. Since 2.2.0. */
@@ -2007,19 +2069,20 @@ const commands = {
   /** Set the bit at `offset` to 0 or 1, growing the string as needed; returns the old bit. Since 2.2.0. */
   setbit: write<(key: Key, offset: Int, value: Int) => number>(),
   /** Number of 1 bits, in all or in the bytes (BIT: bits) from `start` to `end`. Since 2.6.0; BIT 7.0. */
-  bitcount: read<(key: Key, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>().options(4)
+  bitcount: read<(key: Key, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>()
+    .options(4, "BYTE?", "BIT?")
     .optional(2),
   /** Position of the first bit that equals `bit`; -1 when there is none. Since 2.8.7; BIT 7.0. */
   bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>()
-    .options(5).optional(3),
+    .options(5, "BYTE?", "BIT?").optional(3),
   /** Store the result of the operation; returns its length in bytes. Since 2.6.0; DIFF, DIFF1, ANDOR, ONE 8.2. */
   bitop: write<(operation: BitOperation, destkey: Key, ...keys: Many<Key>) => number>(butFirst).lists(3)
     .across("string"),
   /** Results of GET (value), SET (old value), INCRBY (new, null on OVERFLOW FAIL); bigints beyond 2^53. Since 3.2.0. */
   bitfield: write<(key: Key, ...operations: BitfieldOperation[]) => (number | null)[]>()
-    .options(2, "GET", "INCRBY", "SET"),
+    .options(2, "GET 2", "SET 3", "INCRBY 3"),
   /** As bitfield, GET only. Since 6.0.0. */
-  bitfield_ro: read<(key: Key, ...operations: { GET: BitfieldPlace }[]) => number[]>().options(2, "GET"),
+  bitfield_ro: read<(key: Key, ...operations: { GET: BitfieldPlace }[]) => number[]>().options(2, "GET 2"),
 
   // ---- HyperLogLogs ----
   /** 1 when the estimate changed or `key` was created, else 0. Since 2.8.9. */
@@ -2032,7 +2095,7 @@ const commands = {
   // ---- Geo ----
   /** Add or move members; returns the number added (with CH: changed). Degrees. Since 3.2.0; options 6.2. */
   geoadd: write<(key: Key, ...args: [...items: GeoItem[]] | [options: GeoaddOptions, ...items: GeoItem[]]) => number>()
-    .lead(2).items(2, 3),
+    .lead(2, "NX?", "XX?", "CH?").items(2, 3),
   /** Distance between two members in metres or `unit`; null when either is missing. Since 3.2.0. */
   geodist: read<(key: Key, member1: Arg, member2: Arg, unit?: GeoUnit) => number | null>().optional(4).as(number),
   /** The members' standard geohashes of 11 characters, null for each that is missing. Since 3.2.0. */
@@ -2040,20 +2103,22 @@ const commands = {
   /** Positions of the members as stored (at most 0.6 m off); null for each that is missing. Since 3.2.0. */
   geopos: read<(key: Key, ...members: Many) => (Coordinates | null)[]>().lists(2).empty([]).as(list(numbers)),
   /** Members in an area, unsorted unless ASC or DESC; WITH... extends each. Since 6.2.0; BYPOLYGON Valkey 9.0. */
-  geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().needs(2, "BYBOX", "BYPOLYGON[]", "BYRADIUS", "FROMLONLAT")
+  geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().needs(2, ...AREA, ...FOUND)
     .as(located),
   /** Store the members geosearch finds, with STOREDIST scored by distance; returns their number. Since 6.2.0. */
   geosearchstore: write<(destination: Key, source: Key, area: GeosearchOptions & { STOREDIST?: Flag }) => number>(two)
-    .needs(3, "BYBOX", "BYPOLYGON[]", "BYRADIUS", "FROMLONLAT")
+    .needs(3, ...AREA, "STOREDIST?")
     .across("zset"),
   /** As geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
-  georadius: write<Georadius<AroundPoint>>(oneAndAfter(5, "STORE", "STOREDIST")).options(6).as(located),
+  georadius: write<Georadius<AroundPoint>>(oneAndAfter(5, "STORE", "STOREDIST")).options(6, ...ORDER, ...FOUND)
+    .as(located),
   /** As geosearch around a point. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
-  georadius_ro: read<GeoradiusRo<AroundPoint>>().options(6).as(located),
+  georadius_ro: read<GeoradiusRo<AroundPoint>>().options(6, ...ORDER, ...FOUND).as(located),
   /** As georadius, around a member; an error when that is missing. Deprecated since 6.2.0. Since 3.2.0. */
-  georadiusbymember: write<Georadius<AroundMember>>(oneAndAfter(4, "STORE", "STOREDIST")).options(5).as(located),
+  georadiusbymember: write<Georadius<AroundMember>>(oneAndAfter(4, "STORE", "STOREDIST")).options(5, ...ORDER, ...FOUND)
+    .as(located),
   /** As geosearch around a member. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
-  georadiusbymember_ro: read<GeoradiusRo<AroundMember>>().options(5).as(located),
+  georadiusbymember_ro: read<GeoradiusRo<AroundMember>>().options(5, ...ORDER, ...FOUND).as(located),
 
   // ---- Hashes ----
   /** Set fields; returns the number added. Since 2.0.0; several fields 4.0.0. */
@@ -2086,35 +2151,36 @@ const commands = {
   hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => number>().as(number),
   /** A field or null; up to `count` different ones, -3 for 3 that may repeat; WITHVALUES: pairs. Since 6.2.0. */
   hrandfield: read<((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [string, string][], string[]>>()
-    .options(3).optional(2)
+    .options(3, "WITHVALUES?").optional(2)
     .as(when("WITHVALUES", couples)),
   /** Some fields, and the cursor for the next call, "0" at the end. NOVALUES: only names. Since 2.8.0; NOVALUES 7.4. */
   hscan: read<With<"NOVALUES", [key: Key, ...Leading<[cursor: Arg]>], Page<string[]>, Page<Fields>, ScanOptions>>()
-    .options(3).optional(2).as(when("NOVALUES", same, tuple(same, map))).defaults([0]).traits("cursor"),
+    .options(3, "NOVALUES?").optional(2).as(when("NOVALUES", same, tuple(same, map))).defaults([0]).traits("cursor"),
   /** For each field 1: set, 2: removed (the time is past), 0: condition failed, -2: no such field. Since 7.4.0. */
-  hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>().needs(3, "FIELDS[]"),
+  hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n"),
   /** As hexpire, in milliseconds. Since 7.4.0. */
-  hpexpire: write<(key: Key, milliseconds: Int, options: HexpireOptions) => number[]>().needs(3, "FIELDS[]"),
+  hpexpire: write<(key: Key, milliseconds: Int, options: HexpireOptions) => number[]>()
+    .needs(3, ...EXPIRE, "FIELDS 1+n"),
   /** As hexpire, at a Unix time in seconds. Since 7.4.0. */
-  hexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, "FIELDS[]"),
+  hexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n"),
   /** As hexpire, at a Unix time in milliseconds. Since 7.4.0. */
-  hpexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, "FIELDS[]"),
+  hpexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n"),
   /** For each field the Unix time in seconds when it expires; -1 when never, -2 when missing. Since 7.4.0. */
-  hexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS[]"),
+  hexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
   /** As hexpiretime, in milliseconds. Since 7.4.0. */
-  hpexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS[]"),
+  hpexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
   /** For each field the time to live in seconds; -1 when there is none, -2 when it is missing. Since 7.4.0. */
-  httl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS[]"),
+  httl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
   /** As httl, in milliseconds. Since 7.4.0. */
-  hpttl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS[]"),
+  hpttl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
   /** For each field 1 when its expiry was removed, -1 when it had none, -2 when it is missing. Since 7.4.0. */
-  hpersist: write<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS[]"),
+  hpersist: write<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
   /** Remove fields and return their values, null for each that is missing. Since 8.0.0. */
-  hgetdel: write<(key: Key, options: FieldsOption) => Bulk[]>().needs(2, "FIELDS[]"),
+  hgetdel: write<(key: Key, options: FieldsOption) => Bulk[]>().needs(2, "FIELDS 1+n"),
   /** The values of the fields, null for each that is missing, after setting their expiry. Since 8.0.0. */
-  hgetex: write<(key: Key, options: GetexOptions & FieldsOption) => Bulk[]>().needs(2, "FIELDS[]"),
+  hgetex: write<(key: Key, options: GetexOptions & FieldsOption) => Bulk[]>().needs(2, "PERSIST?", "FIELDS 1+n"),
   /** Set fields and their expiry: 1, or 0 and none is set when FNX or FXX fails for any. Since 8.0.0. */
-  hsetex: write<(key: Key, options: HsetexOptions) => number>().needs(2, "FIELDS"),
+  hsetex: write<(key: Key, options: HsetexOptions) => number>().needs(2, "FNX?", "FXX?", "KEEPTTL?", "FIELDS 1+2n"),
   /** Name a list of fields for himportSet, on this connection: in a lease. Since 8.10.0. */
   himportPrepare: leased<(fieldset: Arg, ...fields: Many) => "OK">("hset()").lists(2),
   /** Replace `key` with a hash of these values, in the order of himportPrepare's fields. Since 8.10.0. */
@@ -2138,20 +2204,21 @@ const commands = {
   /** The elements that exist from `start` to `end`, backwards if `end` is less, with their indexes. Since 8.8.0. */
   arscan: read<(key: Key, start: Int, end: Int, options?: { LIMIT?: Int }) => Indexed[]>().options(4).as(couples),
   /** Indexes from `start` ("-") to `end` ("+") whose elements pass any test; WITHVALUES: elements too. Since 8.8.0. */
-  argrep: read<WithLast<"WITHVALUES", [key: Key, start: Arg, end: Arg], Indexed[], number[], ArgrepTest>>().options(4)
+  argrep: read<WithLast<"WITHVALUES", [key: Key, start: Arg, end: Arg], Indexed[], number[], ArgrepTest>>()
+    .options(4, "AND?", "OR?", "NOCASE?", "WITHVALUES?")
     .as(when("WITHVALUES", couples)),
   /** SUM, MIN, MAX, AND, OR or XOR: null when no element is a number; MATCH and USED count. Since 8.8.0. */
   arop: read<
     | ((key: Key, start: Int, end: Int, operation: { SUM: true } | { MIN: true } | { MAX: true }) => number | null)
     | ((key: Key, start: Int, end: Int, operation: { AND: true } | { OR: true } | { XOR: true }) => number | null)
     | ((key: Key, start: Int, end: Int, operation: { MATCH: Arg } | { USED: true }) => number)
-  >().needs(4).as(number),
+  >().needs(4, "SUM?", "MIN?", "MAX?", "AND?", "OR?", "XOR?", "USED?").as(number),
   /** Number of elements, not counting gaps; 0 when `key` is missing. Since 8.8.0. */
   arcount: read<(key: Key) => number>(),
   /** The last index in use, plus 1; 0 when `key` is missing. Since 8.8.0. */
   arlen: read<(key: Key) => number>(),
   /** Size and layout of the array; an error when `key` is missing. Since 8.8.0. */
-  arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().options(2).as(mapOf(number)),
+  arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().options(2, "FULL?").as(mapOf(number)),
   /** Number of elements removed; the key goes with its last element. Since 8.8.0. */
   ardel: write<(key: Key, ...indexes: Many<Int>) => number>().lists(2).empty(0),
   /** Remove all elements in each [start, end], both included; returns their number. Since 8.8.0. */
@@ -2165,7 +2232,7 @@ const commands = {
   /** Move the insert cursor: 1, or 0 when `key` is missing. Since 8.8.0. */
   arseek: write<(key: Key, index: Int) => number>(),
   /** The last `count` elements up to the insert cursor, with REV the newest first; null in gaps. Since 8.8.0. */
-  arlastitems: read<(key: Key, count: Int, options?: { REV?: Flag }) => Bulk[]>().options(3),
+  arlastitems: read<(key: Key, count: Int, options?: { REV?: Flag }) => Bulk[]>().options(3, "REV?"),
 
   // ---- Lists ----
   /** Add elements at the head, each before the previous one; returns the new length. Since 1.0.0; several 2.4. */
@@ -2201,7 +2268,7 @@ const commands = {
   /** Move one element from an end of `source` to an end of `destination` and return it, or null. Since 6.2.0. */
   lmove: write<(source: Key, destination: Key, wherefrom: End, whereto: End) => Bulk>(two),
   /** lmove of up to COUNT elements, or of EXACTLY that many, else null; OBO or BULK. Since 8.10.0. */
-  lmovem: write<With<"EXACTLY", Move, string[] | null, string[], LmovemOptions, Int>>(two).options(5),
+  lmovem: write<With<"EXACTLY", Move, string[] | null, string[], LmovemOptions, Int>>(two).options(5, "OBO?", "BULK?"),
   /** Move the last element of `source` to the head of `destination`, or null. lmove replaces it. Since 1.2.0. */
   rpoplpush: write<(source: Key, destination: Key) => Bulk>(two),
   /** lpop from the first non-empty list, waiting up to `timeout` seconds (0: forever). Since 2.0.0. */
@@ -2213,7 +2280,8 @@ const commands = {
   /** lmove that waits up to `timeout` seconds (0: forever), then returns null. Since 6.2.0. */
   blmove: write<(...args: [...Move, timeout?: number]) => Bulk>(two).optional(5).defaults([0]).blocks(seconds(5)),
   /** lmovem that waits up to `timeout` seconds (0: forever) for enough, then returns null. Since 8.10.0. */
-  blmovem: write<(...args: [...Move, timeout: number, how?: LmovemOptions]) => string[] | null>(two).options(6)
+  blmovem: write<(...args: [...Move, timeout: number, how?: LmovemOptions]) => string[] | null>(two)
+    .options(6, "OBO?", "BULK?")
     .blocks(seconds(5)),
   /** rpoplpush that waits up to `timeout` seconds (0: forever), then returns null. blmove replaces it. Since 2.2.0. */
   brpoplpush: write<(source: Key, destination: Key, timeout?: number) => Bulk>(two).optional(3).defaults([0])
@@ -2258,11 +2326,12 @@ const commands = {
   /** Store the sunion of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
   sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).lists(2).across("set"),
   /** Number of members sunion would return, counting up to LIMIT; an estimate with APPROX. Since 8.10.0. */
-  sunioncard: read<Counted<LimitOptions & { APPROX?: Flag }>>(numkeys(1)).lists(2).options(2).across("set"),
+  sunioncard: read<Counted<LimitOptions & { APPROX?: Flag }>>(numkeys(1)).lists(2).options(2, "APPROX?").across("set"),
 
   // ---- Sorted sets ----
   /** Add members or change scores; the number added (CH: changed; INCR: new score or null). Since 1.2.0; GT, LT 6.2. */
-  zadd: write<Adds<"INCR", number | null, number, ZaddOptions, ScoreMembers, [scored: ScoreMember]>>().lead(2)
+  zadd: write<Adds<"INCR", number | null, number, ZaddOptions, ScoreMembers, [scored: ScoreMember]>>()
+    .lead(2, "NX?", "XX?", "GT?", "LT?", "CH?", "INCR?")
     .items(2, 2).as(number),
   /** Add `increment` to a member's score (a new one starts at 0); returns the new score. Since 1.2.0. */
   zincrby: write<(key: Key, increment: Arg, member: Arg) => number>().as(number),
@@ -2279,32 +2348,35 @@ const commands = {
   /** The scores of `members`, null for each that is missing. Since 6.2.0. */
   zmscore: read<(key: Key, ...members: Many) => (number | null)[]>().lists(2).empty([]).as(numbers),
   /** The rank of `member`, 0 for the lowest score, or null; WITHSCORE adds the score. Since 2.0.0; WITHSCORE 7.2. */
-  zrank: read<Rank>().options(3).as(when("WITHSCORE", pair)),
+  zrank: read<Rank>().options(3, "WITHSCORE?").as(when("WITHSCORE", pair)),
   /** zrank from the other end: 0 for the highest score. Since 2.0.0; WITHSCORE 7.2. */
-  zrevrank: read<Rank>().options(3).as(when("WITHSCORE", pair)),
+  zrevrank: read<Rank>().options(3, "WITHSCORE?").as(when("WITHSCORE", pair)),
   /** Members, all or by rank, BYSCORE or BYLEX (name); REV swaps the bounds. Since 1.2.0; BY..., REV, LIMIT 6.2. */
-  zrange: read<WithScores<[key: Key, ...Leading<[start: Arg, stop: Arg]>], ZrangeOptions>>().options(4, "LIMIT")
+  zrange: read<WithScores<[key: Key, ...Leading<[start: Arg, stop: Arg]>], ZrangeOptions>>()
+    .options(4, "BYSCORE?", "BYLEX?", "REV?", "LIMIT 2", "WITHSCORES?")
     .optional(2).as(withScores).defaults([0, -1], allOf),
   /** Store the zrange of `src` in `dst`, replacing it; returns its size. Since 6.2.0. */
   zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two)
-    .options(5, "LIMIT").across("zset"),
+    .options(5, "BYSCORE?", "BYLEX?", "REV?", "LIMIT 2").across("zset"),
   /** Members with scores from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
   zrangebyscore: read<WithScores<[key: Key, ...Leading<[min: Arg, max: Arg]>], { LIMIT?: Limit }>>()
-    .options(4, "LIMIT").optional(2).as(withScores).defaults(["-inf", "+inf"]),
+    .options(4, "LIMIT 2", "WITHSCORES?").optional(2).as(withScores).defaults(["-inf", "+inf"]),
   /** Members by name from `min` to `max`: "[a" includes, "(a" excludes, "-" and "+" are unbounded. Since 2.8.9. */
-  zrangebylex: read<Ranging<[min: Arg, max: Arg], { LIMIT?: Limit }, string[]>>().options(4, "LIMIT").optional(2)
+  zrangebylex: read<Ranging<[min: Arg, max: Arg], { LIMIT?: Limit }, string[]>>().options(4, "LIMIT 2").optional(2)
     .defaults(["-", "+"]),
   /** zrange from the highest score down. zrange with REV replaces it. Since 1.2.0. */
-  zrevrange: read<WithScores<[key: Key, ...Leading<[start: Int, stop: Int]>]>>().options(4).optional(2).as(withScores)
+  zrevrange: read<WithScores<[key: Key, ...Leading<[start: Int, stop: Int]>]>>().options(4, "WITHSCORES?").optional(2)
+    .as(withScores)
     .defaults([0, -1]),
   /** zrangebyscore from the highest down, `max` first. zrange with REV and BYSCORE replaces it. Since 2.2.0. */
   zrevrangebyscore: read<WithScores<[key: Key, ...Leading<[max: Arg, min: Arg]>], { LIMIT?: Limit }>>()
-    .options(4, "LIMIT").optional(2).as(withScores).defaults(["+inf", "-inf"]),
+    .options(4, "LIMIT 2", "WITHSCORES?").optional(2).as(withScores).defaults(["+inf", "-inf"]),
   /** zrangebylex backwards, `max` first. zrange with REV and BYLEX replaces it. Since 2.8.9. */
-  zrevrangebylex: read<Ranging<[max: Arg, min: Arg], { LIMIT?: Limit }, string[]>>().options(4, "LIMIT").optional(2)
+  zrevrangebylex: read<Ranging<[max: Arg, min: Arg], { LIMIT?: Limit }, string[]>>().options(4, "LIMIT 2").optional(2)
     .defaults(["+", "-"]),
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 6.2.0. */
-  zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().options(3).optional(2).as(withScores),
+  zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().options(3, "WITHSCORES?").optional(2)
+    .as(withScores),
   /** Some members with their scores, and the cursor for the next call, "0" at the end. Since 2.8.0. */
   zscan: read<(...args: [key: Key, ...Leading<[cursor: Arg]>, options?: ScanOptions]) => Page<Scored[]>>()
     .options(3).optional(2).as(andScored).defaults([0]).traits("cursor"),
@@ -2331,19 +2403,21 @@ const commands = {
     .as(andScored)
     .blocks(seconds(1)),
   /** Members of the first sorted set that are in none of the others. Since 6.2.0. */
-  zdiff: read<Combined<unknown>>(numkeys(1)).lists(2).options(2).as(withScores).across("zset"),
+  zdiff: read<Combined<unknown>>(numkeys(1)).lists(2).options(2, "WITHSCORES?").as(withScores).across("zset"),
   /** Store the zdiff of the keys in `destination`, replacing it; returns its size. Since 6.2.0. */
   zdiffstore: write<CombineInto<Key>>(storeNumkeys).lists(3).across("zset"),
   /** Members in all sorted sets, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
-  zinter: read<Combined<ZunionOptions>>(numkeys(1)).lists(2).options(2, "WEIGHTS").as(withScores).across("zset"),
+  zinter: read<Combined<ZunionOptions>>(numkeys(1)).lists(2).options(2, "WEIGHTS n", "WITHSCORES?").as(withScores)
+    .across("zset"),
   /** Store the zinter of the keys in `destination`, replacing it; returns its size. Since 2.0.0. */
-  zinterstore: write<CombineInto<ZunionOptions>>(storeNumkeys).lists(3).options(3, "WEIGHTS").across("zset"),
+  zinterstore: write<CombineInto<ZunionOptions>>(storeNumkeys).lists(3).options(3, "WEIGHTS n").across("zset"),
   /** Number of members zinter would return, counting up to LIMIT (0: no limit). Since 7.0.0. */
   zintercard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).options(2).across("zset"),
   /** Members in any sorted set, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
-  zunion: read<Combined<ZunionOptions>>(numkeys(1)).lists(2).options(2, "WEIGHTS").as(withScores).across("zset"),
+  zunion: read<Combined<ZunionOptions>>(numkeys(1)).lists(2).options(2, "WEIGHTS n", "WITHSCORES?").as(withScores)
+    .across("zset"),
   /** Store the zunion of the keys in `destination`, replacing it; returns its size. Since 2.0.0. */
-  zunionstore: write<CombineInto<ZunionOptions>>(storeNumkeys).lists(3).options(3, "WEIGHTS").across("zset"),
+  zunionstore: write<CombineInto<ZunionOptions>>(storeNumkeys).lists(3).options(3, "WEIGHTS n").across("zset"),
 
   // ---- Streams ----
   /**
@@ -2351,13 +2425,13 @@ const commands = {
    * keeps their order and repeated names; an object lists names that are whole numbers first. Since 5.0.0.
    */
   xadd: write<Adds<"NOMKSTREAM", Bulk, string, XaddOptions, [id: Arg, ...fields: Pairs[]]>>()
-    .lead(2, "IDMP", "MAXLEN", "MINID").pairs(3),
+    .lead(2, "NOMKSTREAM?", "IDMP 2", ...TRIM).pairs(3),
   /** Delete the oldest entries, to MAXLEN or MINID; returns their number. Since 5.0.0; MINID 6.2; KEEPREF ... 8.2. */
-  xtrim: write<(key: Key, options: Trimming & References) => number>().needs(2, "MAXLEN", "MINID"),
+  xtrim: write<(key: Key, options: Trimming & References) => number>().needs(2, ...TRIM),
   /** Delete entries; returns the number deleted. Since 5.0.0. */
   xdel: write<(key: Key, ...ids: Many) => number>().lists(2).empty(0),
   /** Delete entries, and groups' references to them; for each 1, -1 if missing, 2 if kept (ACKED). Since 8.2.0. */
-  xdelex: write<(key: Key, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(2, "IDS[]"),
+  xdelex: write<(key: Key, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(2, ...REFERENCES, "IDS 1+n"),
   /** Number of entries; 0 when `key` is missing. Since 5.0.0. */
   xlen: read<(key: Key) => number>(),
   /**
@@ -2370,35 +2444,37 @@ const commands = {
   xrevrange: read<Ranging<[end: Arg, start: Arg], CountOptions, Entry[]>>().options(4).optional(2).as(entries)
     .defaults(["+", "-"]),
   /** Entries after the ids, by stream; null if there are none, even after BLOCK ms (0: forever). Since 5.0.0. */
-  xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0)).needs(1, "STREAMS[]")
+  xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0)).needs(1, "STREAMS n+n")
     .as(mapOf(entries)).blocks(blockOption(0)),
   /** xread for a consumer of a group: undelivered entries for the id ">", else its own pending ones. Since 5.0.0. */
   xreadgroup: write<
     | ((options: XreadgroupOptions & Streams<">"> & { CLAIM: Int }) => Record<string, ClaimedEntry[]> | null)
-    | ((options: XreadgroupOptions & { CLAIM?: No }) => Record<string, PendingEntry[]> | null)
+    | ((options: XreadgroupOptions & { CLAIM?: undefined }) => Record<string, PendingEntry[]> | null)
     | Either<[options: XreadgroupOptions], [Record<string, (PendingEntry | ClaimedEntry)[]> | null]>
-  >(streams(3)).needs(1, "GROUP", "STREAMS[]").as(mapOf(list(tuple(same, map, number, number)))).blocks(blockOption(3)),
+  >(streams(3)).needs(1, "GROUP 2", "NOACK?", "STREAMS n+n").as(mapOf(list(tuple(same, map, number, number))))
+    .blocks(blockOption(3)),
   /** Remove entries from the group's pending list; returns the number removed. Since 5.0.0. */
   xack: write<(key: Key, group: Arg, ...ids: Many) => number>().lists(3).empty(0),
   /** xack and xdelex in one; for each 1, -1 if missing, 2 if acknowledged but not deleted (ACKED). Since 8.2.0. */
-  xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(3, "IDS[]"),
+  xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(3, ...REFERENCES, "IDS 1+n"),
   /** Return pending entries to the group; returns their number. FATAL: with 2^63 - 1 deliveries. Since 8.8.0. */
   xnack: write<(key: Key, group: Arg, mode: Token<"SILENT" | "FAIL" | "FATAL">, options: XnackOptions) => number>()
-    .needs(4, "IDS[]"),
+    .needs(4, "FORCE?", "IDS 1+n"),
   /** A group's pending entries: number, first and last id, number per consumer; or a range, idle in ms. Since 5.0.0. */
   xpending: read<
     ((key: Key, group: Arg) => XpendingSummary) | ((key: Key, group: Arg, ...range: PendingRange) => XpendingEntry[])
   >().lead(3).optional(3).as(upTo(2, tuple(same, same, same, list(pair)))),
   /** Make `consumer` own entries idle for `minIdleTime` ms; returns these, with JUSTID their ids. Since 5.0.0. */
-  xclaim: write<WithLast<"JUSTID", Claim, string[], Entry[], XclaimOptions, Arg>>().lists(5).options(5)
+  xclaim: write<WithLast<"JUSTID", Claim, string[], Entry[], XclaimOptions, Arg>>().lists(5)
+    .options(5, "FORCE?", "JUSTID?")
     .as(when("JUSTID", same, entries)),
   /** xclaim of the idle entries from `start` on; next is "0-0" at the end. Since 6.2.0; deleted ids 7.0. */
   xautoclaim: write<With<"JUSTID", [...Claim, start: Arg], Claimed<string[]>, Claimed<Entry[]>, CountOptions>>()
-    .options(6)
+    .options(6, "JUSTID?")
     .as(when("JUSTID", same, tuple(same, entries, same))),
   /** Create a group that starts after `id` ("0": all, "$": only new); BUSYGROUP when it exists. Since 5.0.0. */
   xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: { MKSTREAM?: Flag; ENTRIESREAD?: Int }) => "OK">()
-    .options(4),
+    .options(4, "MKSTREAM?"),
   /** Make the group start after another id. Since 5.0.0; ENTRIESREAD 7.0. */
   xgroupSetid: write<(key: Key, group: Arg, id: Arg, options?: { ENTRIESREAD?: Int }) => "OK">().options(4),
   /** Remove a group and its pending entries: 1, or 0 when there is none. Since 5.0.0. */
@@ -2408,7 +2484,7 @@ const commands = {
   /** Remove a consumer; returns the number of its pending entries. Since 5.0.0. */
   xgroupDelconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
   /** Describes a stream; FULL: with entries and groups, up to COUNT (10; 0: all). An error if missing. Since 5.0.0. */
-  xinfoStream: read<With<"FULL", [key: Key], XinfoStreamFull, XinfoStream, CountOptions>>().options(2)
+  xinfoStream: read<With<"FULL", [key: Key], XinfoStreamFull, XinfoStream, CountOptions>>().options(2, "FULL?")
     .as(fields({ entries, groups: mapsWith({ consumers: maps }), "first-entry": entry, "last-entry": entry })),
   /** The groups of a stream; lag is null when the server cannot tell. Since 5.0.0; entries-read and lag 7.0. */
   xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(maps),
@@ -2422,7 +2498,7 @@ const commands = {
   // ---- Vector sets ----
   /** Add an element or replace its vector: 1 when it is new, else 0. REDUCE precedes the vector. Since 8.0.0. */
   vadd: write<(key: Key, vector: Vector & { REDUCE?: Int }, element: Arg, options?: VaddOptions) => number>()
-    .lead(2, "VALUES[]").options(3).as(flag),
+    .lead(2, "VALUES 1+n").options(3, "CAS?", "NOQUANT?", "BIN?", "Q8?").as(flag),
   /** Remove an element: 1, or 0 when there is no such element. Since 8.0.0. */
   vrem: write<(key: Key, element: Arg) => number>().as(flag),
   /** Number of elements; 0 when `key` is missing. Since 8.0.0. */
@@ -2432,7 +2508,7 @@ const commands = {
   /** 1 when `element` is in the set, else 0. Since 8.2.0. */
   vismember: read<(key: Key, element: Arg) => number>().as(flag),
   /** An element's vector, approximately as added, or null; RAW: as stored, in a Buffer. Since 8.0.0. */
-  vemb: read<With<"RAW", [key: Key, element: Arg], VembRaw | null, number[] | null>>().options(3)
+  vemb: read<With<"RAW", [key: Key, element: Arg], VembRaw | null, number[] | null>>().options(3, "RAW?")
     .as(when("RAW", tuple(text, same, number, number), numbers)).traits("binary"),
   /** An element's attributes, a JSON text, or null. Since 8.0.0. */
   vgetattr: read<(key: Key, element: Arg) => Bulk>(),
@@ -2446,9 +2522,10 @@ const commands = {
   vsim: read<
     | Adding<Query, VsimOptions, [element: string], [["WITHSCORES", [score: number]], ["WITHATTRIBS", [attribs: Bulk]]]>
     | ((...args: [...Query, options?: VsimOptions & Optional<"WITHSCORES" | "WITHATTRIBS", No>]) => string[])
-  >().needs(2, "VALUES[]").as(similar).traits("ordered"),
+  >().needs(2, "VALUES 1+n", "WITHSCORES?", "WITHATTRIBS?", "TRUTH?", "NOTHREAD?").as(similar).traits("ordered"),
   /** An element's neighbours, layer by layer from the top, or null. Since 8.0.0. */
-  vlinks: read<With<"WITHSCORES", [key: Key, element: Arg], Scored[][] | null, string[][] | null>>().options(3)
+  vlinks: read<With<"WITHSCORES", [key: Key, element: Arg], Scored[][] | null, string[][] | null>>()
+    .options(3, "WITHSCORES?")
     .as(when("WITHSCORES", list(records(same, number)))).traits("ordered"),
   /** Dimension, size, quantization and graph of a vector set, or null. Since 8.0.0. */
   vinfo: read<(key: Key) => Facts | null>().as(map),
@@ -2472,18 +2549,20 @@ const commands = {
   /** All libraries as one binary payload for functionRestore, always as a Buffer. Since 7.0.0. */
   functionDump: other<() => Buffer>().traits("binary"),
   /** Delete all libraries. Since 7.0.0. */
-  functionFlush: write<(options?: FlushOptions) => "OK">(none).options(1).across("all"),
+  functionFlush: write<(options?: FlushOptions) => "OK">(none).options(1, ...FLUSH).across("all"),
   /** Stop the function that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 7.0.0. */
   functionKill: other<() => "OK">(),
   /** The libraries, or those whose names match LIBRARYNAME; WITHCODE: with their source. Since 7.0.0. */
   functionList: other<
     With<"WITHCODE", [], (FunctionLibrary & { library_code: string })[], FunctionLibrary[], { LIBRARYNAME?: Arg }>
-  >().options(1).as(mapsWith({ functions: maps })).across("each"),
+  >().options(1, "WITHCODE?").as(mapsWith({ functions: maps })).across("each"),
   /** Load a library; returns its name. An error when it exists, unless REPLACE, which comes first. Since 7.0.0. */
-  functionLoad: write<(...args: [code: Arg] | [options: Optional<"REPLACE">, code: Arg]) => string>(none).lead(1)
+  functionLoad: write<(...args: [code: Arg] | [options: Optional<"REPLACE">, code: Arg]) => string>(none)
+    .lead(1, "REPLACE?")
     .across("all"),
   /** Load functionDump's bytes: APPEND (the default) fails if a name exists, FLUSH deletes all first. Since 7.0.0. */
-  functionRestore: write<(payload: Arg, how?: Optional<"FLUSH" | "APPEND" | "REPLACE">) => "OK">(none).options(2)
+  functionRestore: write<(payload: Arg, how?: Optional<"FLUSH" | "APPEND" | "REPLACE">) => "OK">(none)
+    .options(2, "FLUSH?", "APPEND?", "REPLACE?")
     .across("all"),
   /** The running function, or null, and for each engine the numbers of libraries and functions. Since 7.0.0. */
   functionStats: other<() => { running_script: Report | null; engines: Record<string, Counts> }>()
@@ -2493,7 +2572,7 @@ const commands = {
   /** For each digest 1 when that script is cached, else 0. Since 2.6.0. */
   scriptExists: other<(...sha1s: Many) => number[]>().lists(1).empty([]).across("all", least),
   /** Empty the script cache. Since 2.6.0; ASYNC and SYNC 6.2. */
-  scriptFlush: other<(options?: FlushOptions) => "OK">().options(1).across("all"),
+  scriptFlush: other<(options?: FlushOptions) => "OK">().options(1, ...FLUSH).across("all"),
   /** Stop the script that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 2.6.0. */
   scriptKill: other<() => "OK">(),
   /** Cache a script without running it; returns its SHA-1 digest in hex. Since 2.6.0. */
@@ -2559,16 +2638,18 @@ const commands = {
   /** The line of clientList for whichever connection answers. Since 6.2.0. */
   clientInfo: other<() => string>().traits("harmless"),
   /** Close the client at ip:port, or all that pass the filters (a number). Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
-  clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>().needs(1, "ID", "NOT-ID")
+  clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>()
+    .needs(1, "*!", "ID ints", "NOT-ID ints")
     .traits("harmless"),
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
-  clientList: other<(filters?: ClientFilters) => string>().options(1, "ID", "NOT-ID").across("each").traits("harmless"),
+  clientList: other<(filters?: ClientFilters) => string>().options(1, "*!", "ID ints", "NOT-ID ints").across("each")
+    .traits("harmless"),
   /** Exempt this connection from the eviction of clients. Since 7.0.0. */
   clientNoEvict: leased<(state: "ON" | "OFF") => "OK">(),
   /** Do not count this connection's reads as accesses to the keys. Since 7.2.0. */
   clientNoTouch: leased<(state: "ON" | "OFF") => "OK">(),
   /** Delay all clients' commands (with WRITE only writes) for `timeout` milliseconds. Since 3.0.0; WRITE 6.2. */
-  clientPause: other<(timeout: Int, options?: { WRITE?: Flag; ALL?: Flag }) => "OK">().options(2),
+  clientPause: other<(timeout: Int, options?: { WRITE?: Flag; ALL?: Flag }) => "OK">().options(2, "WRITE?", "ALL?"),
   /** Turn replies on or off. Since 3.2.0. */
   clientReply: session<(mode: "ON" | "OFF" | "SKIP") => "OK">("(nothing: every command waits for its reply)"),
   /** Name the client library or its version for clientList. Since 7.2.0. */
@@ -2576,17 +2657,19 @@ const commands = {
   /** Name this connection. Since 2.6.9. */
   clientSetname: leased<(name: Arg) => "OK">("the name option"),
   /** Turn on invalidation messages, which a lease drops: REDIRECT them. An options object per PREFIX. Since 6.0.0. */
-  clientTracking: leased<(state: "ON" | "OFF", ...options: object[]) => "OK">().options(2),
+  clientTracking: leased<(state: "ON" | "OFF", ...options: TrackingOptions[]) => "OK">()
+    .options(2, "BCAST?", "OPTIN?", "OPTOUT?", "NOLOOP?"),
   /** Tracking state of whichever connection answers; redirect is -1 when it is not tracking. Since 6.2.0. */
   clientTrackinginfo: other<() => { flags: string[]; redirect: number; prefixes: string[] }>().as(map),
   /** Unblock a client, as if timed out or with an error; 0 when it was not blocked. Since 5.0.0. */
-  clientUnblock: other<(id: Int, options?: { TIMEOUT?: Flag; ERROR?: Flag }) => number>().options(2).traits("harmless"),
+  clientUnblock: other<(id: Int, options?: { TIMEOUT?: Flag; ERROR?: Flag }) => number>()
+    .options(2, "TIMEOUT?", "ERROR?").traits("harmless"),
   /** End clientPause. Since 6.2.0. */
   clientUnpause: other<() => "OK">(),
   /** The message itself. Since 1.0.0. */
   echo: other<(message: Arg) => string>(),
   /** Change the protocol, log in, name the connection; describes the server. NOPROTO when unknown. Since 6.0.0. */
-  hello: leased<(protover?: 2 | 3, options?: HelloOptions) => Report>("the protocol option").options(2, "AUTH")
+  hello: leased<(protover?: 2 | 3, options?: HelloOptions) => Report>("the protocol option").options(2, "AUTH 2")
     .optional(1).as(fields({ modules: maps }))
     .traits("secret"),
   /** "PONG", or the message itself. Since 1.0.0; message 2.8. */
@@ -2639,7 +2722,8 @@ const commands = {
   /** Start to rewrite the append-only file in the background. Since 1.0.0. */
   bgrewriteaof: other<() => `Background ${string}`>().across("each"),
   /** Start to save in the background; an error when busy. Since 1.0.0; SCHEDULE 3.2.2; CANCEL Valkey 8.1. */
-  bgsave: other<(how?: Optional<"SCHEDULE" | "CANCEL">) => `${"Background" | "Scheduled"} ${string}`>().options(1)
+  bgsave: other<(how?: Optional<"SCHEDULE" | "CANCEL">) => `${"Background" | "Scheduled"} ${string}`>()
+    .options(1, "SCHEDULE?", "CANCEL?")
     .across("each"),
   /** Details of all commands: arity, flags, keys, subcommands. Since 2.8.13. */
   command: other<() => CommandInfo[]>().as(list(commandInfo)),
@@ -2655,7 +2739,7 @@ const commands = {
   commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().lists(1).as(list(commandInfo)),
   /** Names of all commands, or of one module, one ACL category or a glob pattern. Since 7.0.0. */
   commandList: other<(options?: { FILTERBY?: readonly [Token<"MODULE" | "ACLCAT" | "PATTERN">, Arg] }) => string[]>()
-    .options(1, "FILTERBY"),
+    .options(1, "FILTERBY 2"),
   /** Up to `count` (-1: all) commands that were slow, or whose request or reply was large. Valkey 8.1. */
   commandlogGet: other<(count: Int, type: CommandlogType) => LogEntry[]>(),
   /** Number of entries in that log. Valkey 8.1. */
@@ -2675,17 +2759,17 @@ const commands = {
   /** For testing the server: effect and reply depend on the subcommand, which may be harmful. Since 1.0.0. */
   debug: other<(subcommand: Arg, ...args: Many) => unknown>().lists(2),
   /** Start a failover to a replica; OK means started, not done. Since 6.2.0. */
-  failover: other<(options?: FailoverOptions) => "OK">().options(1, "TO"),
+  failover: other<(options?: FailoverOptions) => "OK">().options(1, "TO 2", "FORCE?", "ABORT?"),
   /** Delete all keys of all databases. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
-  flushall: write<(options?: FlushOptions) => "OK">(none).options(1).across("all"),
+  flushall: write<(options?: FlushOptions) => "OK">(none).options(1, ...FLUSH).across("all"),
   /** Delete all keys of the database. Since 1.0.0; ASYNC 4.0, SYNC 6.2. */
-  flushdb: write<(options?: FlushOptions) => "OK">(none).options(1).across("all"),
+  flushdb: write<(options?: FlushOptions) => "OK">(none).options(1, ...FLUSH).across("all"),
   /** The report since hotkeysStart, in an array; null when never started. Since 8.6.0. */
   hotkeysGet: other<() => [Report] | null>().as(mapsWith({ "by-cpu-time-us": couples, "by-net-bytes": couples })),
   /** Free what hotkeysStart collected; an error while it still collects. Since 8.6.0. */
   hotkeysReset: other<() => "OK">(),
   /** Start to collect the most expensive keys. DURATION in seconds; SAMPLE n counts one command in n. Since 8.6.0. */
-  hotkeysStart: other<(options: HotkeysStartOptions) => "OK">().needs(1, "METRICS", "SLOTS"),
+  hotkeysStart: other<(options: HotkeysStartOptions) => "OK">().needs(1, "METRICS 1+n", "SLOTS 1+n"),
   /** Stop collecting and keep the report; null when nothing was being collected. Since 8.6.0. */
   hotkeysStop: other<() => "OK" | null>(),
   /** Text about the server, name:value lines under # headings; all or some sections. Since 1.0.0; several 7.0. */
@@ -2706,7 +2790,8 @@ const commands = {
   /** Forget these events, or all; returns their number. Since 2.8.13. */
   latencyReset: other<(...events: Many) => number>().lists(1).across("each"),
   /** ASCII art, and the server's version. Since 5.0.0. */
-  lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).options(1, "VERSION").across("each"),
+  lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).options(1, "VERSION ints")
+    .across("each"),
   /** The server's analysis of its memory, as text. Since 4.0.0. */
   memoryDoctor: other<() => string>().across("each"),
   /** The allocator's own statistics, as text. Since 4.0.0. */
@@ -2724,7 +2809,7 @@ const commands = {
   moduleLoad: other<(path: Arg, ...args: Many) => "OK">().lists(2),
   /** moduleLoad with configuration: one options object for each CONFIG, the last with ARGS. Since 7.0.0. */
   moduleLoadex: other<(path: Arg, ...options: { CONFIG?: readonly [Arg, Arg]; ARGS?: readonly Arg[] }[]) => "OK">()
-    .options(2, "ARGS", "CONFIG"),
+    .options(2, "ARGS n", "CONFIG 2"),
   /** Unload a module; an error when others depend on it or it has data types. Since 4.0.0. */
   moduleUnload: other<(name: Arg) => "OK">(),
   /** Turn the connection into a stream of all commands that the server receives. Since 1.0.0. */
@@ -2742,9 +2827,10 @@ const commands = {
   save: other<() => "OK">().across("each"),
   /** Delete all keys in ranges of slots, [first, last] each, options last; returns those flushed. Since 8.0.0. */
   sflush: write<(...ranges: (Int | readonly Int[] | FlushOptions)[]) => [first: number, last: number][]>(none).lists(1)
-    .options(1),
+    .options(1, ...FLUSH),
   /** Save if so configured, then exit: the connection ends. OK only when ABORT cancels one. Since 1.0.0; NOW 7.0. */
-  shutdown: other<(options?: Optional<"NOSAVE" | "SAVE" | "NOW" | "FORCE" | "ABORT">) => "OK">().options(1),
+  shutdown: other<(options?: Optional<"NOSAVE" | "SAVE" | "NOW" | "FORCE" | "ABORT">) => "OK">()
+    .options(1, "NOSAVE?", "SAVE?", "NOW?", "FORCE?", "ABORT?"),
   /** The old name of replicaof. Since 1.0.0; deprecated 5.0. */
   slaveof: other<(...of: [host: Arg, port: Int] | [Token<"NO">, Token<"ONE">]) => "OK" | `OK ${string}`>(),
   /** The 10 or `count` (-1: all) latest slow commands. Since 2.2.12; argc 8.10. */
@@ -2780,9 +2866,9 @@ const commands = {
   /** clusterDelslots for ranges, [first, last] each. Since 7.0.0. */
   clusterDelslotsrange: other<(...ranges: Many<Int>) => "OK">().lists(1),
   /** Make this replica the master; FORCE without the old one's help, TAKEOVER even without a vote. Since 3.0.0. */
-  clusterFailover: other<(options?: { FORCE?: Flag; TAKEOVER?: Flag }) => "OK">().options(1),
+  clusterFailover: other<(options?: { FORCE?: Flag; TAKEOVER?: Flag }) => "OK">().options(1, "FORCE?", "TAKEOVER?"),
   /** Delete all keys of a slot. Valkey 9.0. */
-  clusterFlushslot: write<(slot: Int, options?: FlushOptions) => "OK">(none).options(2),
+  clusterFlushslot: write<(slot: Int, options?: FlushOptions) => "OK">(none).options(2, ...FLUSH),
   /** Make this node, which must be empty, forget all slots. Since 3.0.0. */
   clusterFlushslots: other<() => "OK">(),
   /** Remove a node from this one's list, and keep it out for a minute. Since 3.0.0. */
@@ -2801,13 +2887,13 @@ const commands = {
   clusterMeet: other<(ip: Arg, port: Int, clusterBusPort?: Int) => "OK">().optional(3),
   /** Move slots to these nodes, in the background. Valkey 9.0. */
   clusterMigrateslots: other<(...moves: { SLOTSRANGE: Many<Int>; NODE: string }[]) => "OK">()
-    .options(1, "SLOTSRANGE[]"),
+    .options(1, "SLOTSRANGE ints"),
   /** IMPORT ranges of slots to this node (a task id), CANCEL tasks (their number), or their STATUS. Since 8.4.0. */
   clusterMigration: other<
     | ((action: Token<"IMPORT">, ...ranges: Many<Int>) => string)
     | ((action: Token<"CANCEL">, tasks: { ID?: Arg; ALL?: Flag }) => number)
     | ((action: Token<"STATUS">, tasks?: { ID?: Arg; ALL?: Flag }) => Facts[])
-  >().lists(2).options(2).as(maps),
+  >().lists(2).options(2, "ALL?").as(maps),
   /** Id of this node. Since 3.0.0. */
   clusterMyid: other<() => string>(),
   /** Id of the shard this node belongs to. Since 7.2.0. */
@@ -2819,13 +2905,13 @@ const commands = {
   /** Make this node a replica of another. Since 3.0.0. */
   clusterReplicate: other<(node: Arg) => "OK">(),
   /** Leave the cluster; HARD with a new id and epoch 0 as well. A master must be empty. Since 3.0.0. */
-  clusterReset: other<(options?: { HARD?: Flag; SOFT?: Flag }) => "OK">().options(1),
+  clusterReset: other<(options?: { HARD?: Flag; SOFT?: Flag }) => "OK">().options(1, "HARD?", "SOFT?"),
   /** Write nodes.conf to disk. Since 3.0.0. */
   clusterSaveconfig: other<() => "OK">(),
   /** Set the epoch of a node that is new and knows no others. Since 3.0.0. */
   clusterSetConfigEpoch: other<(epoch: Int) => "OK">(),
   /** Mark a slot as importing, migrating, STABLE, or owned by NODE. Since 3.0.0; TIMEOUT Valkey 8.0. */
-  clusterSetslot: other<(slot: Int, options: ClusterSetslotOptions) => "OK">().needs(2),
+  clusterSetslot: other<(slot: Int, options: ClusterSetslotOptions) => "OK">().needs(2, "STABLE?"),
   /** Shards with their nodes and slots, [first, last, ...]; endpoint null or "": the host you asked. Since 7.0.0. */
   clusterShards: other<() => { slots: number[]; nodes: Record<string, Bulk | number>[] }[]>()
     .as(mapsWith({ nodes: maps })),
@@ -2833,7 +2919,7 @@ const commands = {
   clusterSlaves: other<(node: Arg) => string[]>(),
   /** Usage of each slot of this node: key-count and, if configured, time and traffic. Since 8.2.0; Valkey 8.0. */
   clusterSlotStats: other<(options: ClusterSlotStatsOptions) => [slot: number, stats: Counts][]>()
-    .needs(1, "SLOTSRANGE").as(entries),
+    .needs(1, "SLOTSRANGE 2", "ASC?", "DESC?").as(entries),
   /** Ranges of slots, each with its master, then its replicas; host null: the one you asked. Since 3.0.0. */
   clusterSlots: other<() => [first: number, last: number, ...nodes: ClusterSlotsNode[]][]>()
     .as(list(list(tuple(same, same, same, map)))),
@@ -2884,11 +2970,25 @@ type FirstOptional<A extends readonly unknown[], I extends 0[] = [0]> =
     ? FirstOptional<Rest, [OnlyOptions<First>, OnlyOptions<Rest[number]>] extends [true, false] ? I : [...I, 0]>
   : I["length"];
 
-/** Names of the options in T that take lists; with [], lists of lists. */
-type ListOptions<T> = T extends unknown ? "options" extends Takes<T> ? { [N in keyof T & string]-?:
-  [Takes<T[N]>] extends [never] ? never : [Takes<Elements<T[N]>>] extends [never] ? N : `${N}[]` }[keyof T & string]
+/** The words of the options in T that take anything but one value. */
+type OptionWords<T> = T extends unknown ? "options" extends Takes<T> ? keyof T & string extends ConditionsOf<T>
+  ? "*!" | { [N in keyof T & string]-?: OptionWord<N, T[N], ""> }[keyof T & string]
+  : { [N in keyof T & string]-?: OptionWord<N, T[N], N extends ConditionsOf<T> ? "!" : ""> }[keyof T & string]
   : never : never;
-type Elements<T> = T extends readonly (infer Element)[] ? Element : never;
+type OptionWord<N extends string, V, Mark extends string, List extends string = ListWord<V>> =
+  true extends V ? `${N}?` : [List] extends [never] ? (Mark extends "" ? never : `${N}${Mark}`)
+  : `${N}${Mark} ${List extends `${number}` ? ([Extract<V, Arg>] extends [never] ? List : `1|${List}`) : List}`;
+/** The word of an array in V. */
+type ListWord<V> =
+  V extends readonly [unknown, ...infer Rest]
+    ? number extends V["length"] ? (2 extends Takes<Rest[number]> ? "1+2n" : "1+n")
+      : [Takes<V[number]>] extends [never] ? `${V["length"]}` : "n+n"
+  : V extends readonly unknown[] ? ([V[number]] extends [Int | readonly Int[] | ReadonlySet<Int>] ? "ints" : "n")
+  : never;
+/** Options that are conditions: undefined would drop them, and is refused. The mark is for the compiler alone. */
+type Conditions<T> = T & { readonly [CONDITIONS]?: keyof T & string };
+declare const CONDITIONS: unique symbol;
+type ConditionsOf<T> = typeof CONDITIONS extends keyof T ? NonNullable<T[typeof CONDITIONS]> : never;
 
 /** The longest of the tuples A, whose others leave arguments out. */
 type Longest<A extends readonly unknown[], N extends number = A["length"]> =
@@ -2896,7 +2996,7 @@ type Longest<A extends readonly unknown[], N extends number = A["length"]> =
 /** What a row must say of its arguments. */
 type Needed<F, Optional extends number = Smallest<F extends (...args: infer A) => unknown ? FirstOptional<A> : never>> =
   F extends (...args: infer A) => unknown
-    ? ListOptions<A[number]> | Said<ParameterWords<Longest<Required<A>>>, Optional> : never;
+    ? OptionWords<A[number]> | Said<ParameterWords<Longest<Required<A>>>, Optional> : never;
 type Said<Word, Optional extends number> =
   Word extends `value ${infer N extends number}` ? (N extends Optional ? `optional ${N}` : never)
   : Word extends `options ${infer N extends number}` ? (Optional extends UpTo<N> ? Word : `needs ${N}`)
@@ -2934,8 +3034,10 @@ type Optional<N extends string, Value = Flag> = { [Name in N]?: Value };
 /** The two signatures of many rows: with option N set to V the reply is Y, otherwise Z; O has the other options. */
 type With<N extends string, A extends unknown[], Y, Z, O = unknown, V = true> =
   | ((...args: [...A, options: O & { [Name in N]: V }]) => Y)
-  | ((...args: [...A, options?: O & Optional<N, No>]) => Z)
-  | Either<[...A, options: O & Optional<N, V | No>], [Y, Z]>;
+  | ((...args: [...A, options?: O & Optional<N, Not<V>>]) => Z)
+  | Either<[...A, options: O & Optional<N, V | Not<V>>], [Y, Z]>;
+/** Excludes an option that takes true, or another value. */
+type Not<V> = V extends true ? No : undefined;
 /** The same for commands that end with any number of items and options, where N must be in the last options. */
 type WithLast<N extends string, A extends unknown[], Y, Z, O, Item = never> =
   | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>, last: O & { [Name in N]: true }]) => Y)
@@ -2965,7 +3067,7 @@ type AnyAdded<Item extends unknown[], Parts> =
 /** When a value expires: in seconds, in milliseconds, or at a Unix time in either. Set only one; undefined is never. */
 export type Expiry = Optional<"EX" | "PX" | "EXAT" | "PXAT", Int>;
 /** Conditions on the current value or on its digest: equal or not. */
-export type Compare = Optional<"IFEQ" | "IFNE" | "IFDEQ" | "IFDNE", Arg>;
+export type Compare = Conditions<Optional<"IFEQ" | "IFNE" | "IFDEQ" | "IFDNE", Arg>>;
 /** Only if there is no expiry (NX), or if there is (XX); only to a later time (GT), or an earlier one (LT). */
 export type ExpireOptions = Optional<"NX" | "XX" | "GT" | "LT">;
 /** Options of SCAN, SSCAN, HSCAN and ZSCAN. COUNT is a hint about the amount of work per call. */
@@ -2978,7 +3080,7 @@ export interface SortOptions extends SortRoOptions { STORE?: Key }
 type SortInto = (key: Key, ...options: [...SortOptions[], last: SortOptions & { STORE: Key }]) => number;
 type Sorted<O> =
   | ((key: Key, options: O & { GET: Arg }, ...more: O[]) => Bulk[])
-  | ((key: Key, options?: O & { GET?: No }) => string[])
+  | ((key: Key, options?: O & { GET?: undefined }) => string[])
   | Either<[key: Key, ...options: O[]], [Bulk[]]>;
 /** Options of RESTORE. ABSTTL: the time to live is a Unix time in milliseconds. IDLETIME in seconds. */
 export type RestoreOptions = { REPLACE?: Flag; ABSTTL?: Flag; IDLETIME?: Int; FREQ?: Int };
@@ -3013,9 +3115,9 @@ type GeoOrder = Optional<"ASC" | "DESC" | "ANY"> & CountOptions;
 export type GeosearchOptions = GeoOrder & {
   FROMMEMBER?: Arg; FROMLONLAT?: readonly [longitude: Float, latitude: Float];
   BYRADIUS?: readonly [radius: Float, unit: GeoUnit]; BYBOX?: readonly [width: Float, height: Float, unit: GeoUnit];
-  BYPOLYGON?: readonly [vertices: number, ...coordinates: Many<Float>];
+  BYPOLYGON?: readonly [vertices: number, ...coordinates: (Many<Float>[number] | readonly [Float, Float])[]];
 };
-export interface GeoradiusOptions extends GeoOrder { STORE?: No; STOREDIST?: No }
+export interface GeoradiusOptions extends GeoOrder { STORE?: undefined; STOREDIST?: undefined }
 /** GeoradiusOptions with a destination, which excludes WITH... */
 export type GeoradiusStoreOptions = GeoOrder & ({ STORE: Key } | { STOREDIST: Key });
 type AroundPoint = [key: Key, longitude: Float, latitude: Float, radius: Float, unit: GeoUnit];
@@ -3033,7 +3135,7 @@ export type FieldsOption = { FIELDS: readonly [numfields: number, ...fields: Man
 export type HexpireOptions = ExpireOptions & FieldsOption;
 /** FIELDS: their number, then alternating names and values. FNX: only if none of them exists, FXX: only if all do. */
 export type HsetexOptions = Expiry & Optional<"FNX" | "FXX" | "KEEPTTL"> &
-  { FIELDS: readonly [numfields: number, ...namesAndValues: Arg[]] };
+  { FIELDS: readonly [numfields: number, ...namesAndValues: (Arg | readonly [name: Arg, value: Arg])[]] };
 
 type Indexed = [index: number, value: string];
 /** Tests of ARGREP: any must match, with AND all. To repeat a test, add another object; WITHVALUES is in the last. */
@@ -3126,12 +3228,15 @@ export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: Buffer, norm
 /** Delete in the background, or at once. */
 export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
 type HelloOptions = { AUTH?: readonly [username: Arg, password: Arg]; SETNAME?: Arg };
+export type TrackingOptions = Optional<"BCAST" | "OPTIN" | "OPTOUT" | "NOLOOP"> & { REDIRECT?: Int; PREFIX?: Arg };
 type ClientFilter = Optional<"ADDR" | "LADDR" | "IP" | "FLAGS" | "CAPA", string> &
   Optional<"USER" | "NAME" | "LIB-NAME" | "LIB-VER", Arg> & { DB?: Int; ID?: Int | readonly Int[] } &
   { TYPE?: Token<"NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB"> };
 /** Filters of CLIENT LIST and KILL; all must match. Redis: ID, TYPE; KILL also USER, ADDR, LADDR, SKIPME, MAXAGE. */
-export type ClientFilters = ClientFilter & { SKIPME?: Token<"YES" | "NO">; MAXAGE?: Int; IDLE?: Int } &
-  { [N in keyof ClientFilter as `NOT-${N}`]: ClientFilter[N] };
+export type ClientFilters = Conditions<
+  ClientFilter & { SKIPME?: Token<"YES" | "NO">; MAXAGE?: Int; IDLE?: Int } &
+  { [N in keyof ClientFilter as `NOT-${N}`]: ClientFilter[N] }
+>;
 export type CommandlogType = Token<"SLOW" | "LARGE-REQUEST" | "LARGE-REPLY">;
 /** Options of FAILOVER: FORCE needs TO and TIMEOUT, which is in milliseconds. */
 export type FailoverOptions = { TO?: readonly [host: Arg, port: Int]; FORCE?: Flag; ABORT?: Flag; TIMEOUT?: Int };
