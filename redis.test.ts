@@ -523,7 +523,7 @@ describe("encoding", () => {
     let checked = 0;
     for (const [method, row] of rows) for (const [option, { mark, list }] of row.form.takes!) {
       if (option === "*") continue;
-      const form = { ...row.form, options: 1, optional: 2, lead: Infinity, lists: Infinity, end: 0 } as const;
+      const form = { ...row.form, options: 1, optional: 2, lead: Infinity, lists: Infinity, end: 0, count: 0 } as const;
       const addedBy = (value: unknown): unknown[] => flatten(row.name, [{ [option]: value }], form);
       const [taken, refused] = mark === "?" ? [[true, false, undefined], [1, 0, "", "yes", [true], null, {}]] as const : lists[list]!;
       const [booleans, absent] = mark === "?" ? [[], []] : mark === "!" || row.form.takes!.has("*") ? [[true, false], [undefined]] : [[true, false], []];
@@ -590,7 +590,86 @@ describe("encoding", () => {
       assert.equal(error.message, says);
     }
     assert.equal(await db.set("k", "v", { EX: undefined, NX: undefined, PX: 9000 }), "OK");
-    assert.deepEqual(await db.scan(0, { MATCH: undefined, COUNT: 1000, TYPE: undefined }), ["0", ["k"]]);
+    assert.equal((await db.scan(0, { MATCH: undefined, COUNT: 1000, TYPE: undefined })).length, 2);
+  }));
+
+  test("a list has the keys that are counted before it, no more and no less, and options stand behind them, for every row", () => {
+    const counting = rows.filter(([, { form }]) => form.count > 0);
+    assert.deepEqual(counting.map(([method]) => method).filter((method) => !/^[bsz]|store$|^(eval|fcall)/.test(method)), ["msetex", "lmpop"]);
+    for (const [method, { name, form }] of counting) {
+      const before = Array.from({ length: form.count - 1 }, () => 1);
+      const after = form.end === -1 ? ["MIN"] : [];
+      const call = (...args: unknown[]): unknown[] => flatten(name, [...before, ...args, ...after], form);
+      const hasArguments = form.options === Infinity && form.end === 0;
+      const list = (keys: number): unknown => form.pairs ? Object.fromEntries(Array.from({ length: keys }, (_, i) => [`EX${i}`, i])) : Array(keys).fill("EX");
+      for (const [count, keys] of [[1, 1], [2, 2], ["2", 2], [0, 0]] as const) call(count, list(keys));
+      for (const [count, keys] of [[1, 2], [2, 1], [1, 0], [0, 1], ["1", 3], ["x", 1], [-1, 1], [1.5, 1], [1.5, 2], ["", 0], [Infinity, 1]] as const) {
+        if (count === 0 && hasArguments) continue; // all of them are arguments
+        assert.throws(() => call(count, list(keys)), { name: "TypeError" }, `${method}: ${count} counts ${keys}`);
+      }
+      const more: unknown[] = [["EX"], ["a", "b"], new Set(["a"]), new Map([["EX", 10]]), { EX: 1 }];
+      for (const value of more) {
+        const isOption = value === more.at(-1);
+        if (!(isOption && form.options < Infinity) && !(hasArguments && (Array.isArray(value) || value instanceof Set))) {
+          assert.throws(() => call(1, list(1), value), { name: "TypeError" }, `${method}: ${inspect(value)} behind the keys`);
+        }
+        if (isOption) assert.throws(() => call(2, "a", value), { name: "TypeError" }, `${method}: options as a key`);
+        if (isOption) assert.throws(() => call(1, list(1), value, "a"), { name: "TypeError" }, `${method}: a key behind options`);
+      }
+      assert.throws(() => flatten(name, [...before, 2, "a", undefined], form), { name: "TypeError" }, `${method}: undefined as a key`);
+    }
+  });
+
+  test("what stands in the place of a key never becomes an option, nor a key an argument, however lists are cut", () =>
+    withDb({}, async (typed) => {
+    const db = typed as any;
+    const few = (at: number, count: number): string => `argument ${at} does not have the keys that argument ${count} counts`;
+    const options = "is options, where a key is expected";
+    const behind = "stands where only options may";
+    const calls: [says: string, call: () => Promise<unknown>][] = [
+      [`MSETEX: ${few(2, 1)}`, () => db.msetex(1, { a: 1, EX: 10 })],
+      [`MSETEX: ${few(2, 1)}`, () => db.msetex(2, { a: 1 }, { EX: 10 })],
+      [`MSETEX: argument 3 ${behind}`, () => db.msetex(1, { a: 1 }, new Map([["EX", 10]]))],
+      [`MSETEX: argument 3 ${behind}`, () => db.msetex(1, { a: 1 }, ["EX", 10])],
+      [`ZUNION: ${few(2, 1)}`, () => db.zunion(1, ["a", "WITHSCORES"])],
+      [`ZUNION: ${few(2, 1)}`, () => db.zunion(3, ["a", "b"])],
+      [`ZUNION: argument 3 ${behind}`, () => db.zunion(1, "a", ["WITHSCORES"])],
+      [`ZUNION: argument 3 ${options}`, () => db.zunion(2, "z", { nokey: "WITHSCORES" })],
+      ["ZUNION: argument 3: undefined cannot be sent", () => db.zunion(2, "a", undefined)],
+      ["ZUNION: argument 3: WEIGHTS takes a value for each key", () => db.zunion(1, "a", { WEIGHTS: [1, "WITHSCORES"] })],
+      ["ZINTERSTORE: argument 4: WEIGHTS takes a value for each key", () => db.zinterstore("d", 2, ["a", "b"], { WEIGHTS: [1] })],
+      [`ZINTER: argument 4 ${behind}`, () => db.zinter(1, "a", { AGGREGATE: "SUM" }, "b")],
+      [`ZDIFF: argument 2 ${options}`, () => db.zdiff(1, { WITHSCORES: true })],
+      [`ZDIFFSTORE: ${few(3, 2)}`, () => db.zdiffstore("d", 1, new Set(["a", "b"]))],
+      [`ZUNIONSTORE: argument 4 ${options}`, () => db.zunionstore("d", 2, "a", { AGGREGATE: "MIN" })],
+      [`SINTERCARD: ${few(2, 1)}`, () => db.sintercard(1, ["s1", "LIMIT", "1"])],
+      [`SINTERCARD: argument 2 ${options}`, () => db.sintercard(2, { LIMIT: 1 }, "a")],
+      [`ZINTERCARD: ${few(2, 1)}`, () => db.zintercard(1, [["a", ["LIMIT", 1]]])],
+      [`LMPOP: ${few(2, 1)}`, () => db.lmpop(1, ["q", "LEFT", "COUNT"], "9")],
+      [`BZMPOP: ${few(3, 2)}`, () => db.bzmpop(0.1, 2, ["z"], "MIN")],
+      [`EVAL: ${few(3, 2)}`, () => db.eval("return KEYS", 1, ["k", "evil"], "arg")],
+      [`EVAL: ${few(3, 2)}`, () => db.eval("return KEYS", 2, ["k"], "arg")],
+      [`EVAL: ${few(3, 2)}`, () => db.eval("return KEYS", 1, [], "arg")],
+      [`EVAL_RO: ${few(3, 2)}`, () => db.eval_ro("return KEYS", 1, new Set(["k", "evil"]))],
+      [`EVALSHA: ${few(4, 2)}`, () => db.evalsha("0".repeat(40), 2, "k", ["l", "evil"])],
+      [`EVALSHA_RO: ${few(3, 2)}`, () => db.evalsha_ro("0".repeat(40), 1n, ["k", "l"])],
+      [`FCALL: ${few(3, 2)}`, () => db.fcall("f", "1", ["k", "evil"])],
+      [`FCALL_RO: ${few(3, 2)}`, () => db.call("fcall_ro", "f", 1, ["k", "evil"])],
+      ["XCLAIM: argument 5 is an object, where one value is expected; JSON.stringify it?", () => db.xclaim("q", "g", "c", 0, { JUSTID: true })],
+      ["XCLAIM: argument 5: undefined cannot be sent", () => db.xclaim("q", "g", "c", 0, undefined)],
+      [`XCLAIM: argument 7 ${behind}`, () => db.xclaim("q", "g", "c", 0, "1-1", { IDLE: 5 }, "FORCE")],
+      ["SFLUSH: argument 1 is an object, where one value is expected; JSON.stringify it?", () => db.sflush({ SYNC: true })],
+    ];
+    for (const [says, call] of calls) {
+      const error = await failure(call());
+      assert.ok(error instanceof TypeError, says);
+      assert.equal(error.message, says);
+    }
+    await db.zadd("counted", [1, "m"]);
+    assert.deepEqual(await db.zunion(2, "counted", ["none"], { WEIGHTS: [2, 1] }, { WITHSCORES: true }), [["m", 2]]);
+    assert.deepEqual(await db.eval("return {#KEYS, #ARGV}", 2, "a", ["b"], ["c", "d"], "e", []), [2, 3]);
+    assert.deepEqual(await db.eval("return {#KEYS, #ARGV}", 0, ["c", "d"]), [0, 2]);
+    assert.equal(await db.sintercard(1, ["none"], undefined), 0);
   }));
 
   test("lists are arrays or Sets, and names and values are objects, Maps or arrays of pairs, where a command takes such",
@@ -3006,9 +3085,9 @@ describe("a blocking command", () => {
     assert.equal(await db.lpop("aborted queue"), "kept");
   }));
 
-  test("is known by what is sent: an option that is false, or a stream of that name, does not block", () =>
+  test("is known by what is sent: an option that is undefined, or a stream of that name, does not block", () =>
     withDb({ replyTimeout: 5_000 }, async (db) => {
-      assert.equal(await db.xread({ BLOCK: false as any, STREAMS: ["empty", "$"] }), null);
+      assert.equal(await db.xread({ BLOCK: undefined as any, STREAMS: ["empty", "$"] }), null);
       assert.equal(await db.call("xread", "streams", "BLOCK", "0"), null);
       assert.equal(await db.call("XREAD", Buffer.from("block"), "10", "streams", "empty", "$"), null);
     }));
@@ -10246,7 +10325,7 @@ describe("what cannot be sharded", () => {
       ["SINTER", () => p.sinter(a, b)], ["RENAME", () => p.rename(a, b)], ["SMOVE", () => p.smove(a, b, "m")],
       ["MSETNX", () => p.msetnx(a, 1, b, 2)], ["RPOPLPUSH", () => p.rpoplpush(a, b)], ["COPY", () => p.copy(a, b)],
       ["PFCOUNT", () => p.pfcount(a, b)], ["EVAL", () => p.eval("return 1", 2, a, b)],
-      ["XREAD", () => p.xread({ STREAMS: [a, b, "0", "0"] })],
+      ["XREAD", () => p.xread({ STREAMS: [[a, b], ["0", "0"]] })],
       ["KEYS", () => p.keys("*")], ["DBSIZE", () => p.dbsize()], ["FLUSHALL", () => p.flushall()],
       ["INFO", () => p.info()],
       ["PING", () => p.ping()], ["SCAN", () => p.scan(0)], ["RANDOMKEY", () => p.randomkey()], ["MULTI", () => p.multi()],

@@ -786,6 +786,9 @@ type Form = {
   readonly options: number;
   readonly lead: number;
   readonly optional: number;
+  /** The argument that counts the keys behind it, and the number of words for each of them; 0 for none. */
+  readonly count: number;
+  readonly step: number;
   /** What the options take that take anything but one value, by name, "*" for all; undefined: any may take anything. */
   readonly takes: ReadonlyMap<string, OptionForm> | undefined;
 };
@@ -795,7 +798,7 @@ type OptionForm = { readonly mark: string; readonly list: string };
 /** One value each. */
 const VALUES: Form = {
   lists: Infinity, end: 0, size: 1, pairs: false, options: Infinity, lead: Infinity, optional: Infinity,
-  takes: new Map(),
+  count: 0, step: 1, takes: new Map(),
 };
 /** For commands that are not in the table. */
 const ANY: Form = { ...VALUES, lists: 1, options: 1, optional: 1, takes: undefined };
@@ -853,16 +856,49 @@ function flatten(name: Name, args: readonly unknown[], form = ANY): Word[] {
   const end = form.end === 0 ? count : count - Number(isPlain(args[count - 1])) + form.end;
   const options = form.end === 0 || form.options === Infinity ? form.options : end + 2;
   let from = 0;
+  let isBehind = false;
   for (let i = 1; i <= count; i++) {
     const arg = args[i - 1];
     const at = i > lead ? i - 1 : i;
-    if (at === form.lists) from = words.length;
-    const refused = (i === lead || at >= options) && isPlain(arg) ? addOptions(words, arg, form)
-      : at >= form.lists && i <= end ? addPart(words, arg, form, from) : addValue(words, arg);
+    const start = words.length;
+    if (at === form.lists) from = start;
+    const areOptions = at >= options && isPlain(arg);
+    const refused = (areOptions || (i === lead && isPlain(arg)) ? addOptions(words, arg, form)
+      : at >= form.lists && i <= end ? addPart(words, arg, form, from) : addValue(words, arg)) ??
+      misplaced(words, start, arg, form, areOptions, isBehind);
     if (refused !== undefined) throw new ArgumentError(`argument ${i}${refused}`, name.text);
+    isBehind ||= areOptions;
+  }
+  if (count < args.length && words.length < endOfKeys(words, form)) {
+    throw new ArgumentError(`argument ${count + 1}${refusal(undefined, "is")}`, name.text);
   }
   if (words.length + name.words > MAX_WORDS) throw new ArgumentError(`more than ${MAX_WORDS} arguments`, name.text);
   return words;
+}
+
+/**
+ * Says why an argument may not stand where it does, if so. Of counted keys, a list has all that are left, and only
+ * options stand behind them, if the row has any; behind options, only options.
+ */
+function misplaced(
+  words: Words, start: number, arg: unknown, form: Form, areOptions: boolean, isBehind: boolean,
+): string | undefined {
+  if (form.takes === undefined) return undefined;
+  const end = endOfKeys(words, form);
+  if (areOptions) return start >= end ? undefined : " is options, where a key is expected";
+  if (isBehind) return ` ${ONLY_OPTIONS}`;
+  if (form.count === 0 || typeof arg !== "object" || !isList(arg)) return undefined;
+  if (words.length === end || (start >= end && form.options === Infinity)) return undefined;
+  return start >= end ? ` ${ONLY_OPTIONS}` : ` does not have the keys that argument ${form.count} counts`;
+}
+
+const ONLY_OPTIONS = "stands where only options may";
+const isList = (value: unknown): boolean =>
+  Array.isArray(value) || isPlain(value) || isA("Set", value) || isA("Map", value);
+/** Where counted keys end; 0 if the row counts none, NaN if their count is none. */
+function endOfKeys(words: Words, { count, step }: Form): number {
+  const keys = count === 0 ? 0 : numberIn(words[count - 1]);
+  return Number.isInteger(keys) && keys >= 0 ? count + step * keys : NaN;
 }
 
 /** Checks that an argument is one word; `what` names it in the error. */
@@ -921,7 +957,8 @@ function addPairs(words: Word[], names: Iterable<unknown>, valueOf: (name: any) 
  * Appends options. One that is undefined or false is omitted, and of one that is true, only the name is sent. The name
  * must then be in capitals, as the manual writes options; any other belongs to data.
  */
-function addOptions(words: Word[], options: Record<string, unknown>, { takes }: Form): string | undefined {
+function addOptions(words: Word[], options: Record<string, unknown>, form: Form): string | undefined {
+  const { takes } = form;
   for (const option of Object.keys(options)) {
     const value = options[option];
     const isBoolean = typeof value === "boolean";
@@ -934,14 +971,14 @@ function addOptions(words: Word[], options: Record<string, unknown>, { takes }: 
     words.push(option);
     if (value === true) continue;
     if (mark === "?") return `: ${name} is either true or false`;
-    const refused = list === "" ? addValue(words, value, "holds") : addListed(words, value, name, list);
+    const refused = list === "" ? addValue(words, value, "holds") : addListed(words, value, name, list, form);
     if (refused !== undefined) return refused;
   }
   return undefined;
 }
 
-/** Appends the values of an option that takes a list. */
-function addListed(words: Word[], value: unknown, name: string, list: string): string | undefined {
+/** Appends the values of an option that takes a list; if the row counts its keys, any list is of one for each. */
+function addListed(words: Word[], value: unknown, name: string, list: string, form: Form): string | undefined {
   const start = words.length;
   const isFixed = Number(list.at(-1)) > 0;
   for (const element of isFixed && Array.isArray(value) ? value : [value]) {
@@ -949,7 +986,10 @@ function addListed(words: Word[], value: unknown, name: string, list: string): s
     if (refused !== undefined) return refused;
   }
   const { is, holds } = LISTS[list]!;
-  return holds(words.slice(start), value) ? undefined : `: ${name} takes ${is}`;
+  if (!holds(words.slice(start), value)) return `: ${name} takes ${is}`;
+  const isForKeys = list === "n" && form.count > 0;
+  return isForKeys && words.length - start !== numberIn(words[form.count - 1])
+    ? `: ${name} takes a value for each key` : undefined;
 }
 
 /** Lists of options, by the words of rows: what one is, and whether these words of it are one. */
@@ -1538,7 +1578,8 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //   session(instead)          the driver's own (MULTI, SUBSCRIBE): changes what it relies on; never sent for a caller
 //   leased(instead)           needs a connection of its own (SELECT): sent only in a lease, which closes it afterwards
 //   <(key: Key) => Bulk>      the signature, arguments in the manual's order; a union of signatures becomes overloads
-//   (keys, placing)           which arguments are its keys, and which choose the server if others do
+//   (keys, placing)           which arguments are its keys, and which choose the server if others do; if an argument
+//                             counts them, lists must have as many, and options stand behind them
 //   .lists(2).options(3) ...  which arguments, counted from 1, may be more than one value: the compiler compares this
 //                             with the signature. Anywhere else, an array or an object is refused.
 //     lists(n, -1)            from the nth on, arrays and Sets stand for their elements; -1: except the last argument
@@ -1549,7 +1590,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //       "IFEQ!"               a condition: undefined, which would drop it, is refused; "*!": so are all
 //       "LIMIT 2"             an array of 2 values; "MAXLEN 1|2": or one value
 //       "IDS 1+n"             a count and as many values; "FIELDS 1+2n": twice as many; "STREAMS n+n": two equal lists
-//       "KEYS n"              any number of values, "ID ints" if they are whole numbers
+//       "KEYS n"              any number of values, or one for each key that is counted; "ID ints" if whole numbers
 //     needs(n, ...)           the same, but the nth may not be omitted
 //     lead(n, ...)            the nth may be options; the other arguments are counted without it
 //     optional(n)             from the nth on, one value each, which may be omitted
@@ -1584,7 +1625,8 @@ export type Key = string | Bytes;
 export type Arg = string | number | bigint | Bytes;
 export type Int = number | bigint;
 /** Any number of values, in arrays or not: del("a", "b"), del(["a", "b"]). */
-export type Many<T = Arg> = (T | readonly T[] | ReadonlySet<T>)[];
+export type Many<T = Arg> = Listed<T>[];
+type Listed<T = Arg> = T | readonly T[] | ReadonlySet<T>;
 /** Names and values: { a: 1, b: 2 }, a Map, ["a", 1, "b", 2], or [["a", 1], ["b", 2]]. */
 export type Pairs = Readonly<Record<string, Arg | undefined>> | ReadonlyMap<Arg, Arg | undefined> |
   readonly (Arg | readonly Arg[])[];
@@ -1600,7 +1642,7 @@ type Kind = "read" | "write" | "other" | "session" | "leased";
 /** The first and the last key among the arguments (1 is the first, -1 the last argument), and the step between keys. */
 type Positions = readonly [first: number, last: number, step: number];
 /** Finds the keys of other commands, as indexes into the flat arguments. */
-type Finder = (words: Words) => number[];
+type Finder = ((words: Words) => number[]) & { readonly counted?: Pick<Form, "count" | "step"> };
 type Keys = Positions | Finder;
 /** The call that a reply answers; `raw`: its maps are pairs. */
 type Call = { readonly raw: boolean; readonly row: Row; readonly words: Words };
@@ -1651,6 +1693,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
     this.keys = keys;
     this.instead = instead;
     this.placing = placing;
+    if (typeof keys === "function") this.form = { ...VALUES, ...keys.counted };
   }
 
   /** Name on the wire, encoded on first use because most commands are never sent. */
@@ -1777,9 +1820,11 @@ function indexAfter(words: Words, from: number, names: readonly string[]): numbe
 }
 
 /** The argument at position `at` counts the keys that follow it, `step` apart: numkeys(1) for LMPOP, (2) for EVAL. */
-const numkeys = (at: number, step = 1): Finder => (words) => range(at, Number(String(words[at - 1])), step);
+const numkeys = (at: number, step = 1): Finder =>
+  Object.assign((words: Words) => range(at, Number(String(words[at - 1])), step), { counted: { count: at, step } });
 /** A destination, the number of sources, and the sources: ZUNIONSTORE. */
-const storeNumkeys: Finder = (words) => [0, ...numkeys(2)(words)];
+const storeNumkeys: Finder =
+  Object.assign((words: Words) => [0, ...numkeys(2)(words)], { counted: { count: 2, step: 1 } });
 /** The first argument, and the one after the first of `names`, which are at `from` or later: SORT with STORE. */
 const oneAndAfter = (from: number, ...names: string[]): Finder => (words) =>
   [...new Set([0, indexAfter(words, from, names)])];
@@ -2204,7 +2249,7 @@ const commands = {
   /** The elements that exist from `start` to `end`, backwards if `end` is less, with their indexes. Since 8.8.0. */
   arscan: read<(key: Key, start: Int, end: Int, options?: { LIMIT?: Int }) => Indexed[]>().options(4).as(couples),
   /** Indexes from `start` ("-") to `end` ("+") whose elements pass any test; WITHVALUES: elements too. Since 8.8.0. */
-  argrep: read<WithLast<"WITHVALUES", [key: Key, start: Arg, end: Arg], Indexed[], number[], ArgrepTest>>()
+  argrep: read<Ending<"WITHVALUES", ArgrepOf, Indexed[], number[], ArgrepTest>>()
     .options(4, "AND?", "OR?", "NOCASE?", "WITHVALUES?")
     .as(when("WITHVALUES", couples)),
   /** SUM, MIN, MAX, AND, OR or XOR: null when no element is a number; MATCH and USED count. Since 8.8.0. */
@@ -2405,7 +2450,8 @@ const commands = {
   /** Members of the first sorted set that are in none of the others. Since 6.2.0. */
   zdiff: read<Combined<unknown>>(numkeys(1)).lists(2).options(2, "WITHSCORES?").as(withScores).across("zset"),
   /** Store the zdiff of the keys in `destination`, replacing it; returns its size. Since 6.2.0. */
-  zdiffstore: write<CombineInto<Key>>(storeNumkeys).lists(3).across("zset"),
+  zdiffstore: write<(destination: Key, numkeys: Int, ...keys: Many<Key>) => number>(storeNumkeys).lists(3)
+    .across("zset"),
   /** Members in all sorted sets, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
   zinter: read<Combined<ZunionOptions>>(numkeys(1)).lists(2).options(2, "WEIGHTS n", "WITHSCORES?").as(withScores)
     .across("zset"),
@@ -2465,8 +2511,8 @@ const commands = {
     ((key: Key, group: Arg) => XpendingSummary) | ((key: Key, group: Arg, ...range: PendingRange) => XpendingEntry[])
   >().lead(3).optional(3).as(upTo(2, tuple(same, same, same, list(pair)))),
   /** Make `consumer` own entries idle for `minIdleTime` ms; returns these, with JUSTID their ids. Since 5.0.0. */
-  xclaim: write<WithLast<"JUSTID", Claim, string[], Entry[], XclaimOptions, Arg>>().lists(5)
-    .options(5, "FORCE?", "JUSTID?")
+  xclaim: write<Ending<"JUSTID", [...Claim, id: Listed, ...more: Many], string[], Entry[], XclaimOptions>>().lists(5)
+    .options(6, "FORCE?", "JUSTID?")
     .as(when("JUSTID", same, entries)),
   /** xclaim of the idle entries from `start` on; next is "0-0" at the end. Since 6.2.0; deleted ids 7.0. */
   xautoclaim: write<With<"JUSTID", [...Claim, start: Arg], Claimed<string[]>, Claimed<Entry[]>, CountOptions>>()
@@ -2826,8 +2872,8 @@ const commands = {
   /** Save to disk now, which blocks all clients. Since 1.0.0. */
   save: other<() => "OK">().across("each"),
   /** Delete all keys in ranges of slots, [first, last] each, options last; returns those flushed. Since 8.0.0. */
-  sflush: write<(...ranges: (Int | readonly Int[] | FlushOptions)[]) => [first: number, last: number][]>(none).lists(1)
-    .options(1, ...FLUSH),
+  sflush: write<(...ranges: [...Ranges, ...options: [] | [FlushOptions]]) => [first: number, last: number][]>(none)
+    .lists(1).options(2, ...FLUSH),
   /** Save if so configured, then exit: the connection ends. OK only when ABORT cancels one. Since 1.0.0; NOW 7.0. */
   shutdown: other<(options?: Optional<"NOSAVE" | "SAVE" | "NOW" | "FORCE" | "ABORT">) => "OK">()
     .options(1, "NOSAVE?", "SAVE?", "NOW?", "FORCE?", "ABORT?"),
@@ -2954,7 +3000,9 @@ type ParameterWord<Kind, N extends number, End extends number> =
 /** The words of parameters A; I is as long as the first one's number. */
 type ParameterWords<A extends readonly unknown[], I extends 0[] = [0], End extends number = 0> =
   A extends readonly [infer First, ...infer Rest]
-    ? OnlyOptions<First> extends false ? ParameterWord<Takes<First>, I["length"], End> | ParameterWords<Rest, [...I, 0]>
+    ? OnlyOptions<First> extends false ? ParameterWord<Takes<First>, I["length"], End> |
+        ("lists" extends Takes<First> ? Extract<ParameterWords<Rest, [...I, 0]>, `options ${string}`>
+        : ParameterWords<Rest, [...I, 0]>)
       : OnlyOptions<Rest[number]> extends true ? `options ${I["length"]}`
       : `lead ${I["length"]}` | ParameterWords<Rest, I>
   : A extends readonly [...infer Rest, infer Last]
@@ -3038,12 +3086,11 @@ type With<N extends string, A extends unknown[], Y, Z, O = unknown, V = true> =
   | Either<[...A, options: O & Optional<N, V | Not<V>>], [Y, Z]>;
 /** Excludes an option that takes true, or another value. */
 type Not<V> = V extends true ? No : undefined;
-/** The same for commands that end with any number of items and options, where N must be in the last options. */
-type WithLast<N extends string, A extends unknown[], Y, Z, O, Item = never> =
-  | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>, last: O & { [Name in N]: true }]) => Y)
-  | ((...args: [...A, ...items: AnyOf<Item, O & Optional<N, No>>]) => Z)
-  | Either<[...A, ...items: AnyOf<Item, O & Optional<N, No>>, last: O & Optional<N>], [Y, Z]>;
-type AnyOf<Item, O> = (Item | readonly Item[] | O)[];
+/** The same for commands that take any number of arguments before the options. */
+type Ending<N extends string, A extends unknown[], Y, Z, O> =
+  | ((...args: [...A, options: O & { [Name in N]: true }]) => Y)
+  | ((...args: [...A, ...options: [] | [O & Optional<N, No>]]) => Z)
+  | Either<[...A, options: O & Optional<N>], [Y, Z]>;
 type WithScores<A extends unknown[], O = unknown> = With<"WITHSCORES", A, Scored[], string[], O>;
 /** The same for commands whose options precede `Items`, or `Item` with option N. */
 type Adds<N extends string, Y, Z, O, Items extends unknown[], Item extends unknown[] = Items> =
@@ -3138,6 +3185,7 @@ export type HsetexOptions = Expiry & Optional<"FNX" | "FXX" | "KEEPTTL"> &
   { FIELDS: readonly [numfields: number, ...namesAndValues: (Arg | readonly [name: Arg, value: Arg])[]] };
 
 type Indexed = [index: number, value: string];
+type ArgrepOf = [key: Key, start: Arg, end: Arg, ...tests: (ArgrepTest & { WITHVALUES?: No })[]];
 /** Tests of ARGREP: any must match, with AND all. To repeat a test, add another object; WITHVALUES is in the last. */
 export type ArgrepTest = Optional<"EXACT" | "MATCH" | "GLOB" | "RE", Arg> & { LIMIT?: Int } &
   Optional<"AND" | "OR" | "WITHVALUES" | "NOCASE">;
@@ -3151,7 +3199,7 @@ type PopFrom<A extends unknown[], Where, T> =
     [key: string, popped: T] | null;
 type Waiting<R> = (...args: [...keys: Many<Key>, timeout: number] | [keys: Key | readonly Key[]]) => R | null;
 type Move = [source: Key, destination: Key, wherefrom: End, whereto: End];
-type Counted<O> = (numkeys: Int, ...keysAndOptions: AnyOf<Key, O>) => number;
+type Counted<O> = (numkeys: Int, ...keysAndOptions: [...keys: Many<Key>, ...options: [] | [O]]) => number;
 /** Upper bound of a count; 0 for no limit. */
 export type LimitOptions = { LIMIT?: Int };
 /** Options of LPOS: RANK 2 starts at the second match, -1 at the last; MAXLEN limits the number of comparisons. */
@@ -3167,8 +3215,9 @@ export type ZrangeOptions = { BYSCORE?: Flag; BYLEX?: Flag; REV?: Flag; LIMIT?: 
 /** Options of ZINTER, ZUNION and their STORE forms: a weight for each key. */
 export type ZunionOptions = { WEIGHTS?: readonly Arg[]; AGGREGATE?: Token<"SUM" | "MIN" | "MAX" | "COUNT"> };
 type Rank = With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: number] | null, number | null>;
-type Combined<O> = WithLast<"WITHSCORES", [numkeys: Int], Scored[], string[], O, Key>;
-type CombineInto<O> = (destination: Key, numkeys: Int, ...keysAndOptions: AnyOf<Key, O>) => number;
+type Combined<O> = Ending<"WITHSCORES", [numkeys: Int, ...keys: Many<Key>], Scored[], string[], O>;
+type CombineInto<O> =
+  (destination: Key, numkeys: Int, ...keysAndOptions: [...keys: Many<Key>, ...options: [] | [O]]) => number;
 
 /** References of groups to a deleted entry stay (the default) or go; ACKED deletes only acknowledged entries. */
 type References = Optional<"KEEPREF" | "DELREF" | "ACKED">;
@@ -3225,6 +3274,7 @@ export type VsimOptions = Optional<"WITHSCORES" | "WITHATTRIBS" | "TRUTH" | "NOT
 /** Reply of VEMB RAW: only int8 has a range. */
 export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: Buffer, norm: number, range?: number];
 
+type Ranges = [range: Listed<Int>, ...more: Many<Int>];
 /** Delete in the background, or at once. */
 export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
 type HelloOptions = { AUTH?: readonly [username: Arg, password: Arg]; SETNAME?: Arg };

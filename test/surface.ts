@@ -666,7 +666,7 @@ export const surface: Call[] = [
   ["eval", ["return {KEYS[1], ARGV[1], ARGV[2]}", 1, "3:k", "a", 7], ["3:k", "a", "7"]],
   ["eval", ["return {1, 'two', false, {3, {}}}", 0], [1, "two", null, [3, []]]],
   ["eval", ["return redis.status_reply('FINE')", 0], "FINE"],
-  ["eval", ["return redis.call('SET', KEYS[1], ARGV[1])", 1, ["3:script", "v"]], "OK"],
+  ["eval", ["return redis.call('SET', KEYS[1], ARGV[1])", 1, ["3:script"], ["v"]], "OK"],
   ["eval", ["return 9007199254740993", 0], (reply: any) => typeof reply === "bigint" || typeof reply === "number"],
   ["eval_ro", ["return redis.call('GET', KEYS[1])", 1, "3:script"], "v"],
   ["eval_ro", ["return redis.call('GET', KEYS[1])", 1, "3:none"], null],

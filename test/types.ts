@@ -590,6 +590,26 @@ export function mistakes(db: Handler, raw: Handler<Buffer>): void {
   // @ts-expect-error
   db.sintercard(2, "a", "b", { LIMT: 5 });
   // @ts-expect-error
+  db.sintercard(2, { LIMIT: 1 }, "a");
+  // @ts-expect-error
+  db.zunion(2, "a", { WITHSCORES: true }, "b");
+  // @ts-expect-error
+  db.zunionstore("dst", 2, { AGGREGATE: "MIN" }, "a", "b");
+  // @ts-expect-error
+  db.zdiffstore("dst", 2, "a", "b", { WITHSCORES: true });
+  // @ts-expect-error
+  db.xclaim("s", "g", "c", 100, { JUSTID: true });
+  // @ts-expect-error
+  db.sort("k", { LIMIT: [0, 2, "STORE", "victim"] });
+  // @ts-expect-error
+  db.set("k", "v", { IFEQ: false });
+  // @ts-expect-error
+  db.set("k", "v", { IFEQ: undefined });
+  // @ts-expect-error
+  db.lpos("k", "a", { COUNT: false });
+  // @ts-expect-error
+  db.clientTracking("ON", { BCAST: "yes" });
+  // @ts-expect-error
   db.zunion(2, "a", "b", { WITHSCORES: 1 });
   // @ts-expect-error
   db.lmpop(1, "k", "Left");
