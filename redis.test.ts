@@ -672,6 +672,42 @@ describe("encoding", () => {
     assert.equal(await db.sintercard(1, ["none"], undefined), 0);
   }));
 
+  test("an item has exactly its values, and names and values never shift: no array adds a member, and nothing empty takes a place", () =>
+    withDb({}, async (typed) => {
+    const db = typed as any;
+    const empty = "an empty list, whose place the next value would take";
+    const calls: [says: string, call: () => Promise<unknown>][] = [
+      ["ZADD: argument 2 holds 4 values in one array, not 2", () => db.zadd("z", [1, "x", 2, "evil"])],
+      ["ZADD: argument 3 holds 4 values in one array, not 2", () => db.zadd("z", [1, "x"], [2, "y", "3", "evil"])],
+      ["ZADD: argument 3 holds 4 values in one array, not 2", () => db.zadd("z", { CH: true }, [[1, "x"], [2, "y", 3, "evil"]])],
+      ["ZADD: argument 2 holds 3 values in one array, not 2", () => db.zadd("z", [[1, "x"], 2, "evil"])],
+      ["GEOADD: argument 2 holds 6 values in one array, not 3", () => db.geoadd("g", [1, 1, "x", 2, 2, "evil"])],
+      ["GEOADD: argument 2 holds 6 values in one array, not 3", () => db.call("geoadd", "g", [[1, 1, "x", 2, 2, "evil"]])],
+      [`HSET: argument 2 is ${empty}`, () => db.hset("u", {}, "v1", "f2", [])],
+      [`HSET: argument 2 is ${empty}`, () => db.hset("u", [], "v1", "f2", {})],
+      [`HSET: argument 4 is ${empty}`, () => db.hset("u", "f", "v", new Map(), "v1", "f2", [])],
+      [`HSET: argument 2 is ${empty}`, () => db.hset("u", [[]], "v1", "f2", [])],
+      [`HSET: argument 3 is ${empty}`, () => db.hset("u", { a: 1 }, {}, Buffer.from("v1"), "f2", [])],
+      [`HSET: argument 2 holds ${empty}`, () => db.hset("u", [[], "v1", "f2", []])],
+      [`HSET: argument 2 holds ${empty}`, () => db.hset("u", [["f", 1], [], "v1", "f2", []])],
+      [`MSET: argument 1 is ${empty}`, () => db.mset([], "v1", "k2", [])],
+      [`XADD: argument 3 is ${empty}`, () => db.xadd("q", "*", {}, "v1", "f2", {})],
+      [`XADD: argument 4 is ${empty}`, () => db.xadd("q", { MAXLEN: 9 }, "*", {}, "v1", "f2", {})],
+      [`CONFIG SET: argument 1 is ${empty}`, () => db.configSet({}, "maxmemory", "0", [])],
+      [`ZADD: argument 2 is ${empty}`, () => db.zadd("z", [], "1", "evil")],
+    ];
+    for (const [says, call] of calls) {
+      const error = await failure(call());
+      assert.ok(error instanceof TypeError, says);
+      assert.equal(error.message, says);
+    }
+    assert.equal(await db.del("items"), 0);
+    assert.equal(await db.hset("items", { gone: undefined }, "z", 0, {}, { a: 1 }, [], ["b", 2], [["c", 3]], "d", 4, {}, [[]]), 5);
+    assert.equal(await db.xadd("item stream", {}, "1-1", { a: 1 }), "1-1");
+    assert.equal(await db.zadd("scored items", {}, 4, "d"), 1);
+    assert.equal(await db.zadd("scored items", [], [[1, "a"], [2, "b"]], [3, "c"], [[]]), 3);
+  }));
+
   test("lists are arrays or Sets, and names and values are objects, Maps or arrays of pairs, where a command takes such",
     () => withDb({}, async (db) => {
     assert.equal(await db.sadd("set", new Set(["a", "b"]), ["c"], "d"), 4);

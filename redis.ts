@@ -869,6 +869,9 @@ function flatten(name: Name, args: readonly unknown[], form = ANY): Word[] {
     if (refused !== undefined) throw new ArgumentError(`argument ${i}${refused}`, name.text);
     isBehind ||= areOptions;
   }
+  const data = form.size === 1 ? [] : args.slice(form.lists - Number(lead === Infinity), count);
+  const gap = gapIn(data);
+  if (gap >= 0) throw new ArgumentError(`argument ${count - data.length + gap + 1} is ${EMPTY_LIST}`, name.text);
   if (count < args.length && words.length < endOfKeys(words, form)) {
     throw new ArgumentError(`argument ${count + 1}${refusal(undefined, "is")}`, name.text);
   }
@@ -930,7 +933,8 @@ function addPart(words: Word[], value: unknown, form: Form, from: number, depth 
         : addPart(words, element, form, from, depth + 1);
       if (refused !== undefined) return refused;
     }
-    return (words.length - from) % size === 0 ? undefined : ` does not consist of groups of ${size} values`;
+    if ((words.length - from) % size !== 0) return ` does not consist of groups of ${size} values`;
+    return size === 1 ? undefined : misread(value as unknown[], form);
   }
   if (isWhole && isPlain(value) && (pairs || form === ANY)) {
     return pairs ? addPairs(words, Object.keys(value), (name) => value[name]) : addOptions(words, value, form);
@@ -940,6 +944,26 @@ function addPart(words: Word[], value: unknown, form: Form, from: number, depth 
     return addPairs(words, map.keys(), (name) => map.get(name));
   }
   return addValue(words, value, depth === 0 ? "is" : "holds");
+}
+
+/** Says why an array that consists of groups would be read in another way than it was written, if so. */
+function misread(values: readonly unknown[], { size, pairs }: Form): string | undefined {
+  if (gapIn(values) >= 0) return ` holds ${EMPTY_LIST}`;
+  const isItem = !pairs && values.some((value) => !Array.isArray(value));
+  return isItem && values.length !== size ? ` holds ${values.length} values in one array, not ${size}` : undefined;
+}
+
+const EMPTY_LIST = "an empty list, whose place the next value would take";
+
+/** Index of the first empty list that a single value follows; or -1. */
+const gapIn = (values: readonly unknown[]): number =>
+  values.findIndex((value, i) => i + 1 < values.length && isEmpty(value) && !isList(values[i + 1]));
+
+function isEmpty(value: unknown): boolean {
+  if (typeof value !== "object") return false;
+  if (Array.isArray(value)) return value.every(isEmpty);
+  if (isPlain(value)) return Object.keys(value).length === 0;
+  return isA("Map", value) && (value as Map<unknown, unknown>).size === 0;
 }
 
 /** Appends names and values. */
