@@ -708,6 +708,38 @@ describe("encoding", () => {
     assert.equal(await db.zadd("scored items", [], [[1, "a"], [2, "b"]], [3, "c"], [[]]), 3);
   }));
 
+  test("a score, a place or an id that is spelled like an option is refused, and adds or drops nothing", () => withDb({}, async (typed) => {
+    const db = typed as any;
+    const like = "like an option, where a number or an id is expected";
+    const calls: [says: string, call: () => Promise<unknown>][] = [
+      [`ZADD: argument 2 begins ${like}`, () => db.zadd("z", ["XX", "CH"], [1, "new"])],
+      [`ZADD: argument 2 begins ${like}`, () => db.zadd("z", ["INCR", "CH"], [1, "new"])],
+      [`ZADD: argument 2 begins ${like}`, () => db.zadd("z", [["nx", "gt"], [1, "new"]])],
+      [`ZADD: argument 2 begins ${like}`, () => db.zadd("z", [], [Buffer.from("XX"), "CH"], [1, "new"])],
+      [`ZADD: argument 3 begins ${like}`, () => db.zadd("z", { GT: true }, ["XX", "CH"], [1, "new"])],
+      [`ZADD: argument 2 begins ${like}`, () => db.call("zadd", "z", "NX", "CH", [1, "new"])],
+      [`GEOADD: argument 2 begins ${like}`, () => db.geoadd("g", ["NX", "CH", "CH"], [1, 1, "new"])],
+      [`GEOADD: argument 3 begins ${like}`, () => db.geoadd("g", { CH: true }, ["xx", "CH", "CH"], [1, 1, "new"])],
+      [`XADD: argument 2 begins ${like}`, () => db.xadd("st", "MAXLEN", ["0", "*", "f", "v"])],
+      [`XADD: argument 2 begins ${like}`, () => db.xadd("st", "nomkstream", [["*", "f"], ["v", "w"]])],
+      [`XADD: argument 2 begins ${like}`, () => db.xadd("st", new TextEncoder().encode("MINID"), { 0: "*", f: "v" })],
+      [`XADD: argument 3 begins ${like}`, () => db.xadd("st", { MAXLEN: 9 }, "LIMIT", { 0: "*", f: "v" })],
+      [`XCLAIM: argument 5 holds a word ${like}`, () => db.xclaim("q", "g", "c", 0, ["1-1", "FORCE", "JUSTID"])],
+      [`XCLAIM: argument 6 holds a word ${like}`, () => db.xclaim("q", "g", "c", 0, "1-1", new Set(["LASTID", "9-9"]))],
+      [`SFLUSH: argument 1 holds a word ${like}`, () => db.sflush([0, 1, "SYNC"])],
+      [`CLUSTER MIGRATION: argument 2 holds a word ${like}`, () => db.clusterMigration("CANCEL", ["ALL"])],
+    ];
+    for (const [says, call] of calls) {
+      const error = await failure(call());
+      assert.ok(error instanceof TypeError, says);
+      assert.equal(error.message, says);
+    }
+    assert.equal(await db.zadd("spelled", ["inf", "XX"], ["-INF", "CH"], ["+infinity", "INCR"], ["Infinity", "GT"], ["1e3", "LT"]), 5);
+    assert.equal(await db.zadd("spelled", [[2, "NX"]]), 1);
+    assert.equal(await db.xadd("spelled stream", "7-*", ["MAXLEN", 0]), "7-0");
+    assert.equal(await db.call("xadd", "spelled stream", "MAXLEN", "=", 1, "8-1", "f", Buffer.from("v")), "8-1");
+  }));
+
   test("lists are arrays or Sets, and names and values are objects, Maps or arrays of pairs, where a command takes such",
     () => withDb({}, async (db) => {
     assert.equal(await db.sadd("set", new Set(["a", "b"]), ["c"], "d"), 4);

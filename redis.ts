@@ -872,6 +872,10 @@ function flatten(name: Name, args: readonly unknown[], form = ANY): Word[] {
   const data = form.size === 1 ? [] : args.slice(form.lists - Number(lead === Infinity), count);
   const gap = gapIn(data);
   if (gap >= 0) throw new ArgumentError(`argument ${count - data.length + gap + 1} is ${EMPTY_LIST}`, name.text);
+  const behind = form.lists - form.lead; // 1 if an id precedes the data
+  if (behind >= 0 && data.some(isList) && couldBeOption(words[from - behind]!)) {
+    throw new ArgumentError(`argument ${count - data.length + 1 - behind} begins ${LIKE_OPTION}`, name.text);
+  }
   if (count < args.length && words.length < endOfKeys(words, form)) {
     throw new ArgumentError(`argument ${count + 1}${refusal(undefined, "is")}`, name.text);
   }
@@ -881,7 +885,8 @@ function flatten(name: Name, args: readonly unknown[], form = ANY): Word[] {
 
 /**
  * Says why an argument may not stand where it does, if so. Of counted keys, a list has all that are left, and only
- * options stand behind them, if the row has any; behind options, only options.
+ * options stand behind them, if the row has any; behind options, only options. A list that is not counted ends, for a
+ * server, with the first word that is an option.
  */
 function misplaced(
   words: Words, start: number, arg: unknown, form: Form, areOptions: boolean, isBehind: boolean,
@@ -890,9 +895,20 @@ function misplaced(
   const end = endOfKeys(words, form);
   if (areOptions) return start >= end ? undefined : " is options, where a key is expected";
   if (isBehind) return ` ${ONLY_OPTIONS}`;
-  if (form.count === 0 || typeof arg !== "object" || !isList(arg)) return undefined;
+  if (typeof arg !== "object" || !isList(arg)) return undefined;
+  if (form.count === 0) {
+    const areMixed = form.lists <= form.options && form.options < Infinity;
+    return areMixed && words.slice(start).some(couldBeOption) ? ` holds a word ${LIKE_OPTION}` : undefined;
+  }
   if (words.length === end || (start >= end && form.options === Infinity)) return undefined;
   return start >= end ? ` ${ONLY_OPTIONS}` : ` does not have the keys that argument ${form.count} counts`;
+}
+
+const LIKE_OPTION = "like an option, where a number or an id is expected";
+/** Whether a server could take a word for an option: it begins with a letter, and is no infinite number. */
+function couldBeOption(word: Word | number): boolean {
+  const text = String(word).toLowerCase();
+  return text >= "a" && text < "{" && text !== "inf" && text !== "infinity";
 }
 
 const ONLY_OPTIONS = "stands where only options may";
