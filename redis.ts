@@ -865,7 +865,7 @@ function flatten(name: Name, args: readonly unknown[], form = ANY): Word[] {
     const areOptions = at >= options && isPlain(arg);
     const refused = (areOptions || (i === lead && isPlain(arg)) ? addOptions(words, arg, form)
       : at >= form.lists && i <= end ? addPart(words, arg, form, from) : addValue(words, arg)) ??
-      misplaced(words, start, arg, form, areOptions, isBehind);
+      misplaced(words, start, arg, form, areOptions, isBehind && !areOptions);
     if (refused !== undefined) throw new ArgumentError(`argument ${i}${refused}`, name.text);
     isBehind ||= areOptions;
   }
@@ -892,14 +892,13 @@ function misplaced(
   words: Words, start: number, arg: unknown, form: Form, areOptions: boolean, isBehind: boolean,
 ): string | undefined {
   if (form.takes === undefined) return undefined;
+  if (isBehind) return ` ${ONLY_OPTIONS}`;
+  const areMixed = form.lists <= form.options && form.options < Infinity;
+  if (form.count === 0 && (areOptions || !areMixed)) return undefined;
   const end = endOfKeys(words, form);
   if (areOptions) return start >= end ? undefined : " is options, where a key is expected";
-  if (isBehind) return ` ${ONLY_OPTIONS}`;
   if (typeof arg !== "object" || !isList(arg)) return undefined;
-  if (form.count === 0) {
-    const areMixed = form.lists <= form.options && form.options < Infinity;
-    return areMixed && words.slice(start).some(couldBeOption) ? ` holds a word ${LIKE_OPTION}` : undefined;
-  }
+  if (form.count === 0) return words.slice(start).some(couldBeOption) ? ` holds a word ${LIKE_OPTION}` : undefined;
   if (words.length === end || (start >= end && form.options === Infinity)) return undefined;
   return start >= end ? ` ${ONLY_OPTIONS}` : ` does not have the keys that argument ${form.count} counts`;
 }
@@ -1003,15 +1002,16 @@ function addOptions(words: Word[], options: Record<string, unknown>, form: Form)
     const value = options[option];
     const isBoolean = typeof value === "boolean";
     if (isBoolean && !isCapital(option)) return NO_OPTION;
-    const name = option.toUpperCase();
-    const { mark, list } = takes === undefined ? ANYTHING : takes.get(name) ?? ONE_VALUE;
+    const { mark, list } = takes === undefined ? ANYTHING
+      : takes.get(option) ?? takes.get(option.toUpperCase()) ?? ONE_VALUE;
     if (isBoolean && mark !== "?" && mark !== "any") return NO_FLAG;
     if (value === undefined && (mark === "!" || takes?.has("*"))) return NO_CONDITION;
     if (value === undefined || value === false) continue;
     words.push(option);
     if (value === true) continue;
-    if (mark === "?") return `: ${name} is either true or false`;
-    const refused = list === "" ? addValue(words, value, "holds") : addListed(words, value, name, list, form);
+    if (mark === "?") return `: ${option.toUpperCase()} is either true or false`;
+    const refused = list === "" ? addValue(words, value, "holds")
+      : addListed(words, value, option.toUpperCase(), list, form);
     if (refused !== undefined) return refused;
   }
   return undefined;
