@@ -1257,9 +1257,33 @@ describe("commands", () => {
       [commands.georadiusbymember, ["k", "STORE", 200, "km", { STOREDIST: "dst" }], [0, 5]],
       [commands.migrate, ["host", 1, "", 0, 9, { AUTH: "KEYS", KEYS: ["a", "b"] }], [8, 9]],
       [commands.migrate, ["host", 1, "", 0, 9, { AUTH2: ["KEYS", "KEYS"], KEYS: "a" }], [9]],
+      [commands.xreadgroup, [{ GROUP: ["STREAMS", "STREAMS"], COUNT: 1, STREAMS: ["s", ">"] }], [6]],
+      [commands.xreadgroup, [{ COUNT: 1, GROUP: ["STREAMS", "BLOCK"], STREAMS: [["s", "t"], [">", ">"]] }], [6, 7]],
+      [commands.xreadgroup, [{ COUNT: 1, BLOCK: 2, GROUP: ["GROUP", "GROUP"], NOACK: true, STREAMS: ["s", ">"] }], [9]],
+      [commands.xread, [{ STREAMS: [["GROUP", "STREAMS"], [0, 0]] }], [1, 2]],
     ];
     for (const [row, args, keys] of cases) assert.deepEqual(row.positions(flatten(row.name, args, row.form)), keys);
   });
+
+  test("of an option that is given twice, the key is the one that the server takes: the last", () => withDb({}, async (db) => {
+    const cases: [row: Row, args: unknown[], keys: number[]][] = [
+      [commands.sort, ["from", { STORE: "a" }, { STORE: "STORE" }], [0, 4]],
+      [commands.sort, ["from", "STORE", "STORE", "BY", "STORE", "store", "b"], [0, 6]],
+      [commands.georadius, ["places", 0, 0, 1, "m", { STORE: "a", STOREDIST: "b" }], [0, 8]],
+      [commands.georadius, ["places", 0, 0, 1, "m", { STOREDIST: "b" }, { STORE: "STOREDIST" }], [0, 8]],
+      [commands.georadiusbymember, ["places", "here", 1, "m", { STORE: "a", STOREDIST: "b" }], [0, 7]],
+    ];
+    await db.rpush("from", 2, 1);
+    await db.geoadd("places", [0, 0, "here"]);
+    for (const [row, args, keys] of cases) {
+      const words = flatten(row.name, args, row.form);
+      assert.deepEqual(row.positions(words), keys);
+      await server.call("DEL", "a", "b", "STORE", "STOREDIST");
+      await db.call(row.name.text, ...args);
+      const stored = await db.exists(String(words[keys[1]!]));
+      assert.deepEqual([stored, await db.exists("a", "b", "STORE", "STOREDIST")], [1, 1], String(args));
+    }
+  }));
 
   const forms: [form: string, options: Options][] =
     [["objects", {}], ["pairs", { maps: "pairs" }], ["pairs of bytes", { charset: null }]];
@@ -3159,6 +3183,24 @@ describe("a blocking command", () => {
       assert.equal(await db.call("xread", "streams", "BLOCK", "0"), null);
       assert.equal(await db.call("XREAD", Buffer.from("block"), "10", "streams", "empty", "$"), null);
     }));
+
+  test("is known wherever BLOCK stands, last if it is there twice, and a group of that name does not block", () =>
+    withPool({ poolsize: 2 }, async (db) => {
+    const blocks = (...args: unknown[]) => commands.xreadgroup.block!(flatten(commands.xreadgroup.name, args, commands.xreadgroup.form));
+    const STREAMS = ["stream", ">"];
+    assert.equal(blocks({ BLOCK: 1_500, GROUP: ["g", "c"], STREAMS }), 1_500);
+    assert.equal(blocks({ COUNT: 1, GROUP: ["BLOCK", "STREAMS"], BLOCK: 0, STREAMS }), Infinity);
+    assert.equal(blocks({ COUNT: 1, GROUP: ["BLOCK", "BLOCK"], NOACK: true, STREAMS }), undefined);
+    assert.equal(blocks("BLOCK", 5, "GROUP", "g", "c", "block", 0, "STREAMS", "BLOCK", 7), Infinity);
+    await db.xgroupCreate("stream", "BLOCK", "$", { MKSTREAM: true });
+    const [read] = await db.pipeline().xreadgroup({ COUNT: 1, GROUP: ["BLOCK", "BLOCK"], STREAMS: ["stream", ">"] }).execPipeline();
+    assert.equal(read, null);
+    assert.throws(() => db.pipeline().xreadgroup({ BLOCK: 1, GROUP: ["BLOCK", "BLOCK"], STREAMS: ["stream", ">"] }), /blocking/);
+    const waiting = db.xreadgroup({ BLOCK: 60_000, GROUP: ["BLOCK", "me"], STREAMS: ["stream", ">"] });
+    assert.equal(await db.get("beside it"), null); // on another connection
+    await db.xadd("stream", "1-1", { a: 1 });
+    assert.deepEqual(Object.keys((await waiting)!), ["stream"]);
+  }));
 
   for (const poolsize of [1, 2]) {
     const from = poolsize === 1 ? "a connection that is opened for it" : "another connection of the pool";

@@ -398,7 +398,7 @@ export class TimeoutError extends ConnectionError {}
 export class ProtocolError extends ConnectionError {}
 
 /** The error for a reply of another kind than the command has; `cause`: the error of the attempt to read it. */
-const misread = ({ name }: Row, cause?: unknown): ProtocolError =>
+const badReply = ({ name }: Row, cause?: unknown): ProtocolError =>
   new ProtocolError("PROTOCOL", "unknown", "the reply is not of this command's kind", { command: name.text, cause });
 
 /** The result of reading a reply; any error in it that is not meant for the caller is the server's. */
@@ -406,7 +406,7 @@ function understood<T>(row: Row, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw error instanceof RedisError ? error : misread(row, error);
+    throw error instanceof RedisError ? error : badReply(row, error);
   }
 }
 
@@ -1847,16 +1847,23 @@ const pairs: Positions = [1, -1, 2];
 /** `count` numbers from `from` on, `step` apart; none if `count` is negative, too large or NaN. */
 const range = (from: number, count: number, step = 1): number[] =>
   Array.from({ length: count > 0 && count <= MAX_WORDS ? count : 0 }, (_, i) => from + i * step);
-/** Options whose values may be any text, even the name of an option; AUTH2 has two. */
-const TEXTUAL = ["MATCH", "EXACT", "GLOB", "RE", "ELE", "FP32", "FILTER", "BY", "GET", "AUTH", "AUTH2"];
+/** Options whose values may be any text, even the name of an option; AUTH2 and GROUP have two. */
+const TEXTUAL = ["MATCH", "EXACT", "GLOB", "RE", "ELE", "FP32", "FILTER", "BY", "GET", "AUTH", "AUTH2", "GROUP"];
 /** Index after the first option, at `from` or later, that is one of `names`; 0 if there is none. */
 function indexAfter(words: Words, from: number, names: readonly string[]): number {
   for (let i = from; i < words.length; i++) {
     const word = String(words[i]).toUpperCase();
     if (names.includes(word)) return i + 1;
-    if (TEXTUAL.includes(word)) i += word === "AUTH2" ? 2 : 1;
+    if (TEXTUAL.includes(word)) i += word === "AUTH2" || word === "GROUP" ? 2 : 1;
   }
   return 0;
+}
+
+/** Index of the value of the last option that is one of `names`, before `end`: servers use the last. 0 for none. */
+function lastValue(words: Words, from: number, names: readonly string[], end = words.length): number {
+  let last = 0;
+  for (let at = from; (at = indexAfter(words, at, names)) > 0 && at < end; at++) last = at;
+  return last;
 }
 
 /** The argument at position `at` counts the keys that follow it, `step` apart: numkeys(1) for LMPOP, (2) for EVAL. */
@@ -1865,9 +1872,9 @@ const numkeys = (at: number, step = 1): Finder =>
 /** A destination, the number of sources, and the sources: ZUNIONSTORE. */
 const storeNumkeys: Finder =
   Object.assign((words: Words) => [0, ...numkeys(2)(words)], { counted: { count: 2, step: 1 } });
-/** The first argument, and the one after the first of `names`, which are at `from` or later: SORT with STORE. */
+/** The first argument, and the one after the last of `names`, which are at `from` or later: SORT with STORE. */
 const oneAndAfter = (from: number, ...names: string[]): Finder => (words) =>
-  [...new Set([0, indexAfter(words, from, names)])];
+  [...new Set([0, lastValue(words, from, names)])];
 /** All arguments after the word `name`, which is at `from` or later, or the first `part` of them. */
 const allAfter = (name: string, from: number, part = 1): Finder => (words) => {
   const at = indexAfter(words, from, [name]);
@@ -1875,8 +1882,8 @@ const allAfter = (name: string, from: number, part = 1): Finder => (words) => {
 };
 /** The third argument or, if that is empty, all after KEYS: MIGRATE. */
 const thirdOrKeys: Finder = (words) => String(words[2]) === "" ? allAfter("KEYS", 5)(words) : [2];
-/** The first half of the arguments after STREAMS; `from` skips a group, which may be called STREAMS too. */
-const streams = (from: number): Finder => allAfter("STREAMS", from, 1 / 2);
+/** The first half of the arguments after STREAMS. */
+const streams = allAfter("STREAMS", 0, 1 / 2);
 
 // ---- One reply from several servers ----
 
@@ -1906,10 +1913,10 @@ const timeAt = (words: Words, at: number, unit: Milliseconds): Milliseconds => {
 };
 const seconds = (at: number): Block => (words) => timeAt(words, at, 1_000);
 const ms = (at: number): Block => (words) => timeAt(words, at, 1);
-/** The value of BLOCK, if that precedes STREAMS; `from` skips a group, which may have either name. */
-const blockOption = (from: number): Block => (words) => {
-  const at = indexAfter(words, from, ["BLOCK", "STREAMS"]);
-  return String(words[at - 1]).toUpperCase() === "BLOCK" ? timeAt(words, at + 1, 1) : undefined;
+/** The value of BLOCK, if that precedes STREAMS. */
+const blockOption: Block = (words) => {
+  const at = lastValue(words, 0, ["BLOCK"], indexAfter(words, 0, ["STREAMS"]));
+  return at > 0 ? timeAt(words, at + 1, 1) : undefined;
 };
 
 // ---- What a call may leave out ----
@@ -2530,15 +2537,15 @@ const commands = {
   xrevrange: read<Ranging<[end: Arg, start: Arg], CountOptions, Entry[]>>().options(4).optional(2).as(entries)
     .defaults(["+", "-"]),
   /** Entries after the ids, by stream; null if there are none, even after BLOCK ms (0: forever). Since 5.0.0. */
-  xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams(0)).needs(1, "STREAMS n+n")
-    .as(mapOf(entries)).blocks(blockOption(0)),
+  xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams).needs(1, "STREAMS n+n")
+    .as(mapOf(entries)).blocks(blockOption),
   /** xread for a consumer of a group: undelivered entries for the id ">", else its own pending ones. Since 5.0.0. */
   xreadgroup: write<
     | ((options: XreadgroupOptions & Streams<">"> & { CLAIM: Int }) => Record<string, ClaimedEntry[]> | null)
     | ((options: XreadgroupOptions & { CLAIM?: undefined }) => Record<string, PendingEntry[]> | null)
     | Either<[options: XreadgroupOptions], [Record<string, (PendingEntry | ClaimedEntry)[]> | null]>
-  >(streams(3)).needs(1, "GROUP 2", "NOACK?", "STREAMS n+n").as(mapOf(list(tuple(same, map, number, number))))
-    .blocks(blockOption(3)),
+  >(streams).needs(1, "GROUP 2", "NOACK?", "STREAMS n+n").as(mapOf(list(tuple(same, map, number, number))))
+    .blocks(blockOption),
   /** Remove entries from the group's pending list; returns the number removed. Since 5.0.0. */
   xack: write<(key: Key, group: Arg, ...ids: Many) => number>().lists(3).empty(0),
   /** xack and xdelex in one; for each 1, -1 if missing, 2 if acknowledged but not deleted (ACKED). Since 8.2.0. */
@@ -3274,7 +3281,7 @@ export type XnackOptions = Pick<XdelexOptions, "IDS"> & { RETRYCOUNT?: Int; FORC
 type Streams<Id> = { STREAMS: readonly [keys: Key | readonly Key[], ids: Id | readonly Id[]] };
 /** STREAMS comes last: ["k", "$"] or [["j", "k"], [0, 0]]. BLOCK in milliseconds. MAXCOUNT, MAXSIZE (bytes) 8.10. */
 export type XreadOptions = Streams<Arg> & Optional<"COUNT" | "MAXCOUNT" | "MAXSIZE" | "BLOCK", Int>;
-/** GROUP comes first, STREAMS last. CLAIM (8.4), in milliseconds, adds pending entries idle for that time. */
+/** STREAMS comes last. CLAIM (8.4), in milliseconds, adds pending entries idle for that time. */
 export type XreadgroupOptions = XreadOptions &
   { GROUP: readonly [group: Arg, consumer: Arg]; CLAIM?: Int; NOACK?: Flag };
 /** An entry of XREADGROUP; its fields are null when it is pending but has been deleted. */
@@ -3615,7 +3622,7 @@ function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
     const shaped = row.shape === undefined ? reply : row.shape(reply, { raw: view.isRaw, row, words });
     return view.convertNumbers ? withNumbers(shaped) : shaped;
   } catch (error) {
-    return misread(row, error);
+    return badReply(row, error);
   }
 }
 
@@ -4499,7 +4506,7 @@ class Connection {
     others.catch(ignore); // HELLO is awaited first
     try {
       const said = await hello;
-      if (!isPlain(said) && !Array.isArray(said)) throw misread(commands.hello); // a listener's may be pairs of bytes
+      if (!isPlain(said) && !Array.isArray(said)) throw badReply(commands.hello); // a listener's may be pairs of bytes
       this.replies.hello = said as Report;
     } catch (error) {
       if (error instanceof ReplyError && refusalOf(error).hello === "fallback") return false;
@@ -4530,7 +4537,7 @@ class Connection {
     const { greeting = [] } = this.#owner.address;
     const identity = this.ask(commands.clientInfo).then((line) => {
       // id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 ...
-      if (typeof line !== "string" && !Buffer.isBuffer(line)) throw misread(commands.clientInfo);
+      if (typeof line !== "string" && !Buffer.isBuffer(line)) throw badReply(commands.clientInfo);
       const words = new Map(String(line).split(" ", 3).map((word) => cut(word, "=")));
       const [id = "", address = "", local = ""] = ["id", "addr", "laddr"].map((name) => words.get(name));
       Object.assign(this.fence, { id, address, server: `${addressOf(this.#endpoint)} ${local}` });
@@ -5542,7 +5549,7 @@ const isReplyError = (result: unknown): result is ReplyError => result instanceo
 
 /** The replies that EXEC brings, one for each command. */
 function executedOf(reply: unknown, count: number): readonly unknown[] {
-  if (!Array.isArray(reply) || reply.length !== count) throw misread(commands.exec);
+  if (!Array.isArray(reply) || reply.length !== count) throw badReply(commands.exec);
   return reply;
 }
 /** Replies of a batch, with an error for each command that has none, but without WAIT's; its last attempt. */
@@ -5568,7 +5575,7 @@ async function sendBatch(server: Target, batch: Batch, row: Row, view: View): Pr
 
 /** Judges the reply to WAIT, or its failure. */
 function lackOf({ waitArgs: [wanted] = [0, 0] }: View, waited: unknown): Lack {
-  const known = typeof waited === "number" || waited instanceof RedisError ? waited : misread(commands.wait);
+  const known = typeof waited === "number" || waited instanceof RedisError ? waited : badReply(commands.wait);
   const isEnough = typeof known === "number" && known >= wanted;
   return (reply, command) => isEnough ? undefined : new DurabilityError(wanted, known, reply, command);
 }
@@ -6126,7 +6133,7 @@ async function* scan<Item>(
     const reply = await page(cursor);
     const [next, items] = understood(row, (): [string, Item[]] => {
       const [after, found] = reply;
-      if (isPlain(after) || Array.isArray(after) || typeof found !== "object") throw misread(row);
+      if (isPlain(after) || Array.isArray(after) || typeof found !== "object") throw badReply(row);
       return [String(after), Array.isArray(found) ? found : Object.entries(found) as Item[]];
     });
     yield* items;
@@ -6292,14 +6299,14 @@ class Consumer<Text> {
     if (this.#stage === "pending") {
       // One by one, and without reading them: what is read counts as delivered.
       const [next] = await this.#list(this.#view, commands.xpending, this.#stream, group, "-", "+", 1, consumer);
-      if (next !== undefined && !Array.isArray(next)) throw misread(commands.xpending);
+      if (next !== undefined && !Array.isArray(next)) throw badReply(commands.xpending);
       if (next !== undefined) return this.#redeliver(next as XpendingEntry);
       this.#stage = "new";
     }
     if (claimAfter !== undefined) {
       const claim = [this.#stream, group, consumer, claimAfter, this.#cursor, { COUNT: count, JUSTID: true }];
       const [cursor, claimed] = await this.#list(this.#view, commands.xautoclaim, ...claim);
-      if (!Array.isArray(claimed)) throw misread(commands.xautoclaim);
+      if (!Array.isArray(claimed)) throw badReply(commands.xautoclaim);
       this.#cursor = cursor;
       if (claimed.length > 0) {
         this.#stage = "pending";
@@ -6388,7 +6395,7 @@ class Consumer<Text> {
 
   async #list(view: View, row: Row, ...args: unknown[]): Promise<any[]> {
     const reply = await this.#send(view, row, ...args);
-    if (!Array.isArray(reply)) throw misread(row);
+    if (!Array.isArray(reply)) throw badReply(row);
     return reply;
   }
 
@@ -7609,7 +7616,7 @@ class Shards implements ClientRouter {
     }));
     const doing = steps?.(spots, words, row).then((reply) => worded(reply, view)) ?? together(row, words, spots, view);
     return step(undefined, doing.catch((error) => {
-      throw error instanceof RedisError || error instanceof ArgumentError ? error : misread(row, error);
+      throw error instanceof RedisError || error instanceof ArgumentError ? error : badReply(row, error);
     }), row.name.text);
   }
 
@@ -7689,7 +7696,7 @@ function conclude(row: Row, keys: readonly Word[], parts: readonly Part[], repli
   try {
     return row.merge(replies, parts.map((part) => part.keys));
   } catch (error) {
-    return misread(row, error);
+    return badReply(row, error);
   }
 }
 
