@@ -1457,6 +1457,32 @@ describe("a call", () => {
     assert.equal((await failure(db.call({ name: "no.such", keys: [0, 0, 0], read: true }))).command, "NO.SUCH");
   }));
 
+  test("call() takes a subcommand as one value only, so that nothing gets around what a shared connection must not send", () =>
+    withDb({}, async (db) => {
+    const nothings = [[], [[]], {}, new Set(), new Map(), { X: undefined }, { X: false }, ["REPLY"], { REPLY: "SKIP" },
+      new Set(["REPLY"]), [["REPLY", "OFF"]], undefined, null, true];
+    const calls: unknown[][] = nothings.flatMap((nothing) => [
+      ["CLIENT", nothing, "REPLY", "SKIP"], ["client", nothing, "TRACKING", "ON"], [{ name: "CLIENT" }, nothing, "REPLY", "OFF"],
+      [{ name: "CLIENT", values: true }, nothing, "REPLY", "OFF"], ["SCRIPT", nothing, "DEBUG", "YES"],
+      ["CONFIG", nothing, "SET", "maxmemory", "1"], ["HIMPORT", nothing, "PREPARE", "f", "a"], ["COMMAND", nothing, "COUNT"],
+    ]);
+    calls.push(["CONFIG", ["SET", "maxmemory", "1"]], ["CONFIG", { SET: "maxmemory" }, "1"], ["CONFIG", "SET", "maxmemory", { 1: 2 }]);
+    for (const [name, ...args] of calls) {
+      const error = await failure(db.call(name as string, ...args));
+      assert.ok(error instanceof TypeError, inspect(args));
+      assert.match(error.message, /^(CLIENT|SCRIPT|CONFIG|CONFIG SET|HIMPORT|COMMAND): argument \d( is an? \w+, where|: (undefined|null|a boolean) cannot)/);
+      assert.equal((error as any).code, "INVALID_ARGUMENT");
+      assert.throws(() => db.pipeline().call(name as string, ...args), TypeError);
+    }
+    for (const first of ["reply", Buffer.from("Reply")]) {
+      assert.equal((await failure(db.call("client", first, "SKIP"))).code, "NOT_SUPPORTED");
+    }
+    assert.deepEqual(await Promise.all([db.set("k", "v"), db.get("k"), db.ping()]), ["OK", "v", "PONG"], "each its own");
+    assert.equal(await db.call("CONFIG", Buffer.from("set"), { maxmemory: 0 }), "OK");
+    assert.match((await failure(db.call("CLIENT"))).message, /wrong number of arguments/);
+    assert.ok(Array.isArray(await db.call("COMMAND")));
+  }));
+
   test("an error reply tells code, outcome and command, and shows none of the arguments", () => withDb({}, async (db) => {
     await db.set("text", "a");
     const error = await failure(db.lpush("text", "b"));
@@ -1641,7 +1667,7 @@ describe("a call", () => {
       assert.equal(error.outcome, "not-sent");
       assert.ok(error.message.includes(instead), error.message);
     }
-    for (const way of [["client", "reply", "off"], ["CLIENT", ["REPLY", "OFF"]], ["client", Buffer.from("reply")], ["CLIENT REPLY"]]) {
+    for (const way of [["client", "reply", "off"], ["client", Buffer.from("reply")], ["CLIENT REPLY"]]) {
       const [name, ...args] = way as [string, ...unknown[]];
       assert.equal((await failure(db.call(name, ...args))).code, "NOT_SUPPORTED");
     }

@@ -3920,28 +3920,35 @@ for (const [name, row] of Object.entries<Row>(commands)) {
 }
 Object.setPrototypeOf(Commander.prototype, methods);
 
-/** Built by the first call(). */
+/** Built by the first call(): rows by name, and the names that a subcommand follows. */
 let byName: ReadonlyMap<string, Row> | undefined;
-const rowNamed = (text: string): Row | undefined =>
-  (byName ??= new Map(Object.values<Row>(commands).map((row) => [row.name.text, row]))).get(text);
+const containers = new Set<string>();
+
+function rowNamed(text: string): Row | undefined {
+  if (byName !== undefined) return byName.get(text);
+  const rows = Object.values<Row>(commands);
+  for (const { name } of rows) if (name.words > 1) containers.add(name.text.slice(0, name.text.indexOf(" ")));
+  byName = new Map(rows.map((row) => [row.name.text, row]));
+  return byName.get(text);
+}
 
 /** A row that is not in the table. */
 const unlisted = (kind: Kind, keys: Keys, text: string): Row =>
   Object.assign(new Row(kind, keys), { method: text.toLowerCase(), form: ANY }).traits("unlisted");
 
-/** The row that `call` uses, and its arguments; a subcommand may be part of the name or the first argument. */
+/** The row that `call` uses, and its arguments; a subcommand is part of the name or the first argument, one value. */
 function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: Row; rest: readonly unknown[] } {
   const { name, keys = one, read: reads = false, values = false } = isPlain(target) ? target : { name: target };
   if (typeof name !== "string" || name === "") throw new ArgumentError("call() needs the name of a command");
   const text = name.toUpperCase();
   const about = { text, wire: EMPTY, words: 1 };
-  const own = values ? flatten(about, args, VALUES) : args;
-  const [first, ...more] = flatten(about, own.slice(0, 1));
-  const subcommand = rowNamed(`${text} ${String(first).toUpperCase()}`);
-  if (subcommand !== undefined) return { row: subcommand, rest: [...more, ...own.slice(1)] };
   const known = rowNamed(text);
   if (!known && text.includes(" ")) throw new ArgumentError("a name has no spaces; pass the rest as arguments", text);
-  return { row: known ?? unlisted(reads ? "read" : "write", keys, text), rest: own };
+  const rest = values ? flatten(about, args, VALUES) : args;
+  const [first] = containers.has(text) ? flatten(about, rest.slice(0, 1), VALUES) : [];
+  const subcommand = first === undefined ? undefined : rowNamed(`${text} ${String(first).toUpperCase()}`);
+  if (subcommand !== undefined) return { row: subcommand, rest: rest.slice(1) };
+  return { row: known ?? unlisted(reads ? "read" : "write", keys, text), rest };
 }
 
 // ==== 6. Connection ====
