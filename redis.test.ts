@@ -811,6 +811,34 @@ describe("encoding", () => {
     assert.throws(() => flatten(name, [endless]), /arrays nested deeper/);
   });
 
+  test("a getter among the arguments is read once, whatever is left out, and however the call is sent", async () => {
+    let reads = 0;
+    const of = <T extends object>(name: string, value: unknown, others: T = {} as T): any =>
+      Object.defineProperty({ ...others }, name, { enumerable: true, get: () => { reads++; return value; } });
+    const calls: ((db: any) => unknown)[] = [
+      (db) => db.zrange("z", of("REV", true)), (db) => db.zrange("z", 0, of("BYSCORE", true, { REV: true })),
+      (db) => db.zrange("z", undefined, undefined, of("BYLEX", true)), (db) => db.hscan("h", of("MATCH", "f*")),
+      (db) => db.set("k", "v", of("EX", 9)), (db) => db.hset(Buffer.from("h"), of("f", "v")), (db) => db.mset(of("{k}", "v", { "{k}1": "w" })),
+      (db) => db.call("FOO", of("k", "v")), (db) => db.call("FOO", "k", of("f", "v")), (db) => db.call("set", "k", "v", of("PX", 9_999)),
+      (db) => db.pipeline().mset(of("k", "v")).call("FOO", of("k", "v")).execPipeline({ errors: "return" }),
+      (db) => db.pipeline().mset(of("{k}", "v", { "{k}1": "w" })).commit(),
+      (db) => db.lease(...db.shard ? ["{k}"] : [], (on: any) => on.mset(of("{k}", "v"))),
+      (db) => db.lease(...db.shard ? ["{k}"] : [], (on: any) => on.pipeline().mset(of("{k}", "v")).commit()),
+      (db) => db.transaction(["{k}"], async (t: any) => { (await t.multi()).mset(of("{k}", "v")); }),
+    ];
+    const shards = lazyShardedConnection([`localhost:${server.port}`, `127.0.0.1:${server.port}`]) as any;
+    for (const call of calls) {
+      for (const db of [shards, lazyConnection({ port: server.port })]) {
+        reads = 0;
+        await (call(db) as Promise<unknown>).catch((error: unknown) => assert.ok(error instanceof ReplyError, inspect(error)));
+        const expected = String(call).split("of(").length - 1;
+        assert.equal(reads, expected, `${call}${db === shards ? " over shards" : ""}`);
+        if (db !== shards) db.destroy();
+      }
+    }
+    shards.destroy();
+  });
+
   test("changing a small argument after the call does not change what is sent", () => withDb({}, async (db) => {
     const bytes = Buffer.from("before");
     const fields: Record<string, string> = { a: "before" };
@@ -1409,6 +1437,44 @@ describe("commands", () => {
       });
     }
   });
+
+  test("an argument is left out only at the end, or in front of options that nothing follows; otherwise it is a TypeError", () =>
+    withDb({}, async (typed) => {
+    const db = typed as any;
+    await db.zadd("z", [1, "a"]);
+    await db.rpush("0", "x");
+    const object = "an object, where one value is expected; JSON.stringify it?";
+    const calls: [says: string, call: () => unknown][] = [
+      ["BLPOP: argument 2: undefined cannot be sent", () => db.blpop("a", undefined, 1)],
+      ["BRPOP: argument 2: undefined cannot be sent", () => db.brpop(["a"], undefined, 1, undefined)],
+      ["BZPOPMIN: argument 2: undefined cannot be sent", () => db.bzpopmin(["a"], undefined, 1)],
+      ["BZPOPMAX: argument 2: undefined cannot be sent", () => db.bzpopmax("a", undefined, "b", 1)],
+      [`BLPOP: argument 2 is ${object}`, () => db.blpop("a", {})],
+      [`ZRANGE: argument 2 is ${object}`, () => db.zrange("z", {}, "WITHSCORES")],
+      [`ZRANGE: argument 3 is ${object}`, () => db.zrange("z", 0, {}, "WITHSCORES")],
+      [`ZRANGE: argument 2 is ${object}`, () => db.zrange("z", { REV: true }, 0, -1)],
+      [`ZRANGE: argument 2 is ${object}`, () => db.zrange("z", {}, { WITHSCORES: true })],
+      [`SCAN: argument 1 is ${object}`, () => db.scan({}, "MATCH", "z*")],
+      [`HSCAN: argument 2 is ${object}`, () => db.hscan("h", { NOVALUES: true }, { MATCH: "x" })],
+      [`XRANGE: argument 2 is ${object}`, () => db.xrange("s", { COUNT: 1 }, "-", "+")],
+      [`ZCOUNT: argument 2 is ${object}`, () => db.zcount("z", { a: 1 })],
+      [`KEYS: argument 1 is ${object}`, () => db.keys({})],
+      [`LRANGE: argument 3 is ${object}`, () => db.lrange("l", 0, {})],
+      ["ZRANGE: argument 2 is an array, where one value is expected", () => db.zrange("z", [0])],
+      ["ZRANGE: argument 2 holds an array, where one value is expected", () => db.zrange("z", { BYSCORE: ["a"] })],
+      ["ZRANGE: argument 3: a boolean under a name that is not in capitals cannot be sent",
+        () => db.zrange("z", undefined, { rev: true })],
+      ["SCAN: argument 1 holds an array, where one value is expected", () => db.scan({ MATCH: ["a"] })],
+    ];
+    for (const [says, call] of calls) {
+      const error = await failure(call());
+      assert.deepEqual([error.message, error.code, error instanceof TypeError], [says, "INVALID_ARGUMENT", true]);
+    }
+    assert.equal(await db.lpop("0"), "x", "nothing was popped");
+    assert.deepEqual(await db.zrange("z", undefined, undefined, { WITHSCORES: true }), [["a", 1]]);
+    assert.deepEqual(await db.zrange("z", undefined, 5, { REV: true }), ["a"]);
+    assert.deepEqual(await db.zrange("z", { WITHSCORES: true }, undefined), [["a", 1]]);
+  }));
 
   test("a left-out timeout waits as long as it takes", () => withPool({ poolsize: 8 }, async (db) => {
     const keys = ["l1", "l2", "l3", "l4", "z1", "z2"];

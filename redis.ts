@@ -1698,8 +1698,9 @@ type Spread = "split" | "all" | "each" | Carriage;
 type Carriage = "set" | "zset" | "string";
 /** Combines several servers' replies into one; `keys` holds, for each reply, the indexes of its keys. */
 type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => unknown;
-/** The values that a call's optional arguments have where it leaves them out. */
-type Defaults = (args: readonly unknown[]) => readonly (string | number)[];
+/** The values of a call's optional arguments where it leaves them out; `of`: with these words behind them. */
+type Defaults = { readonly values: DefaultValues; readonly of: (options: Words) => DefaultValues };
+type DefaultValues = readonly (string | number)[];
 type Trait =
   | "ordered" | "binary" | "secret" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless"
   | "resets" | "bound";
@@ -1742,8 +1743,8 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   as(shape: Shape): this { return Object.assign(this, { shape }); }
   blocks(block: Block): this { return Object.assign(this, { block }); }
 
-  defaults(values: ReturnType<Defaults>, usual: Defaults = () => values): this {
-    return Object.assign(this, { usual });
+  defaults(values: DefaultValues, of: Defaults["of"] = () => values): this {
+    return Object.assign(this, { usual: { values, of } });
   }
 
   traits(...traits: Trait[]): this {
@@ -1795,19 +1796,28 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   }
 }
 
-/** Adds the arguments that a call leaves out: with none, with undefined, or with options where they would stand. */
-function completed(args: readonly unknown[], { form }: Row, usual: Defaults): readonly unknown[] {
+/**
+ * Adds the arguments that a call leaves out: undefined ones and those at the end, also in front of options that nothing
+ * follows. The options become words here, where the values depend on them: they are read once.
+ */
+function completed(args: readonly unknown[], { name, form }: Row, usual: Defaults): readonly unknown[] {
   const from = form.end === 0 ? form.optional - 1 : 1;
-  const values = usual(args);
+  const to = from + usual.values.length;
   let at = from;
-  while (at < from + values.length && args[at] !== undefined && !isPlain(args[at])) at++;
-  if (at === from + values.length) return args;
-  const options = args.findIndex((arg, i) => i >= at && isPlain(arg));
-  const end = Math.min(options < 0 ? args.length : options, from + values.length);
+  while (at < to && args[at] !== undefined && !isOptions(args[at], form)) at++;
+  if (at === to) return args;
+  let count = args.length;
+  while (count > from && args[count - 1] === undefined) count--;
+  const end = Math.min(to, isOptions(args[count - 1], form) ? count - 1 : count);
   const given = args.slice(from, end);
-  const all = values.map((value, i) => given[i] === undefined ? value : given[i]);
-  return [...args.slice(0, from), ...all, ...args.slice(end)];
+  if (end < from || (form.end !== 0 && count > from) || given.some((arg) => isOptions(arg, form))) return args;
+  const counted = args.slice(0, count).fill("", 0, end); // an error has the number of its argument
+  const others = flatten(name, counted, { ...form, options: Math.min(form.options, count) }).slice(end);
+  const all = usual.of(others).map((value, i) => given[i] === undefined ? value : given[i]);
+  return [...args.slice(0, from), ...all, ...others];
 }
+
+const isOptions = (arg: unknown, { options }: Form): boolean => options < Infinity && isPlain(arg);
 
 function wireName(method: string): string {
   let text = "";
@@ -1922,10 +1932,10 @@ const blockOption: Block = (words) => {
 // ---- What a call may leave out ----
 
 /** All ranks, scores or names, as the options of ZRANGE say. */
-const allOf = (args: readonly unknown[]): readonly (string | number)[] => {
-  const { BYSCORE, BYLEX, REV } = args.find(isPlain) ?? {};
-  const [low, high] = BYSCORE ? ["-inf", "+inf"] : BYLEX ? ["-", "+"] : [0, -1];
-  return REV && low !== 0 ? [high!, low] : [low!, high!];
+const allOf: Defaults["of"] = (options) => {
+  const has = (option: string): boolean => indexAfter(options, 0, [option]) > 0;
+  const [low, high] = has("BYSCORE") ? ["-inf", "+inf"] : has("BYLEX") ? ["-", "+"] : [0, -1];
+  return has("REV") && low !== 0 ? [high!, low] : [low!, high!];
 };
 
 // ---- Shapes ----
@@ -3880,8 +3890,10 @@ export abstract class Commander {
     }
   }
 
-  protected issue(row: Row, args: readonly unknown[]): unknown {
+  /** `usual`: the values of the arguments that it leaves out. */
+  protected issue(row: Row, given: readonly unknown[], usual?: Defaults): unknown {
     try {
+      const args = usual === undefined ? given : completed(given, row, usual);
       return row.none !== undefined && isOfNothing(row, args) ? this.known(row.none) : this.give(row, args);
     } catch (error) {
       return this.refuse(error);
@@ -3914,9 +3926,7 @@ const methods: Record<string, unknown> = {};
 for (const [name, row] of Object.entries<Row>(commands)) {
   row.method = name;
   const { usual } = row;
-  methods[name] = usual === undefined
-    ? function (this: Issuer, ...args: unknown[]) { return this.issue(row, args); }
-    : function (this: Issuer, ...args: unknown[]) { return this.issue(row, completed(args, row, usual)); };
+  methods[name] = function (this: Issuer, ...args: unknown[]) { return this.issue(row, args, usual); };
 }
 Object.setPrototypeOf(Commander.prototype, methods);
 
@@ -5468,8 +5478,8 @@ class Gathering extends Commander {
   get length(): number { return this.#batch.length + this.#known.length; }
 
   give(row: Row, args: readonly unknown[]): this {
-    this.#router.check(row, args);
     const words = wordsOf(row.name, args, row.form);
+    this.#router.check(row, words);
     const blocks = row.block?.(words) !== undefined;
     if (blocks) throw notSupported(row, "a blocking command would hold up the others; call it on the handler");
     this.#batch.add(row, words);
@@ -5653,9 +5663,10 @@ export class Watch<Text = string> extends Commander {
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
     this.#expect(undefined, row);
     if (row === commands.unwatch && this.#state === "queueing") return this.#queue(row, args);
-    this.#router.check(row, args);
+    const words = wordsOf(row.name, args, row.form);
+    this.#router.check(row, words);
     mustQueue(row);
-    return this.#give(row, args);
+    return this.#give(row, words);
   }
 
   #give(row: Row, args: readonly unknown[]): Promise<unknown> {
@@ -7580,7 +7591,6 @@ class Shards implements ClientRouter {
       ({ at: positions[i]!, key: row.is.channel ? key : this.#stored(key), node: this.#locate(key) }));
     for (const { at, key } of places) words[at] = key;
     const [member, ...others] = new Set(places.map(({ node }) => node)) as unknown as [Node];
-    if (others.length === 0 && places.every(({ key }, i) => key === keys[i])) return member;
     if (others.length === 0) return { parts: [{ member, args: words, keys: [] }], merge: ([reply]) => reply };
     if (row.spread !== "split") {
       return { parts: [], merge: ignore, inSteps: (view) => this.#runInSteps(row, words, places, view) };
