@@ -393,6 +393,8 @@ describe("encoding", () => {
       [2, () => db.call("SET", "k", undefined)], [3, () => db.hset("k", "f", undefined)], [3, () => db.hget("k", "f", undefined)],
       [2, () => db.expire("k", undefined)], [3, () => db.hexpire("k", 1, undefined)], [2, () => db.publish("c", undefined)],
       [2, () => db.sadd("k", undefined)], [2, () => db.del("a", undefined)], [4, () => script("")(db, "a", undefined as any)],
+      [2, () => db.call("JSON.DEL", "k", undefined)], [3, () => db.call("FT.DROPINDEX", "i", "DD", undefined, undefined)],
+      [2, () => db.call({ name: "JSON.DEL", values: true }, "k", undefined)], [1, () => db.call("NO.SUCH", undefined)],
     ] as const) {
       const error = await failure(call());
       assert.ok(error instanceof TypeError);
@@ -405,6 +407,7 @@ describe("encoding", () => {
     assert.deepEqual(await db.sort("none", undefined), []);
     assert.deepEqual(await db.zunion(1, "none", undefined), []);
     assert.equal(await db.geodist("none", "a", "b", undefined), null);
+    assert.equal(await db.call("GEODIST", "none", "a", "b", undefined), null);
   }));
 
   test("arguments that are too big are refused before anything is sent", () => withDb({}, async (db) => {

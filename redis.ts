@@ -800,8 +800,8 @@ const VALUES: Form = {
   lists: Infinity, end: 0, size: 1, pairs: false, options: Infinity, lead: Infinity, optional: Infinity,
   count: 0, step: 1, takes: new Map(),
 };
-/** For commands that are not in the table. */
-const ANY: Form = { ...VALUES, lists: 1, options: 1, optional: 1, takes: undefined };
+/** For commands that are not in the table: nobody knows which of their arguments may be left out. */
+const ANY: Form = { ...VALUES, lists: 1, options: 1, takes: undefined };
 const ONE_VALUE: OptionForm = { mark: "", list: "" };
 const ANYTHING: OptionForm = { mark: "any", list: "n" };
 
