@@ -7289,6 +7289,24 @@ for (const protocol of [3, 2] as const) {
       }
     });
 
+    test("takes channels in lists of every kind, and refuses what is no channel", () => withDb({ protocol }, async (db) => {
+      const s = await db.subscribe(new Set(["list:a", "list:b"]));
+      await s.subscribe(new Set(["list:c"]), ["list:d", Buffer.from("list:e")], "list:f");
+      assert.deepEqual(s.channels.map(String), ["a", "b", "c", "d", "e", "f"].map((name) => `list:${name}`));
+      await s.unsubscribe(new Set(["list:b"]), [Buffer.from("list:d")]);
+      await s.unsubscribe([], new Set());
+      const counts = await db.pubsubNumsub("list:a", "list:b", "list:c", "list:d", "list:e", "list:f");
+      assert.deepEqual(Object.values(counts), [1, 0, 1, 0, 1, 1]);
+      for (const none of [{}, null, undefined, new Map([["a", "b"]]), ["list:a", { list: "b" }]] as any[]) {
+        for (const call of [s.subscribe(none), s.unsubscribe(none), db.subscribe(none)]) {
+          const error = await failure(call);
+          assert.deepEqual([error.code, error instanceof TypeError], ["INVALID_ARGUMENT", true], inspect(none));
+        }
+      }
+      assert.equal(s.channels.length, 4);
+      s.close();
+    }));
+
     test("takes any name for a channel", () => withDb({ protocol }, async (db) => {
       const names = ["__proto__", "constructor", "toString", "hasOwnProperty", "", " ", "message", "ünïcode"];
       const s = await db.subscribe(names);

@@ -6683,8 +6683,8 @@ const warn = (error: unknown): void =>
   emitWarning(error instanceof Error || typeof error === "string" ? error : `a listener threw ${nameOf(error)}`);
 
 type Listening<Text> =
-  | [channels: Key | readonly Key[], listener?: Listener<Message<Text>>, options?: FeedOptions]
-  | [channels: Key | readonly Key[], options?: FeedOptions];
+  | [channels: Many<Key>[number], listener?: Listener<Message<Text>>, options?: FeedOptions]
+  | [channels: Many<Key>[number], options?: FeedOptions];
 
 /** A subscription to channels or patterns: for await (const { channel, message, gap } of it). */
 export class Subscription<Text = string> implements AsyncIterable<Message<Text> | Gap> {
@@ -6721,7 +6721,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
 
   /** Listens to more channels; resolves when the server has confirmed all of them. */
   async subscribe(...channels: Many<Key>): Promise<this> {
-    const added = new Map((channels.flat() as Key[]).map((channel) => [channelName(channel), channel]));
+    const added = new Map(channelsIn(this.#kind, channels).map((channel) => [channelName(channel), channel]));
     const fresh = [...added.keys()].filter((name) => !this.#channels.has(name));
     for (const [name, channel] of added) this.#channels.set(name, channel);
     const refused = await this.#arrangeAll(added.keys());
@@ -6733,7 +6733,8 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
 
   /** Stops listening to these channels; without any, to all. The subscription ends with its last one. */
   async unsubscribe(...channels: Many<Key>): Promise<void> {
-    const removed = (channels.length === 0 ? this.channels : channels.flat() as Key[]).map(channelName);
+    const { end } = LISTENING[this.#kind];
+    const removed = (channels.length === 0 ? this.channels : channelsIn(end, channels)).map(channelName);
     for (const name of removed) {
       this.#channels.delete(name);
       this.#feed.missing.delete(name);
@@ -6834,6 +6835,9 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   }
 }
 
+/** The channels in a call's lists, as the row says what these may be. */
+const channelsIn = (method: Subscribing | typeof LISTENING[Subscribing]["end"], channels: readonly unknown[]): Word[] =>
+  flatten(commands[method].name, channels, commands[method].form);
 /** The bytes of a channel's name, one character each: decoded as UTF-8, different names could become equal. */
 const channelName = (channel: Key): string => byteText(wordOf("a channel", channel));
 
@@ -7273,7 +7277,7 @@ export abstract class Client<Text> extends Commander {
     }
     const where = (channel: Key): readonly Source[] => this.#router.where(kind, channel);
     return this.#router.fleet.admit(
-      new Subscription<T>(this.view, kind, where, [channels].flat() as Key[], options, listener), this.view.signal);
+      new Subscription<T>(this.view, kind, where, channelsIn(kind, [channels]), options, listener), this.view.signal);
   }
 
   /** Resolves when all connections are up; rejects as soon as one cannot be opened, or when the handler is closed. */
