@@ -1679,6 +1679,8 @@ describe("a call", () => {
     await server.call("ACL", "SETUSER", "no-scripts", "on", ">secret", "~*", "+@all", "-eval", "-evalsha", "-fcall");
     const calls: [name: string, ...args: unknown[]][] = [
       ["EVAL", "return 1"], ["EVAL", "return (", 0], ["EVALSHA", "0".repeat(40)],
+      ...["EVAL", "EVALSHA"].flatMap((name) => [[2, "a"], [-1], [0.5, "a"], ["x", "a"]].map((args) =>
+        [name, name === "EVAL" ? "return 1" : "0".repeat(40), ...args] as [string, ...unknown[]])),
       ...isOld() ? [] : [["FCALL", "nope"], ["FCALL", "nope", 0]] as [string, ...unknown[]][],
     ];
     for (const [name, ...args] of calls) {
@@ -1689,6 +1691,10 @@ describe("a call", () => {
       });
     }
     await server.call("ACL", "DELUSER", "no-scripts");
+    const twoKeys = script("return redis.call('SET', KEYS[1], KEYS[2])", { keys: 2 });
+    assert.equal((await failure(twoKeys(db, "a"))).outcome, "not-executed");
+    const [{ outcome }] = await twoKeys(db.pipeline(), "a").execPipeline({ errors: "return" }) as any;
+    assert.equal(outcome, "not-executed");
     for (const lua of [ // the same words from inside, after a write
       "redis.call('SET', 'half', 1) return redis.error_reply(\"ERR wrong number of arguments for 'set' command\")",
       "redis.call('SET', 'half', 1) return redis.call('SET')", "redis.call('SET', 'half', 1) return redis.pcall('LPUSH', 'half', 1)",
@@ -1697,6 +1703,7 @@ describe("a call", () => {
     if (isOld()) return;
     const nested = "redis.call('SET', 'half', 1) return redis.pcall('SINTERCARD', 5, 'a')"; // EVAL may say the same
     assert.equal((await failure(db.eval(nested, 0))).outcome, "unknown");
+    assert.equal((await failure(db.eval(nested, 1, "half", "a"))).outcome, "unknown");
   }));
 
   test("a command that is not in the table and fails may have done something, unless the server says that it did not begin",

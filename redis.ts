@@ -1879,6 +1879,8 @@ function lastValue(words: Words, from: number, names: readonly string[], end = w
 /** The argument at position `at` counts the keys that follow it, `step` apart: numkeys(1) for LMPOP, (2) for EVAL. */
 const numkeys = (at: number, step = 1): Finder =>
   Object.assign((words: Words) => range(at, Number(String(words[at - 1])), step), { counted: { count: at, step } });
+/** Script, numkeys, keys: EVAL and FCALL. */
+const scriptKeys = numkeys(2);
 /** A destination, the number of sources, and the sources: ZUNIONSTORE. */
 const storeNumkeys: Finder =
   Object.assign((words: Words) => [0, ...numkeys(2)(words)], { counted: { count: 2, step: 1 } });
@@ -2635,16 +2637,16 @@ const commands = {
 
   // ---- Scripting ----
   /** Run a Lua script: `numkeys` keys, then other arguments; returns its result unchanged. Since 2.6.0. */
-  eval: other<(script: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3).traits("partly"),
+  eval: other<(script: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(scriptKeys).lists(3).traits("partly"),
   /** eval of a script that may only read, so replicas accept it. Since 7.0.0. */
   eval_ro: read<(script: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
   /** eval by the SHA-1 digest of a cached script; NOSCRIPT when the server does not know it. Since 2.6.0. */
-  evalsha: other<(sha1: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3)
+  evalsha: other<(sha1: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(scriptKeys).lists(3)
     .traits("partly", "digest"),
   /** evalsha of a script that may only read. Since 7.0.0. */
   evalsha_ro: read<(sha1: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
   /** Call a function of a loaded library: `numkeys` keys, then arguments; returns its result. Since 7.0.0. */
-  fcall: other<(name: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3).traits("partly"),
+  fcall: other<(name: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(scriptKeys).lists(3).traits("partly"),
   /** fcall of a function flagged no-writes; an error for any other. Since 7.0.0. */
   fcall_ro: read<(name: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
   /** Delete a library and its functions; an error when there is none of that name. Since 7.0.0. */
@@ -3627,7 +3629,7 @@ class Command {
 const inOrder = (reject: () => void): void => void Promise.resolve().then(reject);
 
 function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
-  if (reply instanceof ReplyError) return withoutSecrets(row, reply).of(row.name.text, outcomeOf(row, reply));
+  if (reply instanceof ReplyError) return withoutSecrets(row, reply).of(row.name.text, outcomeOf(row, words, reply));
   try {
     const shaped = row.shape === undefined ? reply : row.shape(reply, { raw: view.isRaw, row, words });
     return view.convertNumbers ? withNumbers(shaped) : shaped;
@@ -3645,10 +3647,18 @@ function withoutSecrets({ is }: Row, error: ReplyError): ReplyError {
 }
 
 /** A script that fails may have executed some of its commands; so may MIGRATE, and commands that nobody describes. */
-function outcomeOf({ kind, is, name }: Row, error: ReplyError): Outcome {
+function outcomeOf(row: Row, words: Words, error: ReplyError): Outcome {
+  const { kind, is, name } = row;
   const mayHaveBegun = is.partly || (is.unlisted && kind !== "read" && !isRefusal(error));
-  const isUnbegun = hasNotBegun(name, error) || (is.digest && error.raw.startsWith(UNKNOWN_SCRIPT));
+  const isUnbegun = hasNotBegun(name, error) || (is.digest && error.raw.startsWith(UNKNOWN_SCRIPT)) ||
+    (row.keys === scriptKeys && !areKeysThere(words));
   return mayHaveBegun && !isUnbegun ? "unknown" : "not-executed";
+}
+
+/** Whether a script's numkeys can be: otherwise it did not begin. A script that did may fail with the same words. */
+function areKeysThere(words: Words): boolean {
+  const numkeys = Number(String(words[1]));
+  return Number.isInteger(numkeys) && numkeys >= 0 && numkeys <= words.length - 2;
 }
 
 /** The code alone is not enough: a script that has run may also fail with NOSCRIPT. */
@@ -3662,7 +3672,7 @@ function hasNotBegun({ text }: Name, { raw }: ReplyError): boolean {
   return starts.some((start) => raw.startsWith(start));
 }
 
-const UNBEGUN = ["ERR Error compiling script", "ERR Bad number of keys", "ERR Function not found"];
+const UNBEGUN = ["ERR Error compiling script", "ERR Function not found"];
 const UNBEGUN_IF_NAMED = ["ERR unknown command ", "ERR wrong number of arguments for ", "NOPERM "];
 
 const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
