@@ -792,6 +792,72 @@ describe("encoding", () => {
     await other.disconnect();
   }));
 
+  test("what only looks like bytes, a list or a Map, or cannot be read at all, is a TypeError of ours, and nothing is sent", () =>
+    withDb({}, async (typed) => {
+    const db = typed as any;
+    const { Proxy: ProxyObject } = globalThis;
+    const revoked = (of: object) => {
+      const { proxy, revoke } = ProxyObject.revocable(of, {});
+      revoke();
+      return proxy;
+    };
+    const tagged = (tag: string, more = {}) => ({ [Symbol.toStringTag]: tag, ...more });
+    const thrower = (name: PropertyKey) => Object.defineProperty({}, name, { enumerable: true, get: () => { throw new Error("mine"); } });
+    const named = (name: unknown) => new (Object.defineProperty(class {}, "name", { value: name }))();
+    const odd: unknown[] = [
+      named(() => {}), named(5), named("x\r\ny".repeat(1_000)), tagged("Set"), tagged("Set", { size: 1 }), tagged("Map", { keys: () => ["a"] }),
+      tagged("ArrayBuffer", { byteLength: 3 }), tagged("SharedArrayBuffer", { byteLength: 3, length: 3, 0: 1 }),
+      revoked({}), revoked([]), revoked(new Set()), new ProxyObject(new Set(["a"]), {}), new ProxyObject(new Map([["a", "b"]]), {}),
+      new ProxyObject(new ArrayBuffer(3), {}), new ProxyObject(new Uint8Array(3), {}), thrower(Symbol.toStringTag), thrower("constructor"), thrower("a"),
+      Object.create(thrower("constructor")), Object.defineProperty(new Set(["a"]), Symbol.iterator, { value: undefined }),
+      new ProxyObject({}, { getPrototypeOf() { throw new Error("mine"); } }), new ProxyObject({}, { ownKeys() { throw new Error("mine"); } }),
+    ];
+    const calls: ((value: unknown) => unknown)[] = [
+      (value) => db.get(value), (value) => db.set("k", value), (value) => db.set("k", "v", { EX: value }), (value) => db.sadd("k", value),
+      (value) => db.sadd("k", ["a", value]), (value) => db.mget(value), (value) => db.mget([value]), (value) => db.hset("k", { a: value }),
+      (value) => db.zadd("k", [1, value]), (value) => db.scan(value, 1), (value) => db.blpop(value), (value) => db.zrange("k", value, 1),
+      (value) => db.call("FOO", "k", ["a", value, value]), (value) => db.call("CLIENT", value), (value) => db.watch(value),
+      (value) => db.publish("c", value), (value) => db.subscribe(value),
+    ];
+    await server.call("CONFIG", "RESETSTAT");
+    for (const value of odd) {
+      for (const call of calls) {
+        const error = await failure((async () => call(value))());
+        const said = `${call}: ${inspect(error)}`;
+        // A getter's own error; and FOO takes an object with a Symbol as one without options.
+        if (error.message === "mine" || error.command === "FOO" && error instanceof ReplyError) continue;
+        assert.deepEqual([error instanceof TypeError, error.code, error.outcome], [true, "INVALID_ARGUMENT", "not-sent"], said);
+        assert.ok(error.message.length < 200 && !error.message.includes("\n") && !error.message.includes("mine"), said);
+      }
+    }
+    assert.doesNotMatch(await server.call("INFO", "commandstats"), /cmdstat_(get|set|sadd|mget|hset|zadd|scan|blpop|zrange|publish|subscribe|watch):/);
+    assert.equal((await failure(db.hset("k", thrower("a")))).message, "mine");
+    for (const call of [
+      () => db.call({ name: "FOO", keys: 5 }, "k"), () => db.call({ name: "FOO", keys: [1] }, "k"), () => db.call({ name: "FOO", key: 1 }, "k"),
+      () => db.call({ name: "FOO", read: "no" }, "k"), () => db.consume("a").next(), () => db.consume("a", null).next(),
+      () => db.consume("a", 5).next(), () => script({} as any), () => script("return 1", null as any), () => script("return 1", { keys: -1 }),
+      () => script("return 1")(undefined as any, "a"), () => libraryFunction(5 as any), () => libraryFunction("f", { code: 5 as any }),
+      () => libraryFunction("f")(null as any), () => db.with(null),
+    ]) {
+      const error = await failure((async () => call())());
+      assert.deepEqual([error instanceof TypeError, error.code], [true, "INVALID_ARGUMENT"], `${call}: ${inspect(error)}`);
+    }
+  }));
+
+  test("a command's name is shown readable and short, whatever it is", () => withDb({}, async (db) => {
+    const names = ["GET\r\nX", `a\u202e${"b".repeat(10_000)}`, "\x1b[2J", "\ud800"];
+    for (const name of names) {
+      for (const call of [() => db.call(name, "k"), () => db.call(name, "k", undefined), () => db.call(`${name} x`),
+        () => db.call({ name, values: true }, [1]), () => db.pipeline().call(name, "k").execPipeline()]) {
+        const { message, command } = await failure(call());
+        for (const text of [message.slice(message.indexOf(command)), command]) {
+          assert.ok(text.length < 500 && ![..."\r\n\x1b\u202e"].some((char) => text.includes(char)), JSON.stringify(text));
+        }
+      }
+    }
+    assert.equal(await db.ping(), "PONG");
+  }));
+
   test("Infinity goes out in the server's own words, and what zscore gives can go in again; NaN is refused", () =>
     withDb({}, async (db) => {
     assert.equal(await db.zadd("z", [Infinity, "most"], [-Infinity, "least"], [1, "one"]), 3);
@@ -1444,7 +1510,7 @@ describe("commands", () => {
   test("an argument is left out only at the end, or in front of options that nothing follows; otherwise it is a TypeError", () =>
     withDb({}, async (typed) => {
     const db = typed as any;
-    await db.zadd("z", [1, "a"]);
+    await db.zadd("left out", [1, "a"]);
     await db.rpush("0", "x");
     const object = "an object, where one value is expected; JSON.stringify it?";
     const calls: [says: string, call: () => unknown][] = [
@@ -1453,20 +1519,20 @@ describe("commands", () => {
       ["BZPOPMIN: argument 2: undefined cannot be sent", () => db.bzpopmin(["a"], undefined, 1)],
       ["BZPOPMAX: argument 2: undefined cannot be sent", () => db.bzpopmax("a", undefined, "b", 1)],
       [`BLPOP: argument 2 is ${object}`, () => db.blpop("a", {})],
-      [`ZRANGE: argument 2 is ${object}`, () => db.zrange("z", {}, "WITHSCORES")],
-      [`ZRANGE: argument 3 is ${object}`, () => db.zrange("z", 0, {}, "WITHSCORES")],
-      [`ZRANGE: argument 2 is ${object}`, () => db.zrange("z", { REV: true }, 0, -1)],
-      [`ZRANGE: argument 2 is ${object}`, () => db.zrange("z", {}, { WITHSCORES: true })],
+      [`ZRANGE: argument 2 is ${object}`, () => db.zrange("left out", {}, "WITHSCORES")],
+      [`ZRANGE: argument 3 is ${object}`, () => db.zrange("left out", 0, {}, "WITHSCORES")],
+      [`ZRANGE: argument 2 is ${object}`, () => db.zrange("left out", { REV: true }, 0, -1)],
+      [`ZRANGE: argument 2 is ${object}`, () => db.zrange("left out", {}, { WITHSCORES: true })],
       [`SCAN: argument 1 is ${object}`, () => db.scan({}, "MATCH", "z*")],
       [`HSCAN: argument 2 is ${object}`, () => db.hscan("h", { NOVALUES: true }, { MATCH: "x" })],
       [`XRANGE: argument 2 is ${object}`, () => db.xrange("s", { COUNT: 1 }, "-", "+")],
-      [`ZCOUNT: argument 2 is ${object}`, () => db.zcount("z", { a: 1 })],
+      [`ZCOUNT: argument 2 is ${object}`, () => db.zcount("left out", { a: 1 })],
       [`KEYS: argument 1 is ${object}`, () => db.keys({})],
       [`LRANGE: argument 3 is ${object}`, () => db.lrange("l", 0, {})],
-      ["ZRANGE: argument 2 is an array, where one value is expected", () => db.zrange("z", [0])],
-      ["ZRANGE: argument 2 holds an array, where one value is expected", () => db.zrange("z", { BYSCORE: ["a"] })],
+      ["ZRANGE: argument 2 is an array, where one value is expected", () => db.zrange("left out", [0])],
+      ["ZRANGE: argument 2 holds an array, where one value is expected", () => db.zrange("left out", { BYSCORE: ["a"] })],
       ["ZRANGE: argument 3: a boolean under a name that is not in capitals cannot be sent",
-        () => db.zrange("z", undefined, { rev: true })],
+        () => db.zrange("left out", undefined, { rev: true })],
       ["SCAN: argument 1 holds an array, where one value is expected", () => db.scan({ MATCH: ["a"] })],
     ];
     for (const [says, call] of calls) {
@@ -1474,9 +1540,9 @@ describe("commands", () => {
       assert.deepEqual([error.message, error.code, error instanceof TypeError], [says, "INVALID_ARGUMENT", true]);
     }
     assert.equal(await db.lpop("0"), "x", "nothing was popped");
-    assert.deepEqual(await db.zrange("z", undefined, undefined, { WITHSCORES: true }), [["a", 1]]);
-    assert.deepEqual(await db.zrange("z", undefined, 5, { REV: true }), ["a"]);
-    assert.deepEqual(await db.zrange("z", { WITHSCORES: true }, undefined), [["a", 1]]);
+    assert.deepEqual(await db.zrange("left out", undefined, undefined, { WITHSCORES: true }), [["a", 1]]);
+    assert.deepEqual(await db.zrange("left out", undefined, 5, { REV: true }), ["a"]);
+    assert.deepEqual(await db.zrange("left out", { WITHSCORES: true }, undefined), [["a", 1]]);
   }));
 
   test("a left-out timeout waits as long as it takes", () => withPool({ poolsize: 8 }, async (db) => {

@@ -247,6 +247,18 @@ function checked<T>(name: string, value: T, check: Check<unknown>): T {
   return value;
 }
 
+/** Checks options by name; undefined ones may be omitted. */
+function checkAll(options: unknown, checks: Record<string, Check<unknown>>): void {
+  if (!isPlain(options)) throw new ArgumentError("options must be an object");
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(checks, name)) {
+      const names = Object.keys(checks).join(", ");
+      throw new ArgumentError(`there is no option ${JSON.stringify(name)}; the options are ${names}`);
+    }
+    if (value !== undefined) checked(name, value, checks[name]!);
+  }
+}
+
 /** Reads redis://user:password@host:port/dbid?name=value or unix:///path. Errors never show a password. */
 function readUrl(text: string): Unchecked {
   const given = text.trim();
@@ -339,8 +351,12 @@ const toNumber = (text: string): number => String(Number(text)) === text ? Numbe
 /** Whether an object is of no class: its prototype is null, or the top one, if of another realm (node:vm, Jest). */
 function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
+  try {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
+  } catch {
+    return false; // a Proxy that was revoked, or says nothing
+  }
 }
 
 /**
@@ -434,12 +450,15 @@ export class ReplyError extends RedisError {
 /** Longest server text in a message, in bytes: less than 1 KiB together with the command's name. */
 const MOST_SHOWN = 900;
 
+/** Longest name of a command or a class in a message, in bytes. */
+const MOST_NAMED = 64;
+
 /** Makes a text safe to log: short, and without characters that move the cursor or change the text direction. */
-function readable(text: string): string {
-  const chars = Array.from(text.slice(0, MOST_SHOWN + 1), (char) => isShown(char.codePointAt(0)!) ? char : "\ufffd");
+function readable(text: string, most = MOST_SHOWN): string {
+  const chars = Array.from(text.slice(0, most + 1), (char) => isShown(char.codePointAt(0)!) ? char : "\ufffd");
   const shown = chars.join("");
   const bytes = Buffer.from(shown);
-  return bytes.length <= MOST_SHOWN ? shown : `${new StringDecoder().write(bytes.subarray(0, MOST_SHOWN))}\u2026`;
+  return bytes.length <= most ? shown : `${new StringDecoder().write(bytes.subarray(0, most))}\u2026`;
 }
 
 const isShown = (code: number): boolean =>
@@ -474,8 +493,8 @@ export class ArgumentError extends TypeError {
   readonly outcome: Outcome = "not-sent";
   readonly command: string | undefined;
 
-  constructor(message: string, command?: string) {
-    super(command === undefined ? message : `${command}: ${message}`);
+  constructor(message: string, command?: string, options?: ErrorOptions) {
+    super(command === undefined ? message : `${command}: ${message}`, options);
     this.command = command;
   }
 
@@ -548,7 +567,7 @@ for (const [name, kind] of Object.entries({ ...KINDS, TypeError: ArgumentError }
 // flattened when it is called, and encoded when it is written, one command after the other, into a buffer that all
 // connections share. The buffer is reused once the sockets have sent its bytes. Big Buffers are not copied into it.
 
-/** A command's name; `wire` is sent after the array's count: `\r\n$6\r\nCONFIG\r\n$3\r\nGET`, which is two words. */
+/** A command's name, to show; `wire` is sent after the array's count: `\r\n$6\r\nCONFIG\r\n$3\r\nGET`, two words. */
 type Name = { readonly text: string; readonly wire: Uint8Array; readonly words: number };
 /** One flat argument. */
 type Word = string | Buffer;
@@ -578,7 +597,7 @@ const LF = 10;
 function encodeName(text: string): Name {
   const words = text.split(" ");
   const wire = words.map((word) => `\r\n$${Buffer.byteLength(word)}\r\n${word}`).join("");
-  return { text, wire: Buffer.from(wire), words: words.length };
+  return { text: readable(text, MOST_NAMED), wire: Buffer.from(wire), words: words.length };
 }
 
 class Encoder {
@@ -849,6 +868,15 @@ const areChanged = (words: Words): boolean => words.some((word) => typeof word =
  * optional argument at the end may be undefined. Anything else is an ArgumentError.
  */
 function flatten(name: Name, args: readonly unknown[], form = ANY): Word[] {
+  try {
+    return flattened(name, args, form);
+  } catch (cause) { // of the runtime, for a Proxy or an iterator, or a getter's own
+    if (!(cause instanceof TypeError) || cause instanceof ArgumentError) throw cause;
+    throw new ArgumentError("an argument cannot be read", name.text, { cause });
+  }
+}
+
+function flattened(name: Name, args: readonly unknown[], form: Form): Word[] {
   const words: Word[] = [];
   const lead = form.lead <= args.length && isPlain(args[form.lead - 1]) ? form.lead : Infinity;
   let count = args.length;
@@ -1077,8 +1105,22 @@ function bytesOf(buffer: ArrayBufferLike, offset = 0, length = buffer.byteLength
   return isFixed && length >= BIG_BUFFER ? bytes : Buffer.from(bytes);
 }
 
-/** Whether a value is of this built-in class, in whatever realm it was made. */
-const isA = (kind: string, value: unknown): boolean => Object.prototype.toString.call(value) === `[object ${kind}]`;
+const getterOf = (kind: { readonly prototype: object }, name: string): () => unknown =>
+  Object.getOwnPropertyDescriptor(kind.prototype, name)!.get!;
+/** Getters that throw for anything but a value of their class. */
+const SIZES = {
+  Map: getterOf(Map, "size"), Set: getterOf(Set, "size"),
+  ArrayBuffer: getterOf(ArrayBuffer, "byteLength"), SharedArrayBuffer: getterOf(SharedArrayBuffer, "byteLength"),
+};
+
+/** Whether a value is of this built-in class, in whatever realm it was made. An object can have its tag, too. */
+function isA(kind: keyof typeof SIZES, value: unknown): boolean {
+  try {
+    return Object.prototype.toString.call(value) === `[object ${kind}]` && SIZES[kind].call(value) !== undefined;
+  } catch {
+    return false;
+  }
+}
 
 /** Says why a value cannot be sent, without showing it. */
 function refusal(value: unknown, verb: string): string {
@@ -1089,14 +1131,19 @@ function refusal(value: unknown, verb: string): string {
 /** Names the kind of a value, or the class of an object, without showing it. */
 function nameOf(value: unknown): string {
   if (value === null || value === undefined || typeof value === "number") return String(value);
-  const isNamed = typeof value === "object" && !isPlain(value);
-  const kind = !isNamed ? typeof value : Array.isArray(value) ? "array" : classOf(value);
+  const kind = typeof value === "object" && !isPlain(value) ? classOf(value) : typeof value;
   return "AEIOaeio".includes(kind.charAt(0)) ? `an ${kind}` : `a ${kind}`;
 }
 
 function classOf(value: object): string {
-  const { constructor } = value;
-  return (typeof constructor === "function" && constructor.name) || "object of some class";
+  try {
+    if (Array.isArray(value)) return "array";
+    const { constructor } = value;
+    const name: unknown = typeof constructor === "function" ? constructor.name : "";
+    return typeof name === "string" && name !== "" ? readable(name, MOST_NAMED) : "object of some class";
+  } catch {
+    return "object that cannot be read";
+  }
 }
 
 // ==== 3. RESP: decoding ====
@@ -3825,6 +3872,7 @@ class View {
   get sure(): View { return new View({ replyTimeout: this.replyTimeout, charset: null }); }
 
   with(changes: ViewOptions = {}): View {
+    if (!isPlain(changes)) throw new ArgumentError("options must be an object");
     const changed = Object.entries(changes).filter(([, value]) => value !== undefined);
     for (const [name, value] of changed) {
       if (!Object.hasOwn(this, name)) throw new ArgumentError(`a view has no option ${JSON.stringify(name)}`);
@@ -3867,6 +3915,13 @@ const aborted = ({ reason }: AbortSignal): AbortError =>
  * and whether all its arguments are single `values`, so that an array or an object among them is refused.
  */
 export type CallOptions = { name: string; keys?: Positions; read?: boolean; values?: boolean };
+
+const CALLING: Record<keyof CallOptions, Check<unknown>> = {
+  name: string("the name of a command", (name) => name !== ""),
+  keys: must("[first, last, step]", (keys) => Array.isArray(keys) && keys.length === 3 && keys.every(Number.isInteger)),
+  read: oneOf(true, false),
+  values: oneOf(true, false),
+};
 
 const notSupported = ({ name }: Row, why: string): NotSupportedError =>
   new NotSupportedError("NOT_SUPPORTED", "not-sent", why, { command: name.text });
@@ -3919,14 +3974,21 @@ export abstract class Commander {
 
 type Issuer = { issue: Commander["issue"] };
 
-/** Whether nothing is in the lists of a call, as in mget([]) and hmget("k", ...[]). */
+/** Whether nothing is in the lists of a call, as in mget([]), mget([[]]) and hmget("k", ...[]). */
 function isOfNothing({ name, form }: Row, args: readonly unknown[]): boolean {
-  for (let i = form.lists - 1; i < args.length; i++) {
-    const list = args[i];
-    if (typeof list !== "object") return false;
-    if (Array.isArray(list) ? list.length > 0 : !isA("Set", list) || (list as Set<unknown>).size > 0) return false;
-  }
+  for (let i = form.lists - 1; i < args.length; i++) if (!isEmptyList(args[i])) return false;
   return wordsOf(name, args, form).length === form.lists - 1;
+}
+
+function isEmptyList(value: unknown, depth = 0): boolean {
+  if (typeof value !== "object" || depth > MAX_NESTING) return false;
+  try {
+    if (!Array.isArray(value) && !isA("Set", value)) return false;
+    for (const element of value as Iterable<unknown>) if (!isEmptyList(element, depth + 1)) return false;
+    return true;
+  } catch {
+    return false; // it cannot be read, which flatten() reports
+  }
 }
 
 const copyOf = (reply: [] | 0): [] | 0 => reply === 0 ? 0 : [];
@@ -3958,12 +4020,15 @@ const unlisted = (kind: Kind, keys: Keys, text: string): Row =>
 
 /** The row that `call` uses, and its arguments; a subcommand is part of the name or the first argument, one value. */
 function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: Row; rest: readonly unknown[] } {
+  if (isPlain(target)) checkAll(target, CALLING);
   const { name, keys = one, read: reads = false, values = false } = isPlain(target) ? target : { name: target };
   if (typeof name !== "string" || name === "") throw new ArgumentError("call() needs the name of a command");
   const text = name.toUpperCase();
-  const about = { text, wire: EMPTY, words: 1 };
   const known = rowNamed(text);
-  if (!known && text.includes(" ")) throw new ArgumentError("a name has no spaces; pass the rest as arguments", text);
+  const about = { text: readable(text, MOST_NAMED), wire: EMPTY, words: 1 };
+  if (!known && text.includes(" ")) {
+    throw new ArgumentError("a name has no spaces; pass the rest as arguments", about.text);
+  }
   const rest = values ? flatten(about, args, VALUES) : args;
   const [first] = containers.has(text) ? flatten(about, rest.slice(0, 1), VALUES) : [];
   const subcommand = first === undefined ? undefined : rowNamed(`${text} ${String(first).toUpperCase()}`);
@@ -6119,14 +6184,26 @@ export interface Script<R> {
   (on: Pick<Commander, "call" | "direct">, ...keysAndArgs: Arg[]): Promise<R>;
 }
 
+const SCRIPTING: Record<keyof ScriptOptions, Check<unknown>> = {
+  keys: whole(0, MAX_WORDS), readonly: oneOf(true, false),
+};
+
+function mustBeCallable(on: unknown): void {
+  if (typeof (on as Commander | undefined | null)?.call === "function") return;
+  throw new ArgumentError("a script needs a handler, a pipeline or a transaction to run on");
+}
+
 /** const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 }); await add(db, "n", 2); */
-export function script<R = unknown>(lua: string, { keys = 0, readonly = false }: ScriptOptions = {}): Script<R> {
-  checked("keys", keys, whole(0, MAX_WORDS));
+export function script<R = unknown>(lua: string, options: ScriptOptions = {}): Script<R> {
+  if (typeof lua !== "string") throw new ArgumentError("a script must be a string");
+  checkAll(options, SCRIPTING);
+  const { keys = 0, readonly = false } = options;
   const sha1 = builtin("node:crypto").createHash("sha1").update(lua).digest("hex");
   const suffix = readonly ? "_RO" : "";
   const run = (on: Commander, name: string, code: string, rest: readonly Arg[]): Promise<unknown> =>
     on.call({ name: `${name}${suffix}`, values: true }, code, keys, ...rest);
   return ((on: Commander, ...rest: Arg[]) => {
+    mustBeCallable(on);
     const inFull = (): Promise<unknown> => run(on, "EVAL", lua, rest);
     if (!on.direct) return inFull(); // a pipeline or a transaction cannot retry
     return run(on, "EVALSHA", sha1, rest).catch(ifRefused(UNKNOWN_SCRIPT, inFull));
@@ -6135,10 +6212,13 @@ export function script<R = unknown>(lua: string, { keys = 0, readonly = false }:
 
 /** A library's function, called with FCALL. With `code`, its library is loaded if the server lacks the function. */
 export function libraryFunction<R = unknown>(
-  name: string, { keys = 0, readonly = false, code }: ScriptOptions & { code?: string } = {},
+  name: string, options: ScriptOptions & { code?: string } = {},
 ): Script<R> {
-  checked("keys", keys, whole(0, MAX_WORDS));
+  if (typeof name !== "string") throw new ArgumentError("the name of a function must be a string");
+  checkAll(options, { ...SCRIPTING, code: secret });
+  const { keys = 0, readonly = false, code } = options;
   return ((on: Commander, ...rest: Arg[]) => {
+    mustBeCallable(on);
     const fcall = (): Promise<unknown> =>
       on.call({ name: readonly ? "FCALL_RO" : "FCALL", values: true }, name, keys, ...rest);
     if (!on.direct || code === undefined) return fcall();
@@ -6205,18 +6285,6 @@ const CONSUMING: Record<keyof ConsumeOptions, Check<unknown>> = {
   deadLetter: must("a stream's key or a function", (value) => isKey(value) || typeof value === "function"),
   signal: must("an AbortSignal", (value) => value instanceof AbortSignal),
 };
-
-/** Checks options by name; undefined ones may be omitted. */
-function checkAll(options: unknown, checks: Record<string, Check<unknown>>): void {
-  if (!isPlain(options)) throw new ArgumentError("options must be an object");
-  for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(checks, name)) {
-      const names = Object.keys(checks).join(", ");
-      throw new ArgumentError(`there is no option ${JSON.stringify(name)}; the options are ${names}`);
-    }
-    if (value !== undefined) checked(name, value, checks[name]!);
-  }
-}
 
 /** An async generator whose return() ends it at once: a generator's own waits for the next() before it. */
 export class Iteration<T> implements AsyncIterableIterator<T, void, void> {
@@ -6313,7 +6381,7 @@ class Consumer<Text> {
 
   #check(): void {
     const { group, consumer, maxDeliveries, deadLetter } = this.#options;
-    checkAll({ ...this.#options }, CONSUMING);
+    checkAll(this.#options, CONSUMING);
     for (const [name, value] of Object.entries({ group, consumer })) checked(name, value, CONSUMING.group);
     if ((maxDeliveries === undefined) !== (deadLetter === undefined)) {
       throw new ArgumentError("options maxDeliveries and deadLetter need each other");
@@ -7261,7 +7329,7 @@ export abstract class Client<Text> extends Commander {
   /** The entries of a stream for a consumer of a group, as xrange returns them, and how often each was delivered. */
   consume(stream: Key, options: ConsumeOptions<Text>): Iteration<Consumed<Text>> {
     const reconnects = this.#router.fleet.members.some(({ server }) => server.config.reconnect);
-    const consumer = new Consumer<Text>(this.#router, stream, options, this.view, reconnects);
+    const consumer = new Consumer<Text>(this.#router, stream, { ...options }, this.view, reconnects);
     return new Iteration(consumer.entries(), () => consumer.fail());
   }
 
