@@ -906,6 +906,7 @@ describe("encoding", () => {
       }
     }
     shards.destroy();
+    await server.call("DEL", "k", "h", "{k}", "{k}1");
   });
 
   test("changing a small argument after the call does not change what is sent", () => withDb({}, async (db) => {
@@ -1314,6 +1315,31 @@ describe("commands", () => {
     assert.doesNotMatch(await server.call("INFO", "commandstats"), /cmdstat_(hmget|zmscore|del|unlink|exists|hdel):calls=[^,]*,usec=[^,]*,usec_per_call=[^,]*,rejected_calls=0/);
   }));
 
+  test("an empty list never means all, and what is nested and empty is empty", () => withDb({}, async (db) => {
+    await server.call("CONFIG", "RESETSTAT");
+    const none = new Set<string>();
+    assert.deepEqual(await Promise.all([db.mget([[]] as any), db.del([], [[], [none]] as any), db.hmget("h", [[]] as any)]), [[], 0, []]);
+    assert.deepEqual(await Promise.all([db.commandInfo([]), db.info([]), db.latencyReset(none), db.info([], [none] as any)]), [[], "", 0, ""]);
+    assert.deepEqual((await Promise.all([db.commandDocs([]), db.latencyHistogram([])])).map((all) => ({ ...all })), [{}, {}]);
+    assert.deepEqual(await db.with({ charset: null }).commandDocs([]), []);
+    assert.deepEqual(await db.with({ charset: null }).info([]), Buffer.alloc(0));
+    assert.deepEqual(await db.pipeline().info([]).commandInfo([]).execPipeline(), ["", []]);
+    assert.doesNotMatch(await server.call("INFO", "commandstats"), /cmdstat_(mget|del|hmget|command|latency)\W/);
+    assert.match(await db.info(), /redis_version/);
+    assert.match(await db.info([], "server"), /redis_version/);
+    assert.ok((await db.commandInfo()).length > 100);
+    const pipeline = db.pipeline().mget([]);
+    const late: any = await db.lease(async (connection) => {
+      assert.deepEqual(await connection.mget([]), []);
+      return { connection, pipeline: connection.pipeline().mget([]) };
+    });
+    assert.equal((await failure(late.connection.mget([]))).code, "LEASE_OVER");
+    assert.equal((await failure(late.pipeline.execPipeline())).code, "LEASE_OVER");
+    await db.disconnect();
+    assert.equal((await failure(db.info([]))).code, "CLOSED");
+    assert.equal((await failure(pipeline.execPipeline())).code, "CLOSED");
+  }));
+
   for (const protocol of [2, 3] as const) {
     test(`data spelled like an option does not change the shape of a reply, and options in any case do (RESP${protocol})`,
       () => withDb({ protocol }, async (db) => {
@@ -1612,7 +1638,7 @@ describe("a call", () => {
     for (const first of ["reply", Buffer.from("Reply")]) {
       assert.equal((await failure(db.call("client", first, "SKIP"))).code, "NOT_SUPPORTED");
     }
-    assert.deepEqual(await Promise.all([db.set("k", "v"), db.get("k"), db.ping()]), ["OK", "v", "PONG"], "each its own");
+    assert.deepEqual(await Promise.all([db.set("own", "v"), db.get("own"), db.ping()]), ["OK", "v", "PONG"], "each its own");
     assert.equal(await db.call("CONFIG", Buffer.from("set"), { maxmemory: 0 }), "OK");
     assert.match((await failure(db.call("CLIENT"))).message, /wrong number of arguments/);
     assert.ok(Array.isArray(await db.call("COMMAND")));
@@ -10218,6 +10244,9 @@ describe("commands over shards", () => {
   }));
 
   test("with nothing to read or remove answer as on one server", () => withShards({}, async (db) => {
+    const names = [...db.shards().keys()];
+    assert.deepEqual({ ...await db.info([]) }, Object.fromEntries(names.map((name) => [name, ""])));
+    assert.deepEqual({ ...await db.latencyReset([]) }, Object.fromEntries(names.map((name) => [name, 0])));
     assert.deepEqual([await db.mget([]), await db.del([]), await db.sunion([]), await db.scriptExists([])], [[], 0, [], []]);
     assert.deepEqual(await db.pipeline().mget([]).set("a", 1).hmget("h", []).execPipeline(), [[], "OK", []]);
   }));

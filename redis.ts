@@ -1681,7 +1681,8 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     needs(n, ...)           the same, but the nth may not be omitted
 //     lead(n, ...)            the nth may be options; the other arguments are counted without it
 //     optional(n)             from the nth on, one value each, which may be omitted
-//   .empty(reply)             the reply to a call with nothing in its lists, of which no server is asked
+//   .empty(reply)             the reply to a call with nothing in its lists, of which no server is asked;
+//     empty(reply, 1)         but not to a call without arguments, which asks for all
 //   .as(shape)                converts the reply of either protocol version to the type in the signature
 //   .defaults(values)         of the optional arguments, or of the one behind the lists, where a call leaves them out
 //   .blocks(time)             may block on the server, for the time that the arguments state
@@ -1752,6 +1753,9 @@ type Trait =
   | "ordered" | "binary" | "secret" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless"
   | "resets" | "bound";
 
+/** A reply to a call of nothing. */
+type Nothing = [] | 0 | "" | Record<string, never>;
+
 class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends string = string> {
   declare readonly call: F;
   declare readonly reach: R;
@@ -1768,7 +1772,9 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   #name: Name | undefined;
   form = VALUES;
   /** The reply to a call with nothing in its lists; undefined to ask the server. */
-  none: [] | 0 | undefined = undefined;
+  none: Nothing | undefined = undefined;
+  /** Number of arguments below which a call is not of nothing, but of all. */
+  least = 0;
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
   usual: Defaults | undefined = undefined;
@@ -1786,7 +1792,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
 
   /** Name on the wire, encoded on first use because most commands are never sent. */
   get name(): Name { return this.#name ??= encodeName(wireName(this.method)); }
-  empty(none: [] | 0): this { return Object.assign(this, { none }); }
+  empty(none: Nothing, least = 0): this { return Object.assign(this, { none, least }); }
   as(shape: Shape): this { return Object.assign(this, { shape }); }
   blocks(block: Block): this { return Object.assign(this, { block }); }
 
@@ -2882,13 +2888,13 @@ const commands = {
   /** Number of commands of the server. Since 2.8.13. */
   commandCount: other<() => number>(),
   /** Documentation of these commands, or of all; omits unknown ones. Since 7.0.0. */
-  commandDocs: other<(...names: Many) => Record<string, Report>>().lists(1).as(mapOf(docs)),
+  commandDocs: other<(...names: Many) => Record<string, Report>>().lists(1).empty({}, 1).as(mapOf(docs)),
   /** The keys in a full command; an error when it has none. Since 2.8.13. */
   commandGetkeys: other<(command: Arg, ...args: Many) => string[]>().lists(2),
   /** The keys in a full command, each with flags of its use: RO, RW, access, update ... Since 7.0.0. */
   commandGetkeysandflags: other<(command: Arg, ...args: Many) => [key: string, flags: Line[]][]>().lists(2),
   /** Details of these commands, null for an unknown one; of all when none is named. Since 2.8.13. */
-  commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().lists(1).as(list(commandInfo)),
+  commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().lists(1).empty([], 1).as(list(commandInfo)),
   /** Names of all commands, or of one module, one ACL category or a glob pattern. Since 7.0.0. */
   commandList: other<(options?: { FILTERBY?: readonly [Token<"MODULE" | "ACLCAT" | "PATTERN">, Arg] }) => string[]>()
     .options(1, "FILTERBY 2"),
@@ -2925,7 +2931,7 @@ const commands = {
   /** Stop collecting and keep the report; null when nothing was being collected. Since 8.6.0. */
   hotkeysStop: other<() => "OK" | null>(),
   /** Text about the server, name:value lines under # headings; all or some sections. Since 1.0.0; several 7.0. */
-  info: other<(...sections: Many) => string>().lists(1).across("each"),
+  info: other<(...sections: Many) => string>().lists(1).empty("", 1).across("each"),
   /** Unix time in seconds of the last successful save. Since 1.0.0. */
   lastsave: other<() => number>().across("each"),
   /** The server's analysis of its latency events, as text. Since 2.8.13. */
@@ -2934,13 +2940,13 @@ const commands = {
   latencyGraph: other<(event: Arg) => string>(),
   /** For these commands, or all: number of calls, and a histogram of their times in microseconds. Since 7.0.0. */
   latencyHistogram: other<(...commands: Many) => Record<string, { calls: number; histogram_usec: Counts }>>().lists(1)
-    .as(mapOf(fields({ histogram_usec: map }))),
+    .empty({}, 1).as(mapOf(fields({ histogram_usec: map }))),
   /** Up to 160 of the latest samples of an event: Unix time in seconds, latency in milliseconds. Since 2.8.13. */
   latencyHistory: other<(event: Arg) => [time: number, latency: number][]>(),
   /** For each event: when it last happened in Unix seconds, its latest and longest in milliseconds. Since 2.8.13. */
   latencyLatest: other<() => [event: string, time: number, latest: number, max: number][]>().across("each"),
   /** Forget these events, or all; returns their number. Since 2.8.13. */
-  latencyReset: other<(...events: Many) => number>().lists(1).across("each"),
+  latencyReset: other<(...events: Many) => number>().lists(1).empty(0, 1).across("each"),
   /** ASCII art, and the server's version. Since 5.0.0. */
   lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).options(1, "VERSION ints")
     .across("each"),
@@ -3959,14 +3965,15 @@ export abstract class Commander {
   protected issue(row: Row, given: readonly unknown[], usual?: Defaults): unknown {
     try {
       const args = usual === undefined ? given : completed(given, row, usual);
-      return row.none !== undefined && isOfNothing(row, args) ? this.known(row.none) : this.give(row, args);
+      return row.none !== undefined && isOfNothing(row, args)
+        ? this.known(replyOf(row.none, this.view), row) : this.give(row, args);
     } catch (error) {
       return this.refuse(error);
     }
   }
 
   /** Answers a call of nothing. */
-  protected known(reply: [] | 0): unknown { return Promise.resolve(copyOf(reply)); }
+  protected known(reply: unknown, _row: Row): unknown { return Promise.resolve(reply); }
   /** Reports an error to the caller. */
   protected refuse(error: unknown): Promise<unknown> { return Promise.reject(error); }
   protected get view(): View { return this.#view; }
@@ -3975,7 +3982,8 @@ export abstract class Commander {
 type Issuer = { issue: Commander["issue"] };
 
 /** Whether nothing is in the lists of a call, as in mget([]), mget([[]]) and hmget("k", ...[]). */
-function isOfNothing({ name, form }: Row, args: readonly unknown[]): boolean {
+function isOfNothing({ name, form, least }: Row, args: readonly unknown[]): boolean {
+  if (args.length < least) return false;
   for (let i = form.lists - 1; i < args.length; i++) if (!isEmptyList(args[i])) return false;
   return wordsOf(name, args, form).length === form.lists - 1;
 }
@@ -3991,7 +3999,11 @@ function isEmptyList(value: unknown, depth = 0): boolean {
   }
 }
 
-const copyOf = (reply: [] | 0): [] | 0 => reply === 0 ? 0 : [];
+/** A reply of its own to a call of nothing, in the form of the view. */
+function replyOf(none: Nothing, { charset, isRaw }: View): unknown {
+  if (none === "") return charset === null ? Buffer.alloc(0) : none;
+  return none === 0 ? none : Array.isArray(none) ? [] : toMap([], isRaw);
+}
 
 // Completed before it becomes a prototype: V8 rebuilds the layout of a prototype for each method added to it.
 const methods: Record<string, unknown> = {};
@@ -5503,6 +5515,8 @@ type Plan<M = Member> = { server?: undefined; parts: readonly Part<M>[]; merge(r
 interface Router {
   /** The server, if there is only one. */
   readonly only: Target | undefined;
+  /** Throws if it sends no commands any more. */
+  mustBeOpen(command: string): void;
   /** Throws for a command that is not supported here. `gathered`: its arguments, in a pipeline or a transaction. */
   check(row: Row, gathered?: readonly unknown[]): void;
   route(row: Row, args: readonly unknown[]): Member | Plan;
@@ -5526,7 +5540,7 @@ const unsharded = (row: Row, why: string): NotSupportedError => notSupported(row
   `cannot be sharded: ${why}; give all its keys one hash tag, use shard(key), or use shards() for each node`);
 
 /** Replies to calls of nothing, with their places among the others. */
-type Known = [at: number, reply: [] | 0][];
+type Known = [at: number, reply: unknown][];
 
 function withKnown(replies: unknown[], known: Known): unknown[] {
   if (known.length === 0) return replies;
@@ -5534,7 +5548,7 @@ function withKnown(replies: unknown[], known: Known): unknown[] {
   let given = 0;
   for (const [at, reply] of known) {
     while (all.length < at) all.push(replies[given++]);
-    all.push(copyOf(reply));
+    all.push(reply);
   }
   return all.concat(replies.slice(given));
 }
@@ -5561,7 +5575,7 @@ class Gathering extends Commander {
     return this;
   }
 
-  protected override known(reply: [] | 0): this {
+  protected override known(reply: unknown): this {
     this.#known.push([this.length, reply]);
     return this;
   }
@@ -5571,7 +5585,7 @@ class Gathering extends Commander {
 
   async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
     checked("errors", errors, oneOf("reject", "return"));
-    if (this.#batch.length === 0) return withKnown([], this.#restart());
+    if (this.#batch.length === 0) return this.#ofNothing();
     const { batches, merge } = this.#divide();
     const known = this.#restart();
     const sent = Array.from(batches, ([server, batch]) => sendPipeline(server, batch, PIPELINE, this.view));
@@ -5583,7 +5597,7 @@ class Gathering extends Commander {
   }
 
   async commit(): Promise<unknown[]> {
-    if (this.#batch.length === 0) return withKnown([], this.#restart());
+    if (this.#batch.length === 0) return this.#ofNothing();
     const [[server, batch], ...others] = [...this.#divide().batches] as [[Target, Batch]];
     if (others.length > 0) throw unsharded(commands.multi, "a transaction runs on one server");
     batch.makeAtomic();
@@ -5601,6 +5615,12 @@ class Gathering extends Commander {
     const lack = sent.lacks(replies, "EXEC");
     if (lack !== undefined) throw lack;
     return replies;
+  }
+
+  #ofNothing(): unknown[] {
+    const known = this.#restart();
+    if (known.length > 0) this.#router.mustBeOpen(PIPELINE.name.text);
+    return withKnown([], known);
   }
 
   /** Begins anew with no commands; returns the replies that are known of those so far. */
@@ -5759,9 +5779,9 @@ export class Watch<Text = string> extends Commander {
     return command.promise;
   }
 
-  protected override known(reply: [] | 0): unknown {
-    this.#expect();
-    if (this.#state === "watching") return super.known(reply);
+  protected override known(reply: unknown, row: Row): unknown {
+    this.#expect(undefined, row);
+    if (this.#state === "watching") return super.known(reply, row);
     this.#known.push([this.#queued.length + this.#known.length, reply]);
     return Promise.resolve("QUEUED");
   }
@@ -6029,6 +6049,10 @@ class Loan implements Router {
 
   get only(): Target | undefined { return this.#router.only && this; }
 
+  mustBeOpen(command: string): void {
+    if (this.#user !== "body") throw this.#refusal.of(command, "not-sent");
+  }
+
   check(row: Row, gathered?: readonly unknown[]): void {
     if (row.kind === "session") throw notSupported(row, `this does not run in a lease; use instead: ${row.instead}`);
     if (gathered !== undefined) this.route(row, gathered);
@@ -6132,6 +6156,11 @@ export class LeasedConnection<Text = string> extends Commander {
     this.#loan.check(row);
     const [server, own] = single(this.#loan, row, args);
     return sendDurably(server, row, own, this.view);
+  }
+
+  protected override known(reply: unknown, row: Row): unknown {
+    this.#loan.mustBeOpen(row.name.text);
+    return super.known(reply, row);
   }
 
   override get direct(): boolean { return true; }
@@ -7030,6 +7059,7 @@ class Server implements ClientRouter {
     if (row.is.bound && gathered === undefined && this.config.poolsize > 1) throw notSupported(row, UNBOUND);
   }
 
+  mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
   route(): Named { return this.#self; }
   where(): readonly Server[] { return [this]; }
 
@@ -7247,9 +7277,12 @@ export abstract class Client<Text> extends Commander {
     return this.#router.spread!(row, route, this.view);
   }
 
-  protected override known(reply: [] | 0): unknown {
-    this.#router.fleet.mustBeOpen();
-    return super.known(reply);
+  /** Several servers have a reply each. */
+  protected override known(reply: unknown, row: Row): unknown {
+    const { only, fleet } = this.#router;
+    this.#router.mustBeOpen(row.name.text);
+    const isEach = row.spread === "each" && only === undefined;
+    return super.known(isEach ? toMap(fleet.members.flatMap(({ name }) => [name, reply]), false) : reply, row);
   }
 
   override get direct(): boolean { return true; }
@@ -7635,6 +7668,8 @@ class Shards implements ClientRouter {
     const route = this.route(row, gathered);
     if (route.server === undefined && route.parts.length === 0) throw unsharded(row, SCATTERED);
   }
+
+  mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
 
   route(row: Row, args: readonly unknown[]): Node | ShardPlan {
     return this.#hasOneKey(row, args) ? this.#locate(args[0] as string) : this.#plan(row, args);
