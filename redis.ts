@@ -4092,8 +4092,9 @@ const world = {
 const LEEWAY: Milliseconds = 50;
 
 /**
- * Runs a task after a delay; if this process stalled meanwhile, some time later, because input had to wait, and so had
- * output. `keep` receives the timer, and then the one that replaces it.
+ * Runs a task after a delay, once pending input has been read. If this process stalled meanwhile, postpones the task by
+ * the length of the stall, at most LEEWAY: input and output were stalled, too. `keep` receives the current timer, so
+ * that the caller can cancel it.
  */
 function afterSilence(delay: Milliseconds, task: () => void, keep: (timer: NodeJS.Timeout) => void): void {
   const due = world.now() + delay;
@@ -4103,12 +4104,12 @@ function afterSilence(delay: Milliseconds, task: () => void, keep: (timer: NodeJ
   }));
 }
 
-/** One read buffer for all sockets, because each chunk is decoded before the next is read. */
+/** Read buffer that all sockets share, because each chunk is decoded before the next is read. */
 const INPUT = Buffer.allocUnsafeSlow(65_536);
 /** The TCP socket of each TLS socket. */
 const TRANSPORTS = new WeakMap<Socket, Socket>();
 
-/** A FIFO queue: a ring that doubles when it is full. */
+/** FIFO queue in a ring buffer that doubles when it is full. */
 class Ring<T> {
   #ring: (T | undefined)[] = new Array(16);
   #head = 0;
@@ -4119,7 +4120,7 @@ class Ring<T> {
     this.#ring[this.#index(this.length++)] = item;
   }
 
-  /** Removes the first item. */
+  /** Removes and returns the first item. */
   shift(): T | undefined {
     if (this.length === 0) return undefined;
     const item = this.#ring[this.#head];
@@ -4141,9 +4142,9 @@ class Ring<T> {
   }
 }
 
-/** The commands of a connection or a pool; undefined at gaps. Writing one only advances a mark. */
+/** The commands of a connection or a pool. A gap (undefined) is a command that was abandoned before it was written. */
 class Queue extends Ring<Command | undefined> {
-  /** Total size of the unwritten commands, and of those among them that only read. */
+  /** Size of the unwritten commands, and of the reads among them, in bytes (for text, in characters). */
   #unsent = 0;
   #unsentReads = 0;
   /** Number of written commands, which come first. */
@@ -4154,7 +4155,7 @@ class Queue extends Ring<Command | undefined> {
     this.#count(command, command.size);
   }
 
-  /** Whether there is no room for this command; one that reads is not refused for big writes. */
+  /** Whether there is no room for this command. Unsent bytes of writes do not count against a read. */
   isFull({ maxPending, maxUnsent }: PoolOptions, { row: { kind } }: Command): boolean {
     return this.length >= maxPending || (kind === "read" ? this.#unsentReads : this.#unsent) >= maxUnsent;
   }
@@ -4177,7 +4178,7 @@ class Queue extends Ring<Command | undefined> {
     this.inFlight++;
   }
 
-  /** Removes the next command, which was abandoned. After commands in flight, it leaves a gap. */
+  /** Removes the next command, which was abandoned; behind commands in flight, leaves a gap. */
   skip(): void {
     if (this.inFlight === 0) return void this.shift();
     this.advance();
@@ -4222,7 +4223,7 @@ type Owner = {
   readonly closed: (error: RedisError, orphans: Command[]) => void;
   /** Last step of the handshake. */
   readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
-  /** Takes back a command that the server refused; false if the caller is to get the error. */
+  /** Takes back a command that the server refused, to retry it; returns false if its caller must get the error. */
   readonly refused: (command: Command, error: ReplyError) => boolean;
   /** "commands" by default. */
   readonly carries?: Carries | undefined;
@@ -4240,18 +4241,18 @@ class Connection {
   readonly socketClosed: Promise<void>;
   /** Identity of the connection, as the server reports it in the handshake. */
   readonly fence: Fence = { id: "", address: "", server: "", done: false, lostAt: Infinity };
-  /** Replies in the handshake: to HELLO, and to the commands of the address. */
+  /** Replies to the handshake: to HELLO, and to the commands of the address. */
   readonly replies: { hello?: Report; greeting: unknown[] } = { greeting: [] };
   readonly dialledAt = world.now();
   /** Time at which the server last sent bytes. */
   lastReceived = 0;
-  /** Time of its last sign of life: the end of a reply or a push, or much of one long string. */
+  /** Time of its last sign of life: the end of a reply, for a listener also of a push, or much of one long string. */
   #lastSign = 0;
-  /** When a blank line was last sent. */
+  /** Time at which a blank line was last sent. */
   #knocked = -Infinity;
-  /** Number of bytes since the last sign of life, while the same long string arrives. */
+  /** Bytes of the arriving string since the last sign of life. */
   #arrived = 0;
-  /** Whether it was closed with unanswered commands that may still change data when the server executes them. */
+  /** Whether it was closed with unanswered writes, which the server may still execute. */
   hasLostWrites = false;
   readonly #endpoint: Endpoint;
   readonly #options: PoolOptions;
@@ -4271,7 +4272,7 @@ class Connection {
   #error: RedisError | undefined;
   #flushing = false;
   #paused = false;
-  /** The command in flight that has been written only in part, for lack of room. */
+  /** The command in flight that is only partly written, because the socket's buffer is full. */
   #unfinished: Command | undefined;
 
   constructor(endpoint: Endpoint, options: PoolOptions, owner: Owner) {
@@ -4298,7 +4299,7 @@ class Connection {
   /** Number of unwritten and unanswered commands. */
   get load(): number { return this.#queue.length; }
   isFull(command: Command): boolean { return this.#queue.isFull(this.#options, command); }
-  /** The step that its opening waits for. */
+  /** The unfinished step of connecting, for error messages. */
   get obstacle(): string {
     const host = hostOf(this.#endpoint);
     const [asked] = this.pending;
@@ -4313,12 +4314,12 @@ class Connection {
   /** Commands that have not been settled, in order. */
   get pending(): Command[] { return this.#queue.commands().filter((command) => command.state !== "settled"); }
 
-  /** The command that blocks the server's side of it. */
+  /** The blocking command that the server is executing on this connection. */
   get blocking(): Command | undefined { return this.pending.find(({ blocks }) => blocks !== undefined); }
 
   /**
-   * Sends a blank line, while a command blocks the server's side. The server takes it in at once, which its CLIENT LIST
-   * shows, and does not answer; a PING would be answered only after the command.
+   * Sends a blank line while a command blocks. The server reads it at once and does not reply, but CLIENT LIST then
+   * shows a shorter idle time; a PING would be answered only after the blocking command.
    */
   knock(): void {
     if (this.#phase !== "open" || this.#mayWrite || this.#encoder.isFull) return;
@@ -4326,15 +4327,15 @@ class Connection {
     this.#knocked = world.now();
   }
 
-  /** Whether its line of CLIENT LIST says that the server's side has ended, or has not received the last blank line. */
+  /** Whether CLIENT LIST says that the server has closed this connection, or has not received the last blank line. */
   isLost(line: string): boolean {
     const [idle = ""] = cut(line, " idle=")[1].split(" ", 1);
     const isThere = line.includes(` addr=${this.fence.address} `);
-    const slack = this.#view.replyTimeout + 1_000; // it counts whole seconds
+    const slack = this.#view.replyTimeout + 1_000; // idle is in whole seconds
     return !isThere || Number(idle) * 1_000 > world.now() - this.#knocked + slack;
   }
 
-  /** A new connection to the same server, for the driver's own questions. */
+  /** Opens another connection to the same server, for the driver's own commands. */
   another(): Connection {
     const closed: Owner["closed"] = (error, orphans) => orphans.forEach((command) => command.fail(error));
     const { address } = this.#owner;
@@ -4350,7 +4351,7 @@ class Connection {
     world.endOfTick(flush, this);
   }
 
-  /** Writes immediately, as much as the socket has room for. */
+  /** Writes queued commands now, as many as the socket has room for. */
   flush(): void {
     this.#flushing = false;
     while (this.#mayWrite) {
@@ -4361,7 +4362,7 @@ class Connection {
 
   get #mayWrite(): boolean { return (this.#unfinished ?? this.#queue.next) !== undefined && !this.#encoder.isFull; }
 
-  /** Closes it at once. Its owner receives the pending commands and decides which to reissue. */
+  /** Closes the connection at once. Its owner receives the pending commands and decides which to reissue. */
   close(error: RedisError): void {
     if (this.#phase === "closed") return;
     const wasOpen = this.#phase === "open";
@@ -4383,17 +4384,17 @@ class Connection {
     this.#settle.reject(withoutStack(() => error.of(undefined, "not-sent")));
   }
 
-  /** Fails overdue commands and returns the next deadline. Closes a link that was silent for a whole timeout. */
+  /** Fails overdue commands; returns the next deadline. Closes a connection that was silent for a whole timeout. */
   expire(now: number): number {
     let next = Infinity;
     let isSilent = false;
     let isFirst = true;
     for (let i = 0; i < this.#queue.length; i++) {
       const command = this.#queue.at(i);
-      // The connection's own commands have no deadline, and a dead link must not hide behind them.
+      // Skips the connection's own commands: they have no deadline, and must not hide a dead link.
       if (command === undefined || command.state === "settled" || command.deadline === Infinity) continue;
       const { batch } = command.special;
-      if (command.deadline <= now && batch !== undefined && batch.length > 1) { // its time counts from the last reply
+      if (command.deadline <= now && batch !== undefined && batch.length > 1) { // counts from the last reply
         command.deadline = Math.max(command.deadline, this.#lastSign + command.timeout);
       }
       if (command.deadline > now) next = Math.min(next, command.deadline);
@@ -4413,13 +4414,13 @@ class Connection {
   }
 
   /**
-   * Whether there was no sign of life since this command was issued, for as long as a reply may take. Bytes are one
-   * only of the oldest reply, and only until its own deadline: a reply that never ends would swallow all others.
+   * Whether the server has shown no sign of life since this command was issued, for a whole replyTimeout. Mere bytes
+   * count only for the oldest reply, and only until its deadline: a reply that never ends would swallow all later ones.
    */
   #isSilent(command: Command, now: number): boolean {
     const { first = command } = this.#queue;
     const called = command.deadline - command.timeout;
-    const isFirstServer = command.within !== Infinity; // a second one has less time
+    const isFirstServer = command.within !== Infinity; // a second server has had less time
     const hadFullTime = isFirstServer && now - called >= this.#view.replyTimeout;
     const hasTime = first.state !== "settled" && first.deadline > now && first.deadline < Infinity;
     const isOldest = hasTime || command === first;
@@ -4439,7 +4440,7 @@ class Connection {
     return ping.deadline;
   }
 
-  /** Stops reading. Until resume(), silence is not held against the server. */
+  /** Stops reading. Until resume(), silence does not close the connection. */
   pause(): void {
     this.#paused = true;
     this.#socket.pause();
@@ -4514,14 +4515,14 @@ class Connection {
     }
   }
 
-  /** The error if these are the first bytes of another protocol. */
+  /** Returns an error if these are the first bytes of another protocol. */
   #foreign(chunk: Buffer): ProtocolError | undefined {
     const found = FOREIGN.find(([mark]) => mark.startsWith(chunk.toString("latin1", 0, mark.length)));
     const speaks = `what answers at ${hostOf(this.#endpoint)} speaks`;
     return found && new ProtocolError("PROTOCOL", "not-sent", `${speaks} ${found[1]}`);
   }
 
-  /** Whether so much of one long string has arrived that it counts like a reply: 1 % of it, and 64 KiB. */
+  /** Whether enough of one long string has arrived to count as a sign of life: 1 % of it, and at least 64 KiB. */
   #hasGrown(chunk: Buffer): boolean {
     const { arrived, length } = this.#decoder.partial ?? NO_STRING;
     this.#arrived = Math.min(arrived, this.#arrived + chunk.length);
@@ -4529,8 +4530,8 @@ class Connection {
   }
 
   /**
-   * Settles commands with their replies; returns whether a reply has ended, or a message of a listener. Each command is
-   * removed afterwards, so that a protocol error finds it in flight.
+   * Settles commands with their replies; returns whether a reply, or a listener's message, was complete. Removes each
+   * command only after its reply has been decoded, so that a protocol error finds it in flight.
    */
   #answer(): boolean {
     let hasEnded = false;
@@ -4556,7 +4557,7 @@ class Connection {
     }
   }
 
-  /** Whether the owner takes back a command that was certainly not executed. Bound commands run here or not at all. */
+  /** Whether the owner takes back a command that was certainly not executed. Commands without an owner stay here. */
   #takenBack(command: Command, error: ReplyError): boolean {
     const { owner, special, state, row } = command;
     const isUnblocked = error.code === "UNBLOCKED";
@@ -4566,7 +4567,7 @@ class Connection {
     return isAlone && !row.is.partly && this.#owner.refused(command, error);
   }
 
-  /** RESP3 marks pushes, but also confirms subscriptions with one. A RESP2 listener knows them by their first word. */
+  /** RESP3 marks pushes, but confirms subscriptions with pushes, too. RESP2 pushes are known by their first word. */
   #isPush(reply: unknown, command: Command | undefined): boolean {
     if (!this.#decoder.pushed && !this.#isListener) return false;
     if (this.#owner.carries === "monitor" && typeof reply === "string") return command === undefined;
@@ -4678,7 +4679,7 @@ const LISTENING = {
   ssubscribe: { message: "smessage", parts: 3, end: "sunsubscribe" },
 } as const;
 type Subscribing = keyof typeof LISTENING;
-/** Rows by kind of push: messages and ends, because a server may end a subscription on its own. */
+/** Entries of LISTENING by kind of push: messages and unsubscriptions, because a server may end a subscription. */
 const PUSHES: ReadonlyMap<string, typeof LISTENING[Subscribing]> =
   new Map(Object.values(LISTENING).flatMap((row) => [[row.message, row], [row.end, row]]));
 const BLANK = Buffer.from("\r\n");
@@ -4686,11 +4687,11 @@ const NO_STRING = { length: 0, arrived: 0 };
 const UNEXPECTED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply that no command was waiting for");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
 
-/** The beginnings of what other servers send to a Redis client, and what these speak. */
+/** The first bytes that servers of other protocols send to a Redis client, and the names of the protocols. */
 const FOREIGN: readonly [mark: string, name: string][] =
   [["HTTP/", "HTTP"], ["SSH-", "SSH"], ["\x15\x03", "TLS; set option tls, or write rediss:"]];
 
-/** The text before and after the first occurrence of the mark. */
+/** Splits a text at the first occurrence of the mark. */
 function cut(text: string, mark: string): [before: string, after: string] {
   const at = text.indexOf(mark);
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
@@ -4698,7 +4699,7 @@ function cut(text: string, mark: string): [before: string, after: string] {
 
 const flush = (connection: Connection): void => connection.flush();
 const ignore = (): void => {};
-/** Calls that fail at once are told after a turn of the event loop: a loop of them must starve nothing else. */
+/** Calls that fail at once reject after a turn of the event loop, so that a loop of them does not starve timers. */
 const turn = (): Promise<void> => new Promise((resolve) => world.afterInput(resolve));
 const rejected = async (error: unknown): Promise<never> => {
   await turn();
@@ -4710,7 +4711,7 @@ const hostOf = ({ path, host, port }: Pick<Endpoint, "path" | "host" | "port">):
 const addressOf = (endpoint: Endpoint): string =>
   endpoint.tls === false ? hostOf(endpoint) : `${hostOf(endpoint)} over TLS`;
 
-/** HELLO accepts a password for a default user who has none, but AUTH does not. */
+/** Ignores AUTH's refusal of a password that the default user does not need: HELLO accepts such a password. */
 function ignoreNeedless(error: RedisError): void {
   if (refusalOf(error).handshake !== "ignore") throw error;
 }
@@ -4759,14 +4760,15 @@ interface Address {
 /** The address of a server that does not move. */
 const fixedAddress = (endpoint: Endpoint): Address => ({ name: addressOf(endpoint), next: () => endpoint });
 
+/** A pool's slot for one connection. */
 class Seat {
   state: "opening" | "open" | "lent" | "recalled" | "resting" = "opening";
   connection: Connection | undefined;
-  /** When its connection was opened or, if it has none, lost. */
+  /** Time at which its connection was opened or, if it has none, lost. */
   since = world.now();
-  /** Until when commands wait for it while it has no connection. */
+  /** Time until which commands wait for it while it has no connection. */
   awaitedUntil = Infinity;
-  /** How many times the delay has doubled; reset only by a connection that has lasted. */
+  /** How many times the delay before the next attempt has doubled; only a connection that lasts resets it. */
   doublings = 0;
   /** Ends its rest, or its wait for the address. */
   timer: NodeJS.Timeout | undefined;
@@ -4780,10 +4782,10 @@ const PAUSE: Milliseconds = 50; // before retrying a server that is not ready
 const STABLE: Milliseconds = 5_000; // a connection that has lasted this long counts as stable
 const PATIENCE: Milliseconds = 250; // commands wait this long after a loss, which is enough for a server to restart
 const COARSE: Milliseconds = 10; // minimum time between two checks of deadlines
-const MOST_FENCES = 1_000; // of servers that have not answered again
-const REISSUES = 5; // maximum for a command: executing it may crash the server, or its reply may exceed a limit
+const MOST_FENCES = 1_000; // for servers that stay unreachable
+const REISSUES = 5; // maximum for a command: each execution may crash the server, or each reply exceed a limit
 
-/** Additional uses of a pool's connections. */
+/** Callbacks for the life of a pool's connections, and the pool's role among the copies of its data. */
 type Hooks = Pick<Owner, "prepare" | "carries" | "pushed"> & {
   readonly lost?: (error: RedisError) => void;
   /** The server's role, for REFUSALS; a primary by default. */
@@ -4800,11 +4802,11 @@ const shared = (...users: readonly Hooks[]): Hooks => ({
   lost: (error) => users.forEach(({ lost }) => lost?.(error)),
 });
 
-/** A connection lent to one user. Its commands run on it or not at all. */
+/** A connection lent to one user, whose commands run on it or not at all. */
 type Lease = {
   /** The command that it was lent for. */
   readonly command: Command;
-  /** When a command was last sent on it. */
+  /** Time at which a command was last sent on it. */
   touched: number;
   readonly dispatch: (command: Command) => Promise<unknown>;
   /** Returns the connection; unless it is `clean`, closes it, which ends any transaction on it. */
@@ -4823,23 +4825,23 @@ class Pool implements CommandOwner {
   readonly #refused: Command[] = [];
   #pause: NodeJS.Timeout | undefined;
   #probe: Command | undefined;
-  /** Which commands are held until the server accepts the probe, and the queue of those commands. */
+  /** Which commands are held until the server accepts the probe, and the queue that holds them. */
   #holds: "nothing" | "writes" | "everything" = "nothing";
   readonly #held = new Queue();
   /** Lost connections that the server must end before anything new is sent. */
   readonly #fences = new Set<Fence>();
   /** Callers of ready(). */
   readonly #whenReady: ((result: void | Promise<never>) => void)[] = [];
-  /** The time of this tick, or 0 if none has begun, and the seat that takes its commands while it is open. */
+  /** The time of this tick, or 0 before its first command, and the open seat that takes the commands of this tick. */
   #now = 0;
   #current: Seat | undefined;
-  /** When the timer of the deadlines fires. */
+  /** Time at which the timer of the deadlines fires. */
   #due = Infinity;
   #deadlines: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   /** Why the last attempt failed, or the last connection was lost; undefined once a connection is open again. */
   #lastError: RedisError | undefined;
-  /** Connections that were opened to ask about blocked ones. */
+  /** Connections that were opened to ask the server about blocked ones. */
   readonly #helpers = new Set<Connection>();
   #looking: Promise<void> | undefined;
   #unblocking: Promise<void> | undefined;
@@ -4885,7 +4887,7 @@ class Pool implements CommandOwner {
     return now;
   }
 
-  /** Sends a command that its tick's connection has no room for, and those that follow, on another that has. */
+  /** Sends a command that this tick's connection has no room for on one that has, and so the rest of the tick. */
   #spill(command: Command): void {
     const seat = this.#freest(command);
     if (seat === undefined) return overload(command);
@@ -4897,7 +4899,7 @@ class Pool implements CommandOwner {
     const queue = this.#isHeld(command) ? this.#held : this.#waiting;
     if (queue.isFull(this.#options, command)) return overload(command);
     const isDown = this.#down;
-    const mayRest = command.blocks !== undefined && this.#options.reconnect; // until the next attempt
+    const mayRest = command.blocks !== undefined && this.#options.reconnect; // it waits for the next attempt
     if (isDown && !mayRest) return void command.fail(this.#notConnected(), world.afterInput);
     queue.push(command);
     if (!isDown) this.#serve();
@@ -4938,7 +4940,7 @@ class Pool implements CommandOwner {
     this.#wakeBy(touched + this.#options.leaseTimeout);
   }
 
-  /** Returns the connection of a command that occupied it; closes it if the reply is still to come. */
+  /** Takes back the connection that the command occupied; closes it if the reply is still to come. */
   finished(command: Command, owesReply = false): void {
     if (command === this.#probe) this.#resend();
     if (command.occupies === undefined) return;
@@ -4952,7 +4954,7 @@ class Pool implements CommandOwner {
     return mayLeave ? this.#hooks.copy?.(this, command) : undefined;
   }
 
-  /** Queues these ahead of all others that have no connection. */
+  /** Queues these commands ahead of all others that have no connection. */
   #lineUp(first: readonly Command[] = []): void {
     for (const command of [...first, ...this.#waiting.drain(), ...this.#held.drain()]) {
       if (this.#has(command)) (this.#isHeld(command) ? this.#held : this.#waiting).push(command);
@@ -5047,16 +5049,16 @@ class Pool implements CommandOwner {
     }
   }
 
-  /** Sends no more commands on its connection, and leaves it some time to answer pending ones. */
+  /** Sends no more commands on its connection, and closes it when pending ones are answered or PATIENCE has passed. */
   #recall(seat: Seat, error: RedisError, isReading = false): void {
     const connection = seat.connection!;
     seat.state = "recalled";
     const close = (): void => this.#closeWhenAnswered(connection, error, PATIENCE);
-    if (isReading) void Promise.resolve().then(close); // when it has let go of the command that it reads the reply of
+    if (isReading) void Promise.resolve().then(close); // after it has removed the command that it is answering
     else close();
   }
 
-  /** Does not wait for commands without a deadline, nor for those of the connection itself or of its lease. */
+  /** Does not wait for commands without a deadline, nor for the connection's own or its lease's. */
   #closeWhenAnswered(connection: Connection, error: RedisError, limit = Infinity): void {
     const others = connection.pending.filter(({ owner, exclusive, deadline }) =>
       owner !== undefined && !exclusive && deadline < Infinity);
@@ -5072,7 +5074,7 @@ class Pool implements CommandOwner {
     else this.#use(seat);
   }
 
-  /** Until when commands wait for a connection: forever while there is one, even if it is lent. */
+  /** Time until which commands wait for a connection: Infinity while there is one, even if it is lent. */
   get #awaitedUntil(): number {
     let last = -Infinity;
     for (const { state, awaitedUntil } of this.#seats) {
@@ -5132,7 +5134,7 @@ class Pool implements CommandOwner {
     });
   }
 
-  /** Makes a connection available; its first commands have the server end lost connections. */
+  /** Makes a connection available. Its first commands make the server kill lost connections. */
   #use(seat: Seat): void {
     seat.state = "open";
     this.#lastError = undefined;
@@ -5154,8 +5156,8 @@ class Pool implements CommandOwner {
   }
 
   /**
-   * Reissues commands that were not written or may be repeated, ahead of all that came later, but behind the fences: a
-   * connection that may not need one leads to a server that the lost connection does not reach.
+   * Reissues commands that were not written or may be repeated: ahead of all later ones, but behind the fences. Only a
+   * connection to another server, which the lost connection does not reach, sends no fence first.
    */
   #lost(seat: Seat, connection: Connection, endpoint: Endpoint, error: RedisError, orphans: readonly Command[]): void {
     this.#lastError = asCause(error);
@@ -5171,12 +5173,12 @@ class Pool implements CommandOwner {
     seat.doublings = lasted ? 0 : wasUsed ? Math.min(seat.doublings, 1) : seat.doublings + 1;
     this.#rest(seat, lasted || CLOSED_BY_US.includes(error) ? 0 : restOf(seat.doublings), Infinity); // for one attempt
     this.#lineUp(again);
-    for (const command of failed) command.fail(error); // last, because with the probe, what it held is sent
+    for (const command of failed) command.fail(error); // last: a failed probe releases the held commands
   }
 
   /**
-   * Commands on the lost connection may still reach the server: every other connection first has the server end it, a
-   * lent one when it is returned, because it may be in a transaction.
+   * Commands on the lost connection may still reach the server. So every other connection first makes the server kill
+   * it: a lent one when it is returned, because it may be in a transaction.
    */
   #fence(fence: Fence): void {
     this.#fences.add(fence);
@@ -5185,20 +5187,20 @@ class Pool implements CommandOwner {
     for (const seat of this.#seats) if (seat.state === "open") this.#fenceOff(seat.connection!, fence);
   }
 
-  /** Asks the server that issued the id: 1, or 0 if the connection had already ended. Gives up after an error reply. */
+  /** Sends CLIENT KILL to the server that issued the id; it replies 0 if the connection had ended already. */
   #fenceOff(connection: Connection, fence: Fence): void {
     const { server, id } = connection.fence;
-    // A server counts its connections: one that was dialled later has a higher id, or is another server's.
+    // A server's ids ascend: a connection that was dialled later and has a lower id leads to another server.
     if (server !== fence.server || (connection.dialledAt > fence.lostAt && Number(id) <= Number(fence.id))) return;
     connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address }).then((ended) => {
-      fence.done ||= typeof ended === "number"; // before any later reply is told
+      fence.done ||= typeof ended === "number"; // before any later reply settles its command
       this.#fences.delete(fence);
     }, (error) => {
       if (error instanceof ReplyError) this.#fences.delete(fence);
     });
   }
 
-  /** Reopens the seat after the delay. Commands wait for it until PATIENCE after the loss, or until this time. */
+  /** Reopens the seat after the delay. Commands wait for it until this time, by default PATIENCE after the loss. */
   #rest(seat: Seat, delay: Milliseconds, awaitedUntil?: number): void {
     const { reconnect } = this.#options;
     const usual = this.address.expected === true ? Infinity : seat.since + PATIENCE;
@@ -5243,7 +5245,7 @@ class Pool implements CommandOwner {
     if (next < this.#due) this.#wakeAt(Math.max(next, now + COARSE), now);
   }
 
-  /** Why a command has no connection yet. */
+  /** The reason why a command has no connection yet, for error messages. */
   #obstacle(command: Command, now: number): string {
     const refusal = this.#isHeld(command) ? (this.#probe ?? this.#refused[0])?.refusal : undefined;
     if (refusal !== undefined) return `held back, because the server says: ${refusal.message}`;
@@ -5319,7 +5321,7 @@ class Pool implements CommandOwner {
     return lent.filter(({ blocking }) => blocking !== undefined);
   }
 
-  /** Asks the server about blocked connections, on an open one or, while all are lent, on one that is opened for it. */
+  /** Asks the server about blocked connections, on an open one or, if there is none, on one opened for the question. */
   async #askAbout(
     blocked: readonly Connection[], ask: (other: Connection, about: Connection) => Promise<unknown>,
   ): Promise<unknown[]> {
@@ -5328,7 +5330,7 @@ class Pool implements CommandOwner {
     const open = this.#seats.find(({ state }) => state === "open")?.connection;
     const other = open ?? known[0]!.another();
     if (other !== open) this.#helpers.add(other);
-    // To another server, the id would mean another client.
+    // On another server, the id would belong to another client.
     const replies = other.opened.then(() => Promise.all(known.map(async (about) =>
       about.fence.server === other.fence.server && ask(other, about))));
     await settled([replies], this.#options.replyTimeout);
@@ -5336,10 +5338,10 @@ class Pool implements CommandOwner {
     return Promise.race([replies, []]).catch(() => []);
   }
 
-  /** Ends commands that only wait for something to happen: by CLIENT UNBLOCK, so that nothing popped is lost. */
+  /** Ends blocking commands by CLIENT UNBLOCK, so that no popped element is lost. */
   unblock(): Promise<void> { return this.#unblocking ??= this.#unblock().catch(ignore); }
 
-  /** Looks from elsewhere at connections that are blocked, because they cannot be asked themselves. */
+  /** Checks blocked connections by CLIENT LIST on another one, because they cannot answer a PING. */
   async #look(blocked: readonly Connection[]): Promise<void> {
     await this.#askAbout(blocked, async (other, about) => {
       const { blocking, fence, lastReceived } = about;
@@ -5360,12 +5362,12 @@ class Pool implements CommandOwner {
       const blocking = blocked.map((connection) => connection.blocking!.promise);
       const replies = await this.#askAbout(blocked, (other, { fence }) =>
         other.ask(commands.clientUnblock, fence.id, "ERROR"));
-      if (!replies.some((reply) => typeof reply === "number")) return; // not answered: they have the time of the others
-      await settled(blocking, PAUSE); // the server may get to a command only after it was asked to unblock it
+      if (!replies.some((reply) => typeof reply === "number")) return; // they count as pending
+      await settled(blocking, PAUSE); // CLIENT UNBLOCK may overtake a command
     }
   }
 
-  /** Lets pending commands finish until the timeout, except those waiting for a connection that will not come. */
+  /** Lets pending commands finish until the timeout. If there is no connection, fails those that wait for one. */
   async #drain(timeout: Milliseconds): Promise<void> {
     const connections = this.#connections;
     this.#seats.forEach(stopTimer);
@@ -5411,7 +5413,7 @@ const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): P
 
 const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
-/** Captures no stack, because it may reject a million commands. */
+/** Captures no stack, because there may be a million such rejections. */
 const overload = (command: Command): void => void withoutStack(() => command.fail(OVERLOADED, world.afterInput));
 const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a lent connection was left unused for leaseTimeout");
 const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
@@ -5419,7 +5421,7 @@ const MOVED = new ConnectionError("CONNECTION_LOST", "unknown", "the address now
 const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a lent connection was closed after use");
 const CLOSED_BY_US: readonly RedisError[] = [DEMOTED, MOVED, ABANDONED]; // the server is healthy: retried at once
 
-/** The command that a connection is lent for if there is nothing to send yet; its arguments are keys. */
+/** Stands for the first command of a lease() and is never sent; its arguments are keys, which choose the node. */
 const LEASE = unlisted("other", all, "LEASE");
 
 /** Full jitter: clients that lost the same server do not reconnect in step. */
