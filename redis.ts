@@ -5442,12 +5442,12 @@ function mayRunAgain(command: Command): boolean {
 // A pipeline gathers commands and sends them in one write to each server, with one promise for all replies. commit(),
 // unlike execPipeline(), encloses them in MULTI and EXEC, still on a shared connection. A transaction that reads before
 // it writes has a lease: a connection of its own from watch() or multi() until commit(), discard() or unwatch(), or
-// until the first failure. lease() lends one to a function, until that settles. To change how a call is sent, see each
-// give().
+// until the first failure. lease() lends a connection to a function until the function settles. To change how a call is
+// sent, change give() of its class.
 
 /**
  * At least one command of a pipeline failed: `results` has all replies and errors, in the order of the commands, and
- * `cause` is the first error. Code, command and outcome are its, or EXEC's, if it made EXEC fail.
+ * `cause` is the first error. `code`, `command` and `outcome` are those of `cause` or, if that made EXEC fail, EXEC's.
  */
 export class PipelineError extends RedisError {
   readonly #results: unknown[];
@@ -5468,12 +5468,12 @@ export class PipelineError extends RedisError {
   static { named(this, "PipelineError"); }
 }
 
-/** A watched key was changed, so EXEC did nothing. */
+/** A watched key was changed, so EXEC executed nothing. The code is WATCH. */
 export class WatchError extends RedisError {
   static { named(this, "WatchError"); }
 }
 
-/** `errors: "return"` leaves errors among the replies instead of rejecting. */
+/** `errors: "return"` leaves errors among the replies; "reject", the default, rejects with a PipelineError. */
 export type PipelineOptions = { errors?: "reject" | "return" };
 
 type Chained<F, Done extends unknown[], Text> = Overloads<Link<Exclude<F, AnyEither>, Done, Text>> &
@@ -5483,21 +5483,27 @@ type Link<F, Done extends unknown[], Text> =
   : F extends Either<infer A, infer Replies> ? Method<A, Pipeline<[...Done, AnyReply<Replies, Text>], Text>> : never;
 /** Every command as a link of a chain, whose type collects the types of the replies. */
 type Links<Done extends unknown[], Text> = { [C in keyof Shared]: Chained<Shared[C]["call"], Done, Text> };
-/** The replies of a pipeline whose calls were not chained have unknown types. */
+/** The replies of a pipeline; without a chain of calls, their types are unknown. */
 type Results<Done extends unknown[]> = Done extends [] ? unknown[] : Done;
 type OrError<Done extends unknown[], E> = { [I in keyof Done]: Done[I] | E };
 
 /** Commands gathered to be sent together: db.pipeline().get("a").incr("n").execPipeline(). */
 export interface Pipeline<Done extends unknown[] = [], Text = string> extends Links<Done, Text> {
-  /** Adds any command, like call() of a handler. */
+  /** Adds any command by name, like call() of a handler; T is the type of its reply. */
   call<T = unknown>(name: string | CallOptions, ...args: unknown[]): Pipeline<[...Done, T], Text>;
   /** Number of gathered commands. */
   readonly length: number;
-  /** Sends the commands; resolves with their replies in order. If one failed, rejects with a PipelineError. */
+  /**
+   * Sends the commands and empties the pipeline; resolves with their replies in order. If one failed, rejects with a
+   * PipelineError, which has all replies and errors.
+   */
   execPipeline(options?: { errors?: "reject" }): Promise<Results<Done>>;
   /** With errors: "return", the errors of commands are among the replies. */
   execPipeline(options: PipelineOptions): Promise<Results<OrError<Done, RedisError>>>;
-  /** Sends the commands between MULTI and EXEC; errors of individual commands are among the replies. */
+  /**
+   * Sends the commands between MULTI and EXEC and empties the pipeline; errors of individual commands are among the
+   * replies. If the server does not queue one, it executes none: rejects with a PipelineError, code EXECABORT.
+   */
   commit(): Promise<Results<OrError<Done, ReplyError>>>;
 }
 
@@ -5524,7 +5530,7 @@ interface Router {
   route(row: Row, args: readonly unknown[]): Member | Plan;
 }
 
-/** The server and the arguments of a command that must be sent to one server. */
+/** Finds the server of a command, and its arguments there; throws if the command needs several servers. */
 function single(router: Router, row: Row, args: readonly unknown[]): [server: Target, args: readonly unknown[]] {
   const route = router.route(row, args);
   if (route.server !== undefined) return [route.server, args];
@@ -5582,7 +5588,7 @@ class Gathering extends Commander {
     return this;
   }
 
-  /** Throws, because a chain cannot reject. Commands gathered before remain. */
+  /** Throws, because a chain cannot reject. The commands gathered before remain. */
   protected override refuse(error: unknown): never { throw error; }
 
   async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
@@ -5668,7 +5674,7 @@ function executedOf(reply: unknown, count: number): readonly unknown[] {
 }
 /** Replies of a batch, with an error for each command that has none, but without WAIT's; its last attempt. */
 type Sent = { replies: unknown[]; batch: Batch; lacks: Lack };
-/** The error of a write that too few replicas have; undefined if enough have it. */
+/** Returns the error of a write that too few replicas have; undefined if enough have it. */
 type Lack = (reply: unknown, command: string) => DurabilityError | undefined;
 
 async function sendBatch(server: Target, batch: Batch, row: Row, view: View): Promise<Sent> {
@@ -5687,7 +5693,7 @@ async function sendBatch(server: Target, batch: Batch, row: Row, view: View): Pr
   return { replies, batch: special.batch, lacks };
 }
 
-/** Judges the reply to WAIT, or its failure. */
+/** Compares WAIT's reply with the number of replicas that the view asks for; an error counts as too few. */
 function lackOf({ waitArgs: [wanted] = [0, 0] }: View, waited: unknown): Lack {
   const known = typeof waited === "number" || waited instanceof RedisError ? waited : badReply(commands.wait);
   const isEnough = typeof known === "number" && known >= wanted;
@@ -5716,7 +5722,7 @@ function sendDurably(server: Target, row: Row, args: readonly unknown[], view: V
 
 const UNDURABLE = "a blocking command cannot wait for replicas, too; use another view, or with({ durable: 0 })";
 
-/** Names for a batch that fails as a whole; the server has no such commands. */
+/** Names of a whole batch in its errors; the server has no such commands. */
 const PIPELINE = unlisted("other", none, "PIPELINE");
 const TRANSACTION = unlisted("other", none, "TRANSACTION");
 
@@ -5727,8 +5733,9 @@ type Queued<F> = Overloads<
 
 /** A transaction that queues commands: each resolves with "QUEUED", and commit() with the replies. */
 export interface Transaction extends Queueing, Pick<Watch, "commit" | "discard"> {
+  /** Queues any command by name. */
   call(name: string | CallOptions, ...args: unknown[]): Promise<"QUEUED">;
-  /** Queued like the others; EXEC has looked at the watched keys before it comes to it. */
+  /** Queues UNWATCH, which changes nothing here: EXEC checks the watched keys before it runs any command. */
   unwatch(): Promise<"QUEUED">;
 }
 
@@ -5740,13 +5747,13 @@ export class Watch<Text = string> extends Commander {
   #state: "watching" | "queueing" | "finished";
   readonly #queued: Command[] = [];
   readonly #known: Known = [];
-  /** The first error of a call that could not be queued; commit() then executes none. */
+  /** The first error of a call that could not be queued; commit() then discards all of them. */
   #refused: unknown;
-  /** The first error of a command that the server did not queue; EXEC then executes none. */
+  /** The first error of a command that the server did not queue; EXEC then executes none of them. */
   #unqueued: ReplyError | undefined;
   /** The failure that ended the transaction. */
   #cause: unknown;
-  /** Judges how many replicas have what EXEC has done. */
+  /** Judges whether enough replicas have the writes of EXEC. */
   #lacks: Lack = () => undefined;
 
   constructor(router: Router, view: View, server: Target, lease: Lease) {
@@ -5796,7 +5803,7 @@ export class Watch<Text = string> extends Commander {
     return refused;
   }
 
-  /** Watches more keys. */
+  /** Watches more keys, before multi(); resolves with this Watch. */
   watch(...keys: Many<Key>): Promise<this> {
     return Beginning.of("t.watch", this.#watch(keys), (error) => this.abandon(error));
   }
@@ -5807,7 +5814,7 @@ export class Watch<Text = string> extends Commander {
     return this;
   }
 
-  /** Starts queueing commands; watches these keys, too. */
+  /** Watches these keys, too, and sends MULTI: from then on, the server queues commands until commit(). */
   multi(...keys: Many<Key>): Promise<Transaction> {
     return Beginning.of("t.multi", this.#multi(keys), (error) => this.abandon(error));
   }
@@ -5818,12 +5825,15 @@ export class Watch<Text = string> extends Commander {
     const begun = this.#control(commands.multi);
     this.#state = "queueing";
     begun.catch((error) => this.#end(false, error));
-    watched?.catch((error) => this.abandon(error)); // behind it, MULTI has been sent
+    watched?.catch((error) => this.abandon(error)); // MULTI has already been sent behind it
     await Promise.all([watched, begun]);
     return this as unknown as Transaction;
   }
 
-  /** Sends EXEC; resolves with the replies in order, errors among them. WatchError if a watched key was changed. */
+  /**
+   * Sends EXEC and returns the connection; resolves with the replies in order, errors among them. Executes nothing, and
+   * rejects, if a watched key was changed (WatchError) or a command was not queued (ReplyError, code EXECABORT).
+   */
   async commit(): Promise<unknown[]> {
     this.#expect("queueing");
     if (this.#refused !== undefined) {
@@ -5854,7 +5864,7 @@ export class Watch<Text = string> extends Commander {
     return (isQueueing ? this.issue(commands.unwatch, []) : this.discard()) as Promise<"OK">;
   }
 
-  /** Ends it because of an error after which nothing of it may be executed. */
+  /** Ends the transaction because of an error after which nothing of it may be executed. */
   abandon(cause: unknown): void {
     if (this.#state === "finished") return;
     this.#cause = cause;
@@ -5870,7 +5880,7 @@ export class Watch<Text = string> extends Commander {
     return [];
   }
 
-  /** Throws unless in this state; without an argument, only if finished. */
+  /** Throws unless the transaction is in this state; without a state, throws only if it is finished. */
   #expect(state?: "watching" | "queueing", row?: Row): void {
     if (this.#state === "finished") {
       const about = { command: row?.name.text, cause: this.#cause };
@@ -5881,7 +5891,7 @@ export class Watch<Text = string> extends Commander {
     throw new NotSupportedError("NOT_SUPPORTED", "not-sent", message);
   }
 
-  /** A failure other than an error reply leaves the server's state unknown: it ends transaction and connection. */
+  /** Sends a command. A failure without reply leaves the server's state unknown: it ends transaction and connection. */
   #send(row: Row, args: readonly unknown[] = [], special = ORDINARY): Command {
     const command = new Command(row, args, this.view, special);
     this.#lease.dispatch(command).catch((error) => {
@@ -5891,7 +5901,7 @@ export class Watch<Text = string> extends Commander {
     return command;
   }
 
-  /** Sends MULTI or the last command. If that cannot even be sent, because of a signal, the transaction is over. */
+  /** Sends MULTI or the last command. If it cannot be sent, because a signal was aborted, ends the transaction. */
   #control(row: Row, special?: Special): Promise<unknown> {
     try {
       return this.#send(row, [], special).promise;
@@ -5908,7 +5918,7 @@ export class Watch<Text = string> extends Commander {
     return new ReplyError(code, outcome, raw, { command, cause: this.#unqueued });
   }
 
-  /** Sends the last command. EXEC releases the connection whatever the server answers; the others, if they succeed. */
+  /** Sends the last command and returns the connection, which an error closes, unless it is EXEC's error reply. */
   async #conclude(row: Row, special?: Special): Promise<unknown> {
     const promise = this.#control(row, special);
     const waited = row === commands.exec ? this.#wait() : undefined;
@@ -5935,7 +5945,7 @@ export class Watch<Text = string> extends Commander {
 
 export interface Watch<Text> extends Commands<Text> {}
 
-/** The reply to a write, once the reply to the WAIT behind it is known, and good. */
+/** Resolves with the reply to a write once WAIT says that enough replicas have it; otherwise rejects. */
 async function confirmed({ name }: Row, written: Promise<unknown>, waited: Promise<Lack>): Promise<unknown> {
   const reply = await written;
   const lack = (await waited)(reply, name.text);
@@ -5944,11 +5954,11 @@ async function confirmed({ name }: Row, written: Promise<unknown>, waited: Promi
 }
 
 /**
- * Promise of a transaction. A command that is called on it, as on what other clients' multi() returns, throws, and ends
- * the transaction, which nobody else would end.
+ * Promise of a transaction. A command that is called on it, as on the chain that other clients' multi() returns, throws
+ * and ends the transaction, because nobody else would end it.
  */
 class Beginning<T = unknown> extends Promise<T> {
-  /** What then() and catch() return is a promise like any other. */
+  /** Makes then() and catch() return ordinary promises. */
   static override get [Symbol.species](): PromiseConstructor { return Promise; }
   #origin = "";
   #end: (error: RedisError) => void = ignore;
@@ -5966,7 +5976,7 @@ class Beginning<T = unknown> extends Promise<T> {
   commit(): never { return this.#refuse("commit"); }
   execPipeline(): never { return this.#refuse("execPipeline"); }
 
-  /** Ends the transaction. Nobody need await the promise any more. */
+  /** Ends the transaction; the promise need not be awaited any more. */
   abandon(error: RedisError): void {
     this.catch(ignore);
     this.#end(error);
@@ -5981,10 +5991,10 @@ class Beginning<T = unknown> extends Promise<T> {
     throw error;
   }
 }
-// Every command as a method, as a Commander has it, but still a promise.
+// Beginning inherits from Promise and has every command as a method, like a Commander.
 Object.setPrototypeOf(Beginning.prototype, Object.assign(Object.create(Promise.prototype), methods));
 
-/** Has a server lend a connection with this as its first command; the lease is there once that has been answered. */
+/** Borrows a connection from a server for this first command; resolves with the lease when the command is answered. */
 function borrow(server: Target, row: Row, args: readonly unknown[], view: View): [first: Command, Promise<Lease>] {
   let lease: Lease | undefined;
   const first = new Command(row, args, view, { keep: (given) => void (lease = given) });
@@ -6029,18 +6039,18 @@ function beginMulti(router: Router, keys: Many<Key>, view: View, anywhere: () =>
   return Beginning.of("db.multi", watch.then((t) => t.multi()), (error) => watch.abandon(error));
 }
 
-/** The use of a lent connection by the body of lease(), as a router to it. */
+/** Routes the commands of lease()'s body to the lent connection, and decides whether others may use it afterwards. */
 class Loan implements Router {
   readonly #router: Router;
   readonly #server: Target;
   readonly #lease: Lease;
   readonly #self: Member = { name: "", server: this };
-  /** The present user: the body, or the transaction that it has begun. */
+  /** The current user: the body, or the transaction that it has begun. */
   #user: "body" | Lease | "nobody" = "body";
   readonly #pending = new Set<Command>();
-  /** Whether the connection is as it was. */
+  /** Whether the connection is still in the state in which it was lent. */
   #isClean = true;
-  /** The last failure that was no reply. */
+  /** The last failure other than an error reply. */
   #cause: unknown;
 
   constructor(router: Router, server: Target, lease: Lease) {
@@ -6060,7 +6070,7 @@ class Loan implements Router {
     if (gathered !== undefined) this.route(row, gathered);
   }
 
-  /** Commands without keys may run anywhere, so they run here; keys must be on this node. */
+  /** Commands without keys run on this node; keys of others must be on it. */
   route(row: Row, args: readonly unknown[]): Member | Plan {
     if (this.only !== undefined || row.placing === none) return this.#self;
     const [server, own] = single(this.#router, row, args);
@@ -6069,7 +6079,7 @@ class Loan implements Router {
     return { parts: [{ member: this.#self, args: words, keys: [] }], merge: ([reply]) => reply };
   }
 
-  /** Until a transaction that this begins has ended, the body can send nothing else: it would be queued. */
+  /** Sends the body's command. During a transaction, the body can send no other: the server would queue it. */
   dispatch(command: Command): Promise<unknown> {
     const sent = this.#send(command, "body");
     const { keep } = command.special;
@@ -6086,7 +6096,7 @@ class Loan implements Router {
     return sent;
   }
 
-  /** Waits for replies, except those of blocking commands; gives the connection back, or has it closed. */
+  /** Waits for pending replies, unless a command blocks; then returns the connection, or has the pool close it. */
   async end(): Promise<void> {
     const isIdle = this.#user === "body";
     this.#user = "nobody";
@@ -6135,8 +6145,8 @@ class Loan implements Router {
 }
 
 /**
- * A connection of its own, for the body of lease(). Has the commands that need one, too: they may be called by call()
- * in its pipelines and transactions.
+ * The connection that lease() lends to its body. It also has the commands that change a connection, such as SELECT and
+ * AUTH; its pipelines and transactions take these by call().
  */
 export class LeasedConnection<Text = string> extends Commander {
   readonly #loan: Loan;
@@ -6179,7 +6189,7 @@ export class LeasedConnection<Text = string> extends Commander {
 
 export interface LeasedConnection<Text> extends LeasedCommands<Text> {}
 
-/** Lends a connection to `body`: one to the node of these keys, if there are several nodes. */
+/** Lends `body` a connection; if there are several nodes, a connection to the node of these keys. */
 async function lend<Text, T>(
   router: Router, keys: readonly unknown[], view: View, body: (connection: LeasedConnection<Text>) => T,
 ): Promise<Awaited<T>> {
@@ -6194,7 +6204,7 @@ async function lend<Text, T>(
   }
 }
 
-/** `attempts`: how many times transaction() tries before it rejects with the WatchError. */
+/** `attempts`: how many times transaction() tries before it rejects with the WatchError; 100 by default. */
 export type TransactionOptions = { attempts?: number };
 
 // ==== 9. Scripts, scans and streams ====
@@ -6202,12 +6212,15 @@ export type TransactionOptions = { attempts?: number };
 // Calls that take several commands: a script by its digest, or in full if the server does not know it; cursors as
 // iterators; reading, claiming and acknowledging the entries of a consumer group. To add one, write a retry or a loop.
 
-/** `keys`: how many leading arguments are keys. `readonly`: the script only reads, and may be sent twice. */
+/**
+ * `keys`: how many leading arguments are keys, 0 by default. `readonly`: the script only reads (EVAL_RO or FCALL_RO,
+ * since Redis 7.0), so after a lost connection it may be sent again.
+ */
 export type ScriptOptions = { keys?: number; readonly?: boolean };
 
 /**
- * A script as a function: it takes a handler, a pipeline or a transaction, then keys and arguments, one value each: a
- * list would move what follows it to other places.
+ * A script as a function: it takes a handler, a pipeline or a transaction, then keys and arguments. Keys and arguments
+ * are single values: a list is refused, because it would shift the arguments behind it.
  */
 export interface Script<R> {
   <Done extends unknown[], Text>(on: Pipeline<Done, Text>, ...keysAndArgs: Arg[]): Pipeline<[...Done, R], Text>;
@@ -6241,7 +6254,10 @@ export function script<R = unknown>(lua: string, options: ScriptOptions = {}): S
   }) as unknown as Script<R>;
 }
 
-/** A library's function, called with FCALL. With `code`, its library is loaded if the server lacks the function. */
+/**
+ * Turns a library's function into one of ours, which calls it with FCALL. With `code`, it loads the library if the
+ * server lacks the function, except in pipelines and transactions. Since Redis 7.0.
+ */
 export function libraryFunction<R = unknown>(
   name: string, options: ScriptOptions & { code?: string } = {},
 ): Script<R> {
@@ -6284,23 +6300,23 @@ async function* scan<Item>(
 export type ConsumeOptions<Text = string> = {
   group: string;
   consumer: string;
-  /** Create the group, and the stream, whenever it is missing. It starts with all entries ("0") or new ones ("$"). */
+  /** Creates a missing group, and stream, to read all entries ("0") or new ones ("$"). By default, rejects: NOGROUP. */
   create?: "0" | "$";
-  /** Take over entries that other consumers have not acknowledged for this long. */
+  /** Takes over entries that other consumers have not acknowledged for this many milliseconds. Since Redis 6.2. */
   claimAfter?: Milliseconds;
-  /** How many new entries to request at once. */
+  /** Maximum number of new entries in one read; 10 by default. */
   count?: number;
-  /** How long to wait for new entries at a time. */
+  /** How many milliseconds one read waits for new entries; 1,000 by default. */
   block?: Milliseconds;
-  /** An entry that was delivered so often goes to `deadLetter` instead, and is acknowledged. */
+  /** An entry that is still pending after this many deliveries goes to `deadLetter` instead, and is acknowledged. */
   maxDeliveries?: number;
-  /** A stream, which gets the fields of the entry, or a function, which is awaited. */
+  /** Key of a stream, to which the entry's fields are added, or a function, which gets the entry and is awaited. */
   deadLetter?: Key | ((entry: Consumed<Text>) => unknown);
   /** Ends the loop once the current entry has been acknowledged. */
   signal?: AbortSignal;
 };
 
-/** An entry of a stream, and how often it has been delivered, this time included. */
+/** An entry of a stream, and how many times it has been delivered, this time included. */
 export type Consumed<Text = string> =
   [id: Reply<Entry[0], Text>, fields: Reply<Entry[1], Text>, deliveries: number];
 
@@ -6324,7 +6340,7 @@ export class Iteration<T> implements AsyncIterableIterator<T, void, void> {
   /** Calls to next() that wait for an item. */
   readonly #readers = new Set<(result: IteratorReturnResult<void>) => void>();
 
-  /** `stop` ends what the generator waits for. */
+  /** `stop` ends the command or pause that the generator waits for. */
   constructor(items: AsyncGenerator<T, void, void>, stop: () => void) {
     this.#items = items;
     this.#stop = stop;
@@ -6352,7 +6368,7 @@ export class Iteration<T> implements AsyncIterableIterator<T, void, void> {
 /**
  * The entries of a stream for one consumer of a group: first its own unacknowledged ones, then those that other
  * consumers abandoned, then new ones. An entry is acknowledged when the next one is requested. If the loop ends before
- * that, it is delivered again: every entry is delivered at least once. After a failure it begins again with its own.
+ * that, the entry is delivered again: each is delivered at least once. After a failure, starts again with its own ones.
  */
 class Consumer<Text> {
   readonly name = "XREADGROUP";
@@ -6365,14 +6381,14 @@ class Consumer<Text> {
   readonly #signals: AbortSignal[];
   /** For commands that end with the iteration. */
   readonly #view: View;
-  /** For commands that do not. */
+  /** For commands that must finish even then: XACK, and those that move an entry to `deadLetter`. */
   readonly #sure: View;
   #stage: "creating" | "pending" | "new" = "pending";
   /** Whether a read may block: after a failure, the first does not, because only then READONLY moves the pool. */
   #mayBlock = false;
-  /** Where XAUTOCLAIM goes on. */
+  /** Cursor of XAUTOCLAIM. */
   #cursor: unknown = "0-0";
-  /** Where a group that is created starts: "0" or, with create "$", behind the last entry that was new. */
+  /** Id after which a created group starts: "0" or, with create "$", the id of the last new entry. */
   #from: unknown;
   /** Number of failures since the last reply; undefined before the first. */
   #failures: number | undefined;
@@ -6383,7 +6399,7 @@ class Consumer<Text> {
     this.#options = options;
     this.#reconnect = reconnect;
     this.#signals = [options.signal, view.signal].filter((signal) => signal !== undefined);
-    // An entry whose reply is lost is pending: XREADGROUP must not be repeated, but fail, and begin with such entries.
+    // A lost reply leaves its entries pending. So XREADGROUP must fail instead of being repeated, to read those first.
     this.#view = new View({ ...view, readFrom: "primary", idempotent: false, durable: 0, signal: this.#stop.signal });
     this.#sure = view.sure;
     if (options.create === "0") this.#from = "0";
@@ -6406,7 +6422,7 @@ class Consumer<Text> {
     }
   }
 
-  /** Ends it, and the command that it waits for. */
+  /** Ends the iteration, and the command that it waits for. */
   fail(): void { this.#stop.abort(); }
   get #isEnded(): boolean { return this.#stop.signal.aborted; }
 
@@ -6447,7 +6463,7 @@ class Consumer<Text> {
     const { group, consumer, create, count = 10, block = 1_000, maxDeliveries } = this.#options;
     const reply = await this.#send(this.#view, commands.xreadgroup, {
       GROUP: [group, consumer],
-      COUNT: maxDeliveries === 1 ? 1 : count, // those behind it would have been delivered, too
+      COUNT: maxDeliveries === 1 ? 1 : count, // reading more would count as delivering them
       ...(this.#mayBlock ? { BLOCK: block } : {}),
       STREAMS: [this.#stream, ">"],
     });
@@ -6459,7 +6475,7 @@ class Consumer<Text> {
     });
   }
 
-  /** Claims one of its own entries, which counts the delivery; a deleted entry is acknowledged, or not there at all. */
+  /** Claims one of its own entries, which counts as a delivery. A deleted one is null before Redis 7.0, then absent. */
   async #redeliver([id, , , deliveries]: XpendingEntry): Promise<Consumed<Text>[]> {
     const { group, consumer, maxDeliveries = Infinity, deadLetter } = this.#options;
     const isDead = Number(deliveries) >= maxDeliveries;
@@ -6481,17 +6497,17 @@ class Consumer<Text> {
     this.#stage = "pending";
   }
 
-  /** Where a group with only new entries starts: at the end or, when it is made again, behind the last one of ours. */
+  /** Id after which a group for new entries starts: the stream's last or, if the group is created again, our last. */
   async #position(): Promise<unknown> {
     const from = this.#from;
     const [row, ...range] = from === undefined ? [commands.xrevrange, "+", "-"] as const
       : [commands.xrange, "-", from] as const;
     const [found] = await this.#list(this.#view, row, this.#stream, ...range, { COUNT: 1 });
     if (from === undefined) return found?.[0] ?? "0";
-    return found === undefined || String(found[0]) === String(from) ? "0" : from; // nothing older: a new stream
+    return found === undefined || String(found[0]) === String(from) ? "0" : from; // no older entry: the stream is new
   }
 
-  /** Repeats XACK until it has been answered: it has the same effect twice. */
+  /** Sends XACK until the server answers; a second one does no harm. */
   async #acknowledge(id: unknown): Promise<void> {
     for (;;) {
       try {
@@ -6538,7 +6554,7 @@ class Consumer<Text> {
   }
 }
 
-/** Whether a server that refuses will serve again: it was demoted, it is loading. */
+/** Whether this refusal is temporary: the server was demoted, or is loading its data. */
 const isPassing = (error: unknown): boolean => error instanceof ReplyError &&
   (error.code === "UNBLOCKED" || ["wait", "follow"].includes(refusalOf(error).primary ?? ""));
 
@@ -6556,7 +6572,7 @@ function pause(delay: Milliseconds, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** For catch(): calls `instead` if the server's error begins with these words; rethrows other errors. */
+/** Returns a callback for catch(): calls `instead` if the server's error begins with these words; rethrows others. */
 const ifRefused = <T,>(words: string, instead: () => T) => (error: unknown): T => {
   if (error instanceof ReplyError && error.raw.startsWith(words)) return instead();
   throw error;
@@ -6564,11 +6580,11 @@ const ifRefused = <T,>(words: string, instead: () => T) => (error: unknown): T =
 
 // ==== 10. Publish and subscribe ====
 //
-// Messages that servers send unasked go through a Feed: a listener connection to each server (a pool of one, separate
-// from the handler's), a bounded buffer with an overflow policy, and an iterator or a callback. A new connection first
-// repeats the commands of a lost one, and marks the gap in the stream, where messages may be missing. Only #arrange
-// compares the channels wanted from each server with the commands sent to it. To listen to something new, pass its
-// command to Feed.open(), and a function that reads its pushes to the Feed.
+// Messages that servers push go through a Feed: a listener connection to each server (a pool of one, separate from the
+// handler's), a bounded buffer with an overflow policy, and an iterator or a callback. A new connection first repeats
+// the commands of the lost one, and the Feed marks the gap in the stream, where messages may be missing. Only #arrange
+// compares the channels wanted from each server with the commands sent to it. To listen to another kind of push, pass
+// its command to Feed.open(), and a function that reads its pushes to the Feed.
 
 /** A message; `pattern` is the one that matched, for psubscribe. */
 export type Message<Text = string> = { channel: Text; message: Text; pattern: Text | undefined; gap?: undefined };
@@ -6577,22 +6593,24 @@ export type Gap = { channel?: undefined; message?: undefined; pattern?: undefine
 /** Called for each message and each gap; if it throws or rejects, the error becomes a process warning. */
 export type Listener<Item> = (item: Item | Gap) => unknown;
 
+/** Options of a subscription or of monitor(): its buffer, and a listener for its state. */
 export type FeedOptions = {
-  /** Maximum number of items waiting to be read. */
+  /** Maximum number of unread items; 10,000 by default. */
   buffer?: number;
   /**
-   * Policy for a full buffer. "pause" stops reading: nothing is lost until the server's own buffer is full and it
-   * closes the connection, which leaves a gap. "drop" drops and counts the oldest. "fail" ends with an error.
+   * Policy for a full buffer. "pause", the default, stops reading from the socket: nothing is lost until the server's
+   * own buffer is full and it closes the connection, which leaves a gap. "drop" drops the oldest item and counts it in
+   * `dropped`. "fail" ends the iteration with the error TOO_SLOW.
    */
   overflow?: "pause" | "drop" | "fail";
   /**
-   * Called when the state changes, with the error that was the cause, if one was; while "connecting", also when an
-   * attempt fails for another reason. Without it, the error that ends the feed of a listener is a process warning.
+   * Called with the new state, and the error that caused the change, if any; while "connecting", also when an attempt
+   * fails with another code. Without it, an error that ends the feed of a listener becomes a process warning.
    */
   onState?: (state: FeedState, error: RedisError | undefined) => unknown;
 };
 
-/** "listening": the servers have confirmed everything. "connecting": messages may be missed. "ended": for good. */
+/** "listening": the servers have confirmed all channels. "connecting": messages may be missed. "ended": for good. */
 export type FeedState = "connecting" | "listening" | "ended";
 
 const FEEDING: Record<keyof FeedOptions, Check<unknown>> = {
@@ -6601,31 +6619,31 @@ const FEEDING: Record<keyof FeedOptions, Check<unknown>> = {
   onState: callback,
 };
 
-/** A server that can be listened to. */
+/** A server that a feed can listen to. */
 type Source = { readonly address: Address; readonly config: Config };
 
 /** Listens to one server. */
 class ListenerConnection {
-  /** Commands sent to the server, by the names of their channels. A new connection repeats all of them. */
+  /** Commands sent to the server, by channel name. A new connection repeats all of them. */
   readonly sent = new Map<string, { readonly args: readonly Key[]; confirmed?: Promise<unknown> }>();
   pool!: Pool;
-  /** Settles with the first connection; undefined once that has started sending the commands, or has failed. */
+  /** Settles with the first connection; undefined once this has started sending the commands, or has failed. */
   opening: Promise<void> | undefined;
   connection: Connection | undefined;
   /** The time since which messages may have been missed, until the gap is marked. */
   missingSince: number | undefined;
-  /** Whether its server has confirmed all commands of the present connection. */
+  /** Whether its server has confirmed all commands of the current connection. */
   isListening = false;
 }
 
 /** Reads an item from a push; undefined if it contains none. */
 type Read<Item> = (push: readonly unknown[], from: ListenerConnection) => Item | undefined;
 
-/** Items that servers send, in order, for one reader. */
+/** Items that servers push, in order, for one reader: messages, or the commands that monitor() streams. */
 export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> {
   /** Number of items dropped, with overflow "drop". */
   dropped = 0;
-  /** One for each server. */
+  /** The listener of each server. */
   readonly listeners = new Map<Source, ListenerConnection>();
   /** Channels that a server has ended, until they are confirmed again. */
   readonly missing = new Set<string>();
@@ -6637,7 +6655,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   readonly #overflow: FeedOptions["overflow"];
   readonly #onState: FeedOptions["onState"];
   #state: FeedState = "connecting";
-  /** Why it is in this state. */
+  /** The error that caused this state. */
   #error: RedisError | undefined;
   #items = new Ring<Item | Gap>();
   /** Calls to next() that wait for an item. */
@@ -6655,7 +6673,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
 
   get state(): FeedState { return this.#state; }
   get ended(): boolean { return this.#state === "ended"; }
-  /** Why it is not listening, if an error was the cause. */
+  /** The error because of which it is not listening, if there was one. */
   get error(): RedisError | undefined { return this.#error; }
 
   /** Listens to one more server, with commands of this kind. */
@@ -6679,7 +6697,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
         if (item !== undefined) this.#deliver(item);
       },
       lost: (error) => {
-        if (this.listeners.get(server) !== listener) return; // nothing is wanted from it any more
+        if (this.listeners.get(server) !== listener) return; // it has no channels any more
         listener.opening = listener.connection = undefined;
         listener.isListening = false;
         listener.missingSince ??= world.now();
@@ -6693,7 +6711,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     return listener;
   }
 
-  /** Marks a gap before the items that follow it, and again until the server has confirmed all commands. */
+  /** Marks a gap before the next item, and before each one until the server has confirmed all commands. */
   markGap(listener: ListenerConnection): void {
     if (listener.missingSince === undefined) return;
     const gap = world.now() - listener.missingSince;
@@ -6703,7 +6721,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
 
   async ready(): Promise<void> { await Promise.all(Array.from(this.listeners.values(), ({ pool }) => pool.ready())); }
 
-  /** The next item; the iteration ends when the feed is closed. */
+  /** Resolves with the next item. After the last one, it is done or, if an error ended the feed, rejects with that. */
   next(): Promise<IteratorResult<Item | Gap, undefined>> {
     if (this.#items.length > 0) {
       const isHalf = this.#items.length - 1 === this.#buffer >> 1;
@@ -6735,7 +6753,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     else if (this.#callback !== undefined && wasListening && error !== undefined) warn(error);
   }
 
-  /** Finds out the state anew; the error is the reason for a change. */
+  /** Recomputes the state; `error` is the cause of a change. */
   update(error?: RedisError): void {
     if (this.ended) return;
     const all = [...this.listeners.values()];
@@ -6799,7 +6817,7 @@ type Listening<Text> =
 export class Subscription<Text = string> implements AsyncIterable<Message<Text> | Gap> {
   readonly #kind: Subscribing;
   readonly #view: View;
-  /** The servers where a channel is wanted, by its name; throws if a placement function throws. */
+  /** The servers that must be subscribed to a channel, by its name; throws if a placement function throws. */
   readonly #serversOf: (name: string) => readonly Source[];
   readonly #feed: Feed<Message<Text>>;
   /** The wanted channels, by name. */
@@ -6823,12 +6841,12 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   /** Number of messages dropped, with overflow "drop". */
   get dropped(): number { return this.#feed.dropped; }
   get state(): FeedState { return this.#feed.state; }
-  /** Why it is not listening, if an error was the cause. */
+  /** The error because of which it is not listening, if there was one. */
   get error(): RedisError | undefined { return this.#feed.error; }
-  /** The channels subscribed to. */
+  /** The channels, or patterns, that it is subscribed to. */
   get channels(): Key[] { return [...this.#channels.values()]; }
 
-  /** Listens to more channels; resolves when the server has confirmed all of them. */
+  /** Listens to more channels; resolves when the server has confirmed all of them. Rejects if it refused one. */
   async subscribe(...channels: Many<Key>): Promise<this> {
     const added = new Map(channelsIn(this.#kind, channels).map((channel) => [channelName(channel), channel]));
     const fresh = [...added.keys()].filter((name) => !this.#channels.has(name));
@@ -6849,10 +6867,10 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
       this.#feed.missing.delete(name);
     }
     if (this.#channels.size === 0) return this.close();
-    await this.#arrangeAll(removed); // what is refused was asked for again, or the subscription has ended
+    await this.#arrangeAll(removed); // a refused channel was added again, or the subscription has ended
   }
 
-  /** Listens to these on their present servers, after a gap; retries those that are refused later. */
+  /** Moves these channels to their current servers and marks a gap; retries refused ones later. */
   async move(names: Iterable<string> = this.#channels.keys(), since = world.now()): Promise<void> {
     const moved = [...names];
     const refused = await this.#arrangeAll(moved, since);
@@ -6871,7 +6889,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     return `Subscription <${this.#channels.size} channels: ${this.#feed.describe()}>`;
   }
 
-  /** Resolves with the names that were refused, and their errors. */
+  /** Arranges each of these channels; resolves with the errors of those that failed, by name. */
   async #arrangeAll(names: Iterable<string>, since?: number): Promise<Map<string, unknown>> {
     const refused = new Map<string, unknown>();
     await Promise.all(Array.from(names, (name) =>
@@ -6927,7 +6945,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   #read(push: readonly unknown[], { sent }: ListenerConnection): Message<Text> | undefined {
     const kind = String(push[0]);
     const row = PUSHES.get(kind);
-    if (kind === row?.end && row === LISTENING[this.#kind]) { // unasked: its slot moves, for example
+    if (kind === row?.end && row === LISTENING[this.#kind]) { // unasked, as when its slot moves
       const name = channelName(push[1] as Key);
       const names = sent.has(name) ? [name] : [...sent.keys()]; // decoded, a name that is not UTF-8 could be any
       for (const ended of names) {
@@ -6950,10 +6968,10 @@ const channelsIn = (method: Subscribing | typeof LISTENING[Subscribing]["end"], 
 /** The bytes of a channel's name, one character each: decoded as UTF-8, different names could become equal. */
 const channelName = (channel: Key): string => byteText(wordOf("a channel", channel));
 
-/** A command that the server received: its time (Unix seconds), database, client address and words. */
+/** A command that the server received: Unix time in seconds, database, the client's address, and the words. */
 export type Monitored = { time: number; db: number; address: string; words: string[]; gap?: undefined };
 
-/** `1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "a \"quoted\" value"`; \x41 and ESCAPES occur, too. */
+/** Parses `1700000000.123456 [0 127.0.0.1:50000] "SET" "k" "a \"quoted\" value"`, with \x41 and ESCAPES. */
 function readMonitored(line: string, charset: "utf-8" | "latin1"): Monitored | undefined {
   const from = line.indexOf(" [");
   const to = line.indexOf("] ", from);
