@@ -7006,9 +7006,9 @@ const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", a: "\x07", 
 type Replica = {
   readonly pool: Pool;
   fit: boolean;
-  /** When it last had everything that its primary had. */
+  /** Time at which it last had all the data of its primary. */
   current: number;
-  /** Its replication offset when it was last asked. */
+  /** Its replication offset at the last check. */
   offset: number;
 };
 /** A primary's replication offset at some time. */
@@ -7016,7 +7016,7 @@ type Progress = { readonly at: number; readonly offset: number };
 
 /** Interval between checks of the replicas. */
 const LOOK: Milliseconds = 1_000;
-/** Limits how many pools a server's list of replicas can make us open. */
+/** Maximum number of replicas that are taken from a primary's INFO. */
 const MOST_REPLICAS = 64;
 
 /** A primary and its replicas; also the router of a handler that has one server. */
@@ -7065,7 +7065,7 @@ class Server implements ClientRouter {
     return up[this.#turn++ % up.length] ?? this.primary;
   }
 
-  /** Finds another copy for a command that this one cannot answer. */
+  /** Finds another copy of the data for a command that this one cannot answer. */
   #copyFor(from: Pool, command: Command): Pool | undefined {
     if (command.view.readFrom === "primary" || !command.reads) return undefined;
     const other = from === this.primary ? this.#choose("replica") : this.primary;
@@ -7115,8 +7115,9 @@ class Server implements ClientRouter {
   }
 
   /**
-   * A replica is fit if it is complete and at most maxLag behind: its offset has reached the offset the primary had
-   * at this check or at a recent one. While the primary does not answer, its fitness stays, unless it has lost data.
+   * A replica is fit if it is complete and at most maxLag behind: its offset has reached the offset that the primary
+   * had at this check or at a recent one. While the primary does not answer, a fit replica stays fit, unless it has
+   * lost data.
    */
   async #judge(replica: Replica, before: Progress, isPrimaryUp: boolean): Promise<void> {
     const now = this.#progress;
@@ -7200,7 +7201,7 @@ class Fleet<M extends Named = Named> {
     if (this.isClosed) throw CLOSED.of(command, "not-sent");
   }
 
-  /** Resolves when the companion is ready. After that, the signal does nothing: it must not end what it began. */
+  /** Resolves when the companion is ready. The signal only ends the wait for that, not a companion that is ready. */
   async admit<C extends Companion>(companion: C, signal: AbortSignal | undefined): Promise<C> {
     this.#companions.add(companion);
     companion.onClose = () => this.#companions.delete(companion);
@@ -7318,7 +7319,7 @@ export abstract class Client<Text> extends Commander {
   /** Sends WATCH on a connection of its own: read through the Watch, then multi(), queue, commit(). */
   watch(...keys: Many<Key>): Promise<Watch<Text>> { return beginWatch(this.#router, keys, this.view); }
 
-  /** The only server; if there are several, only keys would say which. */
+  /** The only server; throws if there are several, because only keys could choose among them. */
   #anywhere(row: Row): Target {
     const [first, ...others] = this.#router.fleet.members;
     if (others.length > 0) throw unsharded(row, "without keys, its node is not known");
@@ -7326,9 +7327,10 @@ export abstract class Client<Text> extends Commander {
   }
 
   /**
-   * Watches `keys`, lets `body` read and, after multi(), queue commands, and commits; starts again if a watched key was
-   * changed meanwhile. Resolves with the replies of the queued commands. When sharded, all keys must be on one node.
-   * Without keys, it watches nothing; when sharded, that takes a key or shard(key).
+   * Watches `keys`, calls `body`, which reads and, after multi(), queues commands, then commits. Starts again if a
+   * watched key was changed meanwhile; after `attempts`, rejects with the WatchError. Resolves with the replies of the
+   * queued commands, errors among them, or [] without multi(). When sharded, all keys must be on one node, and a
+   * transaction without keys needs shard(key).
    */
   async transaction(
     keys: Many<Key>, body: (t: Watch<Text>) => unknown, { attempts = 100 }: TransactionOptions = {},
@@ -7352,7 +7354,7 @@ export abstract class Client<Text> extends Commander {
     }
   }
 
-  /** All keys of all servers, by SCAN. */
+  /** Iterates over the keys of all servers, by SCAN; keys may repeat. Since Redis 2.8; TYPE 6.0. */
   async *scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<TextIn<Text>, void, undefined> {
     for (const { server } of this.#router.fleet.members) {
       yield* scan<any>(options, commands.scan, (cursor) =>
@@ -7360,33 +7362,39 @@ export abstract class Client<Text> extends Commander {
     }
   }
 
-  /** All fields of a hash with their values. */
+  /** Iterates over the fields of a hash and their values, by HSCAN; fields may repeat. Since Redis 2.8. */
   hscanIterator(
     key: Key, options?: ScanOptions,
   ): AsyncGenerator<[field: TextIn<Text>, value: TextIn<Text>], void, undefined> {
     return scan(options, commands.hscan, (cursor) => this.call("HSCAN", key, cursor, options));
   }
 
-  /** All members of a set. */
+  /** Iterates over the members of a set, by SSCAN; members may repeat. Since Redis 2.8. */
   sscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<TextIn<Text>, void, undefined> {
     return scan(options, commands.sscan, (cursor) => this.call("SSCAN", key, cursor, options));
   }
 
-  /** All members of a sorted set with their scores. */
+  /** Iterates over the members of a sorted set and their scores, by ZSCAN; members may repeat. Since Redis 2.8. */
   zscanIterator(
     key: Key, options?: ScanOptions,
   ): AsyncGenerator<[member: TextIn<Text>, score: number], void, undefined> {
     return scan(options, commands.zscan, (cursor) => this.call("ZSCAN", key, cursor, options));
   }
 
-  /** The entries of a stream for a consumer of a group, as xrange returns them, and how often each was delivered. */
+  /**
+   * Iterates over the entries of a stream as one consumer of a group: [id, fields, deliveries], id and fields as xrange
+   * returns them. Acknowledges an entry when the loop asks for the next one. Since Redis 5.0.
+   */
   consume(stream: Key, options: ConsumeOptions<Text>): Iteration<Consumed<Text>> {
     const reconnects = this.#router.fleet.members.some(({ server }) => server.config.reconnect);
     const consumer = new Consumer<Text>(this.#router, stream, { ...options }, this.view, reconnects);
     return new Iteration(consumer.entries(), () => consumer.fail());
   }
 
-  /** Listens to channels on connections of its own; resolves when the server has confirmed all of them. */
+  /**
+   * Listens to channels on connections of its own; resolves when the server has confirmed all of them. Without a
+   * listener, iterate over the subscription.
+   */
   subscribe(...args: Listening<TextIn<Text>>): Promise<Subscription<TextIn<Text>>> {
     return this.#listen("subscribe", args);
   }
@@ -7396,7 +7404,7 @@ export abstract class Client<Text> extends Commander {
     return this.#listen("psubscribe", args);
   }
 
-  /** Listens to shard channels. */
+  /** Listens to shard channels (SSUBSCRIBE). Since Redis 7.0. */
   ssubscribe(...args: Listening<TextIn<Text>>): Promise<Subscription<TextIn<Text>>> {
     return this.#listen("ssubscribe", args);
   }
@@ -7417,12 +7425,12 @@ export abstract class Client<Text> extends Commander {
     return this;
   }
 
-  /** Lets pending commands finish, for at most `timeout` (by default, replyTimeout), then closes. */
+  /** Lets pending commands finish for at most `timeout` ms (default: replyTimeout), but ends blocking ones; closes. */
   disconnect({ timeout = this.view.replyTimeout }: { timeout?: Milliseconds } = {}): Promise<void> {
     return this.#router.fleet.disconnect(checked("timeout", timeout, duration));
   }
 
-  /** Closes at once and rejects pending commands. */
+  /** Closes at once and rejects pending commands with CLOSED. */
   destroy(): void { void this.#router.fleet.end(0); }
   [Symbol.asyncDispose](): Promise<void> { return this.disconnect(); }
 
@@ -7450,13 +7458,14 @@ export class Handler<Text = string> extends Client<Text> {
 
   /**
    * Lends `body` a connection of its own, for commands that change it or depend on such a change: SELECT, AUTH,
-   * CLIENT NO-EVICT, HIMPORT. After one of these it is closed, otherwise others use it again. Resolves as `body` does.
+   * CLIENT NO-EVICT, HIMPORT. After one of these, the connection is closed, otherwise it returns to the pool. Resolves
+   * or rejects as `body` does.
    */
   lease<T>(body: (connection: LeasedConnection<Text>) => T): Promise<Awaited<T>> {
     return lend(this.#server, [], this.view, body);
   }
 
-  /** Streams every command that the server receives, as it happens; expensive for the server. */
+  /** Streams every command that the server executes, with MONITOR, which costs the server much of its speed. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
     if (this.#server.fleet.isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
     const charset = this.#server.config.charset ?? "latin1";
@@ -7473,7 +7482,7 @@ export interface Handler<Text> extends Commands<Text> {}
 // Decides which node holds a key: a rule extracts the key's tag, and maps tags to nodes. To place keys in another way,
 // pass a function as option `placement`, or add a rule.
 
-/** A node as a placement sees it. */
+/** A node as a placement sees it. A node with twice the weight holds twice as many keys; with weight 0, none. */
 export type ShardNode = { readonly name: string; readonly weight: number };
 /** Returns the name of a key's node. `tag` is the key's hash tag, or else the whole key. */
 export type Placement = (tag: string, nodes: readonly ShardNode[]) => string;
@@ -7622,9 +7631,10 @@ function readPlacement(placement: unknown = "rendezvous"): Rule {
 
 /** One of several servers. With weight 3 it holds three times as many keys as with weight 1; with weight 0, none. */
 export type ShardHost = string | URL | Options & { weight?: number | undefined };
+/** `placement` decides which node holds a key: "rendezvous" by default. */
 export type ShardOptions = Options & { placement?: "rendezvous" | "txredisapi" | "rediscluster" | Placement };
 
-/** Some of the nodes that a command was sent to failed; code and cause are those of the first. */
+/** A command failed on some of its nodes: `code` and `cause` are the code and the error of the first of them. */
 export class ShardError extends RedisError {
   readonly #failures: { node: string; keys: Key[]; error: RedisError }[];
   readonly #done: { node: string; keys: Key[]; reply: unknown }[];
@@ -7644,9 +7654,9 @@ export class ShardError extends RedisError {
     this.#done = done;
   }
 
-  /** The nodes that failed, and the command's keys on them. A getter, so that logging the error does not show keys. */
+  /** Failed nodes, with the command's keys on them and their errors. A getter, so that logging does not show keys. */
   get failures(): { node: string; keys: Key[]; error: RedisError }[] { return this.#failures; }
-  /** The nodes that succeeded, with their replies. */
+  /** Nodes that succeeded, with the command's keys on them and their replies. */
   get done(): { node: string; keys: Key[]; reply: unknown }[] { return this.#done; }
   override get unavailable(): boolean { return this.#failures.some(({ error }) => error.unavailable); }
   override of(): this { return this; }
@@ -7695,7 +7705,7 @@ class Shards implements ClientRouter {
     return this.#hasOneKey(row, args) ? this.#locate(args[0] as string) : this.#plan(row, args);
   }
 
-  /** Most commands have one key, and it is the first argument. */
+  /** Whether the command's only key is its first argument, as for most commands, so that no plan is needed. */
   #hasOneKey(row: Row, args: readonly unknown[]): boolean {
     return row.placing === one && !row.is.patterns && typeof args[0] === "string" && this.#rule.stored === undefined;
   }
@@ -7707,7 +7717,7 @@ class Shards implements ClientRouter {
     return (kind === "psubscribe" ? this.fleet.members : [this.locate(channel)]).map(({ server }) => server);
   }
 
-  /** Returns a function that finds a key's node, among these hosts or the present ones. */
+  /** Returns a function that finds a key's node, among these hosts or, by default, the current ones. */
   locator(hosts: unknown): (key: Word) => Omit<Node, "server"> {
     return hosts === undefined ? this.#locate : this.#over(this.#read(hosts));
   }
@@ -7748,7 +7758,7 @@ class Shards implements ClientRouter {
     const { parts, inSteps } = plan;
     if (inSteps !== undefined) return this.fleet.keepOpenDuring(inSteps(view));
     const sendAll = (): Promise<unknown>[] => {
-      const issued = parts.map(({ args }) => new Command(row, args, view)); // before one is sent: it may throw
+      const issued = parts.map(({ args }) => new Command(row, args, view)); // before sending any: it may throw
       return withoutStack(() => issued.map((command, i) => parts[i]!.member.server.dispatch(command)));
     };
     const sent = view.durable === 0 ? sendAll()
@@ -7756,7 +7766,7 @@ class Shards implements ClientRouter {
     return parts.length === 1 && row.spread !== "each" ? sent[0]! : gather(plan, sent);
   }
 
-  /** All steps share one deadline, except those that must run because earlier ones did. */
+  /** All steps share one deadline, except those that must follow because earlier ones have changed data. */
   #runInSteps(row: Row, words: readonly Word[], places: readonly Place[], view: View): Promise<unknown> {
     const steps = STEPS.get(row);
     if (steps === undefined && row.spread === undefined) throw unsharded(row, SCATTERED);
@@ -7868,8 +7878,8 @@ const leftUntil = (end: Milliseconds): Milliseconds => Math.max(1, Math.ceil(end
 const ownName = (): string => `redis.ts:${builtin("node:crypto").randomUUID()}`;
 
 /**
- * Gives a step's failure the outcome of the whole command: "not-sent" before the first change (or that of an error
- * reply), "unknown" after it. Instead of a PipelineError, rejects with the first error reply in it, or else its cause.
+ * Gives a step's failure the outcome of the whole command: before the first change "not-sent", or the outcome of the
+ * error reply; after it "unknown". Instead of a PipelineError, rejects with its first error reply, or else its cause.
  */
 const step = <T,>(outcome: Outcome | undefined, doing: Promise<T>, command?: string): Promise<T> =>
   doing.catch((error) => {
@@ -7880,7 +7890,7 @@ const step = <T,>(outcome: Outcome | undefined, doing: Promise<T>, command?: str
     throw why.of(command, isRefused ? why.outcome : outcome ?? why.outcome);
   });
 
-/** Copies a value with its time to live, and resolves with its DUMP. */
+/** Copies a value with its time to live; resolves with its DUMP, or null if the key does not exist. */
 async function copy(from: Spot, to: Spot, REPLACE: boolean): Promise<Buffer | null> {
   const replies = await step("not-sent", from.on.pipeline().pttl(from.key).dump(from.key).commit());
   const [left, dump] = [accepted(replies[0]), accepted(replies[1])];
@@ -7906,7 +7916,7 @@ async function rename(from: Spot, to: Spot, replace: boolean): Promise<true> {
   throw new WatchError("WATCH", "unknown", "the key was changed after each copy");
 }
 
-/** Deletes a key with this value. Holds no connection while another node is busy: crossing renames would deadlock. */
+/** Deletes a key if it has this value. Holds no connection while it waits for another node, which could deadlock. */
 async function deleteIf({ sure, key }: Spot, look: "dump" | "mget", value: Buffer): Promise<boolean> {
   const deleted = await step("unknown", sure.transaction([key], async (t) => {
     const [found] = [await t[look](key)].flat(); // MGET returns null for other types
@@ -7916,8 +7926,8 @@ async function deleteIf({ sure, key }: Spot, look: "dump" | "mget", value: Buffe
 }
 
 /**
- * Moves an element between lists. Until it arrives, a list on the source's node holds it, so that it always exists. It
- * goes back if it certainly has not arrived; if that is unknown or impossible, a ShardError says where that list is.
+ * Moves an element between lists. Until it arrives, a helper list on the source's node holds it, so that it is never
+ * lost. If it certainly has not arrived, it is put back; if that is unknown or impossible, a ShardError names the list.
  */
 async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Row): Promise<Buffer | null> {
   const { on, sure, key, node } = from!;
@@ -7966,7 +7976,7 @@ async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<n
   return 0;
 }
 
-/** Lets the first key's server refuse a call that does not have this many arguments per key. */
+/** Sends a call with a wrong number of arguments per key to the first key's server, which refuses it. */
 const exactly = (perKey: number, steps: Steps): Steps => (spots, words, row) =>
   words.length === perKey * spots.length ? steps(spots, words, row) : spots[0]!.on.call(row.name.text, ...words);
 
@@ -7991,7 +8001,7 @@ const STEPS = new Map<Row, Steps>([
   ...[commands.rpoplpush, commands.lmove, commands.brpoplpush, commands.blmove].map((row) => [row, pass] as const),
 ]);
 
-/** Reads a value, and resolves with commands that recreate it under `name`. */
+/** Reads a value; resolves with commands that recreate it under `name`. */
 async function carry(carriage: Carriage, { on, key }: Spot, name: Word): Promise<[row: Row, args: unknown[]][]> {
   const inChunks = (row: Row, members: readonly unknown[]): [row: Row, args: unknown[]][] =>
     range(0, Math.ceil(members.length / MOST_MEMBERS)).map((i) =>
@@ -8028,7 +8038,7 @@ function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
 
 // ---- The handler ----
 
-/** Commands that can be sharded. Those that go to every node resolve with replies by node name. */
+/** Commands that can be sharded. Some that go to every node, like INFO, resolve with replies by node name. */
 export type ShardedCommands<Text = string> = {
   [C in keyof Sharded]: Later<Sharded[C]["call"], Text, Sharded[C]["reach"]>;
 };
@@ -8048,22 +8058,22 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     return super.multi(...keys);
   }
 
-  /** Lends `body` a connection to the node of these keys, as lease() of a handler for one server does. */
+  /** Lends `body` a connection to the node of these keys, like lease() of a handler for one server. */
   lease<T>(keys: Key | readonly Key[], body: (connection: LeasedConnection<Text>) => T): Promise<Awaited<T>> {
     return lend(this.#shards, [keys], this.view, body);
   }
 
-  /** Names of the commands that can be sharded. */
+  /** Names of the methods whose commands can be sharded. */
   get shardedMethods(): string[] {
     return Object.entries(commands).flatMap(([name, row]) => isSharded(row) ? [name] : []);
   }
 
   /** The name of a key's node. */
   nodeFor(key: Key): string { return this.#shards.locate(key).name; }
-  /** A handler for the key's node, for transactions and anything else that needs one server. */
+  /** A handler for the key's node, for commands that need one server; after setHosts(), ask for it again. */
   shard(key: Key): Handler<Text> { return new Handler(this.#shards.locate(key).server, this.view); }
 
-  /** Handlers for all nodes, by name. */
+  /** Handlers for all current nodes, by name. */
   shards(): Map<string, Handler<Text>> {
     return new Map(this.#shards.fleet.members.map(({ name, server }) => [name, new Handler(server, this.view)]));
   }
@@ -8074,7 +8084,10 @@ export class ShardedHandler<Text = string> extends Client<Text> {
    */
   setHosts(hosts: readonly ShardHost[]): Promise<void> { return this.#shards.setHosts(hosts, this.view.replyTimeout); }
 
-  /** Keys that are not on the node that holds them according to these hosts, or the present ones. */
+  /**
+   * Iterates over the keys that are not on their node according to `hosts` (by default, the current list): `from` is
+   * the node that has the key, `to` the node that should have it. Scans all nodes.
+   */
   async *misplaced(
     hosts?: readonly ShardHost[],
   ): AsyncGenerator<{ key: TextIn<Text>; from: string; to: string }, void, undefined> {
@@ -8101,7 +8114,8 @@ export interface ShardedHandler<Text> extends ShardedCommands<Text> {}
 
 // ==== 14. The door ====
 //
-// Factories. Lazy ones return a handler and connect in the background; the others return a promise of a ready handler.
+// The factories. Lazy ones return a handler and connect in the background; the others return a promise of a ready
+// handler, and reject if a connection cannot be opened. To add a factory, wrap open() or openShards().
 
 type OptionsOf<C, N, M> = Options & { charset?: C | undefined; convertNumbers?: N | undefined; maps?: M | undefined };
 type Made<W, H> = W extends "ready" ? Promise<H> : H;
@@ -8154,7 +8168,7 @@ export const connection: Factory<"ready"> = ready(lazyConnection);
 export const lazyConnectionPool: Factory<"now"> = (options) => open(readOptions(options));
 /** `poolsize` connections, all of them ready. */
 export const connectionPool: Factory<"ready"> = ready(lazyConnectionPool);
-/** One connection through a Unix socket, opened in the background. */
+/** One connection through a Unix socket (default: /tmp/redis.sock), opened in the background. */
 export const lazyUnixConnection: UnixFactory<"now"> = (path, options) => open(readSocket(path, options), 1);
 /** One connection through a Unix socket, ready. */
 export const unixConnection: UnixFactory<"ready"> = ready(lazyUnixConnection);
