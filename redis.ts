@@ -4231,7 +4231,7 @@ type Owner = {
   readonly pushed?: ((push: readonly unknown[]) => void) | undefined;
 };
 
-/** Traffic on a connection. "both" means replies and pushes, from a server that tracks keys; the pushes are Buffers. */
+/** Traffic on a connection. "both" means replies, and pushes (as Buffers) from a server that tracks keys. */
 type Carries = "commands" | "messages" | "monitor" | "both";
 
 class Connection {
@@ -4268,7 +4268,7 @@ class Connection {
   #timer: NodeJS.Timeout | undefined;
   #settle!: { resolve: () => void; reject: (error: RedisError) => void };
   #phase: "connecting" | "greeting" | "open" | "closed" = "connecting";
-  /** Why it was closed. */
+  /** The error with which it was closed. */
   #error: RedisError | undefined;
   #flushing = false;
   #paused = false;
@@ -4429,7 +4429,7 @@ class Connection {
 
   /** Sends PING if the server has been silent for this long; returns the time by which it must reply. */
   probe(now: number, silence: Milliseconds): number {
-    // Commands without a deadline, such as the connection's own, or with a short one would not reveal a dead link.
+    // Commands with a short deadline, or with none (the connection's own), would not reveal a dead link.
     const isWatched = this.pending.some(({ deadline, timeout }) =>
       deadline < Infinity && timeout >= this.#view.replyTimeout);
     if (now - this.#lastSign < silence || isWatched || this.#paused) return Infinity;
@@ -4830,7 +4830,7 @@ class Pool implements CommandOwner {
   readonly #held = new Queue();
   /** Lost connections that the server must end before anything new is sent. */
   readonly #fences = new Set<Fence>();
-  /** Callers of ready(). */
+  /** Settle the promises of ready(). */
   readonly #whenReady: ((result: void | Promise<never>) => void)[] = [];
   /** The time of this tick, or 0 before its first command, and the open seat that takes the commands of this tick. */
   #now = 0;
@@ -4839,7 +4839,7 @@ class Pool implements CommandOwner {
   #due = Infinity;
   #deadlines: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
-  /** Why the last attempt failed, or the last connection was lost; undefined once a connection is open again. */
+  /** The error of the last attempt or of the last lost connection; undefined once a connection is open again. */
   #lastError: RedisError | undefined;
   /** Connections that were opened to ask the server about blocked ones. */
   readonly #helpers = new Set<Connection>();
@@ -5739,7 +5739,7 @@ export interface Transaction extends Queueing, Pick<Watch, "commit" | "discard">
   unwatch(): Promise<"QUEUED">;
 }
 
-/** A transaction that reads first: commands are executed at once until multi(), and queued after it. */
+/** A transaction that reads first: until multi(), the server executes commands at once; after it, it queues them. */
 export class Watch<Text = string> extends Commander {
   readonly #router: Router;
   readonly #server: Target;
@@ -6145,8 +6145,8 @@ class Loan implements Router {
 }
 
 /**
- * The connection that lease() lends to its body. It also has the commands that change a connection, such as SELECT and
- * AUTH; its pipelines and transactions take these by call().
+ * The connection that lease() lends to its body. It also has the commands that change a connection (SELECT, AUTH ...);
+ * its pipelines and transactions take these by call().
  */
 export class LeasedConnection<Text = string> extends Commander {
   readonly #loan: Loan;
@@ -6255,8 +6255,8 @@ export function script<R = unknown>(lua: string, options: ScriptOptions = {}): S
 }
 
 /**
- * Turns a library's function into one of ours, which calls it with FCALL. With `code`, it loads the library if the
- * server lacks the function, except in pipelines and transactions. Since Redis 7.0.
+ * Turns the function of a library into a JavaScript function, which sends FCALL. With `code`, it loads the library if
+ * the server lacks the function, except in pipelines and transactions. Since Redis 7.0.
  */
 export function libraryFunction<R = unknown>(
   name: string, options: ScriptOptions & { code?: string } = {},
@@ -6588,7 +6588,7 @@ const ifRefused = <T,>(words: string, instead: () => T) => (error: unknown): T =
 
 /** A message; `pattern` is the one that matched, for psubscribe. */
 export type Message<Text = string> = { channel: Text; message: Text; pattern: Text | undefined; gap?: undefined };
-/** For `gap` milliseconds nobody was listening: messages may be missing here. */
+/** The subscription was interrupted for `gap` milliseconds: messages may be missing here. */
 export type Gap = { channel?: undefined; message?: undefined; pattern?: undefined; gap: Milliseconds };
 /** Called for each message and each gap; if it throws or rejects, the error becomes a process warning. */
 export type Listener<Item> = (item: Item | Gap) => unknown;
@@ -6671,6 +6671,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     this.#onState = onState;
   }
 
+  /** The state, whose changes onState receives. */
   get state(): FeedState { return this.#state; }
   get ended(): boolean { return this.#state === "ended"; }
   /** The error because of which it is not listening, if there was one. */
@@ -6721,7 +6722,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
 
   async ready(): Promise<void> { await Promise.all(Array.from(this.listeners.values(), ({ pool }) => pool.ready())); }
 
-  /** Resolves with the next item. After the last one, it is done or, if an error ended the feed, rejects with that. */
+  /** Resolves with the next item. At the end, resolves with `done`, or rejects with the error that ended the feed. */
   next(): Promise<IteratorResult<Item | Gap, undefined>> {
     if (this.#items.length > 0) {
       const isHalf = this.#items.length - 1 === this.#buffer >> 1;
@@ -6840,6 +6841,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   set onClose(task: () => void) { this.#feed.onClose = task; }
   /** Number of messages dropped, with overflow "drop". */
   get dropped(): number { return this.#feed.dropped; }
+  /** The state, whose changes onState receives. */
   get state(): FeedState { return this.#feed.state; }
   /** The error because of which it is not listening, if there was one. */
   get error(): RedisError | undefined { return this.#feed.error; }
@@ -7201,7 +7203,7 @@ class Fleet<M extends Named = Named> {
     if (this.isClosed) throw CLOSED.of(command, "not-sent");
   }
 
-  /** Resolves when the companion is ready. The signal only ends the wait for that, not a companion that is ready. */
+  /** Resolves when the companion is ready. The signal can end only this wait, not a companion that is ready. */
   async admit<C extends Companion>(companion: C, signal: AbortSignal | undefined): Promise<C> {
     this.#companions.add(companion);
     companion.onClose = () => this.#companions.delete(companion);
@@ -7399,7 +7401,7 @@ export abstract class Client<Text> extends Commander {
     return this.#listen("subscribe", args);
   }
 
-  /** Listens to all channels that match the glob patterns; when sharded, on all nodes. */
+  /** Listens to all channels that match glob patterns; messages tell which. When sharded, listens on all nodes. */
   psubscribe(...args: Listening<TextIn<Text>>): Promise<Subscription<TextIn<Text>>> {
     return this.#listen("psubscribe", args);
   }
@@ -7419,7 +7421,7 @@ export abstract class Client<Text> extends Commander {
       new Subscription<T>(this.view, kind, where, channelsIn(kind, [channels]), options, listener), this.view.signal);
   }
 
-  /** Resolves when all connections are up; rejects as soon as one cannot be opened, or when the handler is closed. */
+  /** Resolves when all connections are open; rejects as soon as one cannot be opened, or when the handler is closed. */
   async ready(): Promise<this> {
     await this.#router.fleet.ready();
     return this;
@@ -7667,7 +7669,7 @@ type Node = ShardNode & Named & { readonly config: Config };
 
 /** A key among a command's arguments: its position, its name on its node, and the node. */
 type Place = { readonly at: number; readonly key: Word; readonly node: Node };
-/** `inSteps` runs a command that has keys on several nodes and cannot be divided. */
+/** Adds `inSteps`, which runs a command that has keys on several nodes and cannot be divided. */
 type ShardPlan = Plan<Node> & { readonly inSteps?: (view: View) => Promise<unknown> };
 
 /** The router of a sharded handler. */
@@ -7916,7 +7918,7 @@ async function rename(from: Spot, to: Spot, replace: boolean): Promise<true> {
   throw new WatchError("WATCH", "unknown", "the key was changed after each copy");
 }
 
-/** Deletes a key if it has this value. Holds no connection while it waits for another node, which could deadlock. */
+/** Deletes a key if it has this value. Never holds connections of two nodes: crossing renames could deadlock. */
 async function deleteIf({ sure, key }: Spot, look: "dump" | "mget", value: Buffer): Promise<boolean> {
   const deleted = await step("unknown", sure.transaction([key], async (t) => {
     const [found] = [await t[look](key)].flat(); // MGET returns null for other types
@@ -8160,21 +8162,21 @@ const ready = <A extends unknown[], H extends { ready(): Promise<any>; destroy()
     });
   };
 
-/** One connection, opened in the background. */
+/** One connection (default: to localhost:6379), opened in the background. */
 export const lazyConnection: Factory<"now"> = (options) => open(readOptions(options), 1);
 /** One connection, ready; rejects if it cannot be opened. */
 export const connection: Factory<"ready"> = ready(lazyConnection);
 /** `poolsize` connections, opened in the background. */
 export const lazyConnectionPool: Factory<"now"> = (options) => open(readOptions(options));
-/** `poolsize` connections, all of them ready. */
+/** `poolsize` connections, all of them ready; rejects if one cannot be opened. */
 export const connectionPool: Factory<"ready"> = ready(lazyConnectionPool);
 /** One connection through a Unix socket (default: /tmp/redis.sock), opened in the background. */
 export const lazyUnixConnection: UnixFactory<"now"> = (path, options) => open(readSocket(path, options), 1);
-/** One connection through a Unix socket, ready. */
+/** One connection through a Unix socket, ready; rejects if it cannot be opened. */
 export const unixConnection: UnixFactory<"ready"> = ready(lazyUnixConnection);
 /** `poolsize` connections through a Unix socket, opened in the background. */
 export const lazyUnixConnectionPool: UnixFactory<"now"> = (path, options) => open(readSocket(path, options));
-/** `poolsize` connections through a Unix socket, all of them ready. */
+/** `poolsize` connections through a Unix socket, all of them ready; rejects if one cannot be opened. */
 export const unixConnectionPool: UnixFactory<"ready"> = ready(lazyUnixConnectionPool);
 /** One connection to each of several servers, opened in the background. */
 export const lazyShardedConnection: Sharding<"now"> = (hosts, options) => openShards(hosts, readHost, options, 1);
@@ -8182,15 +8184,15 @@ export const lazyShardedConnection: Sharding<"now"> = (hosts, options) => openSh
 export const shardedConnection: Sharding<"ready"> = ready(lazyShardedConnection);
 /** `poolsize` connections to each of several servers, opened in the background. */
 export const lazyShardedConnectionPool: Sharding<"now"> = (hosts, options) => openShards(hosts, readHost, options);
-/** `poolsize` connections to each of several servers, all of them ready. */
+/** `poolsize` connections to each of several servers, all of them ready; rejects if one cannot be opened. */
 export const shardedConnectionPool: Sharding<"ready"> = ready(lazyShardedConnectionPool);
 /** One connection through each of several Unix sockets, opened in the background. */
 export const lazyShardedUnixConnection: Sharding<"now"> = (paths, options) => openShards(paths, readPath, options, 1);
-/** One connection through each of several Unix sockets, ready. */
+/** One connection through each of several Unix sockets, ready; rejects if one of them cannot be opened. */
 export const shardedUnixConnection: Sharding<"ready"> = ready(lazyShardedUnixConnection);
 /** `poolsize` connections through each of several Unix sockets, opened in the background. */
 export const lazyShardedUnixConnectionPool: Sharding<"now"> = (paths, options) => openShards(paths, readPath, options);
-/** `poolsize` connections through each of several Unix sockets, all of them ready. */
+/** `poolsize` connections through each of several Unix sockets, all of them ready; rejects if one cannot be opened. */
 export const shardedUnixConnectionPool: Sharding<"ready"> = ready(lazyShardedUnixConnectionPool);
 
 /** For the tests of this file; may change from version to version. */
