@@ -5547,7 +5547,7 @@ const SCATTERED = "its keys are on several nodes";
 const unsharded = (row: Row, why: string): NotSupportedError => notSupported(row,
   `cannot be sharded: ${why}; give all its keys one hash tag, use shard(key), or use shards() for each node`);
 
-/** Replies to calls of nothing, with their places among the others. */
+/** Replies to calls with empty lists, which are not sent, and the positions of these calls. */
 type Known = [at: number, reply: unknown][];
 
 function withKnown(replies: unknown[], known: Known): unknown[] {
@@ -5631,7 +5631,7 @@ class Gathering extends Commander {
     return withKnown([], known);
   }
 
-  /** Begins anew with no commands; returns the replies that are known of those so far. */
+  /** Empties the pipeline; returns the known replies of its commands. */
   #restart(): Known {
     const known = this.#known;
     this.#batch = new Batch();
@@ -5672,7 +5672,7 @@ function executedOf(reply: unknown, count: number): readonly unknown[] {
   if (!Array.isArray(reply) || reply.length !== count) throw badReply(commands.exec);
   return reply;
 }
-/** Replies of a batch, with an error for each command that has none, but without WAIT's; its last attempt. */
+/** Replies of a batch, except WAIT's, with an error for each command without reply; the batch of the last attempt. */
 type Sent = { replies: unknown[]; batch: Batch; lacks: Lack };
 /** Returns the error of a write that too few replicas have; undefined if enough have it. */
 type Lack = (reply: unknown, command: string) => DurabilityError | undefined;
@@ -6237,7 +6237,10 @@ function mustBeCallable(on: unknown): void {
   throw new ArgumentError("a script needs a handler, a pipeline or a transaction to run on");
 }
 
-/** const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 }); await add(db, "n", 2); */
+/**
+ * Turns a Lua script into a function, which sends its SHA-1 digest, and the script only if the server lacks it:
+ * const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 }); await add(db, "n", 2);
+ */
 export function script<R = unknown>(lua: string, options: ScriptOptions = {}): Script<R> {
   if (typeof lua !== "string") throw new ArgumentError("a script must be a string");
   checkAll(options, SCRIPTING);
@@ -6333,7 +6336,7 @@ const CONSUMING: Record<keyof ConsumeOptions, Check<unknown>> = {
   signal: must("an AbortSignal", (value) => value instanceof AbortSignal),
 };
 
-/** An async generator whose return() ends it at once: a generator's own waits for the next() before it. */
+/** An async iterator whose return() ends it at once; that of a plain async generator waits for a pending next(). */
 export class Iteration<T> implements AsyncIterableIterator<T, void, void> {
   readonly #items: AsyncGenerator<T, void, void>;
   readonly #stop: () => void;
@@ -6384,7 +6387,7 @@ class Consumer<Text> {
   /** For commands that must finish even then: XACK, and those that move an entry to `deadLetter`. */
   readonly #sure: View;
   #stage: "creating" | "pending" | "new" = "pending";
-  /** Whether a read may block: after a failure, the first does not, because only then READONLY moves the pool. */
+  /** Whether a read may block. After a failure, the first may not: the pool takes back only others after READONLY. */
   #mayBlock = false;
   /** Cursor of XAUTOCLAIM. */
   #cursor: unknown = "0-0";
@@ -6440,7 +6443,7 @@ class Consumer<Text> {
     const { group, consumer, claimAfter, count = 10 } = this.#options;
     if (this.#stage === "creating") await this.#create();
     if (this.#stage === "pending") {
-      // One by one, and without reading them: what is read counts as delivered.
+      // One by one, by XPENDING: reading more of them would count as a delivery of each.
       const [next] = await this.#list(this.#view, commands.xpending, this.#stream, group, "-", "+", 1, consumer);
       if (next !== undefined && !Array.isArray(next)) throw badReply(commands.xpending);
       if (next !== undefined) return this.#redeliver(next as XpendingEntry);
