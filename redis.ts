@@ -7,22 +7,22 @@
 //     await db.get("greeting");                       // "hello"
 //     await db.disconnect();
 //
-// Runs as it is on Node 22.18 and later, Bun and Deno, and compiled on Node 20. Copy it, import it, read it.
+// Runs unmodified on Node 22.18 and later, Bun and Deno; compiled, on Node 20. Copy it, import it, read it.
 //
 // Contents
 //
-//   1. Options and errors     options and their checks; the classes of errors, and what a server's refusals mean
+//   1. Options and errors     options and their checks; error classes, and the meaning of error codes
 //   2. RESP: encoding         arguments to bytes
-//   3. RESP: decoding         bytes, split anywhere and never trusted, to replies
+//   3. RESP: decoding         bytes to replies; chunks may end anywhere, and no byte is trusted
 //   4. Commands               the table: one row per command
 //   5. Commander              rows to methods, calls to promises
-//   6. Connection             one socket, from its handshake to its death
+//   6. Connection             one socket, from its handshake to its end
 //   7. Addresses and pools          a server's address; connections to it, kept alive
-//   8. Pipelines and transactions   several commands as one, or all of them or none; leases
+//   8. Pipelines and transactions   several commands sent together, or executed atomically; leases
 //   9. Scripts, scans and streams   operations that take several commands
-//   10. Publish and subscribe       messages that the server sends unasked
+//   10. Publish and subscribe       messages that the server pushes
 //   11. Servers and fleets          a primary and its replicas, the servers of a handler, and handlers
-//   12. Placement                   which of several nodes holds a key
+//   12. Placement                   the mapping of keys to nodes
 //   13. Sharding                    many servers behind one handler
 //   14. The door                    the functions that a user calls
 //
@@ -31,8 +31,8 @@
 //   db.get("k")               checks the arguments against GET's row; makes a Command, which holds the promise   (5, 2)
 //   Router.route              finds the server of its keys: the only one, or the one that a placement names    (8, 13)
 //   Pool.dispatch             sets its deadline and picks a connection, or queues it until one is free           (7)
-//   Connection.push           queues it for output; at the end of the tick, everything queued is encoded by      (6)
-//   Encoder.put               into one buffer, which one write sends                                             (2)
+//   Connection.push           queues it for output; at the end of the tick, the connection encodes its queue     (6)
+//   Encoder.put               into one buffer, and sends it in one write                                         (2)
 //   in flight                 written but not yet answered: replies arrive in the order of the commands          (6)
 //   Decoder.take              returns one complete reply, in the charset of the oldest command in flight         (3)
 //   Command.answer            converts the reply to the shape of its row, and settles the promise                (5)
@@ -55,20 +55,20 @@ import type * as Util from "node:util";
 
 const { emitWarning, nextTick, platform } = process; // node:process would open the standard streams
 
-/** Loaded on first use: few programs need them, and they take as long to load as all other modules together. */
+/** Modules loaded on first use: few programs need them, and they take as long to load as all others together. */
 type LazyModules = { "node:crypto": typeof Crypto; "node:tls": typeof Tls; "node:util": typeof Util };
 const builtin = <Name extends keyof LazyModules>(name: Name): LazyModules[Name] => createRequire("/")(name);
 
 // ==== 1. Options and errors ====
 //
 // Each option is one row of OPTIONS: its check, its default, where else it may be set, and the comment that editors
-// show. The types are derived from the rows. To add an option, add a row, and a line to the README. An invalid option
-// is a TypeError that names it; no message ever shows a value. REFUSALS has one row per error code of servers that
-// means more than that a command failed.
+// show. The option types follow from the rows. To add an option, add a row, and a line to the README. An invalid option
+// throws a TypeError that names it; no message ever shows a value. REFUSALS has one row per error code that the driver
+// interprets instead of only passing it on.
 
-/** How text is decoded; null returns Buffers. */
+/** Character encoding of text in replies; null returns Buffers. */
 export type Charset = "utf-8" | "latin1" | null;
-/** How maps are returned: as objects, or as arrays of [name, value]. */
+/** Representation of maps in replies: objects, or arrays of [name, value]. */
 export type Maps = "objects" | "pairs";
 type Milliseconds = number; // Infinity for no limit
 export type Credentials = { username?: string; password: string };
@@ -87,7 +87,7 @@ const duration = must<Milliseconds>("a positive number of milliseconds", (ms) =>
 const secure = must<boolean | Tls.ConnectionOptions>("a boolean or an object",
   (value) => typeof value === "boolean" || isPlain(value));
 const callback = must<() => Credentials | Promise<Credentials>>("a function", (value) => typeof value === "function");
-/** How many replicas must have a write, and how long to wait for them: by default, replyTimeout. */
+/** Number of replicas that must acknowledge a write, and the time limit for that: by default, replyTimeout. */
 export type Durable = { replicas: number; timeout?: Milliseconds | undefined };
 const isDurable = (value: unknown): boolean => {
   const { replicas, timeout = Infinity, ...others } = isPlain(value) ? value : { replicas: value };
@@ -96,14 +96,14 @@ const isDurable = (value: unknown): boolean => {
 const printable = (text: string): boolean => [...text].every((c) => c >= " " && c !== "\x7f");
 const visible = string("a string of visible characters", (s) => s !== "" && [...s].every((c) => c > " " && c < "\x7f"));
 const secret = string("a string", () => true);
-/** Systems cut a longer path, or one at NUL, and would connect to another socket. */
+/** Systems truncate a path that is longer, or that contains a NUL, and would connect to another socket. */
 const PATH_BYTES = platform === "linux" ? 107 : platform === "win32" ? 255 : 103;
 const socketPath = string(`a non-empty path of at most ${PATH_BYTES} bytes without control characters`, (path) =>
   path !== "" && Buffer.byteLength(path) <= PATH_BYTES && printable(path));
 
 /**
- * `query`: a URL's query may set it, because it cannot weaken security. `view`: db.with() may set it. `endpoint`: it
- * says how to reach one server; the other options are the same for all servers of a handler.
+ * `query`: a URL's query may set the option, because it cannot weaken security. `view`: db.with() may set it.
+ * `endpoint`: it describes how to reach one server; all servers of a handler share the other options.
  */
 type Setting = { check: Check<unknown>; preset?: unknown; query?: true; view?: true; endpoint?: true };
 
@@ -116,9 +116,9 @@ const OPTIONS = {
   path: { check: socketPath, endpoint: true },
   /** Database number, selected on every connect. */
   dbid: { check: whole(0, 2 ** 31 - 1), preset: 0, query: true },
-  /** Name of a user in the access control list. A password without a username is the default user's. */
+  /** Name of an ACL user. A password without a username belongs to the default user. */
   username: { check: secret, endpoint: true },
-  /** Password of the user. An empty one is none, and a server that needs none accepts any. */
+  /** Password of the user. An empty string means no password. A server that requires no password accepts any. */
   password: { check: secret, endpoint: true },
   /** Called on every connect, for passwords that change. Replaces username and password. */
   credentials: { check: callback, endpoint: true },
@@ -130,7 +130,7 @@ const OPTIONS = {
   protocol: { check: oneOf(2, 3), preset: 3, query: true, endpoint: true },
   /** Number of connections in a pool. */
   poolsize: { check: whole(1, 65_535), preset: 10, query: true },
-  /** Whether lost connections are reopened in the background. */
+  /** Whether the driver reopens lost connections in the background. */
   reconnect: { check: oneOf(true, false), preset: true },
   /** How text in replies is decoded; null returns Buffers. Arguments are always sent as UTF-8. */
   charset: { check: oneOf("utf-8", "latin1", null), preset: "utf-8", view: true },
@@ -144,7 +144,7 @@ const OPTIONS = {
   replyTimeout: { check: duration, preset: 5_000, query: true, view: true },
   /** Time for which a transaction or a lease may hold its connection without using it, in milliseconds. */
   leaseTimeout: { check: duration, preset: 30_000 },
-  /** A connection that has been silent for this many milliseconds is checked with PING. */
+  /** Time without data after which the driver checks a connection with PING, in milliseconds. */
   pingInterval: { check: duration, preset: 10_000, query: true },
   /** Number of commands that may be pending at once; further commands are rejected. */
   maxPending: { check: whole(1, 2 ** 30), preset: 2 ** 20 },
@@ -160,13 +160,13 @@ const OPTIONS = {
   maxReply: { check: whole(1, Number.MAX_SAFE_INTEGER), preset: 2 ** 30 }, // two strings of maxBulk
   /** Servers that answer read-only commands: the primary, its replicas, or any of them. */
   readFrom: { check: oneOf("primary", "replica", "any"), preset: "primary", view: true },
-  /** Replicas of the server. If omitted, the primary is asked for them when readFrom needs them. */
+  /** Replicas of the server. If omitted, the driver asks the primary for them when readFrom needs them. */
   replicas: { check: must<readonly Host[]>("a list of hosts", () => true) }, // readOptions checks its entries
-  /** Maximum lag of a replica that is read from, in milliseconds. */
+  /** Maximum replication lag of a replica that answers reads, in milliseconds. */
   maxLag: { check: duration, preset: 10_000 },
-  /** Whether writes whose outcome is unknown are issued again. Only where twice has the same effect as once. */
+  /** Whether the driver reissues writes whose outcome is unknown. Only for writes that may be executed twice. */
   idempotent: { check: oneOf(true, false), preset: false, view: true },
-  /** Number of replicas that must have a write before it succeeds, by WAIT; or { replicas, timeout }. 0 for none. */
+  /** Number of replicas that must acknowledge a write (WAIT) before it succeeds, or { replicas, timeout }. 0: none. */
   durable: {
     check: must<number | Durable>("a number of replicas, or { replicas, timeout }", isDurable), preset: 0, view: true,
   },
@@ -177,7 +177,7 @@ type Value<N extends keyof Table> = Table[N]["check"] extends Check<infer T> ? T
 /** Names of the options whose rows have this entry. */
 type Having<E extends string> = { [N in keyof Table]: Table[N] extends Record<E, unknown> ? N : never }[keyof Table];
 
-/** Where to connect, and how to behave. Every option may be omitted, or undefined. */
+/** Addresses, credentials, limits and behaviour. Every option may be omitted, or undefined. */
 export interface Options extends AnyOptions {} // an interface may refer to itself, here through replicas
 type AnyOptions = { [N in keyof Table]?: Value<N> | undefined };
 /** Options of one view of a handler: db.with({ replyTimeout: 50 }). */
@@ -206,7 +206,7 @@ type Unchecked = { [N in keyof Table]?: unknown };
 
 const NAMES = Object.keys(OPTIONS) as (keyof Table)[];
 const IN_QUERY = NAMES.filter((name) => "query" in OPTIONS[name]);
-/** These belong to the caller, not to one of several servers. */
+/** Options that belong to the caller, not to one of several servers. */
 const OF_VIEW = NAMES.filter((name) => "view" in OPTIONS[name]);
 
 /** Checks options, or a URL, and completes them with the defaults. */
@@ -264,7 +264,7 @@ function readUrl(text: string): Unchecked {
   const given = text.trim();
   const url = URL.canParse(given) ? new URL(given) : undefined;
   const [, rest = ""] = given.split("://");
-  const before = rest.slice(0, Math.max(0, rest.lastIndexOf("@"))); // what may have been meant as user and password
+  const before = rest.slice(0, Math.max(0, rest.lastIndexOf("@"))); // perhaps meant as user and password
   const isRaw = ["#", "/", "?"].some((mark) => before.includes(mark));
   const hint = isRaw ? "; inside a password, write %23 for #, %2F for / and %3F for ?" : "";
   const example = isHostPort(given) ? `; write redis://${given}` : EXAMPLE;
@@ -291,7 +291,7 @@ function readUrl(text: string): Unchecked {
   }
   for (const [name, value] of url.searchParams as Iterable<[keyof Table, string]>) {
     if (!IN_QUERY.includes(name) || Object.hasOwn(options, name)) {
-      const named = Object.hasOwn(OPTIONS, name) ? name : "this option"; // which may be the end of a password
+      const named = Object.hasOwn(OPTIONS, name) ? name : "this option"; // any other name may be the end of a password
       const why = IN_QUERY.includes(name) ? " a second time" : `; it can set ${IN_QUERY.join(", ")}`;
       throw new ArgumentError(`a URL's query cannot set ${isRaw ? `this option${hint}` : `${named}${why}`}`);
     }
@@ -302,7 +302,7 @@ function readUrl(text: string): Unchecked {
 
 const EXAMPLE = " such as redis://host:port";
 
-/** Whether it is host:port, which may be shown, and not a password. */
+/** Whether a text is host:port, and thus safe to show, rather than a password. */
 function isHostPort(text: string): boolean {
   const at = text.lastIndexOf(":");
   return !text.includes("@") && visible.holds(text) && at > 0 && OPTIONS.port.check.holds(toNumber(text.slice(at + 1)));
@@ -345,28 +345,28 @@ function readHost(host: unknown): Unchecked {
   return { host: name, port };
 }
 
-/** The number that prints as this text, else NaN, which fails every check. */
+/** Returns the number that prints as this text; otherwise NaN, which fails every check. */
 const toNumber = (text: string): number => String(Number(text)) === text ? Number(text) : NaN;
 
-/** Whether an object is of no class: its prototype is null, or the top one, if of another realm (node:vm, Jest). */
+/** Whether a value is a plain object: its prototype is null or Object.prototype, of any realm (node:vm, Jest). */
 function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
   try {
     const prototype: unknown = Object.getPrototypeOf(value);
     return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
   } catch {
-    return false; // a Proxy that was revoked, or says nothing
+    return false; // a revoked Proxy, or one with a trap that throws
   }
 }
 
 /**
- * Fate of a command that failed. `not-sent`: no byte of it reached the socket; `not-executed`: the server refused it;
- * `unknown`: it was written, but no reply arrived; `executed`: it succeeded, but too few replicas have it.
+ * Outcome of a failed command. `not-sent`: no byte of it reached the socket; `not-executed`: the server refused it;
+ * `unknown`: it was written, but no reply arrived; `executed`: it succeeded, but too few replicas acknowledged it.
  */
 export type Outcome = "not-sent" | "not-executed" | "unknown" | "executed";
 
 type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined };
-/** A lost connection, as its server identifies it; `done` once nothing that was sent on it can still be executed. */
+/** A lost connection, as its server identifies it; `done` once the server can execute nothing more from it. */
 type Fence = { id: string; address: string; server: string; done: boolean; lostAt: number };
 
 /** Base class of every rejection. `code` is the reason, listed in the README; `command` is the name of the command. */
@@ -386,9 +386,9 @@ export class RedisError extends Error {
     this.#fence = fence;
   }
 
-  /** True once the server is known to have ended the command's connection: it cannot overtake later commands. */
+  /** True once the server is known to have closed the command's connection: later commands run after it. */
   get fenced(): boolean { return this.#fence?.done === true; }
-  /** Whether a web server should answer with 503: the call is not wrong, but the server is away, starting or slow. */
+  /** Whether a web server should answer with 503: the call is valid, but the server is down, starting or slow. */
   get unavailable(): boolean { return this.cause instanceof RedisError && this.cause.unavailable; }
   protected get text(): string { return this.#text; }
 
@@ -403,21 +403,21 @@ export class RedisError extends Error {
   }
 }
 
-/** There is no connection, or it was lost, or it did not answer in time. */
+/** There is no connection, or it was lost, or the server did not answer in time. */
 export class ConnectionError extends RedisError {
   override get unavailable(): boolean { return true; }
 }
 
 /** A deadline has passed: replyTimeout, connectTimeout, or the time of a blocking command plus a grace period. */
 export class TimeoutError extends ConnectionError {}
-/** The server sent bytes that violate the protocol. Its connection is closed; no command got another's reply. */
+/** The server sent bytes that violate the protocol. The connection is closed; no command received another's reply. */
 export class ProtocolError extends ConnectionError {}
 
-/** The error for a reply of another kind than the command has; `cause`: the error of the attempt to read it. */
+/** Builds the error for a reply of a type that the command does not have; `cause`: the error from reading it. */
 const badReply = ({ name }: Row, cause?: unknown): ProtocolError =>
   new ProtocolError("PROTOCOL", "unknown", "the reply is not of this command's kind", { command: name.text, cause });
 
-/** The result of reading a reply; any error in it that is not meant for the caller is the server's. */
+/** Runs `read`, which interprets a reply. Any error except a RedisError means that the reply is malformed. */
 function understood<T>(row: Row, read: () => T): T {
   try {
     return read();
@@ -441,7 +441,7 @@ export class ReplyError extends RedisError {
   get raw(): string { return this.text; }
   override get unavailable(): boolean { return refusalOf(this).passes === true || super.unavailable; }
 
-  /** The server's words come first, because libraries match on them: /^NOSCRIPT/. */
+  /** Puts the server's text first, because libraries match on it: /^NOSCRIPT/. */
   protected static override worded(message: string, command: string | undefined): string {
     return command === undefined ? readable(message) : `${readable(message)} (${command})`;
   }
@@ -465,9 +465,9 @@ const isShown = (code: number): boolean =>
   code >= 0x20 && (code < 0x7f || code > 0x9f) && code !== 0x61c && (code < 0x200e || code > 0x200f) &&
   (code < 0x2028 || code > 0x202e) && (code < 0x2066 || code > 0x2069);
 
-/** A write of a durable view was executed, but fewer replicas than it asks for have it, or it is not known how many. */
+/** A write of a durable view was executed, but too few replicas acknowledged it, or their number is unknown. */
 export class DurabilityError extends RedisError {
-  /** Number of replicas that have it; undefined if the server has not said, for the reason in `cause`. */
+  /** Number of replicas that acknowledged the write; undefined if the server did not report it: see `cause`. */
   readonly replicas: number | undefined;
   readonly #reply: unknown;
 
@@ -501,29 +501,29 @@ export class ArgumentError extends TypeError {
   get unavailable(): boolean { return false; }
 }
 
-/** Reaction to an error: retry later, use another copy, follow the address, greet without HELLO, or none. */
+/** Reaction to an error: retry later, use another server, follow the address, connect without HELLO, or ignore it. */
 type Verdict = "wait" | "elsewhere" | "follow" | "fallback" | "ignore";
-/** Where the error occurred: in HELLO, in the rest of the handshake, or in a command to a primary or a replica. */
+/** Stage of the error: HELLO, the rest of the handshake, or a command to a primary or a replica. */
 type Stage = "hello" | "handshake" | "primary" | "replica";
 /**
- * `holds`: the commands of the pool that wait until one of them has been accepted. `passes`: it is about the server and
- * not about the command, and will pass.
+ * `holds`: the commands of the pool that wait until the server has accepted one of them. `passes`: the error concerns
+ * the server, not the command, and is temporary.
  */
 type Refusal =
   { readonly [S in Stage]?: Verdict } & { readonly holds?: "writes" | "everything"; readonly passes?: true };
 
-/** Reactions by error code and stage; all other errors go to the caller. */
+/** Reactions by error code and stage. Without a reaction, the error goes to the caller. */
 const REFUSALS: Record<string, Refusal> = {
   LOADING: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything", passes: true },
   MASTERDOWN: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything", passes: true },
   TRYAGAIN: { handshake: "wait", primary: "wait", passes: true },
-  BUSY: { handshake: "wait", passes: true }, // only SCRIPT KILL helps, and must not wait
-  READONLY: { primary: "follow", holds: "writes", passes: true }, // its name may now lead to the new primary
+  BUSY: { handshake: "wait", passes: true }, // commands do not wait, because SCRIPT KILL must not
+  READONLY: { primary: "follow", holds: "writes", passes: true }, // the host name may now resolve to the new primary
   CLUSTERDOWN: { passes: true },
-  MISCONF: { passes: true }, // it cannot write to its disk
+  MISCONF: { passes: true }, // the server cannot write to its disk
   NOREPLICAS: { passes: true },
   OOM: { passes: true },
-  UNBLOCKED: { passes: true }, // it was demoted while the command was blocked
+  UNBLOCKED: { passes: true }, // the server was demoted while the command was blocked
   NOPROTO: { hello: "fallback" },
   NOPERM: { hello: "fallback" },
   NOAUTH: { hello: "fallback" }, // Valkey 9.1, for any unknown command before a login
@@ -549,11 +549,11 @@ const TEXTS: readonly [text: string, name: string][] = [
 
 const nameOfRefusal = ({ code, message }: RedisError): string =>
   TEXTS.find(([text]) => message.includes(text))?.[1] ?? code;
-/** Whether it is an error that the server gives before a command begins. */
+/** Whether the server returns this error before it begins to execute the command. */
 const isRefusal = (error: RedisError): boolean => Object.hasOwn(REFUSALS, nameOfRefusal(error));
 const refusalOf = (error: RedisError): Refusal => isRefusal(error) ? REFUSALS[nameOfRefusal(error)]! : {};
 
-/** Sets the name of errors to text that minifiers keep. An assignment would fail where primordials are frozen. */
+/** Sets an error class's name, which minifiers would change. An assignment would throw where primordials are frozen. */
 function named(kind: { readonly prototype: Error }, value: string): void {
   Object.defineProperty(kind.prototype, "name", { value, configurable: true, writable: true });
 }
@@ -563,17 +563,17 @@ for (const [name, kind] of Object.entries({ ...KINDS, TypeError: ArgumentError }
 
 // ==== 2. RESP: encoding ====
 //
-// A command goes out as an array of bulk strings: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. Its arguments are checked and
-// flattened when it is called, and encoded when it is written, one command after the other, into a buffer that all
-// connections share. The buffer is reused once the sockets have sent its bytes. Big Buffers are not copied into it.
+// The driver sends a command as an array of bulk strings: `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`. A call checks and flattens
+// the arguments; a write encodes them, one command after the other, into a buffer that all connections share. The
+// encoder reuses the buffer once the sockets have sent its bytes, and does not copy big Buffers into it.
 
-/** A command's name, to show; `wire` is sent after the array's count: `\r\n$6\r\nCONFIG\r\n$3\r\nGET`, two words. */
+/** A command's name: `text` is for messages, `wire` follows the array's count: `\r\n$6\r\nCONFIG\r\n$3\r\nGET`. */
 type Name = { readonly text: string; readonly wire: Uint8Array; readonly words: number };
 /** One flat argument. */
 type Word = string | Buffer;
 /** A command's flat arguments; numbers become text when they are written. */
 type Words = readonly (Word | number)[];
-/** The methods behind toString() and write(), without the lookup of an encoding. */
+/** Node's methods behind toString() and write(), which skip the lookup of an encoding. */
 type Raw = Buffer & Record<"utf8Slice" | "latin1Slice", (from: number, end: number) => string> &
   Record<"utf8Write", (text: string, at: number, maxBytes: number) => number>;
 /** The part of a socket that the encoder uses. */
@@ -704,7 +704,7 @@ class WriteBuffer {
     return this.#at + (this.length > 0 ? size : Math.max(size, CHUNK_SIZE)) <= this.#bytes.length;
   }
 
-  /** Restarts at 0 after everything was handed over, in the same memory if it is big enough and no socket needs it. */
+  /** Starts again at 0 once all bytes are handed over, in the same memory if that is big enough and not in use. */
   renew(size: number): void {
     for (const sink of this.#holders) if (sink.writableLength === 0) this.#holders.delete(sink);
     const isFree = this.#holders.size === 0 && size <= this.#bytes.length;
@@ -721,7 +721,7 @@ class WriteBuffer {
     if (sink.writableLength > 0) this.#holders.add(sink);
   }
 
-  /** Restarts at 0 after everything was handed over, if the sockets have sent it all, as they usually have. */
+  /** Starts again at 0 once all bytes are handed over, if the sockets have sent them, as they usually have. */
   settle(sink: Sink): void {
     if (this.#holders.size > 0 && sink.writableLength === 0) this.#holders.delete(sink);
     if (this.#holders.size === 0) this.#from = this.#at = 0;
@@ -753,7 +753,7 @@ class WriteBuffer {
     const start = this.#at;
     const { length } = text;
     this.head(length);
-    // Short text is written faster character by character. Non-ASCII text uses some of the 4 extra bytes.
+    // For short text, a loop over the characters is faster. Non-ASCII text uses some of the 4 extra bytes.
     const isAscii = length <= 20 ? this.#shortAscii(text) : this.utf8(text, length + 4) === length;
     if (!isAscii) this.#at = start;
     return isAscii;
@@ -787,44 +787,44 @@ class WriteBuffer {
 }
 
 const smallBuffer = new WriteBuffer();
-/** For big texts, so that a socket slow to send one does not block smallBuffer. */
+/** Holds big texts, so that a socket that is slow to send one does not keep smallBuffer occupied. */
 const bigBuffer = new WriteBuffer();
 
 /**
- * What the arguments of a command may be, where they may be more than one value each. They are counted from 1, and
- * without the options at `lead`; Infinity for none. See the legend of the table, whose rows state this.
+ * Positions of the arguments that may be more than one value. They count from 1 and skip the options at `lead`;
+ * Infinity for none. See the legend of the table, whose rows state them.
  */
 type Form = {
   readonly lists: number;
-  /** -1 if the last argument that is not options is one value. */
+  /** -1 if the last argument before the options is a single value. */
   readonly end: 0 | -1;
-  /** Number of values that belong together, and that no list may break up: 2 for names and values. */
+  /** Number of values in an item, which no list may split: 2 for names and values. */
   readonly size: number;
   /** Whether an object or a Map among the lists stands for its names and values. */
   readonly pairs: boolean;
   readonly options: number;
   readonly lead: number;
   readonly optional: number;
-  /** The argument that counts the keys behind it, and the number of words for each of them; 0 for none. */
+  /** Position of the argument that counts the keys after it (0 for none); `step`: number of words per key. */
   readonly count: number;
   readonly step: number;
-  /** What the options take that take anything but one value, by name, "*" for all; undefined: any may take anything. */
+  /** Options that do not take exactly one value, by name, "*" for all; undefined: any option takes any values. */
   readonly takes: ReadonlyMap<string, OptionForm> | undefined;
 };
-/** `mark`: "?" for a flag, "!" if undefined is refused; `list`: how many values an array has, "2" or "1+n". */
+/** `mark`: "?" for a flag, "!" if undefined is refused; `list`: number of values in an array, "2" or "1+n". */
 type OptionForm = { readonly mark: string; readonly list: string };
 
-/** One value each. */
+/** Form of a command that takes one value per argument. */
 const VALUES: Form = {
   lists: Infinity, end: 0, size: 1, pairs: false, options: Infinity, lead: Infinity, optional: Infinity,
   count: 0, step: 1, takes: new Map(),
 };
-/** For commands that are not in the table: nobody knows which of their arguments may be left out. */
+/** Form of a command that is not in the table: the driver cannot tell which of its arguments are optional. */
 const ANY: Form = { ...VALUES, lists: 1, options: 1, takes: undefined };
 const ONE_VALUE: OptionForm = { mark: "", list: "" };
 const ANYTHING: OptionForm = { mark: "any", list: "n" };
 
-/** Reads a row's word on an option: "LIMIT 2", "NX?" or "IFEQ!". */
+/** Parses a row's description of an option: "LIMIT 2", "NX?" or "IFEQ!". */
 function readOption(word: string): [name: string, form: OptionForm] {
   const [head = "", list = ""] = word.split(" ");
   const mark = head.endsWith("?") || head.endsWith("!") ? head.slice(-1) : "";
@@ -842,7 +842,7 @@ function wordsOf(name: Name, args: readonly unknown[], form = ANY): Words {
 
 const lengthOf = (word: Word | number): number => typeof word === "number" ? SLACK : word.length;
 
-/** Estimates a command's size in bytes, at one per character. Throws if the command is too big for a server. */
+/** Estimates a command's size in bytes, with one byte per character. Throws if it is too big for a server. */
 function sizeOf(name: Name, words: Words): number {
   let size = name.wire.length;
   for (const word of words) size += lengthOf(word) + FRAMING;
@@ -863,14 +863,14 @@ const CHANGED = "an argument's ArrayBuffer was detached before it was sent";
 const areChanged = (words: Words): boolean => words.some((word) => typeof word === "object" && word.length === 0);
 
 /**
- * Flattens arguments as far as the form allows: an array or a Set is replaced by its elements, data in an object or a
- * Map by alternating names and values, without those that are undefined, and options by what addOptions() says. An
- * optional argument at the end may be undefined. Anything else is an ArgumentError.
+ * Flattens arguments where the form allows it: an array or a Set to its elements; an object or a Map of data to
+ * alternating names and values, without undefined values; options as addOptions() does. A trailing optional argument
+ * may be undefined. Anything else throws an ArgumentError.
  */
 function flatten(name: Name, args: readonly unknown[], form = ANY): Word[] {
   try {
     return flattened(name, args, form);
-  } catch (cause) { // of the runtime, for a Proxy or an iterator, or a getter's own
+  } catch (cause) { // thrown by the runtime for a Proxy or an iterator, or by a getter
     if (!(cause instanceof TypeError) || cause instanceof ArgumentError) throw cause;
     throw new ArgumentError("an argument cannot be read", name.text, { cause });
   }
@@ -912,9 +912,9 @@ function flattened(name: Name, args: readonly unknown[], form: Form): Word[] {
 }
 
 /**
- * Says why an argument may not stand where it does, if so. Of counted keys, a list has all that are left, and only
- * options stand behind them, if the row has any; behind options, only options. A list that is not counted ends, for a
- * server, with the first word that is an option.
+ * Returns the reason why an argument is misplaced, or undefined. A list of counted keys must hold all remaining keys.
+ * Only options may follow counted keys, if the row has options, and only options may follow options. A server ends a
+ * list that is not counted at the first word that is an option.
  */
 function misplaced(
   words: Words, start: number, arg: unknown, form: Form, areOptions: boolean, isBehind: boolean,
@@ -932,7 +932,7 @@ function misplaced(
 }
 
 const LIKE_OPTION = "like an option, where a number or an id is expected";
-/** Whether a server could take a word for an option: it begins with a letter, and is no infinite number. */
+/** Whether a server could take a word for an option: it begins with a letter, and is not infinity. */
 function couldBeOption(word: Word | number): boolean {
   const text = String(word).toLowerCase();
   return text >= "a" && text < "{" && text !== "inf" && text !== "infinity";
@@ -941,7 +941,7 @@ function couldBeOption(word: Word | number): boolean {
 const ONLY_OPTIONS = "stands where only options may";
 const isList = (value: unknown): boolean =>
   Array.isArray(value) || isPlain(value) || isA("Set", value) || isA("Map", value);
-/** Where counted keys end; 0 if the row counts none, NaN if their count is none. */
+/** Index after the counted keys; 0 if the row counts none, NaN if their count is not a whole number. */
 function endOfKeys(words: Words, { count, step }: Form): number {
   const keys = count === 0 ? 0 : numberIn(words[count - 1]);
   return Number.isInteger(keys) && keys >= 0 ? count + step * keys : NaN;
@@ -962,8 +962,8 @@ function byteText(key: Word): string {
 }
 
 /**
- * Appends an argument, or a part of one, that may be a list, or data if the form has pairs. Returns why it is refused,
- * if it is. The values of an item may not be broken up: what follows would take each other's places.
+ * Appends an argument, or a part of one, that may be a list, or data if the form has pairs. Returns the reason for a
+ * refusal, or undefined. A list may not split an item: the values after it would shift.
  */
 function addPart(words: Word[], value: unknown, form: Form, from: number, depth = 0): string | undefined {
   if (typeof value !== "object" || value === null) return addValue(words, value, depth === 0 ? "is" : "holds");
@@ -989,7 +989,7 @@ function addPart(words: Word[], value: unknown, form: Form, from: number, depth 
   return addValue(words, value, depth === 0 ? "is" : "holds");
 }
 
-/** Says why an array that consists of groups would be read in another way than it was written, if so. */
+/** Returns the reason why a server would group an array's values differently from the caller, or undefined. */
 function misread(values: readonly unknown[], { size, pairs }: Form): string | undefined {
   if (gapIn(values) >= 0) return ` holds ${EMPTY_LIST}`;
   const isItem = !pairs && values.some((value) => !Array.isArray(value));
@@ -998,7 +998,7 @@ function misread(values: readonly unknown[], { size, pairs }: Form): string | un
 
 const EMPTY_LIST = "an empty list, whose place the next value would take";
 
-/** Index of the first empty list that a single value follows; or -1. */
+/** Index of the first empty list before a single value, or -1. */
 const gapIn = (values: readonly unknown[]): number =>
   values.findIndex((value, i) => i + 1 < values.length && isEmpty(value) && !isList(values[i + 1]));
 
@@ -1021,8 +1021,8 @@ function addPairs(words: Word[], names: Iterable<unknown>, valueOf: (name: any) 
 }
 
 /**
- * Appends options. One that is undefined or false is omitted, and of one that is true, only the name is sent. The name
- * must then be in capitals, as the manual writes options; any other belongs to data.
+ * Appends options. Skips an option that is undefined or false, and appends only the name of one that is true. The name
+ * of a boolean must be in capitals, as in the manual; any other name belongs to data.
  */
 function addOptions(words: Word[], options: Record<string, unknown>, form: Form): string | undefined {
   const { takes } = form;
@@ -1045,7 +1045,7 @@ function addOptions(words: Word[], options: Record<string, unknown>, form: Form)
   return undefined;
 }
 
-/** Appends the values of an option that takes a list; if the row counts its keys, any list is of one for each. */
+/** Appends the values of an option that takes a list. If the row counts its keys, a list "n" has one value per key. */
 function addListed(words: Word[], value: unknown, name: string, list: string, form: Form): string | undefined {
   const start = words.length;
   const isFixed = Number(list.at(-1)) > 0;
@@ -1060,7 +1060,7 @@ function addListed(words: Word[], value: unknown, name: string, list: string, fo
     ? `: ${name} takes a value for each key` : undefined;
 }
 
-/** Lists of options, by the words of rows: what one is, and whether these words of it are one. */
+/** Kinds of option lists, as rows write them: a description for errors, and a check of the flat words. */
 const LISTS: Record<string, { readonly is: string; readonly holds: (words: Words, value: unknown) => boolean }> = {
   "2": { is: "an array of 2 values", holds: (words, value) => Array.isArray(value) && words.length === 2 },
   "3": { is: "an array of 3 values", holds: (words, value) => Array.isArray(value) && words.length === 3 },
@@ -1086,7 +1086,7 @@ const NO_CONDITION = ": a condition that is undefined would be dropped";
 const NO_OPTION = ": a boolean under a name that is not in capitals cannot be sent";
 const isCapital = (name: string): boolean => name === name.toUpperCase() && name !== name.toLowerCase();
 
-/** Appends one value. Returns why it is refused, if it is; `verb` says whether the argument is it, or holds it. */
+/** Appends one value. Returns the reason for a refusal, or undefined; `verb`: the argument "is" or "holds" it. */
 function addValue(words: Word[], value: unknown, verb = "is"): string | undefined {
   if (typeof value === "string") words.push(value);
   else if (typeof value === "bigint" || Number.isFinite(value)) words.push(String(value));
@@ -1097,7 +1097,7 @@ function addValue(words: Word[], value: unknown, verb = "is"): string | undefine
   return undefined;
 }
 
-/** Big buffers are not copied, unless their length could change before they are written. */
+/** Copies a buffer, unless it is big and its length cannot change before it is written. */
 function bytesOf(buffer: ArrayBufferLike, offset = 0, length = buffer.byteLength): Word {
   if (length === 0) return "";
   const bytes = Buffer.from(buffer, offset, length);
@@ -1113,7 +1113,7 @@ const SIZES = {
   ArrayBuffer: getterOf(ArrayBuffer, "byteLength"), SharedArrayBuffer: getterOf(SharedArrayBuffer, "byteLength"),
 };
 
-/** Whether a value is of this built-in class, in whatever realm it was made. An object can have its tag, too. */
+/** Whether a value is of this built-in class, of any realm. The tag alone is no proof: any object can have it. */
 function isA(kind: keyof typeof SIZES, value: unknown): boolean {
   try {
     return Object.prototype.toString.call(value) === `[object ${kind}]` && SIZES[kind].call(value) !== undefined;
@@ -1122,7 +1122,7 @@ function isA(kind: keyof typeof SIZES, value: unknown): boolean {
   }
 }
 
-/** Says why a value cannot be sent, without showing it. */
+/** Returns the reason why a value cannot be sent, without showing the value. */
 function refusal(value: unknown, verb: string): string {
   if (typeof value !== "object" || value === null) return `: ${nameOf(value)} cannot be sent`;
   return ` ${verb} ${nameOf(value)}, where one value is expected${isPlain(value) ? "; JSON.stringify it?" : ""}`;
@@ -1150,38 +1150,38 @@ function classOf(value: object): string {
 //
 // feed() a chunk, then take() replies until it returns MORE. A reply may be split anywhere: a partial line is kept in a
 // buffer that doubles; a partial string is collected in a buffer of its own or, if it is a long text, decoded as it
-// arrives; unfinished aggregates are on a stack. At most 1 MiB is allocated for a string that has only been announced,
-// nothing recurses, and the first byte that the protocol does not allow causes a ProtocolError, and the decoder
-// is dead. To add a type, add a case to #value; #strings is only a fast path of #value.
+// arrives; unfinished aggregates are on a stack. The decoder allocates at most 1 MiB for a string whose bytes have not
+// arrived, and does not recurse. The first byte that violates the protocol throws a ProtocolError, and so does every
+// later take(). To add a type, add a case to #value; #strings is only a fast path of #value.
 
-/** take() returns this when the reply has not fully arrived. */
+/** Returned by take() while the reply is incomplete. */
 const MORE = Symbol("more");
-/** No value yet: an aggregate was opened, or an attribute was dropped. */
+/** No value yet: the decoder opened an aggregate, or discarded an attribute. */
 const NOTHING = Symbol("nothing");
 
 type Limits = Pick<Config, "maxDepth" | "maxBulk" | "maxElements" | "maxReply">;
 
-/** How to read a reply. `ordered`: maps as pairs; `binary`: strings as Buffers; `parts`: each reply within EXEC's. */
+/** Form of a decoded reply. `ordered`: maps as pairs; `binary`: strings as Buffers; `parts`: of replies in EXEC's. */
 type Reading = { readonly ordered?: true; readonly binary?: true; readonly parts?: readonly Reading[] };
 
 /** An aggregate whose elements are still arriving. */
 type Frame = {
   readonly type: number;
-  /** How to read each element, if they differ. */
+  /** Reading of each element, if they differ. */
   readonly parts: readonly Reading[] | undefined;
   /** Number of elements still to come, two for each pair of a map; Infinity until a streamed aggregate ends. */
   left: number;
   readonly items: unknown[];
   /** Size of a streamed string so far, in bytes. */
   size: number;
-  /** Length of `items` at the last attribute, which describes the next element: there must be one. */
+  /** Length of `items` at the last attribute, which describes the next element: one must follow. */
   attributedAt: number;
 };
 
 /** A string that has not fully arrived. */
 type PartialString = {
   readonly type: number;
-  /** Not counting the final CRLF. */
+  /** Length in bytes, without the final CRLF. */
   readonly length: number;
   /** Number of bytes that have arrived, including those of the CRLF. */
   arrived: number;
@@ -1192,7 +1192,7 @@ type PartialString = {
 };
 
 const PLAIN: Reading = {};
-const MAX_NUMBER = 65_536; // bytes of a length or a number: parsing a big one takes time in proportion to their square
+const MAX_NUMBER = 65_536; // bytes of a length or a number: parsing a big number takes quadratic time
 const MAX_TEXT = constants.MAX_STRING_LENGTH;
 /** V8 copies shorter substrings; longer ones keep the whole text in memory. */
 const MIN_SLICE = 13;
@@ -1210,7 +1210,7 @@ const TOO_LONG = "a reply longer than maxReply";
 class Decoder {
   readonly #limits: Limits;
   readonly #pushCharset: Charset;
-  readonly #maxReply: number; // read for every reply: faster than from #limits
+  readonly #maxReply: number; // needed for every reply: faster here than in #limits
   /** The unfinished aggregates; the innermost is #top. */
   readonly #stack: Frame[] = [];
   #top: Frame | undefined;
@@ -1222,7 +1222,7 @@ class Decoder {
   #lineBuffer: Buffer = EMPTY;
   #searched = 0;
   #partial: PartialString | undefined;
-  /** The chunk as text, once it is needed; "" if it is not ASCII. */
+  /** The chunk as text, decoded on first use; "" if it is not ASCII. */
   #chunkText: string | undefined;
   /** The caller's charset, and that of the string being read. */
   #callCharset: Charset = "utf-8";
@@ -1523,7 +1523,7 @@ class Decoder {
     throw this.#breach(BAD_LENGTH);
   }
 
-  /** Most are "+OK\r\n". */
+  /** Tries "+OK\r\n" first, the most frequent simple string. */
   #simple(): unknown {
     const chunk = this.#chunk;
     const at = this.#at;
@@ -1587,7 +1587,7 @@ const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : un
 const BOOLEANS: ReadonlyMap<string, boolean> = new Map([["t", true], ["f", false]]);
 const toBoolean = (line: Buffer): boolean | undefined => BOOLEANS.get(line.toString("latin1"));
 
-/** Omits the text after "with args": the caller sent it. Has no stack; commands are rejected with a copy that has. */
+/** Drops the text after "with args", which the caller sent. No stack: a command rejects with a copy that has one. */
 function toError(line: Buffer): ReplyError {
   const [said = ""] = line.toString().split(", with args beginning with:");
   const named = "NOPERM User "; // Redis 8 and Valkey 9 name the user
@@ -1607,10 +1607,10 @@ function withoutStack<T>(make: () => T): T {
   }
 }
 
-/** This error as a cause: its stack has only the driver's own lines, and would fill logs. */
+/** Copies an error for use as a cause, without its stack, which has only the driver's lines and would fill logs. */
 const asCause = (error: RedisError): RedisError => withoutStack(() => error.of(error.command, error.outcome));
 
-/** An optional sign, and at least one digit. */
+/** Parses an optional sign and at least one digit. */
 function toBigInt(line: Buffer): bigint | undefined {
   const from = line[0] === 0x2d || line[0] === 0x2b ? 1 : 0;
   if (line.length === from || !line.subarray(from).every(isDigit)) return undefined;
@@ -1618,7 +1618,7 @@ function toBigInt(line: Buffer): bigint | undefined {
   return line[0] === 0x2d ? -digits : digits;
 }
 
-/** A number if that is exact, else a bigint of 64 bits. */
+/** Parses a 64-bit integer: to a number if that is exact, otherwise to a bigint. */
 function toInteger(line: Buffer): number | bigint | undefined {
   const value = toBigInt(line);
   if (value === undefined || BigInt.asIntN(64, value) !== value) return undefined;
