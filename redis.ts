@@ -1661,32 +1661,32 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 // One row per command; there is no other list. The name on the wire follows from the method's: a capital starts a new
 // word, and the first word is the container (configGet is CONFIG GET, clientNoEvict is CLIENT NO-EVICT). A row states:
 //
-//   read / write / other      COMMAND's flags: readonly, write, or neither; only a read is ever sent twice
-//   session(instead)          the driver's own (MULTI, SUBSCRIBE): changes what it relies on; never sent for a caller
+//   read / write / other      COMMAND's flags: readonly, write, or neither; by default, only a read is ever sent twice
+//   session(instead)          changes connection state that the driver relies on (MULTI, SUBSCRIBE): not for callers
 //   leased(instead)           needs a connection of its own (SELECT): sent only in a lease, which closes it afterwards
 //   <(key: Key) => Bulk>      the signature, arguments in the manual's order; a union of signatures becomes overloads
-//   (keys, placing)           which arguments are its keys, and which choose the server if others do; if an argument
-//                             counts them, lists must have as many, and options stand behind them
-//   .lists(2).options(3) ...  which arguments, counted from 1, may be more than one value: the compiler compares this
-//                             with the signature. Anywhere else, an array or an object is refused.
+//   (keys, placing)           the arguments that are its keys, and those that choose the server, if they differ; if an
+//                             argument counts the keys, lists must have as many, and options come after them
+//   .lists(2).options(3) ...  the arguments, counted from 1, that may be more than one value: the compiler compares
+//                             them with the signature. A call with an array or an object anywhere else is refused.
 //     lists(n, -1)            from the nth on, arrays and Sets stand for their elements; -1: except the last argument
 //     items(n, size)          lists of `size` values that belong together
 //     pairs(n)                items of 2: an object or a Map stands for its names and values
-//     options(n, ...)         from the nth on, objects are options; words for those that take anything but one value:
+//     options(n, ...)         from the nth on, objects are options; the row lists those that do not take one value:
 //       "NX?"                 a flag: true or false
-//       "IFEQ!"               a condition: undefined, which would drop it, is refused; "*!": so are all
+//       "IFEQ!"               a condition, which must not be undefined; "*!": every option is a condition
 //       "LIMIT 2"             an array of 2 values; "MAXLEN 1|2": or one value
 //       "IDS 1+n"             a count and as many values; "FIELDS 1+2n": twice as many; "STREAMS n+n": two equal lists
 //       "KEYS n"              any number of values, or one for each key that is counted; "ID ints" if whole numbers
 //     needs(n, ...)           the same, but the nth may not be omitted
 //     lead(n, ...)            the nth may be options; the other arguments are counted without it
 //     optional(n)             from the nth on, one value each, which may be omitted
-//   .empty(reply)             the reply to a call with nothing in its lists, of which no server is asked;
-//     empty(reply, 1)         but not to a call without arguments, which asks for all
+//   .empty(reply)             the reply to a call whose lists are empty, which the driver gives without a server;
+//     empty(reply, 1)         but not to a call without arguments, which means all
 //   .as(shape)                converts the reply of either protocol version to the type in the signature
-//   .defaults(values)         of the optional arguments, or of the one behind the lists, where a call leaves them out
+//   .defaults(values)         of the optional arguments, or of the one after the lists, if a call omits them
 //   .blocks(time)             may block on the server, for the time that the arguments state
-//   .across(spread, merge)    how several servers share it; `merge` combines their replies, by default to the first
+//   .across(spread, merge)    runs it on several servers; `merge` combines their replies, by default to the first
 //     "split"                 divides its keys, each with the arguments that follow it, among their servers
 //     "set" "zset" "string"   copies its keys, all of that type, to the server of the first one
 //     "all"                   runs it on all servers; it has no keys
@@ -1696,8 +1696,8 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     binary                  strings in its reply are bytes, not text: Buffers in every charset
 //     secret                  its arguments may be passwords, which the server may quote in an error
 //     partly                  may fail after it has done part of its work
-//     unlisted                is not in this table: what it has done when it fails is unknown
-//     digest                  names a script by its digest; an unknown digest means that nothing was done
+//     unlisted                is not in this table: if it fails, its effects are unknown
+//     digest                  names a script by its digest; if the digest is unknown, the server executed nothing
 //     cursor                  its cursor is valid only on the server that issued it
 //     patterns                BY and GET may refer to keys that are not among the arguments
 //     channel                 a channel chooses the server, not a key
@@ -1708,7 +1708,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 // To add a command, add its row; tests compare it with a live server's COMMAND and check the bytes it sends.
 
 export type Bytes = ArrayBufferView | ArrayBuffer;
-/** Text is sent as UTF-8, bytes unchanged. */
+/** A key: text, which is sent as UTF-8, or bytes, which are sent unchanged. */
 export type Key = string | Bytes;
 export type Arg = string | number | bigint | Bytes;
 export type Int = number | bigint;
@@ -1732,34 +1732,34 @@ type Positions = readonly [first: number, last: number, step: number];
 /** Finds the keys of other commands, as indexes into the flat arguments. */
 type Finder = ((words: Words) => number[]) & { readonly counted?: Pick<Form, "count" | "step"> };
 type Keys = Positions | Finder;
-/** The call that a reply answers; `raw`: its maps are pairs. */
+/** The call that a reply answers; `raw`: maps in the reply are pairs. */
 type Call = { readonly raw: boolean; readonly row: Row; readonly words: Words };
-/** Converts a reply; null stays null, and a reply that already has this shape is unchanged. */
+/** Converts a reply; keeps null, and a reply that already has this shape. */
 type Shape = (reply: any, call: Call) => unknown;
 /** Time for which a call may block; undefined if it does not block. */
 type Block = (words: Words) => Milliseconds | undefined;
 
-/** How a sharded handler answers a command: with one reply, with one per server, or not at all. */
+/** Answer of a sharded handler to a command: one reply, one per server, or none. */
 type Reach = "placed" | "each" | "nowhere";
 type Spread = "split" | "all" | "each" | Carriage;
 /** Types of values that can be copied from one server to another. */
 type Carriage = "set" | "zset" | "string";
 /** Combines several servers' replies into one; `keys` holds, for each reply, the indexes of its keys. */
 type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => unknown;
-/** The values of a call's optional arguments where it leaves them out; `of`: with these words behind them. */
+/** Default values of optional arguments that a call omits; `of`: those before these options. */
 type Defaults = { readonly values: DefaultValues; readonly of: (options: Words) => DefaultValues };
 type DefaultValues = readonly (string | number)[];
 type Trait =
   | "ordered" | "binary" | "secret" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless"
   | "resets" | "bound";
 
-/** A reply to a call of nothing. */
+/** A reply to a call whose lists are empty. */
 type Nothing = [] | 0 | "" | Record<string, never>;
 
 class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends string = string> {
   declare readonly call: F;
   declare readonly reach: R;
-  /** Its words on what its arguments may be: "lists 2". */
+  /** The row's descriptions of its arguments, for the compiler: "lists 2". */
   declare readonly said: Said;
   readonly kind: K;
   readonly keys: Keys;
@@ -1771,9 +1771,9 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   method = "";
   #name: Name | undefined;
   form = VALUES;
-  /** The reply to a call with nothing in its lists; undefined to ask the server. */
+  /** The reply to a call whose lists are empty; undefined to ask the server. */
   none: Nothing | undefined = undefined;
-  /** Number of arguments below which a call is not of nothing, but of all. */
+  /** Minimum number of arguments for `none`: a call with fewer means all. */
   least = 0;
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
@@ -1839,7 +1839,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
     return Object.assign(this as Row<F, K, R, any>, { form });
   }
 
-  /** Indexes of the keys in the flat arguments; a numkeys argument may claim more keys than there are. */
+  /** Returns the indexes of the keys in the flat arguments; numkeys may claim more keys than there are. */
   positions(words: Words, keys = this.keys): number[] {
     if (typeof keys === "function") return keys(words).filter((at) => at < words.length);
     const [first, last, step] = keys;
@@ -1850,8 +1850,8 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
 }
 
 /**
- * Adds the arguments that a call leaves out: undefined ones and those at the end, also in front of options that nothing
- * follows. The options become words here, where the values depend on them: they are read once.
+ * Adds the arguments that a call omits: undefined ones, and those at the end or before the final options. Flattens the
+ * options here, because the defaults depend on them and they may be read only once.
  */
 function completed(args: readonly unknown[], { name, form }: Row, usual: Defaults): readonly unknown[] {
   const from = form.end === 0 ? form.optional - 1 : 1;
@@ -1864,7 +1864,7 @@ function completed(args: readonly unknown[], { name, form }: Row, usual: Default
   const end = Math.min(to, isOptions(args[count - 1], form) ? count - 1 : count);
   const given = args.slice(from, end);
   if (end < from || (form.end !== 0 && count > from) || given.some((arg) => isOptions(arg, form))) return args;
-  const counted = args.slice(0, count).fill("", 0, end); // an error has the number of its argument
+  const counted = args.slice(0, count).fill("", 0, end); // keeps the argument numbers in errors
   const others = flatten(name, counted, { ...form, options: Math.min(form.options, count) }).slice(end);
   const all = usual.of(others).map((value, i) => given[i] === undefined ? value : given[i]);
   return [...args.slice(0, from), ...all, ...others];
@@ -1912,7 +1912,7 @@ const range = (from: number, count: number, step = 1): number[] =>
   Array.from({ length: count > 0 && count <= MAX_WORDS ? count : 0 }, (_, i) => from + i * step);
 /** Options whose values may be any text, even the name of an option; AUTH2 and GROUP have two. */
 const TEXTUAL = ["MATCH", "EXACT", "GLOB", "RE", "ELE", "FP32", "FILTER", "BY", "GET", "AUTH", "AUTH2", "GROUP"];
-/** Index after the first option, at `from` or later, that is one of `names`; 0 if there is none. */
+/** Returns the index after the first option, at `from` or later, that is one of `names`; 0 if there is none. */
 function indexAfter(words: Words, from: number, names: readonly string[]): number {
   for (let i = from; i < words.length; i++) {
     const word = String(words[i]).toUpperCase();
@@ -1922,14 +1922,14 @@ function indexAfter(words: Words, from: number, names: readonly string[]): numbe
   return 0;
 }
 
-/** Index of the value of the last option that is one of `names`, before `end`: servers use the last. 0 for none. */
+/** Returns the index of the value of the last option in `names` before `end`: servers use the last. 0 for none. */
 function lastValue(words: Words, from: number, names: readonly string[], end = words.length): number {
   let last = 0;
   for (let at = from; (at = indexAfter(words, at, names)) > 0 && at < end; at++) last = at;
   return last;
 }
 
-/** The argument at position `at` counts the keys that follow it, `step` apart: numkeys(1) for LMPOP, (2) for EVAL. */
+/** Keys, `step` apart, after the argument at position `at`, which counts them: numkeys(1) for LMPOP, (2) for EVAL. */
 const numkeys = (at: number, step = 1): Finder =>
   Object.assign((words: Words) => range(at, Number(String(words[at - 1])), step), { counted: { count: at, step } });
 /** Script, numkeys, keys: EVAL and FCALL. */
@@ -1971,14 +1971,14 @@ const random: Merge = (replies) => {
 
 // ---- How long a call may block ----
 
-/** The time at position `at` (-1: the last argument), where 0 means forever; the server rejects invalid ones. */
+/** Reads the time at position `at` (-1: the last argument): 0 means forever, and the server rejects invalid times. */
 const timeAt = (words: Words, at: number, unit: Milliseconds): Milliseconds => {
   const time = Number(String(words.at(at < 0 ? at : at - 1))) * unit;
   return time === 0 ? Infinity : time > 0 ? time : 0;
 };
 const seconds = (at: number): Block => (words) => timeAt(words, at, 1_000);
 const ms = (at: number): Block => (words) => timeAt(words, at, 1);
-/** The value of BLOCK, if that precedes STREAMS. */
+/** Reads the value of BLOCK, if that precedes STREAMS. */
 const blockOption: Block = (words) => {
   const at = lastValue(words, 0, ["BLOCK"], indexAfter(words, 0, ["STREAMS"]));
   return at > 0 ? timeAt(words, at + 1, 1) : undefined;
@@ -1996,11 +1996,11 @@ const allOf: Defaults["of"] = (options) => {
 // ---- Shapes ----
 
 const same: Shape = (reply) => reply;
-/** Text even under charset null, for literal types. */
+/** Decodes text even under charset null, for literal types. */
 const text: Shape = (reply) => (reply instanceof Uint8Array ? Buffer.from(reply).toString() : reply);
-/** true and 1 as 1, false and 0 as 0. */
+/** Converts true (RESP3) or 1 (RESP2) to 1, false or 0 to 0. */
 const flag: Shape = (reply) => typeof reply === "boolean" ? Number(reply) : reply;
-/** "1.5" (RESP2) or 1.5 (RESP3) as 1.5; also "inf", "-inf" and "nan". */
+/** Converts "1.5" (RESP2) or 1.5 (RESP3) to 1.5; also "inf", "-inf" and "nan". */
 const number: Shape = (reply) =>
   typeof reply === "string" || Buffer.isBuffer(reply) ? toDouble(Buffer.from(reply)) ?? reply : reply;
 
@@ -2009,51 +2009,51 @@ const list = (shape: Shape): Shape => (reply, call) =>
 const tuple = (...shapes: readonly Shape[]): Shape => (reply, call) =>
   Array.isArray(reply) ? reply.map((item, i) => (shapes[i] ?? same)(item, call)) : reply;
 
-/** A map from an object, from [name, value] pairs or from alternating names and values; shapes each value. */
+/** Builds a map from an object, [name, value] pairs or alternating names and values; shapes each value. */
 const mapBy = (shapeOf: (name: string) => Shape): Shape => (reply, call) => {
   if (!Array.isArray(reply) && !isPlain(reply)) return reply;
   const flat = Array.isArray(reply) ? (Array.isArray(reply[0]) ? reply.flat() : reply) : Object.entries(reply).flat();
   return toMap(flat.map((item, i) => i % 2 === 0 ? item : shapeOf(String(flat[i - 1]))(item, call)), call.raw);
 };
 const mapOf = (shape: Shape): Shape => mapBy(() => shape);
-/** A map in which some values have shapes of their own. */
+/** Builds a map in which some values have shapes of their own. */
 const fields = (shapes: Record<string, Shape>): Shape =>
   mapBy((name) => Object.hasOwn(shapes, name) ? shapes[name]! : same);
-/** A map: RESP3 sends one, RESP2 alternating names and values. */
+/** Builds a map from alternating names and values (RESP2); RESP3 sends a map. */
 const map: Shape = (reply, call) =>
   Array.isArray(reply) && !Array.isArray(reply[0]) ? toMap(reply, call.raw) : reply;
 const maps = list(map);
 const mapsWith = (shapes: Record<string, Shape>): Shape => list(fields(shapes));
-/** [f, v, f, v] or [[f, v], [f, v]] as the latter. */
+/** Converts [f, v, f, v] (RESP2) or [[f, v], [f, v]] to the latter. */
 const couples: Shape = (reply) => Array.isArray(reply) && !Array.isArray(reply[0]) ? toPairs(reply) : reply;
-/** [m, "1"] or [m, 1] as the latter. */
+/** Converts [m, "1"] (RESP2) or [m, 1] to the latter. */
 const pair = tuple(same, number);
-/** [m, "1", m, "2"] or [[m, 1], [m, 2]] as the latter. */
+/** Converts [m, "1", m, "2"] (RESP2) or [[m, 1], [m, 2]] to the latter. */
 const scored: Shape = (reply, call) => list(pair)(couples(reply, call), call);
-/** Scored members after a cursor or a key. */
+/** Converts scored members after a cursor or a key. */
 const andScored = tuple(same, scored);
-/** An entry of a stream, [id, [f, v, f, v]], as [id, { f: v }]; a deleted entry stays null. */
+/** Converts a stream's entry, [id, [f, v, f, v]], to [id, { f: v }]; a deleted entry stays null. */
 const entry: Shape = tuple(same, map);
 const entries: Shape = list(entry);
 const numbers = list(number);
 const numeric: Shape = (reply, call) => numbers(number(reply, call), call);
-/** [[m, "1.5", 7, ["2", "3"]], ...] as [[m, 1.5, 7, [2, 3]], ...]: all but the members become numbers. */
+/** Converts all but the members to numbers: [[m, "1.5", 7, ["2", "3"]], ...] to [[m, 1.5, 7, [2, 3]], ...]. */
 const located = list(tuple(same, numeric, numeric, numeric));
 
-/** `shape` if the call has that option, else `otherwise`. */
+/** Applies `shape` if the call has that option, else `otherwise`. */
 const when = (name: string, shape: Shape, otherwise: Shape = same): Shape => (reply, call) =>
   (hasOption(name, call) ? shape : otherwise)(reply, call);
-/** Options stand behind the keys, and not before the argument that the row names. */
+/** Whether a call has an option. Options come after the keys, and not before the position that the row states. */
 const hasOption = (name: string, { row, words }: Call): boolean =>
   indexAfter(words, Math.max(row.form.options - 1, (row.positions(words).at(-1) ?? -1) + 1), [name]) > 0;
 const withScores = when("WITHSCORES", scored);
-/** `shape` if the call has at most `most` arguments, else `otherwise`. */
+/** Applies `shape` if the call has at most `most` arguments, else `otherwise`. */
 const upTo = (most: number, shape: Shape, otherwise: Shape = same): Shape => (reply, call) =>
   (call.words.length <= most ? shape : otherwise)(reply, call);
-/** Without a count, [] as null, and [m, "1"] or [m, 1] as [m, 1]; with a count, as `scored`. */
+/** Without a count, converts [] to null, and [m, "1"] or [m, 1] to [m, 1]; with a count, acts as `scored`. */
 const popped = upTo(1, (reply, call) => reply?.length ? pair(reply, call) : null, scored);
 
-/** [a, b, c, a, b, c] (RESP2) or a map of a to b or [b, c] (RESP3) as [[a, b, c], ...]; its row must be `ordered`. */
+/** Converts [a, b, c, ...] (RESP2) or a map of a to b or [b, c] (RESP3) to [[a, b, c], ...]; needs trait `ordered`. */
 const records = (...parts: readonly Shape[]): Shape => (reply, call) => {
   if (reply === null) return null;
   const words: unknown[] = (Array.isArray(reply) ? reply : Object.entries(reply)).flat(2);
@@ -2063,11 +2063,11 @@ const records = (...parts: readonly Shape[]): Shape => (reply, call) => {
 const similar = when("WITHSCORES", when("WITHATTRIBS", records(same, number, same), records(same, number)),
   when("WITHATTRIBS", records(same, same)));
 
-/** COMMAND INFO of a command, including that of its subcommands. */
+/** Converts COMMAND INFO of a command and of its subcommands. */
 const commandInfo: Shape = (reply, call) =>
   tuple(same, same, same, same, same, same, same, same, list(keySpec), list(commandInfo))(reply, call);
 const keySpec = fields({ begin_search: fields({ spec: map }), find_keys: fields({ spec: map }) });
-/** COMMAND DOCS of a command or an argument, either of which may contain others. */
+/** Converts COMMAND DOCS of a command or an argument, either of which may contain others. */
 const docs: Shape = (reply, call) => fields({ arguments: list(docs), subcommands: mapOf(docs) })(reply, call);
 
 // ---- The table ----
@@ -3095,7 +3095,7 @@ const commands = {
 
 // ---- Rows are held to their signatures ----
 
-/** What a parameter may be besides one value: "lists", "pairs" or "options", or the number of values of an item. */
+/** Forms of a parameter other than one value: "lists", "pairs", "options", or the number of values in an item. */
 type Takes<T> =
   T extends readonly unknown[]
     ? ([T[number]] extends [never] ? never : number extends T["length"] ? "lists" : T["length"])
@@ -3104,12 +3104,12 @@ type Takes<T> =
 type OnlyOptions<T> =
   [Exclude<T, object | undefined>, Exclude<Takes<T>, "options">] extends [never, never] ? true : false;
 
-/** The words of a parameter that is the Nth; `end` is -1 if one value follows it at the end. */
+/** Description of the Nth parameter; `End` is -1 if one value follows it at the end. */
 type ParameterWord<Kind, N extends number, End extends number> =
   [Kind] extends [never] ? `value ${N}` : "pairs" extends Kind ? `pairs ${N}`
   : [Extract<Kind, number>] extends [never] ? (Kind extends "lists" ? `lists ${N} ${End}` : `options ${N}`)
   : `items ${N} ${Extract<Kind, number>}`;
-/** The words of parameters A; I is as long as the first one's number. */
+/** Descriptions of parameters A; the length of I is the position of the first. */
 type ParameterWords<A extends readonly unknown[], I extends 0[] = [0], End extends number = 0> =
   A extends readonly [infer First, ...infer Rest]
     ? OnlyOptions<First> extends false ? ParameterWord<Takes<First>, I["length"], End> |
@@ -3124,13 +3124,13 @@ type ParameterWords<A extends readonly unknown[], I extends 0[] = [0], End exten
 type UpTo<N extends number, I extends 0[] = [0]> = I["length"] extends N ? N : I["length"] | UpTo<N, [...I, 0]>;
 type Smallest<N extends number, All extends number = N> =
   N extends unknown ? ([Exclude<All, N> & UpTo<N>] extends [never] ? N : never) : never;
-/** The number of the first parameter that may be omitted. */
+/** Position of the first optional parameter. */
 type FirstOptional<A extends readonly unknown[], I extends 0[] = [0]> =
   A extends readonly [infer First, ...infer Rest]
     ? FirstOptional<Rest, [OnlyOptions<First>, OnlyOptions<Rest[number]>] extends [true, false] ? I : [...I, 0]>
   : I["length"];
 
-/** The words of the options in T that take anything but one value. */
+/** Descriptions of the options in T that take anything but one value. */
 type OptionWords<T> = T extends unknown ? "options" extends Takes<T> ? keyof T & string extends ConditionsOf<T>
   ? "*!" | { [N in keyof T & string]-?: OptionWord<N, T[N], ""> }[keyof T & string]
   : { [N in keyof T & string]-?: OptionWord<N, T[N], N extends ConditionsOf<T> ? "!" : ""> }[keyof T & string]
@@ -3138,14 +3138,14 @@ type OptionWords<T> = T extends unknown ? "options" extends Takes<T> ? keyof T &
 type OptionWord<N extends string, V, Mark extends string, List extends string = ListWord<V>> =
   true extends V ? `${N}?` : [List] extends [never] ? (Mark extends "" ? never : `${N}${Mark}`)
   : `${N}${Mark} ${List extends `${number}` ? ([Extract<V, Arg>] extends [never] ? List : `1|${List}`) : List}`;
-/** The word of an array in V. */
+/** Description of an array in V. */
 type ListWord<V> =
   V extends readonly [unknown, ...infer Rest]
     ? number extends V["length"] ? (2 extends Takes<Rest[number]> ? "1+2n" : "1+n")
       : [Takes<V[number]>] extends [never] ? `${V["length"]}` : "n+n"
   : V extends readonly unknown[] ? ([V[number]] extends [Int | readonly Int[] | ReadonlySet<Int>] ? "ints" : "n")
   : never;
-/** Options that are conditions: undefined would drop them, and is refused. The mark is for the compiler alone. */
+/** Options that are conditions and refuse undefined, which would drop them. Only the compiler uses the mark. */
 type Conditions<T> = T & { readonly [CONDITIONS]?: keyof T & string };
 declare const CONDITIONS: unique symbol;
 type ConditionsOf<T> = typeof CONDITIONS extends keyof T ? NonNullable<T[typeof CONDITIONS]> : never;
@@ -3153,7 +3153,7 @@ type ConditionsOf<T> = typeof CONDITIONS extends keyof T ? NonNullable<T[typeof 
 /** The longest of the tuples A, whose others leave arguments out. */
 type Longest<A extends readonly unknown[], N extends number = A["length"]> =
   A extends readonly [] ? A : [Exclude<N, UpTo<A["length"]>>] extends [never] ? A : never;
-/** What a row must say of its arguments. */
+/** Descriptions that a row must give of its arguments. */
 type Needed<F, Optional extends number = Smallest<F extends (...args: infer A) => unknown ? FirstOptional<A> : never>> =
   F extends (...args: infer A) => unknown
     ? OptionWords<A[number]> | Said<ParameterWords<Longest<Required<A>>>, Optional> : never;
@@ -3164,7 +3164,7 @@ type Said<Word, Optional extends number> =
 type Unheld<C, Said, Must> =
   [Exclude<Said, Must>, Exclude<Must, Said>] extends [never, never] ? never : { row: C; said: Said; needed: Must };
 type None<T extends never> = T;
-/** For the compiler: an error here names the rows that do not say of their arguments what their signatures do. */
+/** Checked by the compiler: an error here names the rows whose descriptions differ from their signatures. */
 export type Held = None<{
   [C in keyof typeof commands]: Unheld<C, (typeof commands)[C]["said"], Needed<(typeof commands)[C]["call"]>>;
 }[keyof typeof commands]>;
@@ -3176,18 +3176,18 @@ export type Float = number | string;
 /** Replies of TYPE. Modules name their own types, mostly with a dash: "ReJSON-RL". */
 export type KeyType =
   | "none" | "string" | "list" | "set" | "zset" | "hash" | "stream" | "array" | "vectorset" | `${string}-${string}`;
-/** A simple string, which is never a Buffer; written so that types can tell it from `string`. */
+/** A simple string, which is never a Buffer. The compiler can tell this type from `string`. */
 export type Line = Uppercase<string> | Lowercase<string> | `${string} ${string}`;
 
 /** A word of the manual, in capitals or not: the server takes both. */
 type Token<T extends string> = T | Lowercase<T>;
 /** Excludes an option that another overload requires: the compiler chooses the order of overloads. */
 type No = false | undefined;
-/** The arguments of calls that may mean any of the other signatures, { WITHSCORES: flag }, and the replies of these. */
+/** Arguments of calls that may match any other signature, { WITHSCORES: flag }, and the replies of those signatures. */
 type Either<A extends unknown[], Replies extends unknown[]> = { readonly args: A; readonly replies: Replies };
 /** Arguments of which the last may be left out: [a, b], [a] or []. */
 type Leading<A extends unknown[]> = A extends [...infer Rest, unknown] ? A | Leading<Rest> : [];
-/** A command that returns a range of what is at a key, by default all of it. */
+/** A command that returns a range of the value at a key, by default all of it. */
 type Ranging<A extends unknown[], O, R> = (...args: [key: Key, ...Leading<A>, options?: O]) => R;
 /** Options with these names. */
 type Optional<N extends string, Value = Flag> = { [Name in N]?: Value };
@@ -3227,7 +3227,7 @@ type AnyAdded<Item extends unknown[], Parts> =
 export type Expiry = Optional<"EX" | "PX" | "EXAT" | "PXAT", Int>;
 /** Conditions on the current value or on its digest: equal or not. */
 export type Compare = Conditions<Optional<"IFEQ" | "IFNE" | "IFDEQ" | "IFDNE", Arg>>;
-/** Only if there is no expiry (NX), or if there is (XX); only to a later time (GT), or an earlier one (LT). */
+/** Conditions: no expiry is set (NX), one is set (XX), the new one is later (GT), the new one is earlier (LT). */
 export type ExpireOptions = Optional<"NX" | "XX" | "GT" | "LT">;
 /** Options of SCAN, SSCAN, HSCAN and ZSCAN. COUNT is a hint about the amount of work per call. */
 export type ScanOptions = { MATCH?: Arg; COUNT?: Int };
@@ -3387,7 +3387,7 @@ export type VsimOptions = Optional<"WITHSCORES" | "WITHATTRIBS" | "TRUTH" | "NOT
 export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: Buffer, norm: number, range?: number];
 
 type Ranges = [range: Listed<Int>, ...more: Many<Int>];
-/** Delete in the background, or at once. */
+/** Options of FLUSHALL and the like: delete in the background (ASYNC), or before the reply (SYNC). */
 export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
 type HelloOptions = { AUTH?: readonly [username: Arg, password: Arg]; SETNAME?: Arg };
 export type TrackingOptions = Optional<"BCAST" | "OPTIN" | "OPTOUT" | "NOLOOP"> & { REDIRECT?: Int; PREFIX?: Arg };
@@ -3445,12 +3445,12 @@ export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: 
 // extend Commander and implement give().
 
 type Signatures = typeof commands;
-/** A union of signatures as overloads. */
+/** Converts a union of signatures to overloads. */
 type Overloads<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
 /** Names and values in an object; of any type, because an interface is not assignable to a Record. */
 type ValuesOf<T> = object & { readonly [N in keyof T]: Arg | undefined } &
-  { readonly [Symbol.iterator]?: never; readonly [Symbol.hasInstance]?: never }; // which lists and functions have
-/** A method; wherever it takes Pairs, it takes an object whose type is an interface, too. */
+  { readonly [Symbol.iterator]?: never; readonly [Symbol.hasInstance]?: never }; // lists and functions have these
+/** A method; a parameter of type Pairs also accepts an object whose type is an interface. */
 type Method<A extends unknown[], Result> =
   [Pairs] extends [A[number]] ? <T extends ValuesOf<T>>(...args: WithValues<A, T>) => Result : (...args: A) => Result;
 type WithValues<A extends unknown[], T> = { [I in keyof A]: [Pairs] extends [A[I]] ? A[I] | T : A[I] };
@@ -3462,7 +3462,7 @@ type Promised<F, Text, To> =
   F extends (...args: infer A) => infer R ? Method<A, Promise<FromEach<Reply<R, Text>, To>>>
   : F extends Either<infer A, infer Replies> ? Method<A, Promise<FromEach<AnyReply<Replies, Text>, To>>> : never;
 type FromEach<R, To> = [To] extends ["each"] ? Record<string, R> : R;
-/** Each is decoded by itself: in a union with `string`, the compiler forgets "OK", which is never bytes. */
+/** Decodes each type by itself: in a union with `string`, the compiler loses "OK", which is never bytes. */
 type AnyReply<Replies extends unknown[], Text> = { [I in keyof Replies]: Reply<Replies[I], Text> }[number];
 /** A reply whose text is of type `Text`; maps become pairs where text may be bytes, because bytes cannot be names. */
 type Reply<R, Text> = [Text] extends [string] ? R
@@ -3482,10 +3482,10 @@ type Leased = Omit<Signatures, RowsLike<Row<any, "session">>>;
 type RowsLike<R extends Row> = { [C in keyof Signatures]: Signatures[C] extends R ? C : never }[keyof Signatures];
 /** Every command as a method; `Text` is the type of text in replies, or InPairs of that type. */
 export type Commands<Text = string> = { [C in keyof Shared]: Later<Shared[C]["call"], Text> };
-/** Those, and the ones that need a connection of their own. */
+/** All methods of Commands, and the commands that need a connection of their own. */
 export type LeasedCommands<Text = string> = { [C in keyof Leased]: Later<Leased[C]["call"], Text> };
 
-/** Extra time for a blocking command beyond its own timeout, which the server checks ten times a second. */
+/** Grace period after a blocking command's own timeout, which the server checks ten times a second. */
 const GRACE: Milliseconds = 1_000;
 
 type Special = {
@@ -3495,7 +3495,7 @@ type Special = {
   readonly words?: Words;
   /** Follows MULTI: the server answers QUEUED, and EXEC returns its reply. */
   readonly queued?: true;
-  /** How to read the replies that EXEC returns. */
+  /** Reading of the replies that EXEC returns. */
   readonly exec?: Reading;
   /** Receives the lease of its connection, which stays leased after this command. */
   readonly keep?: (lease: Lease) => void;
@@ -3506,9 +3506,9 @@ const NO_FENCES: readonly Fence[] = [];
 /** The pool that a command waits in, or whose connection it was written to. */
 interface CommandOwner {
   dispatch(command: Command): Promise<unknown>;
-  /** Another server for a command that is about to fail here. */
+  /** Returns another server for a command that is about to fail here. */
   elsewhere(command: Command, error: RedisError): CommandOwner | undefined;
-  /** Called after its last reply, or after it failed: then its connection may still owe a reply. */
+  /** Called after a command's last reply, or after its failure: the connection may then still owe a reply. */
   finished(command: Command, owesReply?: boolean): void;
 }
 
@@ -3519,19 +3519,19 @@ class Command {
   readonly words: Words;
   readonly size: number;
   readonly promise: Promise<unknown>;
-  /** Decides the outcome of a failure. */
+  /** Determines the outcome if the command fails. */
   state: "waiting" | "written" | "settled" = "waiting";
-  /** When it fails unless it is answered: set once, by the first pool that takes it. */
+  /** Time at which it fails without a reply: set once, by the first pool that takes it. */
   deadline = Infinity;
   /** Time limit for the first of two servers that may answer it; Infinity for the second. */
   within: Milliseconds | undefined = undefined;
-  /** Consulted before it fails, and notified afterwards. */
+  /** Asked for another server before the command fails, and notified afterwards. */
   owner: CommandOwner | undefined = undefined;
   /** Number of times it was lost with its connection and issued again. */
   reissues = 0;
-  /** The fences of the connections that it was lost with before, if it may change data. */
+  /** Fences of the connections on which earlier attempts were lost, unless it only reads. */
   #lostWith: readonly Fence[] = NO_FENCES;
-  /** The server's last error that says it cannot execute the command yet. */
+  /** The last reply in which the server said that it cannot execute the command yet. */
   refusal: RedisError | undefined = undefined;
   /** The fence of the lost connection that it was written to. */
   fence: Fence | undefined = undefined;
@@ -3552,10 +3552,10 @@ class Command {
   }
 
   get name(): string { return this.row.name.text; }
-  /** How long it may block on the server; undefined if it does not. */
+  /** Time for which it may block on the server; undefined if it does not block. */
   get blocks(): Milliseconds | undefined { return this.row.block?.(this.words); }
 
-  /** How long it may keep its connection from others: it blocks, or WAIT follows it. */
+  /** Time for which it may occupy its connection, because it blocks or WAIT follows it. */
   get occupies(): Milliseconds | undefined { return this.special.batch?.wait ?? this.blocks; }
 
   /** Time limit from the call to the reply. */
@@ -3564,9 +3564,9 @@ class Command {
     return occupies === undefined ? Math.min(replyTimeout, within) : occupies + Math.max(replyTimeout, GRACE);
   }
 
-  /** Whether it needs a connection of its own. */
+  /** Whether it needs a connection that no other command shares. */
   get exclusive(): boolean { return this.occupies !== undefined || this.special.keep !== undefined; }
-  /** How to read its next reply. */
+  /** Reading of its next reply. */
   get reading(): Reading {
     const { special } = this;
     return special === ORDINARY ? this.row.is : special.batch?.reading ?? special.exec ?? this.row.is;
@@ -3583,7 +3583,7 @@ class Command {
     return special.batch === undefined ? kind === "write" || kind === "session" || is.partly === true : !this.reads;
   }
 
-  /** Whether it may be executed twice: it only reads, or it changes data and its view says so. Blocking, it may not. */
+  /** Whether it may be executed twice: it does not block, and only reads, or changes data in an idempotent view. */
   get isRepeatable(): boolean {
     const { row, view: { idempotent }, special: { batch, keep } } = this;
     if (this.blocks !== undefined || keep !== undefined) return false;
@@ -3608,12 +3608,12 @@ class Command {
     return true;
   }
 
-  /** The reply in the shape of the row's signature; an error gets this command's name. */
+  /** Converts a reply to the shape of the row's signature; gives an error this command's name. */
   shaped(reply: unknown): unknown { return shape(this.row, this.words, this.view, reply); }
 
   /**
-   * Rejects it, or moves it to another server and returns a tombstone for the queue that it leaves. By default the
-   * caller is told in the order in which the commands of a connection settle.
+   * Rejects the command, or moves it to another server and returns a tombstone for the queue that it leaves. By
+   * default, rejections reach callers in the order in which the commands of a connection settle.
    */
   fail(error: RedisError, tell = inOrder): Command | undefined {
     if (this.state === "settled") return undefined;
@@ -3638,7 +3638,7 @@ class Command {
     this.fail(error);
   }
 
-  /** Fails it at its deadline. If it was still waiting: with the server's last refusal, or with this obstacle. */
+  /** Fails it at its deadline. If it was not written, the error is the server's last refusal, or names `obstacle`. */
   expire(obstacle: string, cause?: RedisError): Command | undefined {
     const isWaiting = this.state === "waiting";
     const limit = `within ${this.timeout} ms`;
@@ -3667,7 +3667,7 @@ class Command {
     this.within = Infinity;
     this.state = "waiting";
     this.fence = undefined;
-    void other.dispatch(this); // which changes its owner
+    void other.dispatch(this); // dispatch() changes the owner
     owner?.finished(this);
     return tombstone;
   }
@@ -3678,7 +3678,7 @@ class Command {
   }
 }
 
-/** Waits a microtask, so that the caller has attached its handlers: tracking unhandled rejections is expensive. */
+/** Rejects a microtask later, once the caller has attached its handlers: Node tracks unhandled rejections at a cost. */
 const inOrder = (reject: () => void): void => void Promise.resolve().then(reject);
 
 function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
@@ -3699,7 +3699,7 @@ function withoutSecrets({ is }: Row, error: ReplyError): ReplyError {
   return new ReplyError(code, outcome, `${raw.slice(0, end)}\u2026`);
 }
 
-/** A script that fails may have executed some of its commands; so may MIGRATE, and commands that nobody describes. */
+/** Outcome of an error reply: a script, MIGRATE or an unlisted command may have done some of its work. */
 function outcomeOf(row: Row, words: Words, error: ReplyError): Outcome {
   const { kind, is, name } = row;
   const mayHaveBegun = is.partly || (is.unlisted && kind !== "read" && !isRefusal(error));
@@ -3708,16 +3708,16 @@ function outcomeOf(row: Row, words: Words, error: ReplyError): Outcome {
   return mayHaveBegun && !isUnbegun ? "unknown" : "not-executed";
 }
 
-/** Whether a script's numkeys can be: otherwise it did not begin. A script that did may fail with the same words. */
+/** Whether numkeys is valid: otherwise the script did not begin. A script that ran may fail with the same text. */
 function areKeysThere(words: Words): boolean {
   const numkeys = Number(String(words[1]));
   return Number.isInteger(numkeys) && numkeys >= 0 && numkeys <= words.length - 2;
 }
 
-/** The code alone is not enough: a script that has run may also fail with NOSCRIPT. */
+/** Start of the error for an unknown digest. The code alone proves nothing: a script that ran may return NOSCRIPT. */
 const UNKNOWN_SCRIPT = "NOSCRIPT No matching script";
 
-/** Whether the server says that this very command did not begin: a script may fail with the same words for another. */
+/** Whether the server says that this command did not begin, rather than one that its script called. */
 function hasNotBegun({ text }: Name, { raw }: ReplyError): boolean {
   const [, quoted = ""] = raw.toLowerCase().split(raw.includes("`") ? "`" : "'", 2);
   const isNamed = quoted === text.toLowerCase() || quoted.startsWith(`${text.toLowerCase()}|`);
@@ -3729,31 +3729,31 @@ const UNBEGUN = ["ERR Error compiling script", "ERR Function not found"];
 const UNBEGUN_IF_NAMED = ["ERR unknown command ", "ERR wrong number of arguments for ", "NOPERM "];
 
 const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
-/** Whether it may change data: writes and scripts, but not what changes the server itself, nor messages. */
+/** Whether it may change data: writes and scripts, but not commands that configure the server or send messages. */
 const changesData = ({ kind, is }: Row): boolean => kind === "write" || is.partly === true;
-/** In a batch, the only session commands are MULTI and EXEC, and the only bound one is the WAIT behind it. */
+/** Whether a batch may repeat it. Session commands in a batch are MULTI and EXEC; the bound one is the final WAIT. */
 const mayRepeat = (row: Row): boolean =>
   row.kind === "read" || row.kind === "session" || row.is.bound === true || changesData(row);
-/** An error reply to what an earlier attempt may have executed: RENAME finds no key, because it has renamed it. */
+/** Marks an error after a reissue as of unknown outcome: RENAME finds no key if the first attempt has renamed it. */
 const afterReissue = ({ kind, name }: Row, error: ReplyError): ReplyError =>
   kind === "read" ? error : error.of(name.text, "unknown");
 
-/** Several commands that are sent as one, in parallel lists, which take less memory than an object for each. */
+/** Several commands that are sent together, in parallel arrays, which take less memory than an object per command. */
 class Batch {
   readonly rows: Row[] = [];
   readonly words: Words[] = [];
   readonly replies: unknown[] = [];
   size = 0;
-  /** How to read the reply to EXEC, if they are enclosed in MULTI and EXEC. */
+  /** Reading of the reply to EXEC, if MULTI and EXEC enclose the commands. */
   exec: Reading | undefined = undefined;
-  /** How long the WAIT at its end may take, if there is one. */
+  /** Time limit of the WAIT at its end, if there is one. */
   wait: Milliseconds | undefined = undefined;
   /** Number of commands written completely, and number written at least in part. */
   #written = 0;
   #begun = 0;
   /** Number of commands that an earlier attempt may have executed. */
   #attempted = 0;
-  /** Whether its connection was lost, so that nothing more will be written. */
+  /** Whether its connection was lost: nothing more will be written. */
   isLost = false;
 
   get length(): number { return this.rows.length; }
@@ -3779,7 +3779,7 @@ class Batch {
     this.words.unshift([]);
   }
 
-  /** Adds WAIT if one of the commands may change data and the view asks for replicas; whether it has. */
+  /** Adds WAIT if a command may change data and the view asks for replicas; returns whether it did. */
   makeDurable({ waitArgs }: View): boolean {
     if (waitArgs === undefined || !this.rows.some(changesData)) return false;
     this.add(commands.wait, waitArgs);
@@ -3803,17 +3803,17 @@ class Batch {
     return this.replies.length === this.length;
   }
 
-  /** The reply of the command at that index, in its shape. */
+  /** Converts the reply of the command at that index to the shape of its row. */
   shaped(at: number, view: View, reply: unknown): unknown {
     const row = this.rows[at]!;
     const result = shape(row, this.words[at]!, view, reply);
     return result instanceof ReplyError && at < this.#attempted ? afterReissue(row, result) : result;
   }
 
-  /** Those that have been answered need not be issued again, unless it is atomic, or WAIT is about all of them. */
+  /** Replies that stay valid in a reissue: none if the batch is atomic, or if WAIT must cover all its writes. */
   get #kept(): readonly unknown[] { return this.isAtomic || this.wait !== undefined ? [] : this.replies; }
 
-  /** The same commands for another connection; this batch may still be queued at its own. `kept`: replies to keep. */
+  /** Copies the batch for another connection; this one may still be queued at its own. `kept`: replies to keep. */
   again(kept = this.#kept): Batch {
     const replies = [...kept];
     const batch = Object.assign(new Batch(), this, { replies, isLost: false });
@@ -3822,7 +3822,7 @@ class Batch {
     return batch;
   }
 
-  /** The replies so far, followed by this error for each command without one. */
+  /** Returns the replies so far, followed by this error for each command without a reply. */
   failed(error: RedisError): unknown[] {
     const { replies } = this;
     const begun = this.isLost || error.outcome === "not-sent" ? this.#begun : Infinity;
@@ -3832,7 +3832,7 @@ class Batch {
   }
 }
 
-/** How to read the reply to EXEC after these commands. */
+/** Returns the reading of EXEC's reply after these commands. */
 const execOf = (rows: readonly Row[]): Reading =>
   rows.some(({ is }) => is.ordered || is.binary) ? { parts: rows.map(({ is }) => is) } : {};
 
@@ -3866,7 +3866,7 @@ class View {
   /** Whether maps are pairs. */
   get isRaw(): boolean { return this.charset === null || this.maps === "pairs"; }
 
-  /** Arguments of the WAIT behind its writes, if there is one. */
+  /** Arguments of the WAIT that follows writes of this view; undefined for none. */
   get waitArgs(): readonly [replicas: number, timeout: Milliseconds] | undefined {
     const { durable, replyTimeout } = this;
     const { replicas, timeout = replyTimeout } = typeof durable === "number" ? { replicas: durable } : durable;
@@ -3874,7 +3874,7 @@ class View {
     return [replicas, timeout === Infinity ? 0 : Math.min(Math.ceil(timeout), 2 ** 31 - 1)];
   }
 
-  /** This view for operations that must finish once begun: on the primary, in bytes, without a signal. */
+  /** A view for operations that must finish once begun: on the primary, in bytes, without a signal. */
   get sure(): View { return new View({ replyTimeout: this.replyTimeout, charset: null }); }
 
   with(changes: ViewOptions = {}): View {
@@ -3917,8 +3917,8 @@ const aborted = ({ reason }: AbortSignal): AbortError =>
   new AbortError("ABORTED", "unknown", "the signal of this call was aborted", { cause: reason });
 
 /**
- * Describes a command to `call`: where its keys are, if they are not the first argument alone; whether it only reads;
- * and whether all its arguments are single `values`, so that an array or an object among them is refused.
+ * Describes a command to call(). `keys`: the positions of its keys, by default the first argument; `read`: it only
+ * reads; `values`: every argument is a single value, and an array or an object is refused.
  */
 export type CallOptions = { name: string; keys?: Positions; read?: boolean; values?: boolean };
 
@@ -3961,7 +3961,7 @@ export abstract class Commander {
     }
   }
 
-  /** `usual`: the values of the arguments that it leaves out. */
+  /** Issues a call of a row. `usual`: default values of the arguments that the call omits. */
   protected issue(row: Row, given: readonly unknown[], usual?: Defaults): unknown {
     try {
       const args = usual === undefined ? given : completed(given, row, usual);
@@ -3972,7 +3972,7 @@ export abstract class Commander {
     }
   }
 
-  /** Answers a call of nothing. */
+  /** Answers a call whose lists are empty. */
   protected known(reply: unknown, _row: Row): unknown { return Promise.resolve(reply); }
   /** Reports an error to the caller. */
   protected refuse(error: unknown): Promise<unknown> { return Promise.reject(error); }
@@ -3981,7 +3981,7 @@ export abstract class Commander {
 
 type Issuer = { issue: Commander["issue"] };
 
-/** Whether nothing is in the lists of a call, as in mget([]), mget([[]]) and hmget("k", ...[]). */
+/** Whether the lists of a call are empty, as in mget([]), mget([[]]) and hmget("k", ...[]). */
 function isOfNothing({ name, form, least }: Row, args: readonly unknown[]): boolean {
   if (args.length < least) return false;
   for (let i = form.lists - 1; i < args.length; i++) if (!isEmptyList(args[i])) return false;
@@ -3995,17 +3995,17 @@ function isEmptyList(value: unknown, depth = 0): boolean {
     for (const element of value as Iterable<unknown>) if (!isEmptyList(element, depth + 1)) return false;
     return true;
   } catch {
-    return false; // it cannot be read, which flatten() reports
+    return false; // a value that cannot be read, which flatten() reports
   }
 }
 
-/** A reply of its own to a call of nothing, in the form of the view. */
+/** Builds the reply to a call whose lists are empty, in the view's charset and maps: a new object for each call. */
 function replyOf(none: Nothing, { charset, isRaw }: View): unknown {
   if (none === "") return charset === null ? Buffer.alloc(0) : none;
   return none === 0 ? none : Array.isArray(none) ? [] : toMap([], isRaw);
 }
 
-// Completed before it becomes a prototype: V8 rebuilds the layout of a prototype for each method added to it.
+// Filled before it becomes a prototype: V8 rebuilds the layout of a prototype for each method added to it.
 const methods: Record<string, unknown> = {};
 for (const [name, row] of Object.entries<Row>(commands)) {
   row.method = name;
@@ -4030,7 +4030,7 @@ function rowNamed(text: string): Row | undefined {
 const unlisted = (kind: Kind, keys: Keys, text: string): Row =>
   Object.assign(new Row(kind, keys), { method: text.toLowerCase(), form: ANY }).traits("unlisted");
 
-/** The row that `call` uses, and its arguments; a subcommand is part of the name or the first argument, one value. */
+/** Returns the row for call() and the row's arguments. A subcommand is part of the name, or the first argument. */
 function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: Row; rest: readonly unknown[] } {
   if (isPlain(target)) checkAll(target, CALLING);
   const { name, keys = one, read: reads = false, values = false } = isPlain(target) ? target : { name: target };
