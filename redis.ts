@@ -392,7 +392,7 @@ export class RedisError extends Error {
   get unavailable(): boolean { return this.cause instanceof RedisError && this.cause.unavailable; }
   protected get text(): string { return this.#text; }
 
-  /** The same failure for another command, or for none. */
+  /** Copies the error for another command, or for none. */
   of(command: string | undefined, outcome: Outcome, fence = this.#fence): this {
     const Kind = this.constructor as typeof RedisError;
     return new Kind(this.code, outcome, this.#text, { command, cause: this.cause, fence }) as this;
@@ -539,7 +539,7 @@ const REFUSALS: Record<string, Refusal> = {
   REPLY_TIMEOUT: { primary: "elsewhere", replica: "elsewhere" },
 };
 
-/** Names for errors that have no code of their own. */
+/** Names for errors whose code does not identify them. */
 const TEXTS: readonly [text: string, name: string][] = [
   ["ERR unknown command", "UNKNOWN_COMMAND"],
   ["ERR unknown subcommand", "UNKNOWN_SUBCOMMAND"],
@@ -613,7 +613,7 @@ class Encoder {
     this.#fullAt = Math.max(CHUNK_SIZE, sink.writableHighWaterMark);
   }
 
-  /** Whether more bytes would only wait in the socket's buffer. */
+  /** Whether the socket's buffer is so full that more bytes would only wait in it. */
   get isFull(): boolean { return this.#sink.writableLength + smallBuffer.length >= this.#fullAt; }
 
   /** Writes a command; false if the socket fills up first: the same call after 'drain' writes the rest. */
@@ -1107,7 +1107,7 @@ function bytesOf(buffer: ArrayBufferLike, offset = 0, length = buffer.byteLength
 
 const getterOf = (kind: { readonly prototype: object }, name: string): () => unknown =>
   Object.getOwnPropertyDescriptor(kind.prototype, name)!.get!;
-/** Getters that throw for anything but a value of their class. */
+/** Getters that throw unless the value is of their class. */
 const SIZES = {
   Map: getterOf(Map, "size"), Set: getterOf(Set, "size"),
   ArrayBuffer: getterOf(ArrayBuffer, "byteLength"), SharedArrayBuffer: getterOf(SharedArrayBuffer, "byteLength"),
@@ -1663,9 +1663,9 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //
 //   read / write / other      COMMAND's flags: readonly, write, or neither; by default, only a read is ever sent twice
 //   session(instead)          changes connection state that the driver relies on (MULTI, SUBSCRIBE): not for callers
-//   leased(instead)           needs a connection of its own (SELECT): sent only in a lease, which closes it afterwards
+//   leased(instead)           needs a dedicated connection (SELECT): sent only in a lease, which closes it afterwards
 //   <(key: Key) => Bulk>      the signature, arguments in the manual's order; a union of signatures becomes overloads
-//   (keys, placing)           the arguments that are its keys, and those that choose the server, if they differ; if an
+//   (keys, placing)           its keys, and the arguments that determine the server, if these are not the keys; if an
 //                             argument counts the keys, lists must have as many, and options come after them
 //   .lists(2).options(3) ...  the arguments, counted from 1, that may be more than one value: the compiler compares
 //                             them with the signature. A call with an array or an object anywhere else is refused.
@@ -1678,9 +1678,9 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //       "LIMIT 2"             an array of 2 values; "MAXLEN 1|2": or one value
 //       "IDS 1+n"             a count and as many values; "FIELDS 1+2n": twice as many; "STREAMS n+n": two equal lists
 //       "KEYS n"              any number of values, or one for each key that is counted; "ID ints" if whole numbers
-//     needs(n, ...)           the same, but the nth may not be omitted
-//     lead(n, ...)            the nth may be options; the other arguments are counted without it
-//     optional(n)             from the nth on, one value each, which may be omitted
+//     needs(n, ...)           as options(), but the nth argument is required
+//     lead(n, ...)            the nth may be options; positions of the other arguments do not count it
+//     optional(n)             from the nth on, arguments are single values and optional
 //   .empty(reply)             the reply to a call whose lists are empty, which the driver gives without a server;
 //     empty(reply, 1)         but not to a call without arguments, which means all
 //   .as(shape)                converts the reply of either protocol version to the type in the signature
@@ -1700,10 +1700,10 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     digest                  names a script by its digest; if the digest is unknown, the server executed nothing
 //     cursor                  its cursor is valid only on the server that issued it
 //     patterns                BY and GET may refer to keys that are not among the arguments
-//     channel                 a channel chooses the server, not a key
+//     channel                 a channel, not a key, determines the server
 //     harmless                sent by the driver itself; may run even after its connection is lost
 //     resets                  runs at once even after MULTI, and ends the transaction
-//     bound                   its reply is about earlier commands on its connection
+//     bound                   its reply concerns earlier commands on its connection
 //
 // To add a command, add its row; tests compare it with a live server's COMMAND and check the bytes it sends.
 
@@ -1742,7 +1742,7 @@ type Block = (words: Words) => Milliseconds | undefined;
 /** Answer of a sharded handler to a command: one reply, one per server, or none. */
 type Reach = "placed" | "each" | "nowhere";
 type Spread = "split" | "all" | "each" | Carriage;
-/** Types of values that can be copied from one server to another. */
+/** Types of values that the driver can copy from one server to another. */
 type Carriage = "set" | "zset" | "string";
 /** Combines several servers' replies into one; `keys` holds, for each reply, the indexes of its keys. */
 type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => unknown;
@@ -1765,7 +1765,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   readonly keys: Keys;
   /** The driver's alternative to a command that it does not send on a shared connection. */
   readonly instead: string | undefined;
-  /** The arguments that choose the server: the keys, or a channel. */
+  /** The arguments that determine the server: the keys, or a channel. */
   readonly placing: Keys;
   /** Name of its method: "configGet". */
   method = "";
@@ -2076,7 +2076,7 @@ const commands = {
   // ---- Keys ----
   /** Number of keys removed. Since 1.0.0. */
   del: write<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum),
-  /** As del, but the memory is freed in the background. Since 4.0.0. */
+  /** Like del, but frees the memory in the background. Since 4.0.0. */
   unlink: write<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum),
   /** Number of these keys that exist; a key named twice counts twice. Since 1.0.0; several keys 3.0.3. */
   exists: read<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum),
@@ -2087,7 +2087,7 @@ const commands = {
   /** 1 when copied (into DB); 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
   copy: write<(source: Key, destination: Key, options?: { DB?: Int; REPLACE?: Flag }) => number>(two)
     .options(3, "REPLACE?"),
-  /** Overwrites `newkey`; an error when `key` is missing. Since 1.0.0. */
+  /** Rename `key`, replacing `newkey`; an error when `key` is missing. Since 1.0.0. */
   rename: write<(key: Key, newkey: Key) => "OK">(two),
   /** 1 when renamed, 0 when `newkey` exists already; an error when `key` is missing. Since 1.0.0. */
   renamenx: write<(key: Key, newkey: Key) => number>(two),
@@ -2095,15 +2095,15 @@ const commands = {
   move: write<(key: Key, db: Int) => number>(),
   /** 1 when the time to live was set; 0 when `key` is missing or the condition fails. Since 1.0.0; options 7.0. */
   expire: write<(key: Key, seconds: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
-  /** As expire, in milliseconds. Since 2.6.0; options 7.0. */
+  /** Like expire, in milliseconds. Since 2.6.0; options 7.0. */
   pexpire: write<(key: Key, milliseconds: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
-  /** As expire, at a Unix time in seconds; a past time removes the key. Since 1.2.0; options 7.0. */
+  /** Like expire, at a Unix time in seconds; a past time removes the key. Since 1.2.0; options 7.0. */
   expireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
-  /** As expireat, with the Unix time in milliseconds. Since 2.6.0; options 7.0. */
+  /** Like expireat, with the Unix time in milliseconds. Since 2.6.0; options 7.0. */
   pexpireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
   /** The Unix time in seconds at which `key` expires; -1 when it never does, -2 when it is missing. Since 7.0.0. */
   expiretime: read<(key: Key) => number>(),
-  /** As expiretime, in milliseconds. Since 7.0.0. */
+  /** Like expiretime, in milliseconds. Since 7.0.0. */
   pexpiretime: read<(key: Key) => number>(),
   /** The time to live in seconds; -1 when there is none, -2 when `key` is missing. Since 1.0.0. */
   ttl: read<(key: Key) => number>(),
@@ -2123,7 +2123,7 @@ const commands = {
   sort: write<SortInto | Sorted<SortOptions & { STORE?: undefined }>>(oneAndAfter(1, "STORE"))
     .options(2, "LIMIT 2", "ASC?", "DESC?", "ALPHA?")
     .traits("patterns"),
-  /** As sort, without STORE. Since 7.0.0. */
+  /** Like sort, without STORE. Since 7.0.0. */
   sort_ro: read<Sorted<SortRoOptions>>().options(2, "LIMIT 2", "ASC?", "DESC?", "ALPHA?").traits("patterns"),
   /** The value in the server's own format, for restore, always as a Buffer; null when missing. Since 2.6.0. */
   dump: read<(key: Key) => Buffer | null>().traits("binary"),
@@ -2133,7 +2133,7 @@ const commands = {
   /** Move `key`, or KEYS if it is "", to another server; "NOKEY" if missing. `timeout`: ms of silence. Since 2.6.0. */
   migrate: write<(host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY">
     (thirdOrKeys).options(6, "COPY?", "REPLACE?", "AUTH2 2", "KEYS n").traits("secret", "partly"),
-  /** How the value is stored ("listpack", "embstr" ...); null when `key` is missing. Since 2.2.3. */
+  /** The internal encoding of the value ("listpack", "embstr" ...); null when `key` is missing. Since 2.2.3. */
   objectEncoding: read<(key: Key) => Bulk>(),
   /** Access frequency on a logarithmic scale; null when missing, an error unless an LFU policy is set. Since 4.0.0. */
   objectFreq: read<(key: Key) => number | null>(),
@@ -2152,7 +2152,7 @@ const commands = {
     .traits("cursor"),
   /** Number of replicas with this connection's writes; waits `timeout` ms (0: forever) for `numreplicas`. Since 3.0. */
   wait: other<(numreplicas: Int, timeout: Int) => number>().blocks(ms(-1)).traits("bound"),
-  /** As wait, for writes on disk (AOF): 0 or 1 for this server, and the number of replicas. Since 7.2.0. */
+  /** Like wait, for writes on disk (AOF): 0 or 1 for this server, and the number of replicas. Since 7.2.0. */
   waitaof: other<(numlocal: Int, numreplicas: Int, timeout: Int) => [local: number, replicas: number]>().blocks(ms(-1))
     .traits("bound"),
 
@@ -2189,15 +2189,15 @@ const commands = {
   strlen: read<(key: Key) => number>(),
   /** The bytes from `start` to `end` (-1), both included, negative from the end; "" if there are none. Since 2.4.0. */
   getrange: read<(key: Key, start: Int, end?: Int) => string>().optional(3).defaults([-1]),
-  /** As getrange. Deprecated since 2.0.0: getrange. Since 1.0.0. */
+  /** Like getrange. Deprecated since 2.0.0: getrange. Since 1.0.0. */
   substr: read<(key: Key, start: Int, end?: Int) => string>().optional(3).defaults([-1]),
-  /** Overwrites from the byte `offset` on, padding with zero bytes; returns the new length. Since 2.2.0. */
+  /** Overwrite bytes from `offset` on, padding with zero bytes; returns the new length. Since 2.2.0. */
   setrange: write<(key: Key, offset: Int, value: Arg) => number>(),
-  /** The new value, a bigint beyond 2^53; a missing key counts from 0. An error when it is no integer. Since 1.0.0. */
+  /** The new value, a bigint beyond 2^53; a missing key counts as 0. An error if not an integer. Since 1.0.0. */
   incr: write<(key: Key) => number>(),
   /** The new value, as incr. Since 1.0.0. */
   incrby: write<(key: Key, increment: Int) => number>(),
-  /** The new value, as the nearest double; as text, with all its digits, get returns it. Since 2.6.0. */
+  /** The new value, as the nearest double; get returns it as text, with all digits. Since 2.6.0. */
   incrbyfloat: write<(key: Key, increment: Float) => number>().as(number),
   /** The new value, as incr. Since 1.0.0. */
   decr: write<(key: Key) => number>(),
@@ -2238,7 +2238,7 @@ const commands = {
   /** Results of GET (value), SET (old value), INCRBY (new, null on OVERFLOW FAIL); bigints beyond 2^53. Since 3.2.0. */
   bitfield: write<(key: Key, ...operations: BitfieldOperation[]) => (number | null)[]>()
     .options(2, "GET 2", "SET 3", "INCRBY 3"),
-  /** As bitfield, GET only. Since 6.0.0. */
+  /** Like bitfield, GET only. Since 6.0.0. */
   bitfield_ro: read<(key: Key, ...operations: { GET: BitfieldPlace }[]) => number[]>().options(2, "GET 2"),
 
   // ---- HyperLogLogs ----
@@ -2266,15 +2266,15 @@ const commands = {
   geosearchstore: write<(destination: Key, source: Key, area: GeosearchOptions & { STOREDIST?: Flag }) => number>(two)
     .needs(3, ...AREA, "STOREDIST?")
     .across("zset"),
-  /** As geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
+  /** Like geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
   georadius: write<Georadius<AroundPoint>>(oneAndAfter(5, "STORE", "STOREDIST")).options(6, ...ORDER, ...FOUND)
     .as(located),
-  /** As geosearch around a point. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
+  /** Like geosearch around a point. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
   georadius_ro: read<GeoradiusRo<AroundPoint>>().options(6, ...ORDER, ...FOUND).as(located),
-  /** As georadius, around a member; an error when that is missing. Deprecated since 6.2.0. Since 3.2.0. */
+  /** Like georadius, around a member; an error when that is missing. Deprecated since 6.2.0. Since 3.2.0. */
   georadiusbymember: write<Georadius<AroundMember>>(oneAndAfter(4, "STORE", "STOREDIST")).options(5, ...ORDER, ...FOUND)
     .as(located),
-  /** As geosearch around a member. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
+  /** Like geosearch around a member. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
   georadiusbymember_ro: read<GeoradiusRo<AroundMember>>().options(5, ...ORDER, ...FOUND).as(located),
 
   // ---- Hashes ----
@@ -2300,11 +2300,11 @@ const commands = {
   hexists: read<(key: Key, field: Arg) => number>(),
   /** The length of the field's value in bytes, 0 when missing. Since 3.2.0. */
   hstrlen: read<(key: Key, field: Arg) => number>(),
-  /** Number of fields removed; the key goes with its last field. Since 2.0.0; several fields 2.4.0. */
+  /** Number of fields removed; removing the last one removes the key. Since 2.0.0; several fields 2.4.0. */
   hdel: write<(key: Key, ...fields: Many) => number>().lists(2).empty(0),
-  /** The field's new value, as of incr. Since 2.0.0. */
+  /** The field's new value, as with incr. Since 2.0.0. */
   hincrby: write<(key: Key, field: Arg, increment: Int) => number>(),
-  /** The field's new value, as the nearest double; as text, with all its digits, hget returns it. Since 2.6.0. */
+  /** The field's new value, as the nearest double; hget returns it as text, with all digits. Since 2.6.0. */
   hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => number>().as(number),
   /** A field or null; up to `count` different ones, -3 for 3 that may repeat; WITHVALUES: pairs. Since 6.2.0. */
   hrandfield: read<((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [string, string][], string[]>>()
@@ -2315,20 +2315,20 @@ const commands = {
     .options(3, "NOVALUES?").optional(2).as(when("NOVALUES", same, tuple(same, map))).defaults([0]).traits("cursor"),
   /** For each field 1: set, 2: removed (the time is past), 0: condition failed, -2: no such field. Since 7.4.0. */
   hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n"),
-  /** As hexpire, in milliseconds. Since 7.4.0. */
+  /** Like hexpire, in milliseconds. Since 7.4.0. */
   hpexpire: write<(key: Key, milliseconds: Int, options: HexpireOptions) => number[]>()
     .needs(3, ...EXPIRE, "FIELDS 1+n"),
-  /** As hexpire, at a Unix time in seconds. Since 7.4.0. */
+  /** Like hexpire, at a Unix time in seconds. Since 7.4.0. */
   hexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n"),
-  /** As hexpire, at a Unix time in milliseconds. Since 7.4.0. */
+  /** Like hexpire, at a Unix time in milliseconds. Since 7.4.0. */
   hpexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n"),
   /** For each field the Unix time in seconds when it expires; -1 when never, -2 when missing. Since 7.4.0. */
   hexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
-  /** As hexpiretime, in milliseconds. Since 7.4.0. */
+  /** Like hexpiretime, in milliseconds. Since 7.4.0. */
   hpexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
   /** For each field the time to live in seconds; -1 when there is none, -2 when it is missing. Since 7.4.0. */
   httl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
-  /** As httl, in milliseconds. Since 7.4.0. */
+  /** Like httl, in milliseconds. Since 7.4.0. */
   hpttl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
   /** For each field 1 when its expiry was removed, -1 when it had none, -2 when it is missing. Since 7.4.0. */
   hpersist: write<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
@@ -2376,13 +2376,13 @@ const commands = {
   arlen: read<(key: Key) => number>(),
   /** Size and layout of the array; an error when `key` is missing. Since 8.8.0. */
   arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().options(2, "FULL?").as(mapOf(number)),
-  /** Number of elements removed; the key goes with its last element. Since 8.8.0. */
+  /** Number of elements removed; removing the last one removes the key. Since 8.8.0. */
   ardel: write<(key: Key, ...indexes: Many<Int>) => number>().lists(2).empty(0),
   /** Remove all elements in each [start, end], both included; returns their number. Since 8.8.0. */
   ardelrange: write<(key: Key, ...ranges: Many<Int>) => number>().lists(2).empty(0),
   /** Set elements at the insert cursor, and move it; returns the index of the last. Since 8.8.0. */
   arinsert: write<(key: Key, ...values: Many) => number>().lists(2),
-  /** As arinsert, in a ring of `size` elements: the first follows the last. Since 8.8.0. */
+  /** Like arinsert, in a ring of `size` elements: the first follows the last. Since 8.8.0. */
   arring: write<(key: Key, size: Int, ...values: Many) => number>().lists(3),
   /** The next index for arinsert, 0 when `key` is missing, null when none is left. Since 8.8.0. */
   arnext: read<(key: Key) => number | null>(),
@@ -2785,15 +2785,15 @@ const commands = {
   clientCaching: leased<(mode: "YES" | "NO") => "OK">(),
   /** Declare a capability of this client, such as redirect. Valkey 8.0. */
   clientCapa: leased<(...capabilities: Many) => "OK">().lists(1),
-  /** Name of whichever connection answers, or null. Since 2.6.9. */
+  /** Name of the connection that answers (any of the pool), or null. Since 2.6.9. */
   clientGetname: other<() => Bulk>(),
   /** Id of the client that gets this connection's invalidations: 0 for itself, -1 when not tracking. Since 6.0.0. */
   clientGetredir: other<() => number>(),
-  /** The server's id of whichever connection answers; ids only grow. Since 5.0.0. */
+  /** The server's id of the connection that answers (any of the pool); ids only grow. Since 5.0.0. */
   clientId: other<() => number>(),
   /** Make this connection an import source, which sees expired keys. Valkey 8.1. */
   clientImportSource: leased<(state: "ON" | "OFF") => "OK">(),
-  /** The line of clientList for whichever connection answers. Since 6.2.0. */
+  /** The line of clientList for the connection that answers. Since 6.2.0. */
   clientInfo: other<() => string>().traits("harmless"),
   /** Close the client at ip:port, or all that pass the filters (a number). Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
   clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>()
@@ -2817,7 +2817,7 @@ const commands = {
   /** Turn on invalidation messages, which a lease drops: REDIRECT them. An options object per PREFIX. Since 6.0.0. */
   clientTracking: leased<(state: "ON" | "OFF", ...options: TrackingOptions[]) => "OK">()
     .options(2, "BCAST?", "OPTIN?", "OPTOUT?", "NOLOOP?"),
-  /** Tracking state of whichever connection answers; redirect is -1 when it is not tracking. Since 6.2.0. */
+  /** Tracking state of the connection that answers; redirect is -1 when it is not tracking. Since 6.2.0. */
   clientTrackinginfo: other<() => { flags: string[]; redirect: number; prefixes: string[] }>().as(map),
   /** Unblock a client, as if timed out or with an error; 0 when it was not blocked. Since 5.0.0. */
   clientUnblock: other<(id: Int, options?: { TIMEOUT?: Flag; ERROR?: Flag }) => number>()
@@ -3130,7 +3130,7 @@ type FirstOptional<A extends readonly unknown[], I extends 0[] = [0]> =
     ? FirstOptional<Rest, [OnlyOptions<First>, OnlyOptions<Rest[number]>] extends [true, false] ? I : [...I, 0]>
   : I["length"];
 
-/** Descriptions of the options in T that take anything but one value. */
+/** Descriptions of the options in T that do not take exactly one value. */
 type OptionWords<T> = T extends unknown ? "options" extends Takes<T> ? keyof T & string extends ConditionsOf<T>
   ? "*!" | { [N in keyof T & string]-?: OptionWord<N, T[N], ""> }[keyof T & string]
   : { [N in keyof T & string]-?: OptionWord<N, T[N], N extends ConditionsOf<T> ? "!" : ""> }[keyof T & string]
@@ -3185,7 +3185,7 @@ type Token<T extends string> = T | Lowercase<T>;
 type No = false | undefined;
 /** Arguments of calls that may match any other signature, { WITHSCORES: flag }, and the replies of those signatures. */
 type Either<A extends unknown[], Replies extends unknown[]> = { readonly args: A; readonly replies: Replies };
-/** Arguments of which the last may be left out: [a, b], [a] or []. */
+/** Arguments that a call may omit from the end: [a, b], [a] or []. */
 type Leading<A extends unknown[]> = A extends [...infer Rest, unknown] ? A | Leading<Rest> : [];
 /** A command that returns a range of the value at a key, by default all of it. */
 type Ranging<A extends unknown[], O, R> = (...args: [key: Key, ...Leading<A>, options?: O]) => R;
@@ -3198,13 +3198,13 @@ type With<N extends string, A extends unknown[], Y, Z, O = unknown, V = true> =
   | Either<[...A, options: O & Optional<N, V | Not<V>>], [Y, Z]>;
 /** Excludes an option that takes true, or another value. */
 type Not<V> = V extends true ? No : undefined;
-/** The same for commands that take any number of arguments before the options. */
+/** Like With, for commands that take any number of arguments before the options. */
 type Ending<N extends string, A extends unknown[], Y, Z, O> =
   | ((...args: [...A, options: O & { [Name in N]: true }]) => Y)
   | ((...args: [...A, ...options: [] | [O & Optional<N, No>]]) => Z)
   | Either<[...A, options: O & Optional<N>], [Y, Z]>;
 type WithScores<A extends unknown[], O = unknown> = With<"WITHSCORES", A, Scored[], string[], O>;
-/** The same for commands whose options precede `Items`, or `Item` with option N. */
+/** Like With, for commands whose options precede `Items`, or `Item` with option N. */
 type Adds<N extends string, Y, Z, O, Items extends unknown[], Item extends unknown[] = Items> =
   | ((key: Key, options: O & { [Name in N]: true }, ...items: Item) => Y)
   | ((key: Key, options: O & Optional<N, No>, ...items: Items) => Z)
@@ -3223,7 +3223,7 @@ type AnyAdded<Item extends unknown[], Parts> =
     ? AnyAdded<[...Item, ...Part], Rest> | AnyAdded<Item, Rest>
     : Item extends [infer Only] ? Only[] : Item[];
 
-/** When a value expires: in seconds, in milliseconds, or at a Unix time in either. Set only one; undefined is never. */
+/** Time to live in seconds (EX) or milliseconds (PX), or a Unix time in either (EXAT, PXAT). Set at most one. */
 export type Expiry = Optional<"EX" | "PX" | "EXAT" | "PXAT", Int>;
 /** Conditions on the current value or on its digest: equal or not. */
 export type Compare = Conditions<Optional<"IFEQ" | "IFNE" | "IFDEQ" | "IFDNE", Arg>>;
@@ -3234,7 +3234,7 @@ export type ScanOptions = { MATCH?: Arg; COUNT?: Int };
 type Page<T> = [cursor: string, page: T];
 type Limit = readonly [offset: Int, count: Int];
 export type SortRoOptions = { BY?: Arg; LIMIT?: Limit; GET?: Arg } & Optional<"ASC" | "DESC" | "ALPHA">;
-/** Each GET after the first needs an object of its own; STORE is in the last. */
+/** Options of SORT. Each GET after the first needs another options object; STORE must be in the last one. */
 export interface SortOptions extends SortRoOptions { STORE?: Key }
 type SortInto = (key: Key, ...options: [...SortOptions[], last: SortOptions & { STORE: Key }]) => number;
 type Sorted<O> =
@@ -3482,16 +3482,16 @@ type Leased = Omit<Signatures, RowsLike<Row<any, "session">>>;
 type RowsLike<R extends Row> = { [C in keyof Signatures]: Signatures[C] extends R ? C : never }[keyof Signatures];
 /** Every command as a method; `Text` is the type of text in replies, or InPairs of that type. */
 export type Commands<Text = string> = { [C in keyof Shared]: Later<Shared[C]["call"], Text> };
-/** All methods of Commands, and the commands that need a connection of their own. */
+/** All methods of Commands, and the commands that need a dedicated connection. */
 export type LeasedCommands<Text = string> = { [C in keyof Leased]: Later<Leased[C]["call"], Text> };
 
 /** Grace period after a blocking command's own timeout, which the server checks ten times a second. */
 const GRACE: Milliseconds = 1_000;
 
 type Special = {
-  /** Several commands that are sent as one; replaced when they move to another server. */
+  /** Several commands that are sent together; moveTo() and again() replace it. */
   batch?: Batch;
-  /** The words of a tombstone, which are already flattened. */
+  /** Words that are already flattened, for a tombstone. */
   readonly words?: Words;
   /** Follows MULTI: the server answers QUEUED, and EXEC returns its reply. */
   readonly queued?: true;
@@ -3527,13 +3527,13 @@ class Command {
   within: Milliseconds | undefined = undefined;
   /** Asked for another server before the command fails, and notified afterwards. */
   owner: CommandOwner | undefined = undefined;
-  /** Number of times it was lost with its connection and issued again. */
+  /** Number of reissues after a lost connection or a move. */
   reissues = 0;
   /** Fences of the connections on which earlier attempts were lost, unless it only reads. */
   #lostWith: readonly Fence[] = NO_FENCES;
   /** The last reply in which the server said that it cannot execute the command yet. */
   refusal: RedisError | undefined = undefined;
-  /** The fence of the lost connection that it was written to. */
+  /** Fence of the lost connection to which the command was written. */
   fence: Fence | undefined = undefined;
   #resolve!: (reply: unknown) => void;
   #reject!: (error: unknown) => void;
@@ -3564,7 +3564,7 @@ class Command {
     return occupies === undefined ? Math.min(replyTimeout, within) : occupies + Math.max(replyTimeout, GRACE);
   }
 
-  /** Whether it needs a connection that no other command shares. */
+  /** Whether it needs a dedicated connection. */
   get exclusive(): boolean { return this.occupies !== undefined || this.special.keep !== undefined; }
   /** Reading of its next reply. */
   get reading(): Reading {
@@ -3753,7 +3753,7 @@ class Batch {
   #begun = 0;
   /** Number of commands that an earlier attempt may have executed. */
   #attempted = 0;
-  /** Whether its connection was lost: nothing more will be written. */
+  /** Whether its connection was lost, so that the encoder writes no more of it. */
   isLost = false;
 
   get length(): number { return this.rows.length; }
@@ -3891,9 +3891,9 @@ class View {
 
 interface View extends Readonly<Pick<Config, Having<"view">> & Pick<ViewOptions, "signal">> {}
 
-/** A command, or something else that a signal ends. */
+/** A command, or another operation that a signal aborts. */
 type Follower = { readonly name: string; fail(error: AbortError): unknown };
-/** The followers of each signal, through one listener, which is removed with the last of them. */
+/** The followers of each signal, which share one listener; the last one to leave removes the listener. */
 const followers = new WeakMap<AbortSignal, Set<Follower>>();
 
 function follow(signal: AbortSignal, follower: Follower): void {
@@ -4026,7 +4026,7 @@ function rowNamed(text: string): Row | undefined {
   return byName.get(text);
 }
 
-/** A row that is not in the table. */
+/** Makes a row for a command that is not in the table. */
 const unlisted = (kind: Kind, keys: Keys, text: string): Row =>
   Object.assign(new Row(kind, keys), { method: text.toLowerCase(), form: ANY }).traits("unlisted");
 
