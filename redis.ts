@@ -366,7 +366,7 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 export type Outcome = "not-sent" | "not-executed" | "unknown" | "executed";
 
 type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined };
-/** A lost connection, as its server identifies it; `done` once the server can execute nothing more from it. */
+/** A lost connection, as its server identifies it; `done` once the server can execute no more commands from it. */
 type Fence = { id: string; address: string; server: string; done: boolean; lostAt: number };
 
 /** Base class of every rejection. `code` is the reason, listed in the README; `command` is the name of the command. */
@@ -386,7 +386,7 @@ export class RedisError extends Error {
     this.#fence = fence;
   }
 
-  /** True once the server is known to have closed the command's connection: later commands run after it. */
+  /** True once the server is known to have closed the command's connection: the command can no longer run. */
   get fenced(): boolean { return this.#fence?.done === true; }
   /** Whether a web server should answer with 503: the call is valid, but the server is down, starting or slow. */
   get unavailable(): boolean { return this.cause instanceof RedisError && this.cause.unavailable; }
@@ -553,7 +553,7 @@ const nameOfRefusal = ({ code, message }: RedisError): string =>
 const isRefusal = (error: RedisError): boolean => Object.hasOwn(REFUSALS, nameOfRefusal(error));
 const refusalOf = (error: RedisError): Refusal => isRefusal(error) ? REFUSALS[nameOfRefusal(error)]! : {};
 
-/** Sets an error class's name, which minifiers would change. An assignment would throw where primordials are frozen. */
+/** Sets an error's name to text, which minifiers keep. An assignment would throw where primordials are frozen. */
 function named(kind: { readonly prototype: Error }, value: string): void {
   Object.defineProperty(kind.prototype, "name", { value, configurable: true, writable: true });
 }
@@ -3223,7 +3223,7 @@ type AnyAdded<Item extends unknown[], Parts> =
     ? AnyAdded<[...Item, ...Part], Rest> | AnyAdded<Item, Rest>
     : Item extends [infer Only] ? Only[] : Item[];
 
-/** Time to live in seconds (EX) or milliseconds (PX), or a Unix time in either (EXAT, PXAT). Set at most one. */
+/** Time to live in seconds (EX) or ms (PX), or a Unix time in either (EXAT, PXAT). Set only one; undefined is never. */
 export type Expiry = Optional<"EX" | "PX" | "EXAT" | "PXAT", Int>;
 /** Conditions on the current value or on its digest: equal or not. */
 export type Compare = Conditions<Optional<"IFEQ" | "IFNE" | "IFDEQ" | "IFDNE", Arg>>;
@@ -3489,7 +3489,7 @@ export type LeasedCommands<Text = string> = { [C in keyof Leased]: Later<Leased[
 const GRACE: Milliseconds = 1_000;
 
 type Special = {
-  /** Several commands that are sent together; moveTo() and again() replace it. */
+  /** Several commands that are sent together; again() and moveTo() replace the batch. */
   batch?: Batch;
   /** Words that are already flattened, for a tombstone. */
   readonly words?: Words;
@@ -3529,7 +3529,7 @@ class Command {
   owner: CommandOwner | undefined = undefined;
   /** Number of reissues after a lost connection or a move. */
   reissues = 0;
-  /** Fences of the connections on which earlier attempts were lost, unless it only reads. */
+  /** Fences of the connections on which earlier attempts were lost; none if the command only reads. */
   #lostWith: readonly Fence[] = NO_FENCES;
   /** The last reply in which the server said that it cannot execute the command yet. */
   refusal: RedisError | undefined = undefined;
