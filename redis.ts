@@ -5620,7 +5620,7 @@ class Gathering extends Commander {
     }
     const executed = executedOf(last, results.length);
     const replies = withKnown(executed.map((reply, i) => sent.batch.shaped(i + 1, this.view, reply)), known);
-    const lack = sent.lacks(replies, "EXEC");
+    const lack = sent.lacks?.(replies, "EXEC");
     if (lack !== undefined) throw lack;
     return replies;
   }
@@ -5673,7 +5673,7 @@ function executedOf(reply: unknown, count: number): readonly unknown[] {
   return reply;
 }
 /** Replies of a batch, except WAIT's, with an error for each command without reply; the batch of the last attempt. */
-type Sent = { replies: unknown[]; batch: Batch; lacks: Lack };
+type Sent = { replies: unknown[]; batch: Batch; lacks: Lack | undefined };
 /** Returns the error of a write that too few replicas have; undefined if enough have it. */
 type Lack = (reply: unknown, command: string) => DurabilityError | undefined;
 
@@ -5689,7 +5689,7 @@ async function sendBatch(server: Target, batch: Batch, row: Row, view: View): Pr
     if (command === undefined) await turn();
     replies = special.batch.failed(error as RedisError);
   }
-  const lacks = isDurable ? lackOf(view, replies.pop()) : () => undefined;
+  const lacks = isDurable ? lackOf(view, replies.pop()) : undefined;
   return { replies, batch: special.batch, lacks };
 }
 
@@ -5704,6 +5704,7 @@ function lackOf({ waitArgs: [wanted] = [0, 0] }: View, waited: unknown): Lack {
 async function sendPipeline(server: Target, batch: Batch, row: Row, view: View): Promise<unknown[]> {
   const { rows } = batch;
   const { replies, lacks } = await sendBatch(server, batch, row, view);
+  if (lacks === undefined) return replies;
   return withoutStack(() => replies.map((reply, i) =>
     changesData(rows[i]!) && !(reply instanceof RedisError) ? lacks(reply, rows[i]!.name.text) ?? reply : reply));
 }
