@@ -1756,6 +1756,9 @@ type Trait =
 /** A reply to a call whose lists are empty. */
 type Nothing = [] | 0 | "" | Record<string, never>;
 
+const NO_PART: Partial<Form> = {};
+const NO_WORDS: readonly string[] = [];
+
 class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends string = string> {
   declare readonly call: F;
   declare readonly reach: R;
@@ -1770,7 +1773,10 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   /** Name of its method: "configGet". */
   method = "";
   #name: Name | undefined;
-  form = VALUES;
+  #form: Form | undefined;
+  #part: Partial<Form> = NO_PART;
+  /** Its words on options: "LIMIT 2". */
+  #takes: readonly string[] = NO_WORDS;
   /** The reply to a call whose lists are empty; undefined to ask the server. */
   none: Nothing | undefined = undefined;
   /** Minimum number of arguments for `none`: a call with fewer means all. */
@@ -1787,11 +1793,12 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
     this.keys = keys;
     this.instead = instead;
     this.placing = placing;
-    if (typeof keys === "function") this.form = { ...VALUES, ...keys.counted };
   }
 
-  /** Name on the wire, encoded on first use because most commands are never sent. */
+  /** Name on the wire. Like the form, it is made on first use because most commands are never sent. */
   get name(): Name { return this.#name ??= encodeName(wireName(this.method)); }
+  get form(): Form { return this.#form ??= this.#formed(); }
+  set form(form: Form) { this.#form = form; }
   empty(none: Nothing, least = 0): this { return Object.assign(this, { none, least }); }
   as(shape: Shape): this { return Object.assign(this, { shape }); }
   blocks(block: Block): this { return Object.assign(this, { block }); }
@@ -1835,8 +1842,15 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   optional<N extends number>(optional: N) { return this.#taking<`optional ${N}`>({ optional }); }
 
   #taking<Word extends string>(part: Partial<Form>, takes: readonly string[] = []): Row<F, K, R, Said | Word> {
-    const form = { ...this.form, ...part, takes: new Map([...this.form.takes!, ...takes.map(readOption)]) };
-    return Object.assign(this as Row<F, K, R, any>, { form });
+    this.#part = this.#part === NO_PART ? part : { ...this.#part, ...part };
+    if (takes.length > 0) this.#takes = [...this.#takes, ...takes];
+    return this as Row<F, K, R, any>;
+  }
+
+  #formed(): Form {
+    const counted = typeof this.keys === "function" ? this.keys.counted : undefined;
+    if (this.#part === NO_PART && counted === undefined) return VALUES;
+    return { ...VALUES, ...counted, ...this.#part, takes: new Map(this.#takes.map(readOption)) };
   }
 
   /** Returns the indexes of the keys in the flat arguments; numkeys may claim more keys than there are. */
