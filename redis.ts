@@ -1946,8 +1946,6 @@ function lastValue(words: Words, from: number, names: readonly string[], end = w
 /** Keys, `step` apart, after the argument at position `at`, which counts them: numkeys(1) for LMPOP, (2) for EVAL. */
 const numkeys = (at: number, step = 1): Finder =>
   Object.assign((words: Words) => range(at, Number(String(words[at - 1])), step), { counted: { count: at, step } });
-/** Script, numkeys, keys: EVAL and FCALL. */
-const scriptKeys = numkeys(2);
 /** A destination, the number of sources, and the sources: ZUNIONSTORE. */
 const storeNumkeys: Finder =
   Object.assign((words: Words) => [0, ...numkeys(2)(words)], { counted: { count: 2, step: 1 } });
@@ -2704,16 +2702,16 @@ const commands = {
 
   // ---- Scripting ----
   /** Run a Lua script: `numkeys` keys, then other arguments; returns its result unchanged. Since 2.6.0. */
-  eval: other<(script: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(scriptKeys).lists(3).traits("partly"),
+  eval: other<(script: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3).traits("partly"),
   /** eval of a script that may only read, so replicas accept it. Since 7.0.0. */
   eval_ro: read<(script: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
   /** eval by the SHA-1 digest of a cached script; NOSCRIPT when the server does not know it. Since 2.6.0. */
-  evalsha: other<(sha1: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(scriptKeys).lists(3)
+  evalsha: other<(sha1: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3)
     .traits("partly", "digest"),
   /** evalsha of a script that may only read. Since 7.0.0. */
   evalsha_ro: read<(sha1: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
   /** Call a function of a loaded library: `numkeys` keys, then arguments; returns its result. Since 7.0.0. */
-  fcall: other<(name: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(scriptKeys).lists(3).traits("partly"),
+  fcall: other<(name: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3).traits("partly"),
   /** fcall of a function flagged no-writes; an error for any other. Since 7.0.0. */
   fcall_ro: read<(name: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
   /** Delete a library and its functions; an error when there is none of that name. Since 7.0.0. */
@@ -3717,15 +3715,10 @@ function withoutSecrets({ is }: Row, error: ReplyError): ReplyError {
 function outcomeOf(row: Row, words: Words, error: ReplyError): Outcome {
   const { kind, is, name } = row;
   const mayHaveBegun = is.partly || (is.unlisted && kind !== "read" && !isRefusal(error));
-  const isUnbegun = hasNotBegun(name, error) || (is.digest && error.raw.startsWith(UNKNOWN_SCRIPT)) ||
-    (row.keys === scriptKeys && !areKeysThere(words));
+  // The number of keys decides, not the error's text: a script that ran may fail with the same text.
+  const lacksKeys = row.form.count > 0 && !(words.length >= endOfKeys(words, row.form));
+  const isUnbegun = lacksKeys || hasNotBegun(name, error) || (is.digest && error.raw.startsWith(UNKNOWN_SCRIPT));
   return mayHaveBegun && !isUnbegun ? "unknown" : "not-executed";
-}
-
-/** Whether numkeys is valid: otherwise the script did not begin. A script that ran may fail with the same text. */
-function areKeysThere(words: Words): boolean {
-  const numkeys = Number(String(words[1]));
-  return Number.isInteger(numkeys) && numkeys >= 0 && numkeys <= words.length - 2;
 }
 
 /** Start of the error for an unknown digest. The code alone proves nothing: a script that ran may return NOSCRIPT. */
