@@ -5625,11 +5625,7 @@ class Gathering extends Commander {
       if (isReplyError(begun)) throw new PipelineError(results, begun.of("MULTI", "unknown"));
       throw new PipelineError(results, last, last.code === "EXECABORT" ? results.find(isReplyError) : last);
     }
-    const executed = executedOf(last, results.length);
-    const replies = withKnown(executed.map((reply, i) => sent.batch.shaped(i + 1, this.view, reply)), known);
-    const lack = sent.lacks?.(replies, "EXEC");
-    if (lack !== undefined) throw lack;
-    return replies;
+    return executed(last, results.length, (reply, i) => sent.batch.shaped(i + 1, this.view, reply), known, sent.lacks);
   }
 
   #ofNothing(): unknown[] {
@@ -5674,11 +5670,17 @@ class Gathering extends Commander {
 
 const isReplyError = (result: unknown): result is ReplyError => result instanceof ReplyError;
 
-/** The replies that EXEC brings, one for each command. */
-function executedOf(reply: unknown, count: number): readonly unknown[] {
+/** Converts the replies that EXEC returns, one for each command; throws if too few replicas have what it wrote. */
+function executed(
+  reply: unknown, count: number, shaped: (reply: unknown, i: number) => unknown, known: Known, lacks?: Lack,
+): unknown[] {
   if (!Array.isArray(reply) || reply.length !== count) throw badReply(commands.exec);
-  return reply;
+  const replies = withKnown(reply.map(shaped), known);
+  const lack = lacks?.(replies, "EXEC");
+  if (lack !== undefined) throw lack;
+  return replies;
 }
+
 /** Replies of a batch, except WAIT's, with an error for each command without reply; the batch of the last attempt. */
 type Sent = { replies: unknown[]; batch: Batch; lacks: Lack | undefined };
 /** Returns the error of a write that too few replicas have; undefined if enough have it. */
@@ -5717,8 +5719,9 @@ async function sendPipeline(server: Target, batch: Batch, row: Row, view: View):
 }
 
 /** Sends a command and, if it may change data, WAIT behind it. */
-function sendDurably(server: Target, row: Row, args: readonly unknown[], view: View): Promise<unknown> {
-  if (!changesData(row) || view.waitArgs === undefined) return server.dispatch(new Command(row, args, view));
+function send(server: Target, row: Row, args: readonly unknown[], view: View): Promise<unknown> {
+  const isDurable = view.durable !== 0 && view.waitArgs !== undefined && changesData(row);
+  if (!isDurable) return server.dispatch(new Command(row, args, view));
   const batch = new Batch();
   batch.add(row, wordsOf(row.name, args, row.form));
   if (row.block?.(batch.words[0]!) !== undefined) throw notSupported(row, UNDURABLE);
@@ -5762,7 +5765,7 @@ export class Watch<Text = string> extends Commander {
   /** The failure that ended the transaction. */
   #cause: unknown;
   /** Judges whether enough replicas have the writes of EXEC. */
-  #lacks: Lack = () => undefined;
+  #lacks: Lack | undefined;
 
   constructor(router: Router, view: View, server: Target, lease: Lease) {
     super(view);
@@ -5853,11 +5856,8 @@ export class Watch<Text = string> extends Commander {
       throw this.#caused(error);
     }) as unknown[] | null;
     if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
-    const executed = executedOf(replies, this.#queued.length);
-    const shaped = withKnown(executed.map((reply, i) => this.#queued[i]!.shaped(reply)), this.#known);
-    const lack = this.#lacks(shaped, "EXEC");
-    if (lack !== undefined) throw lack;
-    return shaped;
+    const shaped = (result: unknown, i: number): unknown => this.#queued[i]!.shaped(result);
+    return executed(replies, this.#queued.length, shaped, this.#known, this.#lacks);
   }
 
   /** Discards the queued commands, unwatches the keys and returns the connection. */
@@ -6175,7 +6175,7 @@ export class LeasedConnection<Text = string> extends Commander {
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
     this.#loan.check(row);
     const [server, own] = single(this.#loan, row, args);
-    return sendDurably(server, row, own, this.view);
+    return send(server, row, own, this.view);
   }
 
   protected override known(reply: unknown, row: Row): unknown {
@@ -7303,12 +7303,8 @@ export abstract class Client<Text> extends Commander {
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
     this.#router.check(row);
     const route = this.#router.route(row, args);
-    const { view } = this;
-    if (route.server !== undefined) {
-      if (view.durable !== 0) return sendDurably(route.server, row, args, view);
-      return route.server.dispatch(new Command(row, args, view));
-    }
-    return this.#router.spread!(row, route, this.view);
+    return route.server === undefined ? this.#router.spread!(row, route, this.view)
+      : send(route.server, row, args, this.view);
   }
 
   /** Several servers have a reply each. */
@@ -7775,7 +7771,7 @@ class Shards implements ClientRouter {
       return withoutStack(() => issued.map((command, i) => parts[i]!.member.server.dispatch(command)));
     };
     const sent = view.durable === 0 ? sendAll()
-      : parts.map(({ member, args }) => sendDurably(member.server, row, args, view));
+      : parts.map(({ member, args }) => send(member.server, row, args, view));
     return parts.length === 1 && row.spread !== "each" ? sent[0]! : gather(plan, sent);
   }
 
