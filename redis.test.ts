@@ -33,7 +33,7 @@ import type {
 } from "./redis.ts";
 import { Editor } from "./test/editor.ts";
 import * as reference from "./test/reference.ts";
-import { encoded, failure, ours, runProgram, runtime, using } from "./test/handlers.ts";
+import { cpuSince, effort, encoded, failure, ours, runProgram, runtime, using } from "./test/handlers.ts";
 import { samples } from "./test/samples.ts";
 import { Proxy } from "./test/proxy.ts";
 import type { Link } from "./test/proxy.ts";
@@ -1064,8 +1064,7 @@ describe("decoding", () => {
       const bytes = Buffer.from(`$?\r\n${";1\r\na\r\n".repeat(parts)};0\r\n`);
       const begun = process.cpuUsage();
       for (let i = 0; i < strings; i++) assert.equal((decode(whole(bytes), "utf-8").replies[0] as string).length, parts);
-      const { user, system } = process.cpuUsage(begun);
-      return user + system;
+      return cpuSince(begun);
     };
     // What else the machine does can only make it more.
     const least = (strings: number): number => Math.min(timeFor(strings), timeFor(strings), timeFor(strings));
@@ -4688,16 +4687,13 @@ describe("a pipeline", () => {
   test("of many big values costs as its values do, however often the server makes it wait", () => withDb({}, async (db) => {
     const value = Buffer.alloc(4096);
     // As much in both, because some machines count the time of a processor in steps of 10 ms.
-    const costOf = async (pipelines: number): Promise<number> => {
-      const begun = process.cpuUsage();
+    const costOf = (pipelines: number): Promise<number> => effort(async () => {
       for (let sent = 0; sent < pipelines; sent++) {
         const pipeline = db.pipeline();
         for (let i = 0; i < 40_000 / pipelines; i++) pipeline.set("big", value);
         await pipeline.execPipeline();
       }
-      const { user, system } = process.cpuUsage(begun);
-      return (user + system) / 1000;
-    };
+    });
     const least = async (pipelines: number) => Math.min(await costOf(pipelines), await costOf(pipelines), await costOf(pipelines));
     const [eight, one] = [await least(8), await least(1)];
     assert.ok(one < 2 * eight + 50, `${eight} ms in eight pipelines, ${one} ms in one`);
@@ -7643,17 +7639,16 @@ describe("a slow consumer", () => {
     withDb({}, async (db) => {
     const costOf = async (buffer: number): Promise<number> => {
       const s = await db.subscribe("many", { buffer, overflow: "drop" });
-      const begun = process.cpuUsage();
-      for (let round = 0; round < 100; round++) {
-        const pipeline = db.pipeline();
-        for (let i = 0; i < 2_000; i++) pipeline.publish("many", "message");
-        await pipeline.execPipeline();
-      }
-      await until(() => s.dropped === 200_000 - buffer, "the last one to have come");
-      let left = buffer;
-      for await (const _ of s) if (--left === 0) break;
-      const { user, system } = process.cpuUsage(begun);
-      return (user + system) / 1000;
+      return effort(async () => {
+        for (let round = 0; round < 100; round++) {
+          const pipeline = db.pipeline();
+          for (let i = 0; i < 2_000; i++) pipeline.publish("many", "message");
+          await pipeline.execPipeline();
+        }
+        await until(() => s.dropped === 200_000 - buffer, "the last one to have come");
+        let left = buffer;
+        for await (const _ of s) if (--left === 0) break;
+      });
     };
     const [small, big] = [await costOf(10), await costOf(100_000)];
     assert.ok(big < 4 * small + 100, `${big} ms with a buffer of 100,000, ${small} ms with one of 10`);
@@ -12232,14 +12227,6 @@ describe("steps over nodes", () => {
   });
 
   // ---- What it costs ----
-
-  /** The time that the processor was busy with it, in ms. */
-  async function effort(use: () => Promise<unknown>): Promise<number> {
-    const before = process.cpuUsage();
-    await use();
-    const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1_000;
-  }
 
   test("the last of 3,000 channels costs not much more than the first", () => withShards({}, async (db) => {
     const s = await db.subscribe("first", () => {});

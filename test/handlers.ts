@@ -32,6 +32,19 @@ export async function runProgram(program: string, ...flags: string[]): Promise<[
   }
 }
 
+/** CPU in microseconds since then: user and system together, because a system may only estimate how they share it. */
+export function cpuSince(begun: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(begun);
+  return user + system;
+}
+
+/** The time that the processor was busy with it, in ms. */
+export async function effort(use: () => Promise<unknown>): Promise<number> {
+  const begun = process.cpuUsage();
+  await use();
+  return cpuSince(begun) / 1_000;
+}
+
 /** What a promise is rejected with. */
 export const failure = async (promise: unknown): Promise<any> => {
   try {

@@ -19,7 +19,7 @@ import {
 } from "../redis.ts";
 import type { Handler, Options } from "../redis.ts";
 import { random } from "./reference.ts";
-import { failure, using } from "./handlers.ts";
+import { cpuSince, failure, using } from "./handlers.ts";
 import { RedisServer, ScriptedServer, freePort, until } from "./servers.ts";
 import type { Peer } from "./servers.ts";
 
@@ -610,12 +610,6 @@ function regularExpressions(text: string): string[] {
     } else if (char.trim() !== "") last = char;
   }
   return found;
-}
-
-/** CPU in microseconds since then: user and system together, because a system may only estimate how they share it. */
-function cpuSince(begun: NodeJS.CpuUsage): number {
-  const { user, system } = process.cpuUsage(begun);
-  return user + system;
 }
 
 /** CPU in microseconds, the least of three tries: what else the machine does can only make it more. */
