@@ -4005,7 +4005,7 @@ function killing(name: string, every: number, random: () => number): { count: ()
   return { count, killed: () => kills.then(() => killed) };
 }
 
-// ==== 8. Pipelines and transactions ====
+// ==== 8. Routes and pipelines ====
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : never;
 /** Fails to compile when a promise is not of exactly this type. */
@@ -4871,6 +4871,8 @@ describe("a pipeline that commits", () => {
     await server.call("ACL", "DELUSER", "no-multi", "no-exec");
   });
 });
+
+// ==== 9. Transactions and leases ====
 
 describe("a transaction", () => {
   /** Whether the one connection of this handler is free, and not inside of anything. */
@@ -6193,7 +6195,7 @@ describe("a lease", () => {
   });
 });
 
-// ==== 9. Scripts, scans and streams ====
+// ==== 10. Scripts, scans and streams ====
 
 /** How often the server has been given a command, refused or not. */
 const timesCalled = async (name: string): Promise<number> =>
@@ -7080,7 +7082,7 @@ describe("consume()", () => {
   }));
 });
 
-// ==== 10. Publish and subscribe ====
+// ==== 11. Publish and subscribe ====
 
 const subscribers = async (...channels: string[]): Promise<number[]> =>
   (await server.call("PUBSUB", "NUMSUB", ...channels)).filter((_: unknown, i: number) => i % 2 === 1);
@@ -8232,7 +8234,7 @@ describe("monitor()", () => {
   }));
 });
 
-// ==== 11. Servers ====
+// ==== 12. Servers ====
 
 /** So many servers of their own, for the tests of one describe. */
 function startServers(count: number, options?: ServerOptions): RedisServer[] {
@@ -9083,7 +9085,7 @@ describe("reading from replicas", () => {
   });
 });
 
-// ==== 12. Placement ====
+// ==== 13. Placement ====
 
 const crcTable = Array.from({ length: 256 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit++) byte = byte & 1 ? 0xedb88320 ^ (byte >>> 1) : byte >>> 1;
@@ -9485,7 +9487,7 @@ describe("placement", () => {
   });
 });
 
-// ==== 13. Sharding ====
+// ==== 14. Sharding ====
 
 const shards: RedisServer[] = [];
 before(async () => {
@@ -12255,7 +12257,7 @@ describe("steps over nodes", () => {
   })));
 });
 
-// ==== 14. The door ====
+// ==== 15. The door ====
 
 describe("a handler", () => {
   test("eager: is ready, or the promise is rejected; lazy: is there at once", async () => {

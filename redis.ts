@@ -18,18 +18,19 @@
 //   5. Commander              rows to methods, calls to promises
 //   6. Connection             one socket, from its handshake to its end
 //   7. Addresses and pools          a server's address; connections to it, kept alive
-//   8. Pipelines and transactions   several commands sent together, or executed atomically; leases
-//   9. Scripts, scans and streams   operations that take several commands
-//   10. Publish and subscribe       messages that the server pushes
-//   11. Servers and fleets          a primary and its replicas, the servers of a handler, and handlers
-//   12. Placement                   the mapping of keys to nodes
-//   13. Sharding                    many servers behind one handler
-//   14. The door                    the functions that a user calls
+//   8. Routes and pipelines         the server of a command; several commands sent together
+//   9. Transactions and leases      several commands on a connection of their own
+//   10. Scripts, scans and streams  operations that take several commands
+//   11. Publish and subscribe       messages that the server pushes
+//   12. Servers and fleets          a primary and its replicas, the servers of a handler, and handlers
+//   13. Placement                   the mapping of keys to nodes
+//   14. Sharding                    many servers behind one handler
+//   15. The door                    the functions that a user calls
 //
 // How a command travels
 //
 //   db.get("k")               checks the arguments against GET's row; makes a Command, which holds the promise   (5, 2)
-//   Router.route              finds the server of its keys: the only one, or the one that a placement names    (8, 13)
+//   Router.route              finds the server of its keys: the only one, or the one that a placement names    (8, 14)
 //   Pool.dispatch             sets its deadline and picks a connection, or queues it until one is free           (7)
 //   Connection.push           queues it for output; at the end of the tick, the connection encodes its queue     (6)
 //   Encoder.put               into one buffer, and sends it in one write                                         (2)
@@ -4712,6 +4713,12 @@ const rejected = async (error: unknown): Promise<never> => {
   await turn();
   throw error;
 };
+/** Resolves when all of these are settled, or after `timeout` at the latest. */
+const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = world.after(timeout, resolve);
+    void Promise.allSettled(promises).then(() => world.cancel(timer)).then(resolve);
+  });
 
 const hostOf = ({ path, host, port }: Pick<Endpoint, "path" | "host" | "port">): string =>
   path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
@@ -5411,13 +5418,6 @@ function stopTimer(seat: Seat): void {
   seat.timer = undefined;
 }
 
-/** Resolves when all of these are settled, or after `timeout` at the latest. */
-const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = world.after(timeout, resolve);
-    void Promise.allSettled(promises).then(() => world.cancel(timer)).then(resolve);
-  });
-
 const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
 /** Captures no stack, because there may be a million such rejections. */
@@ -5444,13 +5444,11 @@ function mayRunAgain(command: Command): boolean {
   return true;
 }
 
-// ==== 8. Pipelines and transactions ====
+// ==== 8. Routes and pipelines ====
 //
-// A pipeline gathers commands and sends them in one write to each server, with one promise for all replies. commit(),
-// unlike execPipeline(), encloses them in MULTI and EXEC, still on a shared connection. A transaction that reads before
-// it writes has a lease: a connection of its own from watch() or multi() until commit(), discard() or unwatch(), or
-// until the first failure. lease() lends a connection to a function until the function settles. To change how a call is
-// sent, change give() of its class.
+// A Router finds the server of a command. A pipeline gathers commands and sends them in one write to each server, with
+// one promise for all replies. commit(), unlike execPipeline(), encloses them in MULTI and EXEC, still on a shared
+// connection. A durable write has a WAIT behind it. To change how a call is sent, change give() of its class.
 
 /**
  * At least one command of a pipeline failed: `results` has all replies and errors, in the order of the commands, and
@@ -5473,11 +5471,6 @@ export class PipelineError extends RedisError {
   override get unavailable(): boolean { return this.#results.some((it) => it instanceof RedisError && it.unavailable); }
   override of(): this { return this; }
   static { named(this, "PipelineError"); }
-}
-
-/** A watched key was changed, so EXEC executed nothing. The code is WATCH. */
-export class WatchError extends RedisError {
-  static { named(this, "WatchError"); }
 }
 
 /** `errors: "return"` leaves errors among the replies; "reject", the default, rejects with a PipelineError. */
@@ -5736,6 +5729,17 @@ const UNDURABLE = "a blocking command cannot wait for replicas, too; use another
 /** Names of a whole batch in its errors; the server has no such commands. */
 const PIPELINE = unlisted("other", none, "PIPELINE");
 const TRANSACTION = unlisted("other", none, "TRANSACTION");
+
+// ==== 9. Transactions and leases ====
+//
+// A transaction that reads before it writes has a lease: a connection of its own from watch() or multi() until
+// commit(), discard() or unwatch(), or until the first failure. lease() lends a connection to a function until the
+// function settles. To change what runs on such a connection, change give() of Watch or of LeasedConnection.
+
+/** A watched key was changed, so EXEC executed nothing. The code is WATCH. */
+export class WatchError extends RedisError {
+  static { named(this, "WatchError"); }
+}
 
 /** Every command, with its type after multi(). */
 type Queueing = { [C in keyof Shared]: Queued<Shared[C]["call"]> };
@@ -6215,7 +6219,7 @@ async function lend<Text, T>(
 /** `attempts`: how many times transaction() tries before it rejects with the WatchError; 100 by default. */
 export type TransactionOptions = { attempts?: number };
 
-// ==== 9. Scripts, scans and streams ====
+// ==== 10. Scripts, scans and streams ====
 //
 // Calls that take several commands: a script by its digest, or in full if the server does not know it; cursors as
 // iterators; reading, claiming and acknowledging the entries of a consumer group. To add one, write a retry or a loop.
@@ -6589,7 +6593,7 @@ const ifRefused = <T,>(words: string, instead: () => T) => (error: unknown): T =
   throw error;
 };
 
-// ==== 10. Publish and subscribe ====
+// ==== 11. Publish and subscribe ====
 //
 // Messages that servers push go through a Feed: a listener connection to each server (a pool of one, separate from the
 // handler's), a bounded buffer with an overflow policy, and an iterator or a callback. A new connection first repeats
@@ -7009,7 +7013,7 @@ function readMonitored(line: string, charset: "utf-8" | "latin1"): Monitored | u
 
 const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", a: "\x07", b: "\b" };
 
-// ==== 11. Servers and fleets ====
+// ==== 12. Servers and fleets ====
 //
 // A Server holds one data set: the pool of its primary and, if readFrom needs them, those of its replicas. Every second
 // it asks the primary for its replicas, and each replica for its offset. A read goes to a fit replica, a different one
@@ -7486,7 +7490,7 @@ export class Handler<Text = string> extends Client<Text> {
 
 export interface Handler<Text> extends Commands<Text> {}
 
-// ==== 12. Placement ====
+// ==== 13. Placement ====
 //
 // Decides which node holds a key: a rule extracts the key's tag, and maps tags to nodes. To place keys in another way,
 // pass a function as option `placement`, or add a rule.
@@ -7632,7 +7636,7 @@ function readPlacement(placement: unknown = "rendezvous"): Rule {
   return RULES[placement as string]!;
 }
 
-// ==== 13. Sharding ====
+// ==== 14. Sharding ====
 //
 // Many servers behind one handler. The placement finds the node of a key. The row of a command says what happens if its
 // keys are on several nodes: `split` divides it, `together` copies its keys to one node, and STEPS has the steps of the
@@ -8121,7 +8125,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
 
 export interface ShardedHandler<Text> extends ShardedCommands<Text> {}
 
-// ==== 14. The door ====
+// ==== 15. The door ====
 //
 // The factories. Lazy ones return a handler and connect in the background; the others return a promise of a ready
 // handler, and reject if a connection cannot be opened. To add a factory, wrap open() or openShards().
