@@ -72,7 +72,7 @@ export type Charset = "utf-8" | "latin1" | null;
 /** Representation of maps in replies: objects, or arrays of [name, value]. */
 export type Maps = "objects" | "pairs";
 type Milliseconds = number; // Infinity for no limit
-export type Credentials = { username?: string; password: string };
+export type Credentials = { username?: string | undefined; password: string };
 type Login = { username?: string | undefined; password?: string | undefined };
 type Check<T> = { readonly wanted: string; readonly holds: (value: unknown) => value is T };
 
@@ -2098,7 +2098,7 @@ const commands = {
   /** The type of the value, "none" when `key` is missing; modules name their own types. Since 1.0.0. */
   type: read<(key: Key) => KeyType>(),
   /** 1 when copied (into DB); 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
-  copy: write<(source: Key, destination: Key, options?: { DB?: Int; REPLACE?: Flag }) => number>(two)
+  copy: write<(source: Key, destination: Key, options?: Loose<{ DB: Int; REPLACE: Flag }>) => number>(two)
     .options(3, "REPLACE?"),
   /** Rename `key`, replacing `newkey`; an error when `key` is missing. Since 1.0.0. */
   rename: write<(key: Key, newkey: Key) => "OK">(two),
@@ -2128,7 +2128,7 @@ const commands = {
   keys: read<(pattern?: Arg) => string[]>(none).optional(1).defaults(["*"]).across("all", joined),
   /** Some keys and the cursor for the next call, "0" at the end. Keys may repeat. Start with 0. Since 2.8; TYPE 6.0. */
   scan: read<
-    (...args: [...Leading<[cursor: Arg]>, options?: ScanOptions & { TYPE?: Arg }]) => Page<string[]>, "nowhere"
+    (...args: [...Leading<[cursor: Arg]>, options?: ScanOptions & Loose<{ TYPE: Arg }>]) => Page<string[]>, "nowhere"
   >(none).options(2).optional(1).defaults([0]).traits("cursor"),
   /** Any key of the database, or null when it is empty. Since 1.0.0. */
   randomkey: read<() => Bulk>(none).across("all", random),
@@ -2372,7 +2372,7 @@ const commands = {
   /** The elements from `start` to `end`, backwards if `end` is less; null in gaps. At most 1,000,000. Since 8.8.0. */
   argetrange: read<(key: Key, start: Int, end: Int) => Bulk[]>(),
   /** The elements that exist from `start` to `end`, backwards if `end` is less, with their indexes. Since 8.8.0. */
-  arscan: read<(key: Key, start: Int, end: Int, options?: { LIMIT?: Int }) => Indexed[]>().options(4).as(couples),
+  arscan: read<(key: Key, start: Int, end: Int, options?: Loose<{ LIMIT: Int }>) => Indexed[]>().options(4).as(couples),
   /** Indexes from `start` ("-") to `end` ("+") whose elements pass any test; WITHVALUES: elements too. Since 8.8.0. */
   argrep: read<Ending<"WITHVALUES", ArgrepOf, Indexed[], number[], ArgrepTest>>()
     .options(4, "AND?", "OR?", "NOCASE?", "WITHVALUES?")
@@ -2529,21 +2529,21 @@ const commands = {
   zrangestore: write<(dst: Key, src: Key, min: Arg, max: Arg, options?: ZrangeOptions) => number>(two)
     .options(5, "BYSCORE?", "BYLEX?", "REV?", "LIMIT 2").across("zset"),
   /** Members with scores from `min` to `max`: "(1" excludes 1. zrange with BYSCORE replaces it. Since 1.0.5. */
-  zrangebyscore: read<WithScores<[key: Key, ...Leading<[min: Arg, max: Arg]>], { LIMIT?: Limit }>>()
+  zrangebyscore: read<WithScores<[key: Key, ...Leading<[min: Arg, max: Arg]>], Loose<{ LIMIT: Limit }>>>()
     .options(4, "LIMIT 2", "WITHSCORES?").optional(2).as(withScores).defaults(["-inf", "+inf"]),
   /** Members by name from `min` to `max`: "[a" includes, "(a" excludes, "-" and "+" are unbounded. Since 2.8.9. */
-  zrangebylex: read<Ranging<[min: Arg, max: Arg], { LIMIT?: Limit }, string[]>>().options(4, "LIMIT 2").optional(2)
-    .defaults(["-", "+"]),
+  zrangebylex: read<Ranging<[min: Arg, max: Arg], Loose<{ LIMIT: Limit }>, string[]>>().options(4, "LIMIT 2")
+    .optional(2).defaults(["-", "+"]),
   /** zrange from the highest score down. zrange with REV replaces it. Since 1.2.0. */
   zrevrange: read<WithScores<[key: Key, ...Leading<[start: Int, stop: Int]>]>>().options(4, "WITHSCORES?").optional(2)
     .as(withScores)
     .defaults([0, -1]),
   /** zrangebyscore from the highest down, `max` first. zrange with REV and BYSCORE replaces it. Since 2.2.0. */
-  zrevrangebyscore: read<WithScores<[key: Key, ...Leading<[max: Arg, min: Arg]>], { LIMIT?: Limit }>>()
+  zrevrangebyscore: read<WithScores<[key: Key, ...Leading<[max: Arg, min: Arg]>], Loose<{ LIMIT: Limit }>>>()
     .options(4, "LIMIT 2", "WITHSCORES?").optional(2).as(withScores).defaults(["+inf", "-inf"]),
   /** zrangebylex backwards, `max` first. zrange with REV and BYLEX replaces it. Since 2.8.9. */
-  zrevrangebylex: read<Ranging<[max: Arg, min: Arg], { LIMIT?: Limit }, string[]>>().options(4, "LIMIT 2").optional(2)
-    .defaults(["+", "-"]),
+  zrevrangebylex: read<Ranging<[max: Arg, min: Arg], Loose<{ LIMIT: Limit }>, string[]>>().options(4, "LIMIT 2")
+    .optional(2).defaults(["+", "-"]),
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 6.2.0. */
   zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().options(3, "WITHSCORES?").optional(2)
     .as(withScores),
@@ -2644,10 +2644,10 @@ const commands = {
     .options(6, "JUSTID?")
     .as(when("JUSTID", same, tuple(same, entries, same))),
   /** Create a group that starts after `id` ("0": all, "$": only new); BUSYGROUP when it exists. Since 5.0.0. */
-  xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: { MKSTREAM?: Flag; ENTRIESREAD?: Int }) => "OK">()
+  xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: Loose<{ MKSTREAM: Flag; ENTRIESREAD: Int }>) => "OK">()
     .options(4, "MKSTREAM?"),
   /** Make the group start after another id. Since 5.0.0; ENTRIESREAD 7.0. */
-  xgroupSetid: write<(key: Key, group: Arg, id: Arg, options?: { ENTRIESREAD?: Int }) => "OK">().options(4),
+  xgroupSetid: write<(key: Key, group: Arg, id: Arg, options?: Loose<{ ENTRIESREAD: Int }>) => "OK">().options(4),
   /** Remove a group and its pending entries: 1, or 0 when there is none. Since 5.0.0. */
   xgroupDestroy: write<(key: Key, group: Arg) => number>(),
   /** Add a consumer: 1, or 0 when it exists. Since 6.2.0. */
@@ -2662,13 +2662,14 @@ const commands = {
   /** The consumers of a group; idle and inactive in milliseconds. Since 5.0.0; inactive 7.2. */
   xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(maps),
   /** Set the seconds and the number of ids per producer that IDMP remembers; forgets current ids. Since 8.6.0. */
-  xcfgset: write<(key: Key, options: { "IDMP-DURATION"?: Int; "IDMP-MAXSIZE"?: Int }) => "OK">().needs(2),
+  xcfgset: write<(key: Key, options: Loose<{ "IDMP-DURATION": Int; "IDMP-MAXSIZE": Int }>) => "OK">().needs(2),
   /** Set an existing stream's last id, not below its last entry's; meant for replication. Since 5.0.0; options 7.0. */
-  xsetid: write<(key: Key, lastId: Arg, options?: { ENTRIESADDED?: Int; MAXDELETEDID?: Arg }) => "OK">().options(3),
+  xsetid: write<(key: Key, lastId: Arg, options?: Loose<{ ENTRIESADDED: Int; MAXDELETEDID: Arg }>) => "OK">()
+    .options(3),
 
   // ---- Vector sets ----
   /** Add an element or replace its vector: 1 when it is new, else 0. REDUCE precedes the vector. Since 8.0.0. */
-  vadd: write<(key: Key, vector: Vector & { REDUCE?: Int }, element: Arg, options?: VaddOptions) => number>()
+  vadd: write<(key: Key, vector: Vector & Loose<{ REDUCE: Int }>, element: Arg, options?: VaddOptions) => number>()
     .lead(2, "VALUES 1+n").options(3, "CAS?", "NOQUANT?", "BIN?", "Q8?").as(flag),
   /** Remove an element: 1, or 0 when there is no such element. Since 8.0.0. */
   vrem: write<(key: Key, element: Arg) => number>().as(flag),
@@ -2725,7 +2726,7 @@ const commands = {
   functionKill: other<() => "OK">(),
   /** The libraries, or those whose names match LIBRARYNAME; WITHCODE: with their source. Since 7.0.0. */
   functionList: other<
-    With<"WITHCODE", [], (FunctionLibrary & { library_code: string })[], FunctionLibrary[], { LIBRARYNAME?: Arg }>
+    With<"WITHCODE", [], (FunctionLibrary & { library_code: string })[], FunctionLibrary[], Loose<{ LIBRARYNAME: Arg }>>
   >().options(1, "WITHCODE?").as(mapsWith({ functions: maps })).across("each"),
   /** Load a library; returns its name. An error when it exists, unless REPLACE, which comes first. Since 7.0.0. */
   functionLoad: write<(...args: [code: Arg] | [options: Optional<"REPLACE">, code: Arg]) => string>(none)
@@ -2909,8 +2910,9 @@ const commands = {
   /** Details of these commands, null for an unknown one; of all when none is named. Since 2.8.13. */
   commandInfo: other<(...names: Many) => (CommandInfo | null)[]>().lists(1).empty([], 1).as(list(commandInfo)),
   /** Names of all commands, or of one module, one ACL category or a glob pattern. Since 7.0.0. */
-  commandList: other<(options?: { FILTERBY?: readonly [Token<"MODULE" | "ACLCAT" | "PATTERN">, Arg] }) => string[]>()
-    .options(1, "FILTERBY 2"),
+  commandList: other<
+    (options?: Loose<{ FILTERBY: readonly [Token<"MODULE" | "ACLCAT" | "PATTERN">, Arg] }>) => string[]
+  >().options(1, "FILTERBY 2"),
   /** Up to `count` (-1: all) commands that were slow, or whose request or reply was large. Valkey 8.1. */
   commandlogGet: other<(count: Int, type: CommandlogType) => LogEntry[]>(),
   /** Number of entries in that log. Valkey 8.1. */
@@ -2961,7 +2963,7 @@ const commands = {
   /** Forget these events, or all; returns their number. Since 2.8.13. */
   latencyReset: other<(...events: Many) => number>().lists(1).empty(0, 1).across("each"),
   /** ASCII art, and the server's version. Since 5.0.0. */
-  lolwut: read<(options?: { VERSION?: Int | readonly Int[] }) => string>(none).options(1, "VERSION ints")
+  lolwut: read<(options?: Loose<{ VERSION: Int | readonly Int[] }>) => string>(none).options(1, "VERSION ints")
     .across("each"),
   /** The server's analysis of its memory, as text. Since 4.0.0. */
   memoryDoctor: other<() => string>().across("each"),
@@ -2973,13 +2975,13 @@ const commands = {
   memoryStats: other<() => Record<string, number | Counts>>()
     .as(mapOf((reply, call) => number(map(reply, call), call))).across("each"),
   /** Memory of a key in bytes, estimated from 5 or SAMPLES nested values (0: all); null when missing. Since 4.0.0. */
-  memoryUsage: read<(key: Key, options?: { SAMPLES?: Int }) => number | null>().options(2),
+  memoryUsage: read<(key: Key, options?: Loose<{ SAMPLES: Int }>) => number | null>().options(2),
   /** The loaded modules. Since 4.0.0; path and args 7.0. */
   moduleList: other<() => { name: string; ver: number; path?: string; args?: string[] }[]>().as(maps).across("each"),
   /** Load a module from a file on the server. Since 4.0.0. */
   moduleLoad: other<(path: Arg, ...args: Many) => "OK">().lists(2),
   /** moduleLoad with configuration: one options object for each CONFIG, the last with ARGS. Since 7.0.0. */
-  moduleLoadex: other<(path: Arg, ...options: { CONFIG?: readonly [Arg, Arg]; ARGS?: readonly Arg[] }[]) => "OK">()
+  moduleLoadex: other<(path: Arg, ...options: Loose<{ CONFIG: readonly [Arg, Arg]; ARGS: readonly Arg[] }>[]) => "OK">()
     .options(2, "ARGS n", "CONFIG 2"),
   /** Unload a module; an error when others depend on it or it has data types. Since 4.0.0. */
   moduleUnload: other<(name: Arg) => "OK">(),
@@ -3062,8 +3064,8 @@ const commands = {
   /** IMPORT ranges of slots to this node (a task id), CANCEL tasks (their number), or their STATUS. Since 8.4.0. */
   clusterMigration: other<
     | ((action: Token<"IMPORT">, ...ranges: Many<Int>) => string)
-    | ((action: Token<"CANCEL">, tasks: { ID?: Arg; ALL?: Flag }) => number)
-    | ((action: Token<"STATUS">, tasks?: { ID?: Arg; ALL?: Flag }) => Facts[])
+    | ((action: Token<"CANCEL">, tasks: Loose<{ ID: Arg; ALL: Flag }>) => number)
+    | ((action: Token<"STATUS">, tasks?: Loose<{ ID: Arg; ALL: Flag }>) => Facts[])
   >().lists(2).options(2, "ALL?").as(maps),
   /** Id of this node. Since 3.0.0. */
   clusterMyid: other<() => string>(),
@@ -3098,7 +3100,7 @@ const commands = {
   clusterSyncslots: session<(action: Arg, ...args: Many) => unknown>("(nothing: it is for servers only)").lists(2),
   /** Some keys of the cluster, and the cursor for the next call, "0" at the end. Valkey 9.1. */
   clusterscan: read<
-    (...args: [...Leading<[cursor: Arg]>, options?: ScanOptions & { TYPE?: Arg; SLOT?: Int }]) => Page<string[]>
+    (...args: [...Leading<[cursor: Arg]>, options?: ScanOptions & Loose<{ TYPE: Arg; SLOT: Int }>]) => Page<string[]>
   >().options(2).optional(1).defaults([0]),
   /** Let this replica in a cluster answer reads. Since 3.0.0. */
   readonly: leased<() => "OK">(),
@@ -3159,7 +3161,8 @@ type ListWord<V> =
   : V extends readonly unknown[] ? ([V[number]] extends [Int | readonly Int[] | ReadonlySet<Int>] ? "ints" : "n")
   : never;
 /** Options that are conditions and refuse undefined, which would drop them. Only the compiler uses the mark. */
-type Conditions<T> = T & { readonly [CONDITIONS]?: keyof T & string };
+type Conditions<T> =
+  { [N in keyof T]?: Exclude<T[N], undefined> } & { readonly [CONDITIONS]?: keyof T & string };
 declare const CONDITIONS: unique symbol;
 type ConditionsOf<T> = typeof CONDITIONS extends keyof T ? NonNullable<T[typeof CONDITIONS]> : never;
 
@@ -3199,11 +3202,14 @@ type No = false | undefined;
 /** Arguments of calls that may match any other signature, { WITHSCORES: flag }, and the replies of those signatures. */
 type Either<A extends unknown[], Replies extends unknown[]> = { readonly args: A; readonly replies: Replies };
 /** Arguments that a call may omit from the end: [a, b], [a] or []. */
-type Leading<A extends unknown[]> = A extends [...infer Rest, unknown] ? A | Leading<Rest> : [];
+type Leading<A extends unknown[]> = A extends [...infer Rest, unknown] ? OrNone<A> | Leading<Rest> : [];
+type OrNone<A extends unknown[]> = { [I in keyof A]: A[I] | undefined };
 /** A command that returns a range of the value at a key, by default all of it. */
 type Ranging<A extends unknown[], O, R> = (...args: [key: Key, ...Leading<A>, options?: O]) => R;
+/** T, all of which may be left out, or be undefined. */
+type Loose<T> = { [N in keyof T]?: T[N] | undefined };
 /** Options with these names. */
-type Optional<N extends string, Value = Flag> = { [Name in N]?: Value };
+type Optional<N extends string, Value = Flag> = { [Name in N]?: Value | undefined };
 /** The two signatures of many rows: with option N set to V the reply is Y, otherwise Z; O has the other options. */
 type With<N extends string, A extends unknown[], Y, Z, O = unknown, V = true> =
   | ((...args: [...A, options: O & { [Name in N]: V }]) => Y)
@@ -3243,31 +3249,31 @@ export type Compare = Conditions<Optional<"IFEQ" | "IFNE" | "IFDEQ" | "IFDNE", A
 /** Conditions: no expiry is set (NX), one is set (XX), the new one is later (GT), the new one is earlier (LT). */
 export type ExpireOptions = Optional<"NX" | "XX" | "GT" | "LT">;
 /** Options of SCAN, SSCAN, HSCAN and ZSCAN. COUNT is a hint about the amount of work per call. */
-export type ScanOptions = { MATCH?: Arg; COUNT?: Int };
+export type ScanOptions = Loose<{ MATCH: Arg; COUNT: Int }>;
 type Page<T> = [cursor: string, page: T];
 type Limit = readonly [offset: Int, count: Int];
-export type SortRoOptions = { BY?: Arg; LIMIT?: Limit; GET?: Arg } & Optional<"ASC" | "DESC" | "ALPHA">;
+export type SortRoOptions = Loose<{ BY: Arg; LIMIT: Limit; GET: Arg }> & Optional<"ASC" | "DESC" | "ALPHA">;
 /** Options of SORT. Each GET after the first needs another options object; STORE must be in the last one. */
-export interface SortOptions extends SortRoOptions { STORE?: Key }
+export interface SortOptions extends SortRoOptions { STORE?: Key | undefined }
 type SortInto = (key: Key, ...options: [...SortOptions[], last: SortOptions & { STORE: Key }]) => number;
 type Sorted<O> =
   | ((key: Key, options: O & { GET: Arg }, ...more: O[]) => Bulk[])
   | ((key: Key, options?: O & { GET?: undefined }) => string[])
   | Either<[key: Key, ...options: O[]], [Bulk[]]>;
 /** Options of RESTORE. ABSTTL: the time to live is a Unix time in milliseconds. IDLETIME in seconds. */
-export type RestoreOptions = { REPLACE?: Flag; ABSTTL?: Flag; IDLETIME?: Int; FREQ?: Int };
+export type RestoreOptions = Loose<{ REPLACE: Flag; ABSTTL: Flag; IDLETIME: Int; FREQ: Int }>;
 /** KEYS comes last. AUTH (a password) since 4.0.7, AUTH2 (a user's name and password) since 6.0. */
 export type MigrateOptions = Optional<"COPY" | "REPLACE"> &
-  { AUTH?: Arg; AUTH2?: readonly [username: Arg, password: Arg]; KEYS?: Key | Many<Key> };
+  Loose<{ AUTH: Arg; AUTH2: readonly [username: Arg, password: Arg]; KEYS: Key | Many<Key> }>;
 
 /** NX: only if the key is missing; XX: only if it exists. KEEPTTL since 6.0, GET 6.2, NX with GET 7.0, IF... 8.4. */
 export interface SetOptions extends Expiry, Compare { NX?: Flag; XX?: Flag; GET?: Flag; KEEPTTL?: Flag }
 export type GetexOptions = Expiry & { PERSIST?: Flag };
 export type MsetexOptions = Expiry & Optional<"NX" | "XX" | "KEEPTTL">;
 export type IncrexOptions = Expiry & Optional<"SATURATE" | "PERSIST" | "ENX"> &
-  Optional<"LBOUND" | "UBOUND", Int | Float> & { BYINT?: Int; BYFLOAT?: Float };
+  Optional<"LBOUND" | "UBOUND", Int | Float> & Loose<{ BYINT: Int; BYFLOAT: Float }>;
 /** MINMATCHLEN and WITHMATCHLEN need IDX. */
-export type LcsOptions = { LEN?: Flag; IDX?: Flag; MINMATCHLEN?: Int; WITHMATCHLEN?: Flag };
+export type LcsOptions = Loose<{ LEN: Flag; IDX: Flag; MINMATCHLEN: Int; WITHMATCHLEN: Flag }>;
 /** A common piece: its range in the first string and in the second; its length with WITHMATCHLEN. */
 export type LcsMatch = [first: [start: number, end: number], second: [start: number, end: number], length?: number];
 
@@ -3275,7 +3281,7 @@ export type BitOperation = Token<"AND" | "OR" | "XOR" | "NOT" | "DIFF" | "DIFF1"
 /** A number in a bitmap: its width, "u8" or "i16" ..., and its first bit, or "#2" for the third of this width. */
 export type BitfieldPlace = readonly [encoding: string, offset: Int | string];
 /** One step of BITFIELD. OVERFLOW, before SET or INCRBY, applies to all that follow. */
-export type BitfieldOperation = { GET?: BitfieldPlace; OVERFLOW?: Token<"WRAP" | "SAT" | "FAIL"> } &
+export type BitfieldOperation = Loose<{ GET: BitfieldPlace; OVERFLOW: Token<"WRAP" | "SAT" | "FAIL"> }> &
   Optional<"SET" | "INCRBY", readonly [...BitfieldPlace, value: Int]>;
 
 export type GeoUnit = Token<"M" | "KM" | "MI" | "FT">;
@@ -3284,11 +3290,11 @@ export type GeoItem = readonly [longitude: Float, latitude: Float, member: Arg];
 export type GeoaddOptions = Optional<"NX" | "XX" | "CH">;
 type GeoOrder = Optional<"ASC" | "DESC" | "ANY"> & CountOptions;
 /** Options of GEOSEARCH besides WITH...: one FROM... and one BY... (BYPOLYGON needs no FROM), and the order. */
-export type GeosearchOptions = GeoOrder & {
-  FROMMEMBER?: Arg; FROMLONLAT?: readonly [longitude: Float, latitude: Float];
-  BYRADIUS?: readonly [radius: Float, unit: GeoUnit]; BYBOX?: readonly [width: Float, height: Float, unit: GeoUnit];
-  BYPOLYGON?: readonly [vertices: number, ...coordinates: (Many<Float>[number] | readonly [Float, Float])[]];
-};
+export type GeosearchOptions = GeoOrder & Loose<{
+  FROMMEMBER: Arg; FROMLONLAT: readonly [longitude: Float, latitude: Float];
+  BYRADIUS: readonly [radius: Float, unit: GeoUnit]; BYBOX: readonly [width: Float, height: Float, unit: GeoUnit];
+  BYPOLYGON: readonly [vertices: number, ...coordinates: (Many<Float>[number] | readonly [Float, Float])[]];
+}>;
 export interface GeoradiusOptions extends GeoOrder { STORE?: undefined; STOREDIST?: undefined }
 /** GeoradiusOptions with a destination, which excludes WITH... */
 export type GeoradiusStoreOptions = GeoOrder & ({ STORE: Key } | { STOREDIST: Key });
@@ -3312,12 +3318,12 @@ export type HsetexOptions = Expiry & Optional<"FNX" | "FXX" | "KEEPTTL"> &
 type Indexed = [index: number, value: string];
 type ArgrepOf = [key: Key, start: Arg, end: Arg, ...tests: (ArgrepTest & { WITHVALUES?: No })[]];
 /** Tests of ARGREP: any must match, with AND all. To repeat a test, add another object; WITHVALUES is in the last. */
-export type ArgrepTest = Optional<"EXACT" | "MATCH" | "GLOB" | "RE", Arg> & { LIMIT?: Int } &
+export type ArgrepTest = Optional<"EXACT" | "MATCH" | "GLOB" | "RE", Arg> & Loose<{ LIMIT: Int }> &
   Optional<"AND" | "OR" | "WITHVALUES" | "NOCASE">;
 
 /** An end of a list: LEFT is the head. */
 export type End = Token<"LEFT" | "RIGHT">;
-export type CountOptions = { COUNT?: Int };
+export type CountOptions = Loose<{ COUNT: Int }>;
 /** The calls of LMPOP and the like, which pop COUNT elements from one end of the first of `keys` that is not empty. */
 type PopFrom<A extends unknown[], Where, T> =
   (...args: [...A, numkeys: Int, ...keys: Many<Key>, where: Where, ...options: [] | [CountOptions]]) =>
@@ -3326,19 +3332,19 @@ type Waiting<R> = (...args: [...keys: Many<Key>, timeout: number] | [keys: Key |
 type Move = [source: Key, destination: Key, wherefrom: End, whereto: End];
 type Counted<O> = (numkeys: Int, ...keysAndOptions: [...keys: Many<Key>, ...options: [] | [O]]) => number;
 /** Upper bound of a count; 0 for no limit. */
-export type LimitOptions = { LIMIT?: Int };
+export type LimitOptions = Loose<{ LIMIT: Int }>;
 /** Options of LPOS: RANK 2 starts at the second match, -1 at the last; MAXLEN limits the number of comparisons. */
 export type LposOptions = Optional<"RANK" | "COUNT" | "MAXLEN", Int>;
 /** Number of elements for LMOVEM (COUNT or EXACTLY); moved one by one (OBO), or in their order (BULK). */
-export type LmovemOptions = { COUNT?: Int; EXACTLY?: Int; OBO?: Flag; BULK?: Flag };
+export type LmovemOptions = Loose<{ COUNT: Int; EXACTLY: Int; OBO: Flag; BULK: Flag }>;
 
 /** Arguments of ZADD: [1, "a"], ["-inf", "b"]. */
 export type ScoreMember = readonly [score: Arg, member: Arg];
 type ScoreMembers = (ScoreMember | readonly ScoreMember[])[];
 export type ZaddOptions = Optional<"NX" | "XX" | "GT" | "LT" | "CH" | "INCR">;
-export type ZrangeOptions = { BYSCORE?: Flag; BYLEX?: Flag; REV?: Flag; LIMIT?: Limit };
+export type ZrangeOptions = Loose<{ BYSCORE: Flag; BYLEX: Flag; REV: Flag; LIMIT: Limit }>;
 /** Options of ZINTER, ZUNION and their STORE forms: a weight for each key. */
-export type ZunionOptions = { WEIGHTS?: readonly Arg[]; AGGREGATE?: Token<"SUM" | "MIN" | "MAX" | "COUNT"> };
+export type ZunionOptions = Loose<{ WEIGHTS: readonly Arg[]; AGGREGATE: Token<"SUM" | "MIN" | "MAX" | "COUNT"> }>;
 type Rank = With<"WITHSCORE", [key: Key, member: Arg], [rank: number, score: number] | null, number | null>;
 type Combined<O> = Ending<"WITHSCORES", [numkeys: Int, ...keys: Many<Key>], Scored[], string[], O>;
 type CombineInto<O> =
@@ -3347,21 +3353,21 @@ type CombineInto<O> =
 /** References of groups to a deleted entry stay (the default) or go; ACKED deletes only acknowledged entries. */
 type References = Optional<"KEEPREF" | "DELREF" | "ACKED">;
 /** Length to trim to: 1000 or ["=", 1000] exactly, ["~", 1000] roughly but faster; LIMIT (with "~") per call. */
-type Trimming = { MAXLEN?: Int | readonly ["=" | "~", Int]; MINID?: Arg | readonly ["=" | "~", Arg]; LIMIT?: Int };
+type Trimming = Loose<{ MAXLEN: Int | readonly ["=" | "~", Int]; MINID: Arg | readonly ["=" | "~", Arg]; LIMIT: Int }>;
 /** NOMKSTREAM, MINID, LIMIT since 6.2; KEEPREF, DELREF, ACKED 8.2; IDMP and IDMPAUTO, against duplicates, 8.6. */
 export type XaddOptions = References & Trimming &
-  { NOMKSTREAM?: Flag; IDMPAUTO?: Arg; IDMP?: readonly [pid: Arg, iid: Arg] };
+  Loose<{ NOMKSTREAM: Flag; IDMPAUTO: Arg; IDMP: readonly [pid: Arg, iid: Arg] }>;
 /** IDS: their number, then the ids: [2, "1-0", "2-0"]. */
 export type XdelexOptions = References & { IDS: readonly [numids: Int, ...ids: Many] };
 /** Options of XNACK; RETRYCOUNT and FORCE are for the server's own use. */
-export type XnackOptions = Pick<XdelexOptions, "IDS"> & { RETRYCOUNT?: Int; FORCE?: Flag };
+export type XnackOptions = Pick<XdelexOptions, "IDS"> & Loose<{ RETRYCOUNT: Int; FORCE: Flag }>;
 /** Keys, and for each the id to read after: "$" for new entries only, "+" for the last entry (7.4). */
 type Streams<Id> = { STREAMS: readonly [keys: Key | readonly Key[], ids: Id | readonly Id[]] };
 /** STREAMS comes last: ["k", "$"] or [["j", "k"], [0, 0]]. BLOCK in milliseconds. MAXCOUNT, MAXSIZE (bytes) 8.10. */
 export type XreadOptions = Streams<Arg> & Optional<"COUNT" | "MAXCOUNT" | "MAXSIZE" | "BLOCK", Int>;
 /** STREAMS comes last. CLAIM (8.4), in milliseconds, adds pending entries idle for that time. */
 export type XreadgroupOptions = XreadOptions &
-  { GROUP: readonly [group: Arg, consumer: Arg]; CLAIM?: Int; NOACK?: Flag };
+  { GROUP: readonly [group: Arg, consumer: Arg]; CLAIM?: Int | undefined; NOACK?: Flag };
 /** An entry of XREADGROUP; its fields are null when it is pending but has been deleted. */
 export type PendingEntry = [id: string, fields: Fields | null];
 /** An entry read with CLAIM: milliseconds since its last delivery, and number of deliveries; 0 and 0 if it is new. */
@@ -3374,7 +3380,7 @@ type PendingRange = [...[] | [options: { IDLE: Int }], start: Arg, end: Arg, cou
 type Claim = [key: Key, group: Arg, consumer: Arg, minIdleTime: Int];
 type Claimed<T> = [next: string, claimed: T, deleted: string[]];
 /** Options of XCLAIM; IDLE in milliseconds, TIME a Unix time in milliseconds. */
-export type XclaimOptions = { IDLE?: Int; TIME?: Int; RETRYCOUNT?: Int; FORCE?: Flag; JUSTID?: Flag; LASTID?: Arg };
+export type XclaimOptions = Loose<{ IDLE: Int; TIME: Int; RETRYCOUNT: Int; FORCE: Flag; JUSTID: Flag; LASTID: Arg }>;
 
 type StreamFacts = Record<"length" | "radix-tree-keys" | "radix-tree-nodes" | "entries-added", number> &
   Record<"last-generated-id" | "max-deleted-entry-id" | "recorded-first-entry-id", string>;
@@ -3392,38 +3398,38 @@ export type XinfoConsumer = { name: string; pending: number; idle: number; inact
 export type Vector = { VALUES: readonly [count: Int, ...values: Many] } | { FP32: Bytes };
 export type VsimQuery = Vector | { ELE: Arg };
 type Query = [key: Key, query: VsimQuery];
-export type VaddOptions = Optional<"CAS" | "NOQUANT" | "BIN" | "Q8"> & { EF?: Int; SETATTR?: Arg; M?: Int };
+export type VaddOptions = Optional<"CAS" | "NOQUANT" | "BIN" | "Q8"> & Loose<{ EF: Int; SETATTR: Arg; M: Int }>;
 /** Options of VSIM; EPSILON is a distance from 0 to 1. */
 export type VsimOptions = Optional<"WITHSCORES" | "WITHATTRIBS" | "TRUTH" | "NOTHREAD"> &
-  Optional<"COUNT" | "EF" | "FILTER-EF", Int> & { EPSILON?: Arg; FILTER?: Arg };
+  Optional<"COUNT" | "EF" | "FILTER-EF", Int> & Loose<{ EPSILON: Arg; FILTER: Arg }>;
 /** Reply of VEMB RAW: only int8 has a range. */
 export type VembRaw = [quantization: "fp32" | "bin" | "int8", data: Buffer, norm: number, range?: number];
 
 type Ranges = [range: Listed<Int>, ...more: Many<Int>];
 /** Options of FLUSHALL and the like: delete in the background (ASYNC), or before the reply (SYNC). */
 export type FlushOptions = { ASYNC?: Flag; SYNC?: Flag };
-type HelloOptions = { AUTH?: readonly [username: Arg, password: Arg]; SETNAME?: Arg };
-export type TrackingOptions = Optional<"BCAST" | "OPTIN" | "OPTOUT" | "NOLOOP"> & { REDIRECT?: Int; PREFIX?: Arg };
+type HelloOptions = Loose<{ AUTH: readonly [username: Arg, password: Arg]; SETNAME: Arg }>;
+export type TrackingOptions = Optional<"BCAST" | "OPTIN" | "OPTOUT" | "NOLOOP"> & Loose<{ REDIRECT: Int; PREFIX: Arg }>;
 type ClientFilter = Optional<"ADDR" | "LADDR" | "IP" | "FLAGS" | "CAPA", string> &
-  Optional<"USER" | "NAME" | "LIB-NAME" | "LIB-VER", Arg> & { DB?: Int; ID?: Int | readonly Int[] } &
-  { TYPE?: Token<"NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB"> };
+  Optional<"USER" | "NAME" | "LIB-NAME" | "LIB-VER", Arg> & Loose<{ DB: Int; ID: Int | readonly Int[] }> &
+  Loose<{ TYPE: Token<"NORMAL" | "MASTER" | "SLAVE" | "REPLICA" | "PRIMARY" | "PUBSUB"> }>;
 /** Filters of CLIENT LIST and KILL; all must match. Redis: ID, TYPE; KILL also USER, ADDR, LADDR, SKIPME, MAXAGE. */
 export type ClientFilters = Conditions<
-  ClientFilter & { SKIPME?: Token<"YES" | "NO">; MAXAGE?: Int; IDLE?: Int } &
+  ClientFilter & Loose<{ SKIPME: Token<"YES" | "NO">; MAXAGE: Int; IDLE: Int }> &
   { [N in keyof ClientFilter as `NOT-${N}`]: ClientFilter[N] }
 >;
 export type CommandlogType = Token<"SLOW" | "LARGE-REQUEST" | "LARGE-REPLY">;
 /** Options of FAILOVER: FORCE needs TO and TIMEOUT, which is in milliseconds. */
-export type FailoverOptions = { TO?: readonly [host: Arg, port: Int]; FORCE?: Flag; ABORT?: Flag; TIMEOUT?: Int };
+export type FailoverOptions = Loose<{ TO: readonly [host: Arg, port: Int]; FORCE: Flag; ABORT: Flag; TIMEOUT: Int }>;
 /** Options of HOTKEYS START, METRICS first, each list after its count: { METRICS: [1, "CPU"], SLOTS: [1, 42] }. */
 export type HotkeysStartOptions = Optional<"COUNT" | "DURATION" | "SAMPLE", Int> &
   { METRICS: readonly [count: Int, ...metrics: Token<"CPU" | "NET">[]] } &
-  { SLOTS?: readonly [count: Int, ...slots: Int[]] };
+  Loose<{ SLOTS: readonly [count: Int, ...slots: Int[]] }>;
 /** Options of CLUSTER SETSLOT: the id of a node, or STABLE; TIMEOUT in milliseconds. */
-export type ClusterSetslotOptions = { IMPORTING?: Arg; MIGRATING?: Arg; NODE?: Arg; STABLE?: Flag; TIMEOUT?: Int };
+export type ClusterSetslotOptions = Loose<{ IMPORTING: Arg; MIGRATING: Arg; NODE: Arg; STABLE: Flag; TIMEOUT: Int }>;
 /** Options of CLUSTER SLOT-STATS: slots from first to last, or ordered by one of the statistics. */
 export type ClusterSlotStatsOptions = { SLOTSRANGE: readonly [first: Int, last: Int] } |
-  { ORDERBY: string; LIMIT?: Int; ASC?: Flag; DESC?: Flag };
+  { ORDERBY: string; LIMIT?: Int | undefined; ASC?: Flag; DESC?: Flag };
 
 // Reports of servers about themselves: numbers, plain values or nested values, by name. They vary between versions.
 export type Counts = Record<string, number>;
@@ -3928,7 +3934,7 @@ const aborted = ({ reason }: AbortSignal): AbortError =>
  * Describes a command to call(). `keys`: the positions of its keys, by default the first argument; `read`: it only
  * reads; `values`: every argument is a single value, and an array or an object is refused.
  */
-export type CallOptions = { name: string; keys?: Positions; read?: boolean; values?: boolean };
+export type CallOptions = { name: string } & Loose<{ keys: Positions; read: boolean; values: boolean }>;
 
 const CALLING: Record<keyof CallOptions, Check<unknown>> = {
   name: string("the name of a command", (name) => name !== ""),
@@ -5474,7 +5480,7 @@ export class PipelineError extends RedisError {
 }
 
 /** `errors: "return"` leaves errors among the replies; "reject", the default, rejects with a PipelineError. */
-export type PipelineOptions = { errors?: "reject" | "return" };
+export type PipelineOptions = Loose<{ errors: "reject" | "return" }>;
 
 type Chained<F, Done extends unknown[], Text> = Overloads<Link<Exclude<F, AnyEither>, Done, Text>> &
   Overloads<Link<Extract<F, AnyEither>, Done, Text>>;
@@ -5497,7 +5503,7 @@ export interface Pipeline<Done extends unknown[] = [], Text = string> extends Li
    * Sends the commands and empties the pipeline; resolves with their replies in order. If one failed, rejects with a
    * PipelineError, which has all replies and errors.
    */
-  execPipeline(options?: { errors?: "reject" }): Promise<Results<Done>>;
+  execPipeline(options?: Loose<{ errors: "reject" }>): Promise<Results<Done>>;
   /** With errors: "return", the errors of commands are among the replies. */
   execPipeline(options: PipelineOptions): Promise<Results<OrError<Done, RedisError>>>;
   /**
@@ -6217,7 +6223,7 @@ async function lend<Text, T>(
 }
 
 /** `attempts`: how many times transaction() tries before it rejects with the WatchError; 100 by default. */
-export type TransactionOptions = { attempts?: number };
+export type TransactionOptions = Loose<{ attempts: number }>;
 
 // ==== 10. Scripts, scans and streams ====
 //
@@ -6228,7 +6234,7 @@ export type TransactionOptions = { attempts?: number };
  * `keys`: how many leading arguments are keys, 0 by default. `readonly`: the script only reads (EVAL_RO or FCALL_RO,
  * since Redis 7.0), so after a lost connection it may be sent again.
  */
-export type ScriptOptions = { keys?: number; readonly?: boolean };
+export type ScriptOptions = Loose<{ keys: number; readonly: boolean }>;
 
 /**
  * A script as a function: it takes a handler, a pipeline or a transaction, then keys and arguments. Keys and arguments
@@ -6316,19 +6322,19 @@ export type ConsumeOptions<Text = string> = {
   group: string;
   consumer: string;
   /** Creates a missing group, and stream, to read all entries ("0") or new ones ("$"). By default, rejects: NOGROUP. */
-  create?: "0" | "$";
+  create?: "0" | "$" | undefined;
   /** Takes over entries that other consumers have not acknowledged for this many milliseconds. Since Redis 6.2. */
-  claimAfter?: Milliseconds;
+  claimAfter?: Milliseconds | undefined;
   /** Maximum number of new entries in one read; 10 by default. */
-  count?: number;
+  count?: number | undefined;
   /** How many milliseconds one read waits for new entries; 1,000 by default. */
-  block?: Milliseconds;
+  block?: Milliseconds | undefined;
   /** An entry that is still pending after this many deliveries goes to `deadLetter` instead, and is acknowledged. */
-  maxDeliveries?: number;
+  maxDeliveries?: number | undefined;
   /** Key of a stream, to which the entry's fields are added, or a function, which gets the entry and is awaited. */
-  deadLetter?: Key | ((entry: Consumed<Text>) => unknown);
+  deadLetter?: Key | ((entry: Consumed<Text>) => unknown) | undefined;
   /** Ends the loop once the current entry has been acknowledged. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 };
 
 /** An entry of a stream, and how many times it has been delivered, this time included. */
@@ -6611,18 +6617,18 @@ export type Listener<Item> = (item: Item | Gap) => unknown;
 /** Options of a subscription or of monitor(): its buffer, and a listener for its state. */
 export type FeedOptions = {
   /** Maximum number of unread items; 10,000 by default. */
-  buffer?: number;
+  buffer?: number | undefined;
   /**
    * Policy for a full buffer. "pause", the default, stops reading from the socket: nothing is lost until the server's
    * own buffer is full and it closes the connection, which leaves a gap. "drop" drops the oldest item and counts it in
    * `dropped`. "fail" ends the iteration with the error TOO_SLOW.
    */
-  overflow?: "pause" | "drop" | "fail";
+  overflow?: "pause" | "drop" | "fail" | undefined;
   /**
    * Called with the new state, and the error that caused the change, if any; while "connecting", also when an attempt
    * fails with another code. Without it, an error that ends the feed of a listener becomes a process warning.
    */
-  onState?: (state: FeedState, error: RedisError | undefined) => unknown;
+  onState?: ((state: FeedState, error: RedisError | undefined) => unknown) | undefined;
 };
 
 /** "listening": the servers have confirmed all channels. "connecting": messages may be missed. "ended": for good. */
@@ -7368,7 +7374,7 @@ export abstract class Client<Text> extends Commander {
   }
 
   /** Iterates over the keys of all servers, by SCAN; keys may repeat. Since Redis 2.8; TYPE 6.0. */
-  async *scanIterator(options?: ScanOptions & { TYPE?: Arg }): AsyncGenerator<TextIn<Text>, void, undefined> {
+  async *scanIterator(options?: ScanOptions & Loose<{ TYPE: Arg }>): AsyncGenerator<TextIn<Text>, void, undefined> {
     for (const { server } of this.#router.fleet.members) {
       yield* scan<any>(options, commands.scan, (cursor) =>
         server.dispatch(new Command(commands.scan, [cursor, options], this.view)));
@@ -7439,7 +7445,7 @@ export abstract class Client<Text> extends Commander {
   }
 
   /** Lets pending commands finish for at most `timeout` ms (default: replyTimeout), but ends blocking ones; closes. */
-  disconnect({ timeout = this.view.replyTimeout }: { timeout?: Milliseconds } = {}): Promise<void> {
+  disconnect({ timeout = this.view.replyTimeout }: Loose<{ timeout: Milliseconds }> = {}): Promise<void> {
     return this.#router.fleet.disconnect(checked("timeout", timeout, duration));
   }
 

@@ -56,6 +56,30 @@ export function replies(db: Handler, keys: string[], anyFlag: { WITHSCORES: true
   count(db.lcs("a", "b", { LEN: true }));
   is<{ matches: LcsMatch[]; len: number }>()(db.lcs("a", "b", { IDX: true, WITHMATCHLEN: true }));
 
+  // Options and optional arguments may be undefined
+  const given: { n: number | undefined; text: string | undefined; limit: [number, number] | undefined } =
+    { n: undefined, text: undefined, limit: undefined };
+  is<"OK" | null>()(db.set("k", "v", { EX: given.n, NX: given.n === 1 }));
+  is<[string, string[]]>()(db.scan(undefined, { MATCH: given.text, COUNT: given.n, TYPE: given.text }));
+  texts(db.zrange("k", undefined, 5, { LIMIT: given.limit }));
+  texts(db.zrange("k", 0, given.n));
+  texts(db.zrangebyscore("k", undefined, undefined, { LIMIT: given.limit }));
+  is<[string, number][]>()(db.zrange("k", undefined, 5, { WITHSCORES: true }));
+  texts(db.lrange("k", undefined, 5));
+  is<Entry[]>()(db.xrange("k", undefined, "5", { COUNT: given.n }));
+  texts(db.sort("k", { BY: given.text, LIMIT: given.limit }));
+  is<string | null>()(db.xadd("k", { MAXLEN: given.n, NOMKSTREAM: true }, "*", { a: 1 }));
+  texts(db.geosearch("k", { FROMMEMBER: given.text, BYBOX: undefined, COUNT: given.n }));
+  db.zunionstore("d", 1, "k", { WEIGHTS: undefined, AGGREGATE: undefined });
+  const none = undefined;
+  db.subscribe("c", () => 0, { buffer: none, overflow: none, onState: none });
+  db.transaction(["k"], () => 0, { attempts: none });
+  script("return 1", { keys: none, readonly: none });
+  db.pipeline().get("k").execPipeline({ errors: none });
+  db.call({ name: "GET", keys: none, read: none, values: none }, "k");
+  db.consume("s", { group: "g", consumer: "me", count: none, block: none, create: none, signal: none });
+  db.disconnect({ timeout: none });
+
   // Bitmaps and HyperLogLogs
   is<(number | null)[]>()(db.bitfield("k", { GET: ["u8", 0] }, { INCRBY: ["i5", "#1", 1] }));
   count(db.bitop("AND", "dst", "a", "b"));
