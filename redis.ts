@@ -367,7 +367,10 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 export type Outcome = "not-sent" | "not-executed" | "unknown" | "executed";
 
 type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined };
-/** A lost connection, as its server identifies it; `done` once the server can execute no more commands from it. */
+/**
+ * A connection, as its server identifies it; an empty id if that was not credible. `server`: which server, and how it
+ * sees this client. `done`: it was lost, and the server can execute no more commands from it.
+ */
 type Fence = { id: string; address: string; server: string; done: boolean; lostAt: number };
 
 /** Base class of every rejection. `code` is the reason, listed in the README; `command` is the name of the command. */
@@ -4341,12 +4344,11 @@ class Connection {
     this.#knocked = world.now();
   }
 
-  /** Whether CLIENT LIST says that the server has closed this connection, or has not received the last blank line. */
-  isLost(line: string): boolean {
+  /** Whether CLIENT LIST says that the server has not received the last blank line. */
+  isIdle(line: string): boolean {
     const [idle = ""] = cut(line, " idle=")[1].split(" ", 1);
-    const isThere = line.includes(` addr=${this.fence.address} `);
     const slack = this.#view.replyTimeout + 1_000; // idle is in whole seconds
-    return !isThere || Number(idle) * 1_000 > world.now() - this.#knocked + slack;
+    return Number(idle) * 1_000 > world.now() - this.#knocked + slack;
   }
 
   /** Opens another connection to the same server, for the driver's own commands. */
@@ -4655,11 +4657,9 @@ class Connection {
     const { dbid } = this.#options;
     const { greeting = [] } = this.#owner.address;
     const identity = this.ask(commands.clientInfo).then((line) => {
-      // id=7 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 ...
       if (typeof line !== "string" && !Buffer.isBuffer(line)) throw badReply(commands.clientInfo);
-      const words = new Map(String(line).split(" ", 3).map((word) => cut(word, "=")));
-      const [id = "", address = "", local = ""] = ["id", "addr", "laddr"].map((name) => words.get(name));
-      Object.assign(this.fence, { id, address, server: `${addressOf(this.#endpoint)} ${local}` });
+      const socket = TRANSPORTS.get(this.#socket) ?? this.#socket;
+      Object.assign(this.fence, readIdentity(String(line), this.#endpoint, socket));
     }, ignore);
     const select = dbid === 0 ? undefined : this.ask(commands.select, dbid);
     const replies = greeting.map(([row, ...args]) => this.ask(row, ...args).catch((error: unknown) => error));
@@ -4709,6 +4709,38 @@ const FOREIGN: readonly [mark: string, name: string][] =
 function cut(text: string, mark: string): [before: string, after: string] {
   const at = text.indexOf(mark);
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
+}
+
+/** Longest address in CLIENT INFO: servers truncate a socket's path to 77 bytes. */
+const LONGEST_ADDRESS = 128;
+
+/**
+ * Reads the line of CLIENT INFO, `id=7 addr=10.0.0.1:50000 laddr=10.0.0.2:6379 fd=8 ...`. Whoever answered may have made
+ * it up, to have another server kill somebody else's connection. So it counts only if it is well-formed, and only on
+ * connections that are seen in the same way: as our socket's own address or, behind NAT or a proxy, as the same host.
+ */
+function readIdentity(line: string, endpoint: Endpoint, socket: Socket): Partial<Fence> {
+  const [head] = cut(cut(line, " fd=")[0], " name="); // the path of a Unix socket may contain spaces
+  const [known, local] = cut(head, " laddr=");
+  const [word, address] = cut(known, " addr=");
+  const id = cut(word, "id=")[1];
+  const host = endpoint.path === undefined ? ipOf(address) : address;
+  const own = ipOf(hostOf({ host: socket.localAddress ?? "", port: socket.localPort ?? 0 }));
+  const isDirect = own !== "" && own === host && address.endsWith(`:${socket.localPort}`);
+  const isGood = word === `id=${id}` && ID.holds(toNumber(id)) && host !== "" &&
+    [address, local].every((text) => text.length <= LONGEST_ADDRESS && printable(text));
+  return isGood ? { id, address, server: [addressOf(endpoint), local, isDirect ? "" : host].join(" ") } : {};
+}
+
+const ID = whole(1, Number.MAX_SAFE_INTEGER);
+
+/** Returns the IP address in "10.0.0.1:50000" or "[::1]:50000"; an empty text if there is none. */
+function ipOf(address: string): string {
+  const at = address.lastIndexOf(":");
+  const [from, to] = address.startsWith("[") && address[at - 1] === "]" ? [1, at - 1] : [0, at];
+  const host = address.slice(from, to);
+  const isGood = isIP(host) !== 0 && OPTIONS.port.check.holds(toNumber(address.slice(at + 1)));
+  return isGood ? cut(host, "::ffff:")[1] || host : "";
 }
 
 const flush = (connection: Connection): void => connection.flush();
@@ -5213,7 +5245,7 @@ class Pool implements CommandOwner {
     // A server's ids ascend: a connection that was dialled later and has a lower id leads to another server.
     if (server !== fence.server || (connection.dialledAt > fence.lostAt && Number(id) <= Number(fence.id))) return;
     connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address }).then((ended) => {
-      fence.done ||= typeof ended === "number"; // before any later reply settles its command
+      fence.done ||= ended === 0 || ended === 1; // before any later reply settles its command
       this.#fences.delete(fence);
     }, (error) => {
       if (error instanceof ReplyError) this.#fences.delete(fence);
@@ -5341,18 +5373,26 @@ class Pool implements CommandOwner {
     return lent.filter(({ blocking }) => blocking !== undefined);
   }
 
-  /** Asks the server about blocked connections, on an open one or, if there is none, on one opened for the question. */
+  /**
+   * Asks the server about blocked connections, on an open one or, if there is none, on one opened for the question.
+   * `ask` receives the connection's line of CLIENT LIST, or an empty text if the server lists no such connection of ours:
+   * CLIENT UNBLOCK goes by the id alone, which might be somebody else's.
+   */
   async #askAbout(
-    blocked: readonly Connection[], ask: (other: Connection, about: Connection) => Promise<unknown>,
+    blocked: readonly Connection[], ask: (other: Connection, about: Connection, line: string) => Promise<unknown>,
   ): Promise<unknown[]> {
     const known = blocked.filter(({ fence }) => fence.id !== "");
     if (known.length === 0) return [];
     const open = this.#seats.find(({ state }) => state === "open")?.connection;
     const other = open ?? known[0]!.another();
     if (other !== open) this.#helpers.add(other);
-    // On another server, the id would belong to another client.
-    const replies = other.opened.then(() => Promise.all(known.map(async (about) =>
-      about.fence.server === other.fence.server && ask(other, about))));
+    const replies = other.opened.then(() => Promise.all(known.map(async (about) => {
+      const { id, address, server } = about.fence;
+      if (server !== other.fence.server) return; // there, the id would belong to another client
+      const line = await other.ask(commands.clientList, { ID: id });
+      if (typeof line !== "string") return;
+      return ask(other, about, line.includes(` addr=${address} `) ? line : "");
+    })));
     await settled([replies], this.#options.replyTimeout);
     if (this.#helpers.delete(other)) other.close(CLOSED);
     return Promise.race([replies, []]).catch(() => []);
@@ -5363,12 +5403,13 @@ class Pool implements CommandOwner {
 
   /** Checks blocked connections by CLIENT LIST on another one, because they cannot answer a PING. */
   async #look(blocked: readonly Connection[]): Promise<void> {
-    await this.#askAbout(blocked, async (other, about) => {
+    const before = new Map(blocked.map((about) => [about, [about.blocking, about.lastReceived]]));
+    await this.#askAbout(blocked, async (other, about, line) => {
       const { blocking, fence, lastReceived } = about;
-      const line = await other.ask(commands.clientList, { ID: fence.id });
-      if (typeof line !== "string" || about.blocking !== blocking || about.lastReceived !== lastReceived) return;
-      if (!about.isLost(line)) return about.knock();
-      const isUnblocked = await other.ask(commands.clientUnblock, fence.id, "ERROR") === 1;
+      const [asked, received] = before.get(about)!;
+      if (blocking !== asked || lastReceived !== received) return;
+      if (line !== "" && !about.isIdle(line)) return about.knock();
+      const isUnblocked = line !== "" && await other.ask(commands.clientUnblock, fence.id, "ERROR") === 1;
       if (isUnblocked) blocking?.refuse(SILENT); // it was still blocked, so it had popped nothing
       about.close(SILENT);
     });
@@ -5380,8 +5421,8 @@ class Pool implements CommandOwner {
       const blocked = this.#blocked;
       if (blocked.length === 0) return;
       const blocking = blocked.map((connection) => connection.blocking!.promise);
-      const replies = await this.#askAbout(blocked, (other, { fence }) =>
-        other.ask(commands.clientUnblock, fence.id, "ERROR"));
+      const replies = await this.#askAbout(blocked, async (other, { fence }, line) =>
+        line !== "" && other.ask(commands.clientUnblock, fence.id, "ERROR"));
       if (!replies.some((reply) => typeof reply === "number")) return; // they count as pending
       await settled(blocking, PAUSE); // CLIENT UNBLOCK may overtake a command
     }
@@ -6295,6 +6336,17 @@ export function libraryFunction<R = unknown>(
   }) as unknown as Script<R>;
 }
 
+/** Whether a text is a whole number of 64 bits: cursors and ids go back to the server, which may be another one by now. */
+const areDigits = (text: string): boolean =>
+  text !== "" && text.length <= 20 && [...text].every((char) => char >= "0" && char <= "9");
+
+/** Returns the id of a stream's entry, 1700000000000-0, in a reply; throws if it is anything else. */
+function entryId<T>(row: Row, id: T): T {
+  const parts = String(id).split("-", 3);
+  if (parts.length !== 2 || !parts.every(areDigits)) throw badReply(row);
+  return id;
+}
+
 /** Follows a cursor, page by page, until it is "0" again. As with SCAN itself, an item may come twice. */
 async function* scan<Item>(
   options: ScanOptions | undefined,
@@ -6309,7 +6361,8 @@ async function* scan<Item>(
     const reply = await page(cursor);
     const [next, items] = understood(row, (): [string, Item[]] => {
       const [after, found] = reply;
-      if (isPlain(after) || Array.isArray(after) || typeof found !== "object") throw badReply(row);
+      const isCursor = typeof after !== "object" || Buffer.isBuffer(after);
+      if (!isCursor || !areDigits(String(after)) || typeof found !== "object") throw badReply(row);
       return [String(after), Array.isArray(found) ? found : Object.entries(found) as Item[]];
     });
     yield* items;
@@ -6471,7 +6524,7 @@ class Consumer<Text> {
       const claim = [this.#stream, group, consumer, claimAfter, this.#cursor, { COUNT: count, JUSTID: true }];
       const [cursor, claimed] = await this.#list(this.#view, commands.xautoclaim, ...claim);
       if (!Array.isArray(claimed)) throw badReply(commands.xautoclaim);
-      this.#cursor = cursor;
+      this.#cursor = entryId(commands.xautoclaim, cursor);
       if (claimed.length > 0) {
         this.#stage = "pending";
         return [];
@@ -6491,8 +6544,9 @@ class Consumer<Text> {
     this.#mayBlock = true;
     return understood(commands.xreadgroup, () => {
       const [[, entries] = [undefined, []]] = Array.isArray(reply) ? reply : Object.entries<any>(reply ?? {});
-      if (create === "$" && entries.length > 0) this.#from = entries.at(-1)[0];
-      return entries.map(([id, fields]: [any, any]) => [id, fields, 1]);
+      const read = entries.map(([id, fields]: [any, any]) => [entryId(commands.xreadgroup, id), fields, 1]);
+      if (create === "$" && read.length > 0) this.#from = read.at(-1)[0];
+      return read;
     });
   }
 
@@ -6501,6 +6555,7 @@ class Consumer<Text> {
     const { group, consumer, maxDeliveries = Infinity, deadLetter } = this.#options;
     const isDead = Number(deliveries) >= maxDeliveries;
     const view = isDead && typeof deadLetter !== "function" ? this.#sure : this.#view;
+    entryId(commands.xpending, id);
     const [entry] = await this.#list(view, commands.xclaim, this.#stream, group, consumer, 0, id);
     if (entry === undefined) return [];
     if (entry !== null && !isDead) return [[...entry, Number(deliveries) + 1] as Consumed<Text>];
@@ -6524,6 +6579,7 @@ class Consumer<Text> {
     const [row, ...range] = from === undefined ? [commands.xrevrange, "+", "-"] as const
       : [commands.xrange, "-", from] as const;
     const [found] = await this.#list(this.#view, row, this.#stream, ...range, { COUNT: 1 });
+    if (found !== undefined) understood(row, () => entryId(row, found[0]));
     if (from === undefined) return found?.[0] ?? "0";
     return found === undefined || String(found[0]) === String(from) ? "0" : from; // no older entry: the stream is new
   }

@@ -1046,6 +1046,169 @@ describe("an error of the server", () => {
   });
 });
 
+// ==== What one server says, and another is sent ====
+
+describe("an impostor cannot have the real server told to end others", () => {
+  const big = "9".repeat(2 ** 20);
+  const own = ({ socket }: Peer): string => `127.0.0.1:${socket.remotePort}`;
+  const line = (id: string, address: string, local = "127.0.0.1:6379"): string =>
+    `id=${id} addr=${address} laddr=${local} fd=8 name= age=0 idle=0 flags=N\n`;
+
+  /** The first connection leads to whoever says `first` of itself, later ones to a server that says `later`. */
+  async function killsAfter(
+    first: (peer: Peer) => string, later: (peer: Peer) => string, path?: string,
+  ): Promise<[fenced: boolean, outcome: string, kills: string[]]> {
+    const scripted = await ScriptedServer.start(async (peer) => {
+      peer.identity = (peer.id === 1 ? first : later)(peer);
+      await peer.hello();
+      for (;;) {
+        const [name] = await peer.read();
+        if (name === "INCR") return void peer.socket.destroy();
+        peer.write("+PONG\r\n");
+      }
+    }, path === undefined ? {} : { path });
+    return using(path === undefined ? lazyConnection({ port: scripted.port }) : lazyUnixConnection(path), async (db) => {
+      const error = await failure(db.incr("n"));
+      await db.ping();
+      return [error.fenced, error.outcome, scripted.peers.slice(1).flatMap(({ fenced }) => fenced)] as any;
+    }).finally(() => scripted.stop());
+  }
+
+  const honest = (peer: Peer): string => line("9", own(peer));
+  const throughNat = (peer: Peer): string => line("9", `172.17.0.1:${peer.socket.remotePort}`);
+  const forged: [what: string, first: (peer: Peer) => string, later?: (peer: Peer) => string][] = [
+    ["another's address", () => line("5", "10.1.2.3:4444")],
+    ["the address of another client of this machine", () => line("5", "127.0.0.1:1")],
+    ["another's address, through NAT", () => line("5", "10.1.2.3:4444"), throughNat],
+    ["our own address, where the real server sees that of a NAT", (peer) => line("5", own(peer)), throughNat],
+    ["our address behind a NAT that the real server does not see", throughNat],
+    ["our address twice", (peer) => line("5", `${own(peer)} addr=10.1.2.3:4444`)],
+    ["two addresses", (peer) => line("5", `${own(peer)},10.1.2.3:4444`)],
+    ["no address", () => line("5", "")], ["a pattern as address", () => line("5", "*:*")],
+    ["a name as address", () => line("5", "localhost:4444")], ["a socket as address", () => line("5", "/tmp/redis.sock:0")],
+    ["an address with line ends", (peer) => line("5", `${own(peer)}\r\nQUIT`)],
+    ["an address of a mebibyte", () => line("5", `${big}:1`)], ["a server's address of a mebibyte", (peer) => line("5", own(peer), big)],
+    ["no id", (peer) => line("", own(peer))], ["a pattern as id", (peer) => line("*", own(peer))],
+    ["an id with a sign", (peer) => line("-5", own(peer))], ["an id with a fraction", (peer) => line("5.5", own(peer))],
+    ["an id with an exponent", (peer) => line("1e0", own(peer))], ["an id with zeros", (peer) => line("005", own(peer))],
+    ["an id of 0", (peer) => line("0", own(peer))], ["an id of 20 digits", (peer) => line("9".repeat(20), own(peer))],
+    ["an id of a mebibyte", (peer) => line(big, own(peer))],
+    ["an id with line ends", (peer) => line("5\r\n*1\r\n$8\r\nFLUSHALL", own(peer))],
+    ["something before the id", (peer) => `id=7 ${line("5", own(peer))}`], ["nothing", () => ""],
+  ];
+  for (const [what, first, later = honest] of forged) {
+    test(`by ${what}: there is no fence, and the lost write stays unknown`, async () =>
+      assert.deepEqual(await killsAfter(first, later), [false, "unknown", []]));
+  }
+
+  test("and the server that says the truth, behind NAT too, is told to end the connection that was lost", async () => {
+    let address = "";
+    const mine = (of: (peer: Peer) => string) => (peer: Peer): string =>
+      line("5", address = of(peer));
+    for (const [first, later] of [
+      [mine(own), honest], [mine(({ socket }) => `172.17.0.1:${socket.remotePort}`), throughNat],
+      [mine(() => "[2001:db8::1]:50000"), () => line("9", "[2001:db8::1]:50001")],
+    ] as const) {
+      assert.deepEqual(await killsAfter(first, later), [true, "unknown", [`CLIENT KILL ID 5 ADDR ${address}`]]);
+    }
+  });
+
+  test("through a Unix socket, whose path may hold blanks, only a client of the same socket is named", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "redis.ts-socket-"));
+    const path = join(folder, "a socket");
+    const later = (): string => line("9", `${path}:0`, `${path}:0`);
+    try {
+      assert.deepEqual(await killsAfter(() => line("5", `${path}:0`, `${path}:0`), later, path),
+        [true, "unknown", [`CLIENT KILL ID 5 ADDR ${path}:0`]]);
+      for (const address of ["10.1.2.3:4444", "/run/other.sock:0", ""]) {
+        assert.deepEqual(await killsAfter(() => line("5", address, `${path}:0`), later, path), [false, "unknown", []]);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("disconnect() unblocks a connection only where the server lists it under our address", async () => {
+    for (const isOurs of [true, false]) {
+      const asked: string[] = [];
+      let address = "";
+      const scripted = await ScriptedServer.start(async (peer) => {
+        peer.identity = line("99", own(peer));
+        await peer.hello();
+        for (;;) {
+          const [name, what = ""] = await peer.read();
+          if (name === "BLPOP") address = own(peer);
+          else if (what === "LIST") {
+            const listed = line("99", isOurs ? address : "10.1.2.3:4444");
+            peer.write(`$${listed.length}\r\n${listed}\r\n`);
+          } else peer.write(":1\r\n");
+          asked.push(`${name} ${what}`);
+        }
+      });
+      const db = lazyConnectionPool({ port: scripted.port, poolsize: 2, replyTimeout: 300 });
+      await db.ready();
+      const popped = failure(db.blpop("list", 0));
+      await until(() => asked.includes("BLPOP list"), "the command that blocks");
+      await db.disconnect();
+      await popped;
+      assert.ok(asked.includes("CLIENT LIST"));
+      assert.equal(asked.includes("CLIENT UNBLOCK"), isOurs);
+      await scripted.stop();
+    }
+  });
+});
+
+describe("a cursor or an id that is none is not sent back", () => {
+  const big = "9".repeat(2 ** 20);
+  const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`;
+  const odd = ["", "*", "-1", "1e3", "5 6", "0\r\nQUIT", "9".repeat(21), big, "$", ">", "+", "5-", "-5", "5-*", `${big}-0`];
+
+  test("by scans: the call fails with PROTOCOL, and no other command follows", async () => {
+    for (const cursor of odd) {
+      const asked: string[][] = [];
+      await withScript(async (peer) => {
+        for (;;) {
+          asked.push(await peer.read());
+          peer.write(`*2\r\n${bulk(cursor)}*0\r\n`);
+        }
+      }, async (db) => {
+        for (const scan of [db.scanIterator(), db.hscanIterator("h"), db.sscanIterator("s"), db.zscanIterator("z")]) {
+          assert.equal((await failure(scan.next())).code, "PROTOCOL", cursor.slice(0, 9));
+        }
+      });
+      assert.equal(asked.length, 4);
+    }
+  });
+
+  test("by consume(): neither those of entries that wait, nor of claimed or new ones", async () => {
+    const pending = (id: string): string => `*1\r\n*4\r\n${bulk(id)}$1\r\nc\r\n:5\r\n:1\r\n`;
+    const claimed = (id: string): string => `*2\r\n${bulk(id)}*0\r\n`;
+    const fresh = (id: string): string => `%1\r\n$1\r\ns\r\n*1\r\n*2\r\n${bulk(id)}*2\r\n$1\r\nf\r\n$1\r\nv\r\n`;
+    for (const id of ["*", "5", "5-*", "9".repeat(21), `${big}-0`]) {
+      for (const [forger, forged] of [["XPENDING", pending], ["XAUTOCLAIM", claimed], ["XREADGROUP", fresh]] as const) {
+        const asked: string[][] = [];
+        const times = (name: string): number => asked.filter((words) => words[0] === name).length;
+        await withScript(async (peer) => {
+          for (;;) {
+            const words = await peer.read();
+            asked.push(words);
+            if (words[0] === forger) peer.write(forged(id));
+            else peer.write(words[0] === "XPENDING" ? "*0\r\n" : claimed("0-0"));
+          }
+        }, async (db) => {
+          const entries = db.consume("s", { group: "g", consumer: "c", claimAfter: 1 });
+          const next = entries.next();
+          await until(() => times(forger) === 2, "a second attempt"); // it rests and asks again, as after any bad reply
+          await entries.return();
+          assert.deepEqual(await next, { value: undefined, done: true });
+        });
+        assert.deepEqual([times("XCLAIM"), times("XACK")], [0, 0]);
+        for (const words of asked) if (words[0] === "XAUTOCLAIM") assert.equal(words[5], "0-0");
+      }
+    }
+  });
+});
+
 // ==== The supply chain ====
 
 describe("the package", () => {

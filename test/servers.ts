@@ -384,11 +384,14 @@ export class Peer {
   readonly closed: Promise<void>;
   /** How it was asked to end other connections. */
   readonly fenced: string[] = [];
+  /** The line of CLIENT INFO. */
+  identity: string;
   #wire: Wire;
 
   constructor(socket: Socket, id: number) {
     this.socket = socket;
     this.id = id;
+    this.identity = `id=${id} addr=127.0.0.1:${socket.remotePort} name=\n`;
     this.#wire = new Wire(socket);
     this.closed = new Promise((resolve) => {
       socket.once("close", () => resolve());
@@ -451,8 +454,7 @@ export class Peer {
   /** Answers CLIENT INFO, which follows HELLO 3. */
   #tellWho(asked: Value) {
     if (String(asked) !== "CLIENT,INFO") throw new Error(`expected CLIENT INFO, got ${asked}`);
-    const line = `id=${this.id} addr=127.0.0.1:${this.socket.remotePort} name=\n`;
-    this.write(`$${line.length}\r\n${line}\r\n`);
+    this.write(`$${this.identity.length}\r\n${this.identity}\r\n`);
   }
 
   /** Closes after what was written. */
