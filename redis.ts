@@ -4269,6 +4269,8 @@ class Connection {
   #knocked = -Infinity;
   /** Bytes of the arriving string since the last sign of life. */
   #arrived = 0;
+  /** Whether it has been of use: it answered a caller's command or, for a listener, confirmed its channels. */
+  isOfUse = false;
   /** Whether it was closed with unanswered writes, which the server may still execute. */
   hasLostWrites = false;
   readonly #endpoint: Endpoint;
@@ -4566,7 +4568,9 @@ class Connection {
         this.close(reply instanceof ReplyError ? connectError(reply) : UNEXPECTED);
         return hasEnded;
       } else if (reply instanceof ReplyError && this.#takenBack(command, reply)) this.#queue.shift();
-      else if (command.answer(reply)) {
+      else {
+        this.isOfUse ||= command.view !== this.#view && !(reply instanceof ReplyError);
+        if (!command.answer(reply)) continue;
         this.#queue.shift();
         command.owner?.finished(command);
       }
@@ -4715,8 +4719,8 @@ function cut(text: string, mark: string): [before: string, after: string] {
 const LONGEST_ADDRESS = 128;
 
 /**
- * Reads the line of CLIENT INFO, `id=7 addr=10.0.0.1:50000 laddr=10.0.0.2:6379 fd=8 ...`. Whoever answered may have made
- * it up, to have another server kill somebody else's connection. So it counts only if it is well-formed, and only on
+ * Reads the line of CLIENT INFO, `id=7 addr=10.0.0.1:50000 laddr=10.0.0.2:6379 fd=8 ...`. The server may have made it
+ * up, to have another one kill somebody else's connection. So it counts only if it is well-formed, and only on
  * connections that are seen in the same way: as our socket's own address or, behind NAT or a proxy, as the same host.
  */
 function readIdentity(line: string, endpoint: Endpoint, socket: Socket): Partial<Fence> {
@@ -4820,9 +4824,7 @@ class Seat {
   since = world.now();
   /** Time until which commands wait for it while it has no connection. */
   awaitedUntil = Infinity;
-  /** How many times the delay before the next attempt has doubled; only a connection that lasts resets it. */
-  doublings = 0;
-  /** Ends its rest, or its wait for the address. */
+  /** Ends its rest, its wait for the address, or its trial. */
   timer: NodeJS.Timeout | undefined;
   lease: Lease | undefined;
 }
@@ -4871,6 +4873,12 @@ class Pool implements CommandOwner {
   readonly #options: PoolOptions;
   readonly #hooks: Hooks;
   readonly #seats: Seat[];
+  /** The seat that asks for all: until it has a connection that is not in doubt, those that have none rest. */
+  #asker: Seat | undefined;
+  /** Number of its attempts that failed since it had a connection; each doubles the delay before the next. */
+  #failures = 0;
+  /** Number of connections that it lost before they had lasted, since one was of use; these double the delay, too. */
+  #doubts = 0;
   /** Commands that wait for a connection. */
   readonly #waiting = new Queue();
   /** Commands that the server refused; after PAUSE, one of them is resent alone, as the probe. */
@@ -5093,10 +5101,8 @@ class Pool implements CommandOwner {
         const { connection } = seat;
         connection?.close(MOVED);
         if (seat.connection !== connection) continue; // it was open a moment ago, so its loss has reopened the seat
-        seat.connection = undefined;
         seat.since = world.now();
-        seat.awaitedUntil = Infinity;
-        this.#open(seat);
+        this.#rest(seat, 0, Infinity);
       }
     }
   }
@@ -5142,6 +5148,7 @@ class Pool implements CommandOwner {
   #open(seat: Seat): void {
     seat.state = "opening";
     stopTimer(seat);
+    if (seat === this.#asker) this.#relieve();
     try {
       const endpoint = this.address.next();
       if (endpoint instanceof Promise) void this.#ask(seat, endpoint);
@@ -5149,6 +5156,18 @@ class Pool implements CommandOwner {
     } catch (cause) {
       this.#failed(seat, cause);
     }
+  }
+
+  /** Has another seat ask if this attempt takes long: it may have met the only dead one of several servers. */
+  #relieve(): void {
+    const next = this.#seats.find((seat) => seat.state === "resting" && seat !== this.#asker);
+    if (next === undefined) return;
+    stopTimer(next);
+    next.timer = world.after(LONGEST_REST, () => {
+      if (this.#asker?.state !== "opening") return;
+      this.#asker = next;
+      this.#open(next);
+    });
   }
 
   /** Waits for the address; ignores an answer that comes too late, or after the seat was reopened. */
@@ -5191,9 +5210,29 @@ class Pool implements CommandOwner {
     seat.state = "open";
     this.#lastError = undefined;
     for (const fence of this.#fences) this.#fenceOff(seat.connection!, fence);
+    if (this.#asker?.state === "opening") this.#asker = seat; // its attempt takes longer than this one
+    if (seat === this.#asker && seat.timer === undefined) this.#try(seat);
     if (this.#isReady) this.#settleReady();
     this.#serve();
   }
+
+  /** Opens the other seats, too: at once or, after a loss that casts doubt, when this one is of use, or has lasted. */
+  #try(seat: Seat): void {
+    const isProven = this.#doubts === 0 || (seat.timer !== undefined && this.#isProven(seat));
+    stopTimer(seat);
+    this.#failures = 0;
+    if (!isProven) return void (seat.timer = world.after(FIRST_REST, () => this.#try(seat)));
+    this.#doubts = 0;
+    this.#asker = undefined;
+    const waiting = this.#closing === undefined ? this.#seats.filter(({ state }) => state === "resting") : [];
+    for (const other of waiting) if (this.#asker === undefined) this.#open(other);
+  }
+
+  /** Whether its connection has shown that attempts need no longer be rare. */
+  #isProven({ connection, since }: Seat): boolean { return connection!.isOfUse || world.now() - since >= STABLE; }
+
+  /** Whether this seat asks for all, as it does if none did. */
+  #asks(seat: Seat): boolean { return (this.#asker ??= seat) === seat; }
 
   #failed(seat: Seat, cause: unknown): void {
     const error = cause instanceof ConnectionError ? cause
@@ -5201,9 +5240,10 @@ class Pool implements CommandOwner {
     this.#lastError = asCause(error);
     this.#settleReady(error);
     this.#hooks.lost?.(error);
+    const delay = restOf(this.#failures + this.#doubts);
+    if (this.#asks(seat)) this.#failures++;
     if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()), -Infinity);
-    else if (error.code === "NOT_READY") this.#rest(seat, PAUSE * (1 + world.random()), Infinity);
-    else this.#rest(seat, restOf(seat.doublings++));
+    else this.#rest(seat, delay, error.code === "NOT_READY" ? Infinity : undefined);
     this.#serve();
   }
 
@@ -5219,11 +5259,13 @@ class Pool implements CommandOwner {
     const [again, failed]: [Command[], Command[]] = [[], []];
     for (const command of orphans) (this.#closing === undefined && mayRunAgain(command) ? again : failed).push(command);
     const now = world.now();
-    const lasted = now - seat.since >= STABLE;
-    const wasUsed = connection.lastReceived > seat.since || this.#hooks.prepare !== undefined;
+    const isProven = this.#isProven(seat);
+    const isHealthy = CLOSED_BY_US.includes(error) || now - seat.since >= STABLE;
+    const delay = isHealthy ? 0 : restOf(isProven ? 0 : this.#doubts);
     seat.since = now;
-    seat.doublings = lasted ? 0 : wasUsed ? Math.min(seat.doublings, 1) : seat.doublings + 1;
-    this.#rest(seat, lasted || CLOSED_BY_US.includes(error) ? 0 : restOf(seat.doublings), Infinity); // for one attempt
+    if (this.#asks(seat) && !isHealthy) this.#doubts = isProven ? 1 : this.#doubts + 1;
+    this.#rest(seat, delay, Infinity); // for one attempt
+    if (!isProven && !isHealthy) this.#settleReady(error);
     this.#lineUp(again);
     for (const command of failed) command.fail(error); // last: a failed probe releases the held commands
   }
@@ -5252,15 +5294,20 @@ class Pool implements CommandOwner {
     });
   }
 
-  /** Reopens the seat after the delay. Commands wait for it until this time, by default PATIENCE after the loss. */
+  /**
+   * Reopens the seat after the delay or, unless it asks for all, with the others. Commands wait for it until this time,
+   * by default PATIENCE after the loss.
+   */
   #rest(seat: Seat, delay: Milliseconds, awaitedUntil?: number): void {
     const { reconnect } = this.#options;
     const usual = this.address.expected === true ? Infinity : seat.since + PATIENCE;
     seat.state = "resting";
     seat.connection = seat.lease = undefined;
-    seat.awaitedUntil = reconnect ? awaitedUntil ?? usual : -Infinity;
+    seat.awaitedUntil = -Infinity;
     stopTimer(seat);
     if (this.#closing !== undefined || !reconnect) return;
+    if (!this.#asks(seat)) return this.#relieve();
+    seat.awaitedUntil = awaitedUntil ?? usual;
     if (delay === 0) this.#open(seat);
     else seat.timer = world.after(delay, () => this.#open(seat));
   }
@@ -5375,7 +5422,7 @@ class Pool implements CommandOwner {
 
   /**
    * Asks the server about blocked connections, on an open one or, if there is none, on one opened for the question.
-   * `ask` receives the connection's line of CLIENT LIST, or an empty text if the server lists no such connection of ours:
+   * `ask` receives the connection's line of CLIENT LIST, or an empty text if the server lists none of ours by that id:
    * CLIENT UNBLOCK goes by the id alone, which might be somebody else's.
    */
   async #askAbout(
@@ -6336,7 +6383,7 @@ export function libraryFunction<R = unknown>(
   }) as unknown as Script<R>;
 }
 
-/** Whether a text is a whole number of 64 bits: cursors and ids go back to the server, which may be another one by now. */
+/** Whether a text is a whole number of 64 bits. Cursors and ids go back to the server, which may be another by now. */
 const areDigits = (text: string): boolean =>
   text !== "" && text.length <= 20 && [...text].every((char) => char >= "0" && char <= "9");
 
@@ -6765,6 +6812,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
         listener.connection = connection;
         await Promise.all([...listener.sent.values()].map((command) =>
           command.confirmed = connection.ask(commands[kind], ...command.args)));
+        connection.isOfUse ||= listener.sent.size > 0;
         this.markGap(listener);
         listener.isListening = true;
         this.update();

@@ -51,6 +51,8 @@ type Answer = (key: string, link: number, say: (bytes: string) => void, after: V
 class VirtualWorld {
   readonly attempts: number[] = [];
   server: "up" | "down" | "silent" = "up";
+  /** Does something else with a command than to answer it; true if it did. */
+  odd: ((name: string, say: (bytes: string) => void, end: () => void, after: VirtualWorld["after"]) => boolean) | undefined;
   now = 0;
   readonly #agenda = new Agenda();
   readonly #chance: Chance;
@@ -72,7 +74,9 @@ class VirtualWorld {
     const ignore = (): void => {};
     const isOpen = (): boolean => this.#sockets.has(socket);
     const say = (bytes: string): void => void (isOpen() && socket.emit("data", Buffer.from(bytes, "latin1")));
+    const end = (): void => void (isOpen() && socket.emit("end"));
     const execute = ([name = "", key = ""]: string[]): void => {
+      if (this.odd?.(name, say, end, this.after)) return;
       if (name === "GET") this.#answer(key, link, say, this.after);
       else say(name === "HELLO" ? "%0\r\n" : name === "PING" ? "+PONG\r\n" : "-ERR unknown\r\n");
     };
@@ -96,7 +100,7 @@ class VirtualWorld {
   }
 
   /** The server goes, and with it its connections. */
-  crash(server: "down" | "silent"): void {
+  crash(server: VirtualWorld["server"]): void {
     this.server = server;
     for (const socket of [...this.#sockets]) socket.emit("end");
   }
@@ -140,6 +144,148 @@ test("many clients of a server that is away try again at different times", async
     const within100 = late.map((at) => late.filter((other) => other >= at && other < at + 100).length);
     assert.ok(late.length > 1_000 && Math.max(...within100) < 500 / 4, `${Math.max(...within100)} at once`);
     for (const client of clients) client.destroy();
+  });
+});
+
+type Odd = NonNullable<VirtualWorld["odd"]>;
+const on = (what: string, then: (say: (bytes: string) => void, end: () => void) => void): Odd => (name, say, end) => {
+  if (name !== what) return false;
+  then(say, end);
+  return true;
+};
+/** Completes the handshake, whose last command in RESP2 is PING, and answers nothing after it. */
+const afterLogin = (then: (say: (bytes: string) => void, end: () => void, after: VirtualWorld["after"]) => void) =>
+  (last: string): Odd => (name, say, end, after) => {
+    if (name !== "CLIENT") return name !== "HELLO";
+    say(last === "PING" ? "-ERR unknown\r\n+PONG\r\n" : "-ERR unknown\r\n");
+    then(say, end, after);
+    return true;
+  };
+const LOADING = "-LOADING Redis is loading the dataset in memory\r\n";
+
+/** Servers of which no connection is of use: with HELLO or, in RESP2, PING, the handshake ends. */
+const USELESS: [what: string, odd: (last: string) => Odd][] = [
+  ["closes after its first reply", () => on("HELLO", (say, end) => (say("%0\r\n"), end()))],
+  ["is loading its data", (last) => on(last, (say) => say(LOADING))],
+  ["requires another password", (last) => on(last, (say) => say("-WRONGPASS invalid username-password pair\r\n"))],
+  ["says that it has too many clients, and closes", (last) =>
+    on(last, (say, end) => (say("-ERR max number of clients reached\r\n"), end()))],
+  ["closes at once after the login", afterLogin((_, end) => end())],
+  ["says one word after the login and closes", afterLogin((say, end) => (say(">2\r\n+hello\r\n+you\r\n"), end()))],
+  ["answers what nobody asked after the login", afterLogin((say) => say("+hello\r\n"))],
+  ["closes some time after the login", afterLogin((_, end, after) => after(100, end))],
+  ["closes when it is asked something", () => (name, _, end) => ["GET", "SUBSCRIBE", "MONITOR"].includes(name) && (end(), true)],
+  ["refuses what it is asked, and closes", () => (name, say, end) =>
+    ["GET", "SUBSCRIBE", "MONITOR"].includes(name) && (say("-ERR go away\r\n"), end(), true)],
+];
+
+/** Attempts in this time that one seat may make, and those with which a pool fills once. */
+const attemptsOf = (seconds: number, poolsize: number): number => poolsize + 8 + 2 * seconds;
+
+for (const [what, odd] of USELESS) {
+  for (const protocol of [3, 2] as const) {
+    test(`a server that ${what} is asked by one connection, more and more rarely, however big the pool: RESP${protocol}`, async () => {
+      const options = { poolsize: 100, protocol };
+      const handlers: [pools: number, size: number, open: () => any][] = [
+        [1, 1, () => driver.lazyConnection(options)], [1, 100, () => driver.lazyConnectionPool(options)],
+        [1, 100, () => driver.lazyUnixConnectionPool("/tmp/virtual.sock", options)],
+        [2, 100, () => driver.lazyShardedConnectionPool(["a:1", "b:1"], options)],
+        [1, 100, () => driver.connectionPool(options).catch(() => ({ destroy() {} }))],
+      ];
+      for (const [pools, poolsize, open] of handlers) {
+        for (const isAsked of [true, false]) {
+          await new VirtualWorld().run(async (virtual) => {
+            virtual.odd = odd(protocol === 3 ? "HELLO" : "PING");
+            const opened = open();
+            await virtual.until(10);
+            for (let at = 0; at < 20_000; at += 50) {
+              await virtual.until(at);
+              if (isAsked && "get" in opened) for (const key of ["a", "b", "c"]) opened.get(key).catch(() => {});
+            }
+            const most = pools * attemptsOf(20, poolsize);
+            assert.ok(virtual.attempts.length <= most, `${virtual.attempts.length} attempts of ${pools} x ${poolsize}`);
+            (await opened).destroy();
+          });
+        }
+      }
+    });
+  }
+
+  test(`a server that ${what} is asked by a listener more and more rarely`, async () => {
+    for (const listen of [(db: any) => db.subscribe("c", () => {}), (db: any) => db.monitor()]) {
+      await new VirtualWorld().run(async (virtual) => {
+        const db = driver.lazyConnection();
+        listen(db).catch(() => {});
+        await virtual.until(20);
+        virtual.odd = odd("HELLO");
+        virtual.crash("up");
+        const before = virtual.attempts.length;
+        await virtual.until(20_000);
+        assert.ok(virtual.attempts.length - before <= 2 * attemptsOf(20, 1), `${virtual.attempts.length - before} attempts`);
+        db.destroy();
+      });
+    }
+  });
+}
+
+test("a server that closes after each first answer has about one connection per rest, however big the pool", async () => {
+  for (const poolsize of [1, 100]) {
+    await new VirtualWorld().run(async (virtual) => {
+      let answered = 0;
+      virtual.odd = on("GET", (say, end) => (answered++, say("+OK\r\n"), end()));
+      const db = driver.lazyConnectionPool({ poolsize });
+      for (let at = 0; at < 10_000; at += 10) {
+        await virtual.until(at);
+        for (let i = 0; i < 10; i++) db.get("k").catch(() => {});
+      }
+      assert.ok(answered > 100, `${answered} answers`); // it is of use, so it is asked again soon
+      assert.ok(virtual.attempts.length <= poolsize + 10_000 / 20, `${virtual.attempts.length} attempts`);
+      db.destroy();
+    });
+  }
+});
+
+test("500 clients with pools ask a server that is loading as often as 500 connections, and fill at once when it is ready", async () => {
+  await new VirtualWorld().run(async (virtual) => {
+    virtual.odd = on("PING", (say) => say(LOADING));
+    const pools = Array.from({ length: 500 }, () => driver.lazyConnectionPool({ protocol: 2, poolsize: 10 }));
+    await virtual.until(10_000);
+    assert.ok(virtual.attempts.length <= 500 * attemptsOf(10, 1), `${virtual.attempts.length} attempts`);
+    virtual.odd = undefined;
+    await virtual.until(10_000 + 2_600);
+    await Promise.all(pools.map((pool) => pool.ready()));
+    for (const pool of pools) pool.destroy();
+  });
+});
+
+test("an attempt that hangs does not keep the others of a pool from asking: one more every 2.5 s", async () => {
+  await new VirtualWorld().run(async (virtual) => {
+    const db = driver.lazyConnectionPool({ poolsize: 50 });
+    await virtual.until(10_000);
+    virtual.crash("silent"); // as if one of several servers were dead
+    await virtual.until(10_100);
+    virtual.server = "up";
+    const before = virtual.attempts.length;
+    assert.equal(before, 51);
+    await virtual.until(10_100 + 2_510);
+    assert.equal(virtual.attempts.length, 50 + 50);
+    db.destroy();
+  });
+});
+
+test("a pool fills in two handshakes when its server is back after a long time, whoever asks for nothing meanwhile", async () => {
+  await new VirtualWorld().run(async (virtual) => {
+    const db = driver.lazyConnectionPool({ poolsize: 50 });
+    await virtual.until(10_000);
+    virtual.crash("down");
+    await virtual.until(60_000);
+    virtual.server = "up";
+    const before = virtual.attempts.length;
+    while (virtual.attempts.length === before) await virtual.until(virtual.now + 1);
+    await virtual.until(virtual.now + 10);
+    assert.equal(await Promise.race([db.ready(), quiet()]), db);
+    assert.equal(virtual.attempts.length - before, 50);
+    db.destroy();
   });
 });
 
