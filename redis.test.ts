@@ -2243,6 +2243,122 @@ describe("the handshake", () => {
     await server.call("ACL", "DELUSER", "rotating");
   });
 
+  describe("credentials that expire", () => {
+    const LIFE = 60_000;
+    // Virtual time passes faster than the server answers.
+    const options = { pingInterval: Infinity, replyTimeout: Infinity, leaseTimeout: Infinity, connectTimeout: Infinity };
+    let password = "0";
+    let calls = 0;
+    /** Gives a new password; from then on, only that and the last one work. */
+    const credentials = async () => {
+      calls++;
+      const last = password === "0" ? [] : [`>${password}`];
+      const renewed = String(Number(password) + 1);
+      await server.call("ACL", "SETUSER", "expiring", "resetpass", `>${renewed}`, ...last, "on", "~*", "&*", "+@all");
+      password = renewed;
+      return { username: "expiring", password, expires: calls % 2 === 0 ? new Date(Date.now() + LIFE) : Date.now() + LIFE };
+    };
+    const logins = async (): Promise<number> =>
+      Number(/cmdstat_auth:calls=(\d+)/.exec(await server.call("INFO", "commandstats"))?.[1] ?? 0);
+    const clients = async (): Promise<string[]> => (await server.call("CLIENT", "LIST")).split("\n")
+      .filter((line: string) => line.includes("user=expiring")).map((line: string) => line.split(" ")[0]!).sort();
+    beforeEach(async () => {
+      calls = 0;
+      await server.call("CONFIG", "RESETSTAT");
+    });
+    after(() => server.call("ACL", "DELUSER", "expiring"));
+    /** Lets time pass, and the server answer meanwhile, until so many logins have been renewed. */
+    const renewed = (pass: Pass, count: number): Promise<boolean> => until(async () => {
+      await pass(LIFE / 100);
+      return await logins() >= count;
+    }, `${count} logins`);
+
+    test("open connections log in again on time, by one call for all, and no caller notices", () => inVirtualTime((pass) =>
+      using(lazyConnectionPool({ port: server.port, poolsize: 3, credentials, ...options }), async (db) => {
+        await db.ready();
+        const before = await clients();
+        calls = 0;
+        await db.set("n", 0);
+        for (let life = 1; life <= 2; life++) {
+          const counted = Promise.all(Array.from({ length: 50 }, () => db.incr("n")));
+          await renewed(pass, 3 * life);
+          await counted;
+        }
+        assert.ok(calls >= 2 && calls <= 3, `${calls} calls`); // those opened at different times had different credentials
+        assert.equal(await db.get("n"), "100");
+        assert.deepEqual(await clients(), before);
+      })));
+
+    test("a command that blocks for ever is ended and sent again behind AUTH", () => inVirtualTime((pass) =>
+      using(lazyConnectionPool({ port: server.port, poolsize: 2, credentials, ...options }), async (db) => {
+        await db.ready();
+        const before = await clients();
+        await db.del("jobs");
+        const job = db.blpop("jobs", 0);
+        const blocked = async (): Promise<boolean> => (await server.call("INFO", "clients")).includes("blocked_clients:1");
+        await until(blocked, "it to block");
+        await renewed(pass, 2);
+        await until(blocked, "it to block again");
+        await db.rpush("jobs", "a");
+        assert.deepEqual(await job, ["jobs", "a"]);
+        assert.deepEqual(await clients(), before);
+      })));
+
+    test("in a transaction, AUTH waits for EXEC; a lease that has its own login keeps that", () => inVirtualTime((pass) =>
+      using(lazyConnectionPool({ port: server.port, poolsize: 3, credentials, ...options }), async (db) => {
+        await db.ready();
+        await server.call("ACL", "SETUSER", "guest", "on", "nopass", "+@all", "~*");
+        const t = await db.multi();
+        const queued = t.set("k", 1);
+        await db.lease(async (own) => {
+          await own.auth("guest", "");
+          await server.call("CONFIG", "RESETSTAT");
+          for (let part = 0; part <= 80; part++) await pass(LIFE / 100).then(logins);
+          assert.equal(await logins(), 1, "of the third connection only");
+          assert.equal(await own.aclWhoami(), "guest");
+        });
+        await queued;
+        t.get("k");
+        assert.deepEqual(await t.commit(), ["OK", "1"]);
+        await until(async () => await logins() === 2, "the login behind EXEC");
+        await server.call("ACL", "DELUSER", "guest");
+      })));
+
+    test("a subscription under RESP3 stays; under RESP2, and with MONITOR, it moves to a new connection with a gap", () =>
+      inVirtualTime((pass) => using(lazyConnectionPool({ port: server.port, poolsize: 1, credentials, ...options }), async (db) => {
+        const old = lazyConnection({ port: server.port, protocol: 2, credentials, ...options });
+        try {
+          const [three, two, monitor] = await Promise.all([db.subscribe("news"), old.subscribe("news"), db.monitor()]);
+          await server.call("CONFIG", "RESETSTAT");
+          const gap = async (feed: AsyncIterator<{ gap?: number | undefined }>): Promise<boolean> => {
+            for (;;) {
+              const { value, done } = await feed.next();
+              if (done) return false;
+              if (value.gap !== undefined) return true;
+            }
+          };
+          const gaps = [gap(two[Symbol.asyncIterator]()), gap(monitor)];
+          await renewed(pass, 3); // of two handlers' connections and a subscription
+          for (let i = 0; i < 20; i++) await pass(50); // rests before reconnecting
+          assert.deepEqual(await Promise.all(gaps), [true, true]);
+          await until(() => two.state === "listening" && monitor.state === "listening", "both to listen again");
+          await server.call("PUBLISH", "news", "b");
+          assert.equal((await three[Symbol.asyncIterator]().next()).value?.message, "b", "no gap before it");
+          assert.equal((await two[Symbol.asyncIterator]().next()).value?.message, "b");
+        } finally {
+          old.destroy();
+        }
+      })));
+
+    test("an `expires` that is over, or no time, is refused", async () => {
+      for (const expires of [0, Date.now() - 1, Date.now() / 1_000, new Date(NaN), "tomorrow", null]) {
+        const error = await failure(connection({ port: server.port, credentials: () => ({ password: "p", expires }) as any }));
+        assert.deepEqual([error.code, error.cause.code], ["NO_CREDENTIALS", "INVALID_ARGUMENT"]);
+        assert.match(error.cause.message, /`expires` must be a Date/);
+      }
+    });
+  });
+
   test("a refused login rejects what waits, is not tried again in a hurry, and recovers when it is mended", async () => {
     await server.call("ACL", "SETUSER", "late", "on", ">right", "~*", "+@all");
     await server.call("ACL", "LOG", "RESET");

@@ -72,8 +72,8 @@ export type Charset = "utf-8" | "latin1" | null;
 /** Representation of maps in replies: objects, or arrays of [name, value]. */
 export type Maps = "objects" | "pairs";
 type Milliseconds = number; // Infinity for no limit
-export type Credentials = { username?: string | undefined; password: string };
-type Login = { username?: string | undefined; password?: string | undefined };
+/** `expires`: when the server stops accepting them, as a Date or a Unix time in milliseconds; by default, never. */
+export type Credentials = { username?: string | undefined; password: string; expires?: Date | number | undefined };
 type Check<T> = { readonly wanted: string; readonly holds: (value: unknown) => value is T };
 
 const must = <T extends unknown>(wanted: string, holds: (value: any) => boolean): Check<T> =>
@@ -121,7 +121,7 @@ const OPTIONS = {
   username: { check: secret, endpoint: true },
   /** Password of the user. An empty string means no password. A server that requires no password accepts any. */
   password: { check: secret, endpoint: true },
-  /** Called on every connect, for passwords that change. Replaces username and password. */
+  /** Called on every connect, and before they expire, for passwords that change. Replaces username and password. */
   credentials: { check: callback, endpoint: true },
   /** Name of the connections in CLIENT LIST. */
   name: { check: visible, query: true },
@@ -4242,11 +4242,59 @@ type Owner = {
   readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
   /** Takes back a command that the server refused, to retry it; returns false if its caller must get the error. */
   readonly refused: (command: Command, error: ReplyError) => boolean;
+  /** Called when AUTH waits behind this command, which may block for ever. */
+  readonly interrupt?: (command: Command) => void;
+  /** Called when the connection cannot log in again, and another one must take its place. */
+  readonly replace?: (error: RedisError) => void;
   /** "commands" by default. */
   readonly carries?: Carries | undefined;
   /** Receives each push, message, or line of MONITOR. Without it, pushes are dropped. */
   readonly pushed?: ((push: readonly unknown[]) => void) | undefined;
 };
+
+/** A user and password, and the times at which to log in again and at which they expire (of world.now()). */
+type Login = {
+  readonly username: string | undefined; readonly password: string | undefined;
+  readonly renewAt: number; readonly expiresAt: number;
+};
+type LoginFunction = NonNullable<Endpoint["credentials"]>;
+/** The last call of each credentials function, which all connections that log in meanwhile share. */
+const LOGINS = new WeakMap<LoginFunction, { readonly at: number; readonly login: Promise<Login>; result?: Login }>();
+const RENEWAL_REST: Milliseconds = 1_000; // minimum time between two attempts to renew a login
+
+/**
+ * Calls a credentials function, or returns the call under way, unless that is older than `patience`. `tried`: a login
+ * to be replaced, by one that another connection has got meanwhile, if there is one.
+ */
+function logIn(credentials: LoginFunction, patience: Milliseconds, tried?: Login): Promise<Login> {
+  const at = world.now();
+  const last = LOGINS.get(credentials);
+  const isShared = last?.result === undefined ? last !== undefined && at - last.at < patience
+    : tried !== undefined && last.result !== tried && last.result.renewAt > at;
+  if (isShared) return last!.login;
+  const call: { at: number; login: Promise<Login>; result?: Login } = { at, login: readLogin(credentials) };
+  LOGINS.set(credentials, call);
+  call.login.then((login) => void (call.result = login), () => {
+    if (LOGINS.get(credentials) === call) LOGINS.delete(credentials);
+  });
+  return call.login;
+}
+
+/** Sets the next login to a random time between 60 and 80 % of the life, so that clients do not ask in step. */
+async function readLogin(credentials: LoginFunction): Promise<Login> {
+  try {
+    const { username, password, expires } = await credentials();
+    const isLogin = typeof password === "string" && (password !== "" || !username);
+    if (!isLogin) throw new ArgumentError("credentials must return a password");
+    const life = expires === undefined ? Infinity : Number(expires) - Date.now();
+    if (!(life > 0)) throw new ArgumentError("`expires` must be a Date, or a Unix time in milliseconds, still to come");
+    const now = world.now();
+    const renewAt = now + life * (life === Infinity ? 1 : 0.6 + 0.2 * world.random());
+    return { username: username || undefined, password: password || undefined, renewAt, expiresAt: now + life };
+  } catch (cause) {
+    throw new ConnectionError("NO_CREDENTIALS", "not-sent", "the credentials function failed", { cause });
+  }
+}
 
 /** Traffic on a connection. "both" means replies, and pushes (as Buffers) from a server that tracks keys. */
 type Carries = "commands" | "messages" | "monitor" | "both";
@@ -4291,6 +4339,11 @@ class Connection {
   #error: RedisError | undefined;
   #flushing = false;
   #paused = false;
+  /** Whether the user whom it is lent to has begun a transaction, or has changed the login. */
+  #isQueueing = false;
+  #hasOwnLogin = false;
+  /** Lets an AUTH go on that waits for the end of the transaction. */
+  #afterExec: (() => void) | undefined;
   /** The command in flight that is only partly written, because the socket's buffer is full. */
   #unfinished: Command | undefined;
 
@@ -4367,6 +4420,22 @@ class Connection {
     if (this.#flushing) return;
     this.#flushing = true;
     world.endOfTick(flush, this);
+  }
+
+  /** Queues a command of the user whom the connection is lent to. */
+  pushLent(command: Command): void {
+    this.push(command);
+    for (const { kind, is } of command.special.batch?.rows ?? [command.row]) {
+      if (kind === "leased" && (is.secret || is.resets)) this.#hasOwnLogin = true;
+    }
+    const endTransaction = (): void => {
+      this.#isQueueing = false;
+      this.#afterExec?.();
+    };
+    if (command.row === commands.multi) {
+      this.#isQueueing = true;
+      command.promise.catch(endTransaction);
+    } else if (command.row === commands.exec || command.row === commands.discard) endTransaction();
   }
 
   /** Writes queued commands now, as many as the socket has room for. */
@@ -4606,21 +4675,14 @@ class Connection {
     await this.#owner.prepare?.(this);
     if (this.#phase === "closed") return;
     this.#phase = "open";
-    world.cancel(this.#timer);
+    this.#keepLogin(login);
     this.#settle.resolve();
   }
 
-  async #login(): Promise<Login> {
+  #login(): Login | Promise<Login> {
     const { credentials, username, password } = this.#endpoint;
-    if (credentials === undefined) return { username, password };
-    try {
-      const { username, password } = await credentials();
-      const isLogin = typeof password === "string" && (password !== "" || !username);
-      if (!isLogin) throw new ArgumentError("credentials must return a password");
-      return { username: username || undefined, password: password || undefined };
-    } catch (cause) {
-      throw new ConnectionError("NO_CREDENTIALS", "not-sent", "the credentials function failed", { cause });
-    }
+    if (credentials === undefined) return { username, password, renewAt: Infinity, expiresAt: Infinity };
+    return logIn(credentials, this.#options.connectTimeout);
   }
 
   /** Greets with HELLO, in one round trip. False if the server does not know it, or denies it to this user. */
@@ -4642,10 +4704,9 @@ class Connection {
   }
 
   /** Greets without HELLO. If a password is required but not configured, the server refuses PING. */
-  async #greetTwo({ username, password }: Login): Promise<void> {
+  async #greetTwo(login: Login): Promise<void> {
     const { name } = this.#options;
-    const login = username === undefined ? [password] : [username, password];
-    const auth = password === undefined ? undefined : this.ask(commands.auth, ...login).catch(ignoreNeedless);
+    const auth = this.#authenticate(login);
     const others = Promise.all([
       name === undefined ? undefined : this.ask(commands.clientSetname, name),
       this.#introduce(),
@@ -4654,6 +4715,12 @@ class Connection {
     others.catch(ignore); // AUTH is awaited first
     await auth;
     await others;
+  }
+
+  /** Sends AUTH, if there is a password. */
+  async #authenticate({ username, password }: Login): Promise<void> {
+    const login = username === undefined ? [password] : [username, password];
+    if (password !== undefined) await this.ask(commands.auth, ...login).catch(ignoreNeedless);
   }
 
   /** Sends the part that both protocols share: CLIENT INFO, SELECT, and the commands of the address. */
@@ -4682,6 +4749,60 @@ class Connection {
     }
   }
 
+  // ---- Credentials that expire ----
+
+  #keepLogin(login: Login): void {
+    world.cancel(this.#timer);
+    if (login.expiresAt < Infinity) this.#renewalStep(login, login.renewAt, () => void this.#renew(login));
+  }
+
+  /** Takes this step in renewing the login at this time; replaces the connection instead if the login expires first. */
+  #renewalStep(login: Login, time: number, step: () => void, cause?: RedisError): NodeJS.Timeout {
+    const { expiresAt } = login;
+    const expire = (): void =>
+      this.#owner.replace?.(new ConnectionError("CONNECTION_LOST", "unknown", EXPIRED, { cause }));
+    world.cancel(this.#timer);
+    return this.#timer = world.after(Math.min(time, expiresAt) - world.now(), () => {
+      if (!this.#hasOwnLogin) (time < expiresAt ? step : expire)();
+    });
+  }
+
+  /**
+   * Gets credentials and logs in with them. After a failure, or connectTimeout without credentials, tries again.
+   * `tried`: the last ones; `failure`: of the last attempt.
+   */
+  async #renew(login: Login, tried = login, failure: RedisError = NO_LOGIN): Promise<void> {
+    const { connectTimeout } = this.#options;
+    let next = tried;
+    const retry = (error: RedisError): void => {
+      const rest = (login.expiresAt - world.now()) * (0.1 + 0.1 * world.random());
+      const time = world.now() + Math.max(RENEWAL_REST, rest);
+      this.#renewalStep(login, time, () => void this.#renew(login, next, error), error);
+    };
+    let timer = this.#renewalStep(login, world.now() + connectTimeout, () => retry(NO_LOGIN), failure);
+    const isCurrent = (): boolean => this.#timer === timer && this.#phase === "open";
+    try {
+      next = await logIn(this.#endpoint.credentials!, connectTimeout, tried);
+      if (!isCurrent()) return;
+      timer = this.#renewalStep(login, Infinity, ignore);
+      const takesAuth = !this.#isListener || (this.replies.hello !== undefined && this.#owner.carries !== "monitor");
+      if (!takesAuth) return this.#owner.replace?.(RENEWED);
+      await this.#authenticateBetween(next);
+      if (isCurrent()) this.#keepLogin(next);
+    } catch (error) {
+      if (isCurrent()) retry(asCause(error as RedisError));
+    }
+  }
+
+  /** Sends AUTH between other commands: after EXEC, because MULTI would queue it. */
+  async #authenticateBetween(login: Login): Promise<void> {
+    while (this.#isQueueing) await new Promise<void>((resolve) => (this.#afterExec = resolve));
+    const { blocking } = this;
+    const sent = this.#authenticate(login);
+    if (blocking?.blocks === Infinity) this.#owner.interrupt?.(blocking);
+    await sent;
+  }
+
   /** Sends a command of the driver's own, which has no owner. */
   ask(row: Row, ...args: unknown[]): Promise<unknown> {
     const command = new Command(row, args, this.#view);
@@ -4703,6 +4824,9 @@ const PUSHES: ReadonlyMap<string, typeof LISTENING[Subscribing]> =
 const BLANK = Buffer.from("\r\n");
 const NO_STRING = { length: 0, arrived: 0 };
 const UNEXPECTED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply that no command was waiting for");
+const NO_LOGIN = new TimeoutError("NO_CREDENTIALS", "not-sent", "the credentials function did not answer in time");
+const EXPIRED = "its credentials have expired";
+const RENEWED = new ConnectionError("CONNECTION_LOST", "unknown", "its credentials expire soon");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
 
 /** The first bytes that servers of other protocols send to a Redis client, and the names of the protocols. */
@@ -4827,6 +4951,8 @@ class Seat {
   /** Ends its rest, its wait for the address, or its trial. */
   timer: NodeJS.Timeout | undefined;
   lease: Lease | undefined;
+  /** The blocking command that the server was made to end, so that AUTH behind it is executed. */
+  interrupted: Command | undefined;
 }
 
 const FIRST_REST: Milliseconds = 50;
@@ -4986,7 +5112,7 @@ class Pool implements CommandOwner {
       touched,
       dispatch: (next) => {
         lease.touched = this.admit(next);
-        connection.push(next);
+        connection.pushLent(next);
         return next.promise;
       },
       release: (clean) => this.#giveBack(seat, lease, clean),
@@ -4994,7 +5120,7 @@ class Pool implements CommandOwner {
     seat.state = "lent";
     seat.lease = lease;
     if (command.row === LEASE) command.answer(undefined);
-    else connection.push(command);
+    else connection.pushLent(command);
     if (command.special.keep === undefined) return;
     command.special.keep(lease);
     this.#wakeBy(touched + this.#options.leaseTimeout);
@@ -5051,6 +5177,11 @@ class Pool implements CommandOwner {
       command.refuse(CLOSED);
       return true;
     }
+    if (error.code === "UNBLOCKED" && seat.interrupted === command) {
+      command.state = "waiting";
+      seat.connection!.push(command);
+      return true;
+    }
     const copy = this.elsewhere(command, error);
     if (copy !== undefined) {
       command.moveTo(copy);
@@ -5105,6 +5236,21 @@ class Pool implements CommandOwner {
         this.#rest(seat, 0, Infinity);
       }
     }
+  }
+
+  /** Opens another connection for the seat: a lent one leaves when it is returned. */
+  #replace(seat: Seat, error: RedisError): void {
+    if (this.#closing !== undefined) return;
+    if (seat.state === "open") this.#recall(seat, error);
+    else if (seat.state === "lent") seat.state = "recalled";
+  }
+
+  /** Makes the server end a blocking command, which #takeBack() sends again; not in a lease, which has an order. */
+  #interrupt(seat: Seat, command: Command): void {
+    if (command.owner === undefined) return;
+    seat.interrupted = command;
+    this.#askAbout([seat.connection!], (other, { fence }) => other.ask(commands.clientUnblock, fence.id, "ERROR"))
+      .catch(ignore);
   }
 
   /** Sends no more commands on its connection, and closes it when pending ones are answered or PATIENCE has passed. */
@@ -5192,6 +5338,8 @@ class Pool implements CommandOwner {
       address,
       closed: (error, orphans) => this.#lost(seat, connection, endpoint, error, orphans),
       refused: (command, error) => this.#takeBack(seat, command, error),
+      interrupt: (command) => this.#interrupt(seat, command),
+      replace: (error) => this.#replace(seat, error),
     });
     seat.connection = connection;
     stopTimer(seat);

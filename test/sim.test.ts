@@ -50,6 +50,9 @@ type Answer = (key: string, link: number, say: (bytes: string) => void, after: V
  */
 class VirtualWorld {
   readonly attempts: number[] = [];
+  /** Passwords of HELLO and AUTH; the reply to AUTH is `auth`. */
+  readonly logins: { at: number; link: number; password: string }[] = [];
+  auth = "+OK\r\n";
   server: "up" | "down" | "silent" = "up";
   /** Does something else with a command than to answer it; true if it did. */
   odd: ((name: string, say: (bytes: string) => void, end: () => void, after: VirtualWorld["after"]) => boolean) | undefined;
@@ -75,9 +78,11 @@ class VirtualWorld {
     const isOpen = (): boolean => this.#sockets.has(socket);
     const say = (bytes: string): void => void (isOpen() && socket.emit("data", Buffer.from(bytes, "latin1")));
     const end = (): void => void (isOpen() && socket.emit("end"));
-    const execute = ([name = "", key = ""]: string[]): void => {
+    const execute = ([name = "", key = "", ...rest]: string[]): void => {
+      if (name === "AUTH" || rest[0] === "AUTH") this.logins.push({ at: this.now, link, password: rest.at(-1) ?? key });
       if (this.odd?.(name, say, end, this.after)) return;
-      if (name === "GET") this.#answer(key, link, say, this.after);
+      if (name === "AUTH") say(this.auth);
+      else if (name === "GET") this.#answer(key, link, say, this.after);
       else say(name === "HELLO" ? "%0\r\n" : name === "PING" ? "+PONG\r\n" : "-ERR unknown\r\n");
     };
     const write = (bytes: Buffer): void => {
@@ -98,6 +103,9 @@ class VirtualWorld {
     });
     return socket;
   }
+
+  /** How many timers have not fired. */
+  get timers(): number { return this.#agenda.live; }
 
   /** The server goes, and with it its connections. */
   crash(server: VirtualWorld["server"]): void {
@@ -430,6 +438,134 @@ for (const [pace, isKept] of [[1_000, true], [6_000, false]] as const) {
     });
   });
 }
+
+// ==== Credentials that expire ====
+
+const LIFE = 60_000;
+const renewing = { pingInterval: Infinity, connectTimeout: 1_000 };
+const expiring = (password: string): driver.Credentials =>
+  ({ username: "ada", password, expires: new Date(Date.now() + LIFE) }); // real time, which hardly passes meanwhile
+
+test("each connection logs in again after 60 to 80 % of its credentials' life, with one call for all of a pool", async () => {
+  for (let seed = 0; seed < 20; seed++) {
+    await new VirtualWorld(undefined, seed).run(async (virtual) => {
+      const called: number[] = [];
+      const credentials = async () => expiring(String(called.push(virtual.now)));
+      const db = driver.lazyConnectionPool({ poolsize: 5, credentials, ...renewing });
+      await virtual.until(10 * LIFE);
+      assert.equal(virtual.attempts.length, 5, "no connection was lost");
+      const gaps = called.slice(1).map((at, i) => at - called[i]!);
+      assert.ok(gaps.length >= 12 && gaps.every((gap) => gap > 0.59 * LIFE && gap < 0.81 * LIFE), String(gaps));
+      for (let link = 1; link <= 5; link++) {
+        const passwords = virtual.logins.filter((login) => login.link === link).map(({ password }) => Number(password));
+        assert.deepEqual(passwords, called.map((_, i) => i + 1));
+      }
+      db.destroy();
+    });
+  }
+});
+
+test("connections that were opened at different times soon share their credentials", async () => {
+  await new VirtualWorld().run(async (virtual) => {
+    const called: number[] = [];
+    const credentials = () => expiring(String(called.push(virtual.now)));
+    const clients: { destroy(): void }[] = [];
+    for (let i = 0; i < 10; i++) {
+      clients.push(driver.lazyConnection({ credentials, ...renewing }));
+      await virtual.until(virtual.now + 1_000);
+    }
+    await virtual.until(LIFE);
+    const before = called.length;
+    await virtual.until(11 * LIFE);
+    assert.ok(called.length - before <= 18, `${called.length - before} calls in ten lives`);
+    for (const client of clients) client.destroy();
+  });
+});
+
+test("many clients whose credentials expire at the same time ask for new ones at different times", async () => {
+  await new VirtualWorld().run(async (virtual) => {
+    const called: number[] = [];
+    const clients = Array.from({ length: 300 }, () =>
+      driver.lazyConnection({ credentials: () => expiring(String(called.push(virtual.now))), ...renewing }));
+    await virtual.until(LIFE);
+    const late = called.filter((at) => at > 1_000);
+    const together = late.map((at) => late.filter((other) => other >= at && other < at + LIFE / 100).length);
+    assert.ok(late.length >= 300 && Math.max(...together) < 300 / 8, `${Math.max(...together)} of ${late.length}`);
+    for (const client of clients) client.destroy();
+  });
+});
+
+for (const [what, call, auth, why] of [
+  ["fails", async () => { throw new Error("vault sealed"); }, "+OK\r\n", "the credentials function failed"],
+  ["is not answered", () => new Promise<never>(() => {}), "+OK\r\n", "the credentials function did not answer in time"],
+  ["is refused by the server", async () => expiring("wrong"), "-WRONGPASS no\r\n", "WRONGPASS no\u2026 (AUTH)"],
+] as const) {
+  /** A handler whose function does its worst from its second call on, until it is mended. */
+  const spoilt = (virtual: VirtualWorld) => {
+    const called: number[] = [];
+    let isMended = false;
+    const db = driver.lazyConnection({
+      ...renewing, credentials: async () => called.push(virtual.now) === 1 || isMended ? expiring("right") : call(),
+    });
+    virtual.auth = auth;
+    const mend = (): void => {
+      isMended = true;
+      virtual.auth = "+OK\r\n";
+    };
+    return { db, called, mend };
+  };
+
+  test(`a renewal that ${what} is tried again after rests, and no caller notices if one succeeds before the expiry`, async () => {
+    await new VirtualWorld().run(async (virtual) => {
+      const { db, called, mend } = spoilt(virtual);
+      await virtual.until(0.97 * LIFE);
+      mend();
+      const rests = called.slice(2).map((at, i) => at - called[i + 1]!);
+      assert.ok(rests.length >= 2 && rests.length < 20 && rests.every((rest) => rest >= 1_000), String(rests));
+      await virtual.until(5 * LIFE);
+      assert.equal(virtual.attempts.length, 1);
+      assert.equal(await Promise.race([db.get("k"), virtual.until(virtual.now + 10)]), "OK");
+      db.destroy();
+    });
+  });
+
+  test(`if each renewal ${what} until the expiry, another connection takes the place of this one, and errors tell why`, async () => {
+    await new VirtualWorld().run(async (virtual) => {
+      const { db, mend } = spoilt(virtual);
+      await virtual.until(LIFE - 100);
+      assert.equal(await Promise.race([db.get("k"), virtual.until(virtual.now + 10)]), "OK");
+      assert.equal(virtual.attempts.length, 1);
+      virtual.server = "silent";
+      await virtual.until(LIFE + 10);
+      const failed = db.with({ replyTimeout: 500 }).get("k").catch((reason) => reason);
+      await virtual.until(LIFE + 600);
+      const error = await failed;
+      assert.match(error.message, /not sent within 500 ms: still connecting .*; before that, its credentials have expired$/);
+      assert.deepEqual([error.outcome, error.cause.cause.message], ["not-sent", why]);
+      mend();
+      virtual.server = "up";
+      await virtual.until(LIFE + 10_000);
+      assert.equal(await Promise.race([db.get("k"), virtual.until(virtual.now + 10)]), "OK");
+      db.destroy();
+    });
+  });
+}
+
+test("a handler that is closed while a renewal is under way leaves no timer behind", async () => {
+  await new VirtualWorld().run(async (virtual) => {
+    let calls = 0;
+    const credentials = async () => calls++ === 0 ? expiring("p") : new Promise<never>(() => {});
+    const db = driver.lazyConnection({ credentials, ...renewing });
+    await virtual.until(0.8 * LIFE + 100);
+    assert.ok(calls > 1);
+    db.destroy();
+    await virtual.until(2 * LIFE);
+    const after = calls;
+    await virtual.until(4 * LIFE);
+    assert.equal(calls, after);
+    assert.equal(virtual.timers, 0);
+  });
+});
 
 for (const [what, count, pause, expected] of [
   ["a pipeline whose replies flow has as long as it takes", 20, () => 3_000, [20, 60_000]],
