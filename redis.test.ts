@@ -8,11 +8,11 @@ import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { createServer as createWebServer } from "node:http";
-import { Socket } from "node:net";
+import { Socket, connect as connectTcp } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { Readable, getDefaultHighWaterMark, setDefaultHighWaterMark } from "node:stream";
+import { Duplex, Readable, getDefaultHighWaterMark, setDefaultHighWaterMark } from "node:stream";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -2147,6 +2147,138 @@ describe("the handshake", () => {
       assert.equal(error.code, "CONNECT_FAILED");
     }
     await until(() => !process.getActiveResourcesInfo().includes("TCPConnectWrap"), "all sockets to be gone");
+  });
+
+  describe("over a stream of one's own", () => {
+    const toServer = (): Socket => connectTcp(server.port, server.host);
+    /** Any Duplex, such as a channel of SSH: what goes through it comes out of another socket. */
+    class Tunnel extends Duplex {
+      readonly #socket: Socket;
+      constructor(socket: Socket) {
+        super();
+        this.#socket = socket;
+        socket.on("data", (chunk) => this.push(chunk) || socket.pause()).on("end", () => this.push(null));
+        socket.on("error", (error) => this.destroy(error)).on("close", () => this.destroy());
+      }
+      override _read() { this.#socket.resume(); }
+      override _write(chunk: Buffer, _: string, done: () => void) { this.#socket.write(chunk, () => done()); }
+      override _final(done: () => void) { this.#socket.end(done); }
+      override _destroy(error: Error | null, done: (error: Error | null) => void) {
+        this.#socket.destroy();
+        done(error);
+      }
+    }
+    const later = async <T>(make: () => T): Promise<T> => {
+      await sleep(5);
+      return make();
+    };
+
+    for (const [what, open] of [
+      ["a socket", toServer], ["a promise of a socket", () => later(toServer)],
+      ["a socket that is connected", async () => {
+        const socket = toServer();
+        await once(socket, "connect");
+        return socket;
+      }],
+      ["a Duplex", () => new Tunnel(toServer())], ["a promise of a Duplex", () => later(() => new Tunnel(toServer()))],
+    ] as const) {
+      test(`${what} carries commands, big values and messages, and nothing connects to the host`, () =>
+        using(lazyConnectionPool({ host: "nowhere.invalid", port: 1, poolsize: 2, dbid: 3, socket: open }), async (db) => {
+          await db.ready();
+          const big = "x".repeat(8 * 2 ** 20);
+          await Promise.all([db.set("big", big), db.set("small", 1)]);
+          assert.ok(await db.get("big") === big);
+          const news = await db.subscribe("news");
+          await db.publish("news", "hello");
+          assert.equal((await news[Symbol.asyncIterator]().next()).value?.message, "hello");
+          await server.call("CLIENT", "KILL", "TYPE", "normal");
+          await until(() => db.get("small").then((value) => value === "1", () => false), "another stream");
+          await db.disconnect();
+        }));
+    }
+
+    test("TLS runs on top of it, and the certificate is checked against the host", async () => {
+      const { ca } = certificatesOf(server);
+      for (const open of [
+        () => connectTcp(server.tlsPort, server.host), () => later(() => new Tunnel(connectTcp(server.tlsPort, server.host))),
+      ]) {
+        const options = { port: 1, tls: { ca: ca.cert }, socket: open };
+        const db = await connection({ host: "localhost", ...options });
+        await db.set("k", "v".repeat(2 ** 20));
+        assert.equal((await db.get("k"))!.length, 2 ** 20);
+        await db.disconnect();
+        const error = await failure(connection({ host: "wrong.example", ...options }));
+        assert.equal(error.code, "CONNECT_FAILED");
+        assert.match(error.message, /ALTNAME|altnames/);
+      }
+    });
+
+    test("the function learns host, port and path of each server, and no secret; the password goes through the stream only", async () => {
+      const seen: object[] = [];
+      const listener = await ScriptedServer.start(() => {});
+      const socket = (endpoint: object) => {
+        seen.push(endpoint);
+        return toServer();
+      };
+      const login = { username: "default", password: "needless", name: "me" };
+      const db = await connection({ host: "127.0.0.1", port: listener.port, ...login, socket });
+      await db.disconnect();
+      const shards = await shardedConnection(["a:1", { host: "b", port: 2 }], { ...login, socket });
+      await shards.disconnect();
+      await (await unixConnection("/tmp/none.sock", { socket })).disconnect();
+      assert.deepEqual(seen.slice(0, 3), [
+        { host: "127.0.0.1", port: listener.port, path: undefined }, { host: "a", port: 1, path: undefined },
+        { host: "b", port: 2, path: undefined },
+      ]);
+      assert.equal((seen[3] as { path: string }).path, "/tmp/none.sock");
+      assert.equal(listener.connections, 0);
+      await listener.stop();
+    });
+
+    test("a function that fails, or returns no open stream, rejects with that as the cause, and is called again", async () => {
+      const destroyed = (): Socket => toServer().destroy();
+      const broken = (): Socket => toServer().destroy(new Error("broken"));
+      const ended = async (): Promise<Duplex> => new Tunnel(toServer()).end();
+      for (const [socket, cause] of [
+        [() => { throw new Error("no route"); }, /^no route$/], [() => Promise.reject(new Error("no route")), /^no route$/],
+        [() => undefined, /must return a duplex stream$/], [() => ({}), /must return a duplex stream$/],
+        [() => null, /must return a duplex stream$/], [() => "stream", /must return a duplex stream$/],
+        [() => new Readable({ read() {} }), /must return a duplex stream$/],
+        [destroyed, /must return a stream that is open$/], [broken, /must return a stream that is open$/],
+        [ended, /must return a stream that is open$/],
+      ] as [any, RegExp][]) {
+        const error = await failure(connection({ port: server.port, socket }));
+        assert.deepEqual([error.code, error.outcome], ["CONNECT_FAILED", "not-sent"]);
+        assert.match(error.message, /^no connection to localhost:\d+: option socket failed$/);
+        assert.match(error.cause.message, cause);
+      }
+      let calls = 0;
+      const socket = () => ++calls < 3 ? Promise.reject(new Error("not yet")) : toServer();
+      await withDb({ socket }, (db) => until(() => db.ping().catch(() => false), "the third attempt"));
+    });
+
+    test("connectTimeout holds for the function, too: it is named, and a stream that comes too late is closed", async () => {
+      let give!: (stream: Duplex) => void;
+      const socket = () => new Promise<Duplex>((resolve) => { give = resolve; });
+      const error = await failure(connection({ port: server.port, connectTimeout: 30, socket }));
+      assert.deepEqual([error.code, error.outcome], ["CONNECT_TIMEOUT", "not-sent"]);
+      assert.match(error.message, /^stream to localhost:\d+ not opened by option socket after 30 ms$/);
+      const late = toServer();
+      give(late);
+      await until(() => late.destroyed, "the late stream to be closed");
+    });
+
+    test("a stream of text, one that fails later, and one that never says that it has closed do no harm", async () => {
+      const error = await failure(connection({ port: server.port, socket: () => toServer().setEncoding("utf8") }));
+      assert.equal(error.code, "PROTOCOL");
+      let stream!: Duplex;
+      const quiet = (): Duplex => stream = Object.assign(new Tunnel(toServer()), { _destroy(_: unknown, done: () => void) {} });
+      const db = await connection({ port: server.port, socket: quiet });
+      stream.emit("error", new Error("late"));
+      await until(() => db.ping().catch(() => false), "another stream");
+      await db.disconnect();
+      stream.emit("error", new Error("later"));
+    });
   });
 
   test("one round trip brings protocol, user, password, name and database", async () => {

@@ -49,6 +49,7 @@ import type * as Crypto from "node:crypto";
 import { createRequire } from "node:module";
 import { connect as connectTcp, isIP } from "node:net";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import type * as Tls from "node:tls";
@@ -88,6 +89,11 @@ const duration = must<Milliseconds>("a positive number of milliseconds", (ms) =>
 const secure = must<boolean | Tls.ConnectionOptions>("a boolean or an object",
   (value) => typeof value === "boolean" || isPlain(value));
 const callback = must<() => Credentials | Promise<Credentials>>("a function", (value) => typeof value === "function");
+/** Opens the stream to a server; `path` is that of a Unix socket. */
+export type SocketFunction = (
+  endpoint: { readonly host: string; readonly port: number; readonly path: string | undefined },
+) => Duplex | Promise<Duplex>;
+const dialling = must<SocketFunction>("a function", (value) => typeof value === "function");
 /** Number of replicas that must acknowledge a write, and the time limit for that: by default, replyTimeout. */
 export type Durable = { replicas: number; timeout?: Milliseconds | undefined };
 const isDurable = (value: unknown): boolean => {
@@ -127,6 +133,8 @@ const OPTIONS = {
   name: { check: visible, query: true },
   /** TLS: true, or options of Node's tls.connect (ca, cert, key, servername ...). Certificates are verified. */
   tls: { check: secure, preset: false, endpoint: true },
+  /** Opens the stream to the server in place of the driver: through SSH or a proxy, say. TLS runs on top of it. */
+  socket: { check: dialling, endpoint: true },
   /** Protocol version to request. Servers without HELLO use version 2; replies have the same shape in both. */
   protocol: { check: oneOf(2, 3), preset: 3, query: true, endpoint: true },
   /** Number of connections in a pool. */
@@ -4084,14 +4092,14 @@ const world = {
   /** Runs a task once all input that has arrived has been read. */
   afterInput: (task: () => void): void => void setImmediate(task),
   endOfTick: <Of,>(task: (of: Of) => void, of: Of): void => nextTick(task, of),
-  connect: ({ host, port, path, tls }: Endpoint, receive: (chunk: Buffer) => void): Socket => {
+  connect: ({ host, port, path, tls }: Endpoint, receive: (chunk: Buffer) => void, stream?: Socket): Socket => {
     const tcp = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 };
     const callback = (size: number, { buffer, byteOffset }: Uint8Array): boolean => {
       receive(Buffer.from(buffer, byteOffset, size)); // not always INPUT: Bun before 1.4 uses its own buffer
       return true;
     };
     const reading = tls === false ? { onread: { buffer: INPUT, callback } } : {}; // else the socket emits "data"
-    const socket = connectTcp({ ...(path === undefined ? tcp : { path }), ...reading });
+    const socket = stream ?? connectTcp({ ...(path === undefined ? tcp : { path }), ...reading });
     if (tls === false) return socket;
     const identity = isIP(host) === 0 ? { host, servername: host } : { host };
     try {
@@ -4119,6 +4127,20 @@ function afterSilence(delay: Milliseconds, task: () => void, keep: (timer: NodeJ
     const stalled = Math.min(Math.max(0, world.now() - due), LEEWAY);
     keep(world.after(stalled, () => world.afterInput(task))); // a timer, because Deno runs immediates before input
   }));
+}
+
+/** Opens a stream by option socket, whose function learns no secrets. */
+async function openStream({ socket, host, port, path }: Endpoint): Promise<Socket> {
+  const stream = await socket!({ host, port, path }) as Socket; // or another Duplex
+  const isStream = [stream?.on, stream?.write, stream?.destroy].every((method) => typeof method === "function");
+  if (!isStream) throw new ArgumentError("option socket must return a duplex stream");
+  stream.on("error", ignore); // until the connection listens
+  if (stream.destroyed || stream.readableEnded || stream.writableEnded) {
+    stream.destroy();
+    throw new ArgumentError("option socket must return a stream that is open");
+  }
+  stream.setNoDelay?.(true);
+  return stream;
 }
 
 /** Read buffer that all sockets share, because each chunk is decoded before the next is read. */
@@ -4326,14 +4348,16 @@ class Connection {
   readonly #owner: Owner;
   /** Whether it carries messages or lines of MONITOR. */
   readonly #isListener: boolean;
-  readonly #socket: Socket;
-  readonly #encoder: Encoder;
+  /** Undefined until option socket has returned a stream. */
+  #socket: Socket | undefined;
+  #encoder!: Encoder;
   readonly #decoder: Decoder;
   /** View for the driver's own commands. */
   readonly #view: View;
   readonly #queue = new Queue();
   #timer: NodeJS.Timeout | undefined;
   #settle!: { resolve: () => void; reject: (error: RedisError) => void };
+  #socketHasClosed!: () => void;
   #phase: "connecting" | "greeting" | "open" | "closed" = "connecting";
   /** The error with which it was closed. */
   #error: RedisError | undefined;
@@ -4357,16 +4381,30 @@ class Connection {
     this.#decoder = new Decoder(options, owner.carries === "both" ? null : charset);
     this.#view = new View({ replyTimeout: Math.min(options.replyTimeout, connectTimeout), charset });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
-    this.#socket = world.connect(endpoint, receive).on("data", receive);
-    this.#encoder = new Encoder(this.#socket);
+    if (endpoint.socket === undefined) this.#attach(world.connect(endpoint, receive), receive);
+    else {
+      openStream(endpoint).then((stream) => {
+        if (this.#phase === "closed") stream.destroy();
+        else this.#attach(world.connect(endpoint, receive, stream), receive);
+      }).catch((cause) => this.close(new ConnectionError("CONNECT_FAILED", "not-sent", this.#streamless, { cause })));
+    }
     afterSilence(connectTimeout, () => {
       const late = `${this.obstacle} after ${Math.round(connectTimeout)} ms`;
       if (this.#phase !== "open") this.close(new TimeoutError("CONNECT_TIMEOUT", "not-sent", late));
     }, (timer) => void (this.#timer = timer));
     this.opened = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    this.socketClosed = new Promise((resolve) => this.#socket.once("close", () => resolve()));
-    this.#listen();
+    this.socketClosed = new Promise((resolve) => (this.#socketHasClosed = resolve));
   }
+
+  #attach(socket: Socket, receive: (chunk: Buffer) => void): void {
+    this.#socket = socket;
+    socket.on("data", (chunk: unknown) => Buffer.isBuffer(chunk) ? receive(chunk) : this.close(NO_BYTES));
+    this.#encoder = new Encoder(socket);
+    socket.once("close", () => this.#socketHasClosed());
+    this.#listen(socket);
+  }
+
+  get #streamless(): string { return `no connection to ${addressOf(this.#endpoint)}: option socket failed`; }
 
   /** Number of unwritten and unanswered commands. */
   get load(): number { return this.#queue.length; }
@@ -4375,7 +4413,9 @@ class Connection {
   get obstacle(): string {
     const host = hostOf(this.#endpoint);
     const [asked] = this.pending;
-    const isSecuring = this.#phase === "connecting" && TRANSPORTS.get(this.#socket)?.connecting === false;
+    if (this.#socket === undefined) return `stream to ${host} not opened by option socket`;
+    const transport = TRANSPORTS.get(this.#socket);
+    const isSecuring = this.#phase === "connecting" && transport !== undefined && transport.connecting !== true;
     if (isSecuring) return `TLS handshake with ${host} unanswered`;
     if (this.#phase === "connecting") return `still connecting to ${host}`;
     if (asked !== undefined) return `${asked.name} to ${host} unanswered`;
@@ -4395,7 +4435,7 @@ class Connection {
    */
   knock(): void {
     if (this.#phase !== "open" || this.#mayWrite || this.#encoder.isFull) return;
-    this.#socket.write(BLANK);
+    this.#socket!.write(BLANK);
     this.#knocked = world.now();
   }
 
@@ -4460,15 +4500,23 @@ class Connection {
     const written = this.#queue.commands(this.#queue.inFlight);
     for (const { special: { batch } } of written) if (batch !== undefined) batch.isLost = true;
     this.hasLostWrites = written.some(({ row }) => row.kind !== "read" && !row.is.harmless);
-    const tcp = TRANSPORTS.get(this.#socket) ?? this.#socket;
-    // Discards unsent bytes where that is possible: not for Unix sockets, nor in every runtime.
-    if (this.hasLostWrites && tcp.remotePort !== undefined) tcp.resetAndDestroy?.();
-    this.#socket.destroy();
+    this.#destroySocket();
     this.#queue.drain();
     this.#unfinished = undefined;
     if (wasOpen) return this.#owner.closed(error, orphans);
     for (const command of orphans) command.fail(error);
     this.#settle.reject(withoutStack(() => error.of(undefined, "not-sent")));
+  }
+
+  #destroySocket(): void {
+    const socket = this.#socket;
+    const transport = socket && (TRANSPORTS.get(socket) ?? socket);
+    // Discards unsent bytes where that is possible: not for Unix sockets, nor in every runtime.
+    if (this.hasLostWrites && transport?.remotePort !== undefined) transport.resetAndDestroy?.();
+    socket?.destroy();
+    if (this.#endpoint.socket === undefined) return;
+    transport?.destroy();
+    this.#socketHasClosed(); // a stream need not say that it has closed
   }
 
   /** Fails overdue commands; returns the next deadline. Closes a connection that was silent for a whole timeout. */
@@ -4530,18 +4578,18 @@ class Connection {
   /** Stops reading. Until resume(), silence does not close the connection. */
   pause(): void {
     this.#paused = true;
-    this.#socket.pause();
+    this.#socket!.pause();
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
     this.lastReceived = this.#lastSign = world.now();
-    this.#socket.resume();
+    this.#socket!.resume();
   }
 
-  #listen(): void {
-    const socket = this.#socket;
+  #listen(socket: Socket): void {
+    const { tls, socket: isGiven } = this.#endpoint;
     socket.on("error", (cause) => this.close(this.#lost(cause)));
     socket.on("end", () => this.close(this.#lost()));
     socket.on("close", () => {
@@ -4549,10 +4597,12 @@ class Connection {
       this.#encoder.flush(); // releases unsent memory
     });
     socket.on("drain", () => this.flush());
-    socket.once(this.#endpoint.tls === false ? "connect" : "secureConnect", () => {
+    const greet = (): void => {
       this.#phase = "greeting";
       this.#greet().catch((error: unknown) => this.close(connectError(error)));
-    });
+    };
+    if (tls === false && isGiven !== undefined && !socket.connecting) greet();
+    else socket.once(tls === false ? "connect" : "secureConnect", greet);
   }
 
   #lost(cause?: NodeJS.ErrnoException): ConnectionError {
@@ -4822,6 +4872,7 @@ type Subscribing = keyof typeof LISTENING;
 const PUSHES: ReadonlyMap<string, typeof LISTENING[Subscribing]> =
   new Map(Object.values(LISTENING).flatMap((row) => [[row.message, row], [row.end, row]]));
 const BLANK = Buffer.from("\r\n");
+const NO_BYTES = new ProtocolError("PROTOCOL", "unknown", "the stream of option socket gives no Buffers");
 const NO_STRING = { length: 0, arrived: 0 };
 const UNEXPECTED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply that no command was waiting for");
 const NO_LOGIN = new TimeoutError("NO_CREDENTIALS", "not-sent", "the credentials function did not answer in time");

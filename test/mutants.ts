@@ -114,7 +114,7 @@ export const mutants: readonly Mutant[] = [
     "for (const { pool } of this.listeners.values())\n            pool.destroy();", ";"],
   // The end
   ["the heartbeat goes on", "this.#heartbeat, ", ""],
-  ["a socket is left open", "this.#socket.destroy();", "if (this.hasLostWrites)\n this.#socket.destroy();"],
+  ["a socket is left open", "socket?.destroy();", "if (this.hasLostWrites)\n socket?.destroy();"],
   ["a signal keeps its listener", "unfollow(this.view.signal, this);", ";"],
   ["a closed handler still takes commands", "if (this.#closing !== undefined)\n            command.fail(CLOSED, ",
     "if (false)\n            command.fail(CLOSED, "],
