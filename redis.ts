@@ -5300,8 +5300,8 @@ class Pool implements CommandOwner {
   #interrupt(seat: Seat, command: Command): void {
     if (command.owner === undefined) return;
     seat.interrupted = command;
-    this.#askAbout([seat.connection!], (other, { fence }) => other.ask(commands.clientUnblock, fence.id, "ERROR"))
-      .catch(ignore);
+    this.#askAbout([seat.connection!], async (other, { fence }, line) =>
+      line !== "" && other.ask(commands.clientUnblock, fence.id, "ERROR")).catch(ignore);
   }
 
   /** Sends no more commands on its connection, and closes it when pending ones are answered or PATIENCE has passed. */
