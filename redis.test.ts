@@ -9338,7 +9338,481 @@ describe("reading from replicas", () => {
   });
 });
 
-// ==== 13. Placement ====
+// ==== 13. One of several ====
+
+/** An iterable of lists that a test pushes to, and the signal with which each call of it was made. */
+function lists<T>(): { source: (signal: AbortSignal) => AsyncIterable<T[]>; push: (list: T[]) => void; fail: (error: Error) => void; signals: AbortSignal[] } {
+  const signals: AbortSignal[] = [];
+  const waiting: (T[] | Error)[] = [];
+  let wake = (): void => {};
+  const add = (item: T[] | Error): void => {
+    waiting.push(item);
+    wake();
+  };
+  const source = async function* (signal: AbortSignal): AsyncGenerator<T[]> {
+    signals.push(signal);
+    for (;;) {
+      while (waiting.length === 0) await new Promise<void>((resolve) => { wake = resolve; });
+      const item = waiting.shift()!;
+      if (item instanceof Error) throw item;
+      yield item;
+    }
+  };
+  return { source, push: add, fail: add, signals };
+}
+
+/** The warnings of the process with this code, from now until `use` has ended. */
+async function warnings(code: string, use: (told: Error[]) => Promise<void>): Promise<void> {
+  const told: Error[] = [];
+  const listen = (warning: Error & { code?: string }): void => {
+    if (warning.code === code) told.push(warning);
+  };
+  process.on("warning", listen);
+  try {
+    await use(told);
+  } finally {
+    process.off("warning", listen);
+  }
+}
+
+/** Waits until a handler shows so many of its members in this state. */
+const areIn = (db: object, state: "live" | "left", count: number): Promise<boolean> =>
+  until(() => inspect(db).split(`(${state}, `).length === count + 1, `${count} members to be ${state}`);
+
+describe("one of several", () => {
+  const servers = startServers(2);
+  const extra = (use: (one: RedisServer) => Promise<void>): Promise<void> => RedisServer.start().then((one) => use(one).finally(() => one.stop()));
+  const at = ({ port }: RedisServer, share: { weight?: number; priority?: number } = {}) => ({ host: "127.0.0.1", port, ...share });
+  const tellApart = (all: RedisServer[]): Promise<unknown> => Promise.all(all.map((one) => one.call("SET", "who", String(one.port))));
+  const asked = (one: RedisServer): Promise<number> => counts([one], "get").then(([count]) => count!);
+  beforeEach(() => Promise.all([tellApart(servers), forget(servers)]));
+
+  for (const callers of [1, 100]) {
+    test(`shares 4,000 commands of ${callers} callers as the weights say, within 5 points`, async () => {
+      const anyOf = [`redis://127.0.0.1:${servers[0]!.port}`, `redis://127.0.0.1:${servers[1]!.port}?weight=3`];
+      await using(await connectionPool({ anyOf, poolsize: 8 }), async (db) => {
+        await areIn(db, "live", 2);
+        await forget(servers);
+        await Promise.all(Array.from({ length: callers }, async () => {
+          for (let i = 0; i < 4_000 / callers; i++) await db.get("k");
+        }));
+        const [light, heavy] = await counts(servers, "get");
+        assert.equal(light! + heavy!, 4_000);
+        assert.ok(light! > 800 && light! < 1_200, `${light} : ${heavy}`);
+      });
+    });
+  }
+
+  test("counts commands, not ticks: callers that keep in step get the shares, too", async () => {
+    await using(await connectionPool({ anyOf: servers.map((one) => at(one)), poolsize: 2 }), async (db) => {
+      await areIn(db, "live", 2);
+      await forget(servers);
+      for (let i = 0; i < 200; i++) await Promise.all(Array.from({ length: i % 2 === 0 ? 19 : 1 }, () => db.get("k")));
+      const [one] = await counts(servers, "get");
+      assert.ok(one! > 900 && one! < 1_100, `${one} of 2,000`);
+    });
+  });
+
+  test("keeps to one member within a tick, so that its commands keep their order", async () => {
+    await using(await connectionPool({ anyOf: servers.map((one) => at(one)), poolsize: 2 }), async (db) => {
+      await areIn(db, "live", 2);
+      const seen = new Set<string | null>();
+      for (let i = 0; i < 20; i++) {
+        const [, , n, who] = await Promise.all([db.set("n", i), db.incr("n"), db.get("n"), db.get("who")]);
+        assert.equal(n, String(i + 1));
+        seen.add(who);
+      }
+      assert.equal(seen.size, 2);
+    });
+  });
+
+  test("a member with weight 0 gets nothing, and no connection", async () => {
+    await using(await connectionPool({ anyOf: [at(servers[0]!), at(servers[1]!, { weight: 0 })], name: "drained" }), async (db) => {
+      for (let i = 0; i < 20; i++) await db.get("k");
+      assert.deepEqual(await counts(servers, "get"), [20, 0]);
+      assert.equal((await clientsOf(servers[1]!, "drained")).length, 0);
+      assert.match(inspect(db), /:\d+ \(weight 0\)>$/);
+    });
+  });
+
+  test("the lowest group of priority with a live member serves, from the first command on, and again when it is back", () =>
+    extra(async (first) => {
+      const anyOf = [at(servers[0]!, { priority: 2 }), at(first, { priority: 1, weight: 1 }), at(servers[1]!, { priority: 2 })];
+      await using(lazyConnectionPool({ anyOf, poolsize: 2 }), async (db) => {
+        await first.call("SET", "who", "first");
+        for (let i = 0; i < 20; i++) assert.equal(await db.get("who"), "first");
+        await first.kill();
+        await areIn(db, "left", 1);
+        for (let i = 0; i < 20; i++) assert.match(String(await db.get("who")), /^\d+$/);
+        assert.ok((await counts(servers, "get")).every((count) => count === 10), "the others share");
+        await first.restart();
+        await first.call("SET", "who", "first");
+        await until(async () => await db.get("who") === "first", "the first group to serve again");
+        for (let i = 0; i < 20; i++) assert.equal(await db.get("who"), "first");
+      });
+    }));
+
+  test("a member that dies loses only what it was executing; its share goes to the others, and comes back without a burst", () =>
+    extra(async (dying) => {
+      await using(await connectionPool({ anyOf: [at(servers[0]!), at(dying)], poolsize: 4 }), async (db) => {
+        await areIn(db, "live", 2);
+        const work = (caller: number): Promise<unknown> => caller % 2 === 0 ? db.get("k") : db.incr("n");
+        const errors = await underLoad(20, work, async ({ errors, more }) => {
+          await more(200);
+          await dying.kill();
+          await areIn(db, "left", 1);
+          const lost = errors.length;
+          await more(2_000);
+          assert.equal(errors.length, lost, "none is lost to a member that is known to be dead");
+          await dying.restart();
+          await areIn(db, "live", 2);
+          await forget([servers[0]!, dying]);
+          await more(1_000);
+          const [one, other] = await counts([servers[0]!, dying], "get");
+          assert.ok(other! > 0 && other! < 0.6 * (one! + other!), `${one} : ${other}`);
+        });
+        assert.ok(errors.every(({ outcome, command }) => outcome === "unknown" && command === "INCR"), String(errors[0]));
+      });
+    }));
+
+  test("a member that was never there, or is gone, loses no command at all", async () => {
+    const port = await freePort();
+    await using(lazyConnectionPool({ anyOf: [{ host: "127.0.0.1", port, weight: 100 }, at(servers[0]!)], poolsize: 2 }), async (db) => {
+      const replies = await Promise.all(Array.from({ length: 100 }, (_, i) => db.set(`k${i}`, i)));
+      assert.ok(replies.every((reply) => reply === "OK"));
+      for (let i = 0; i < 100; i++) await db.incr("n");
+    });
+  });
+
+  test("a member that freezes leaves: reads are answered elsewhere, unwritten commands go there, written ones are unknown", () =>
+    extra(async (frozen) => {
+      await tellApart([frozen]);
+      await using(await connectionPool({ anyOf: [at(servers[0]!), at(frozen)], poolsize: 2, replyTimeout: 4_000 }), async (db) => {
+        await areIn(db, "live", 2);
+        const errors = await underLoad(10, (caller) => caller < 5 ? db.get("who") : db.incr("n"), async ({ errors, more }) => {
+          await more(100);
+          frozen.freeze();
+          await areIn(db, "left", 1);
+          await more(1_000);
+          assert.equal(errors.length, 0, "no deadline has passed: reads went elsewhere");
+          await until(() => errors.length > 0, "the writes that it had been sent to be given up");
+          await more(1_000);
+          frozen.thaw();
+          await areIn(db, "live", 2);
+          await forget([frozen]);
+          await until(async () => await asked(frozen) > 0, "it to get its share again");
+        });
+        assert.ok(errors.length > 0 && errors.length <= 5, `${errors.length}`);
+        assert.ok(errors.every(({ outcome, command }) => outcome === "unknown" && command === "INCR"), String(errors[0]));
+      });
+    }));
+
+  /** A member that answers GET as its part says, and PING, too, if it is loading. */
+  const playing = (part: { get: string; ping?: string; gets: number }): Promise<ScriptedServer> => ScriptedServer.start(async (peer) => {
+    await peer.hello();
+    for (;;) {
+      const [name] = await peer.read();
+      if (name === "PING") peer.write(part.ping ?? "+PONG\r\n");
+      else {
+        part.gets++;
+        peer.write(part.get);
+      }
+    }
+  });
+
+  for (const refusal of ["LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down",
+    "READONLY You can't write against a read only replica.", "CLUSTERDOWN The cluster is down", "BUSY Redis is busy running a script.",
+    "MISCONF Redis is configured to save RDB snapshots", "NOREPLICAS Not enough good replicas to write.", "OOM command not allowed"]) {
+    test(`a member that says ${refusal.split(" ")[0]} leaves, the command goes elsewhere, and it returns when it is able`, async () => {
+      const part: Parameters<typeof playing>[0] = { get: `-${refusal}\r\n`, gets: 0 };
+      const refusing = await playing(part);
+      await using(await connectionPool({ anyOf: [{ host: "127.0.0.1", port: refusing.port }, at(servers[0]!)], poolsize: 2 }), async (db) => {
+        await areIn(db, "live", 2);
+        for (let i = 0; i < 10; i++) assert.equal(await db.set("k", i), "OK");
+        assert.ok(part.gets > 0, "it was asked");
+        await until(async () => {
+          await db.set("k", 1);
+          return inspect(db).includes("(left, ");
+        }, "it to leave");
+        part.get = "+OK\r\n";
+        const before = part.gets;
+        await until(async () => await db.set("k", 1) === "OK" && part.gets > before + 1, "it to be sent commands again");
+      });
+      await refusing.stop();
+    });
+  }
+
+  test("a member that loads is not even asked, however often it is tried, until it has loaded", async () => {
+    const part: Parameters<typeof playing>[0] = { get: "-LOADING Redis is loading\r\n", ping: "-LOADING Redis is loading\r\n", gets: 0 };
+    const loading = await playing(part);
+    await using(lazyConnectionPool({ anyOf: [{ host: "127.0.0.1", port: loading.port, weight: 9 }, at(servers[0]!)], poolsize: 2 }), async (db) => {
+      for (let i = 0; i < 100; i++) await db.get("none");
+      const tried = loading.connections;
+      await until(async () => await db.get("none") === null && loading.connections > tried + 2, "it to be tried in the background");
+      assert.equal(part.gets, 0);
+      Object.assign(part, { get: "+loaded\r\n", ping: undefined });
+      await until(async () => await db.get("none") === "loaded", "it to serve");
+    });
+    await loading.stop();
+  });
+
+  test("when all refuse, commands wait within their deadlines for the first that is able, or get the refusal", async () => {
+    const parts = [1, 2].map((): Parameters<typeof playing>[0] => ({ get: "-LOADING Redis is loading\r\n", gets: 0 }));
+    const all = await Promise.all(parts.map(playing));
+    await using(await connectionPool({ anyOf: all.map(({ port }) => ({ host: "127.0.0.1", port })), poolsize: 1 }), async (db) => {
+      const late = await failure(db.with({ replyTimeout: 300 }).set("k", 1));
+      assert.deepEqual([late.code, late.outcome], ["LOADING", "not-executed"]);
+      const waiting = db.set("k", 1);
+      await until(() => parts.every(({ gets }) => gets > 1), "both to be asked");
+      for (const part of parts) part.get = "+OK\r\n";
+      assert.equal(await waiting, "OK");
+    });
+    await Promise.all(all.map((one) => one.stop()));
+  });
+
+  test("with all of them down, commands fail at once, and work as soon as one is back", () => extra((one) => extra(async (other) => {
+    await using(await connectionPool({ anyOf: [at(one), at(other)], poolsize: 2 }), async (db) => {
+      await Promise.all([one.kill(), other.kill()]);
+      await until(async () => (await failure(db.incr("n"))).code === "NOT_CONNECTED", "commands to fail fast");
+      const failed = await Promise.all(Array.from({ length: 100 }, () => failure(db.incr("n"))));
+      assert.ok(failed.every(({ code, outcome }) => code === "NOT_CONNECTED" && outcome === "not-sent"), String(failed[0]));
+      await other.restart();
+      await until(() => db.incr("n").then(() => true, () => false), "the other to serve");
+    });
+  })));
+
+  test("a single connection is to the best live member, and moves when that dies", () => extra(async (best) => {
+    await tellApart([best]);
+    await using(await connection({ anyOf: [at(servers[0]!), at(best, { weight: 2 }), at(servers[1]!)] }), async (db) => {
+      for (let i = 0; i < 20; i++) assert.equal(await db.get("who"), String(best.port));
+      await best.kill();
+      assert.deepEqual(await Promise.all([db.set("n", 1), db.incr("n"), db.get("who")]).catch(() => Promise.all([
+        db.set("n", 1), db.incr("n"), db.get("who")])), ["OK", 2, String(servers[0]!.port)]);
+      for (let i = 0; i < 20; i++) assert.equal(await db.get("who"), String(servers[0]!.port));
+      assert.equal(await asked(servers[1]!), 0);
+    });
+  }));
+
+  test("an eager handler is ready as soon as a member is, and rejects only if none can be opened", async () => {
+    const [none, nobody] = await Promise.all([freePort(), freePort()]);
+    await using(await connectionPool({ anyOf: [`127.0.0.1:${none}`, at(servers[0]!)], poolsize: 2 }), (db) => db.ping());
+    const error = await failure(connectionPool({ anyOf: [`127.0.0.1:${none}`, `127.0.0.1:${nobody}`] }));
+    assert.deepEqual([error.code, error.message.includes(String(none))], ["CONNECT_FAILED", true]);
+  });
+
+  test("transactions, leases, blocking commands and pipelines each run on one live member", () => extra(async (gone) => {
+    await using(await connectionPool({ anyOf: [at(gone), ...servers.map((one) => at(one))], poolsize: 2 }), async (db) => {
+      await gone.kill();
+      await areIn(db, "left", 1);
+      for (let i = 0; i < 6; i++) {
+        const results = await db.transaction(["n"], async (t) => {
+          const who = await t.get("who");
+          (await t.multi()).set("n", String(who)).catch(() => {});
+        });
+        assert.deepEqual(results, ["OK"]);
+        const [set, got] = await db.pipeline().set("p", i).get("p").commit();
+        assert.deepEqual([set, got], ["OK", String(i)]);
+        assert.deepEqual(await db.lease(async (c) => {
+          await c.rpush("queue", i);
+          return c.blpop("queue", 1);
+        }), ["queue", String(i)]);
+        assert.equal(await db.blpop("empty", 0.01), null);
+      }
+    });
+  }));
+
+  test("a subscription moves to another member, with a gap, and publish() reaches it there", () => extra(async (best) => {
+    const gaps: number[] = [];
+    const heard: string[] = [];
+    await using(await connectionPool({ anyOf: [at(servers[0]!), at(best, { weight: 2 })], poolsize: 2 }), async (db) => {
+      await areIn(db, "live", 2);
+      await db.subscribe("news", ({ message, gap }) => void (gap === undefined ? heard.push(message) : gaps.push(gap)));
+      assert.equal(await db.publish("news", "one"), 1);
+      best.freeze(); // nothing tells the subscription, but what the members are asked
+      await areIn(db, "left", 1);
+      await until(async () => await db.publish("news", "two") === 1, "the subscription to have moved");
+      await until(() => heard.includes("two"), "the message");
+      assert.equal(gaps.length, 1);
+      best.thaw();
+      await areIn(db, "live", 2);
+      await until(async () => await db.publish("news", "three") === 1, "the subscription to be where publish() is");
+      await until(() => heard.includes("three"), "the message");
+    });
+  }));
+
+  test("a scan stays with its member, and fails with it", () => extra(async (best) => {
+    for (const one of [best, ...servers]) await one.call("DEBUG", "POPULATE", "500", String(one.port));
+    const prefix = `${best.port}:`;
+    await using(await connectionPool({ anyOf: [at(servers[0]!), at(best, { weight: 2 })], poolsize: 2, replyTimeout: 500 }), async (db) => {
+      await areIn(db, "live", 2);
+      let found = 0;
+      for await (const key of db.scanIterator({ MATCH: prefix + "*" })) if (key.startsWith(prefix)) found++;
+      assert.ok(found >= 500, String(found));
+      const cut = await failure((async () => {
+        for await (const _ of db.scanIterator({ COUNT: 10 })) if (found++ === 600) await best.kill();
+      })());
+      assert.ok(cut instanceof ConnectionError, String(cut));
+    });
+    await Promise.all(servers.map((one) => one.call("FLUSHALL")));
+  }));
+
+  test("works for shards, each of which may be one of several", () => extra(async (gone) => {
+    const hosts = [{ anyOf: [at(gone), at(servers[0]!)] }, at(servers[1]!)];
+    await using(lazyShardedConnectionPool(hosts, { poolsize: 2 }), async (db) => {
+      assert.deepEqual([...db.shards().keys()], [`127.0.0.1:${gone.port},127.0.0.1:${servers[0]!.port}`, `127.0.0.1:${servers[1]!.port}`]);
+      await gone.kill();
+      await until(async () => inspect(db).includes("(left, "), "it to leave");
+      const keys = Array.from({ length: 50 }, (_, i) => `key:${i}`);
+      await db.mset(Object.fromEntries(keys.map((key) => [key, key])));
+      assert.deepEqual(await db.mget(keys), keys);
+      await db.del(keys);
+    });
+  }));
+
+  test("its options are checked, and no error shows a password", async () => {
+    for (const [options, message] of [
+      [{ anyOf: [] }, /anyOf must be a list of hosts/],
+      [{ anyOf: "a:1" }, /anyOf must be a list of hosts, or a function/],
+      [{ anyOf: ["a:1", "a:1"] }, /anyOf\[1\]: a:1 is already in the list/],
+      [{ anyOf: ["a:1"], host: "b" }, /option host belongs to each host of anyOf/],
+      [{ anyOf: ["a:1"], path: "/b" }, /option path belongs/],
+      [{ anyOf: ["a:1"], replicas: ["b:1"] }, /option replicas belongs/],
+      [{ anyOf: [{ host: "a", weight: -1 }] }, /anyOf\[0\]: option weight must be a number of at least 0/],
+      [{ anyOf: [{ host: "a", priority: 1.5 }] }, /anyOf\[0\]: option priority must be a whole number/],
+      [{ anyOf: ["redis://:secret@a?weight=x"] }, /anyOf\[0\]: option weight must be/],
+      [{ anyOf: ["redis://:secret@a?weight=1&weight=2"] }, /anyOf\[0\]: a URL's query cannot set weight a second time/],
+      [{ anyOf: ["redis://:secret@a?host=b"] }, /anyOf\[0\]: a URL's query cannot set host; it can set .*, weight, priority/],
+      [{ anyOf: [{ host: "a", weight: 0 }] }, /anyOf must have a weight above 0/],
+      [{ anyOf: [{ host: "a", charset: null }] }, /anyOf\[0\]: option charset must be the same for all hosts of anyOf/],
+      ["redis://:secret@a?weight=1", /a URL's query cannot set this option; it can set dbid, [a-zA-Z, ]+$/],
+    ] as [any, RegExp][]) {
+      assert.throws(() => lazyConnectionPool(options), (error: Error) => {
+        assert.ok(!error.message.includes("secret"), error.message);
+        assert.match(error.message, message);
+        return error instanceof TypeError;
+      });
+    }
+  });
+});
+
+describe("a live list", () => {
+  const servers = startServers(3);
+  const host = ({ port }: RedisServer): string => `127.0.0.1:${port}`;
+  beforeEach(() => Promise.all(servers.map((one) => one.call("SET", "who", host(one)))));
+
+  test("is asked for once by all handlers that use it, and told when the last of them has ended", async () => {
+    const { source, push, signals } = lists<string>();
+    const [one, other] = [lazyConnectionPool({ anyOf: source, poolsize: 2 }), lazyConnection({ anyOf: source })];
+    const waiting = [one.get("who"), other.get("who"), one.pipeline().get("who").execPipeline(), one.transaction([], async (t) => void t)];
+    await sleep(20);
+    push([host(servers[0]!)]);
+    assert.deepEqual(await Promise.all(waiting), [host(servers[0]!), host(servers[0]!), [host(servers[0]!)], []]);
+    const late = lazyConnection({ anyOf: source });
+    assert.equal(await late.get("who"), host(servers[0]!), "who comes later gets the last list");
+    assert.equal(signals.length, 1);
+    await Promise.all([one.disconnect(), late.disconnect()]);
+    assert.equal(signals[0]!.aborted, false);
+    await other.disconnect();
+    assert.equal(signals[0]!.aborted, true);
+    push([host(servers[1]!)]);
+    const again = lazyConnection({ anyOf: source });
+    push([host(servers[2]!)]);
+    await until(() => signals.length === 2, "it to be asked for anew");
+    assert.equal(await again.get("who"), host(servers[2]!));
+    again.destroy();
+    assert.equal(signals[1]!.aborted, true);
+  });
+
+  test("replaces members whole, under load and without one failure; those that stay keep their connections", async () => {
+    const { source, push } = lists<object>();
+    const member = (at: number, weight = 1): object => ({ host: "127.0.0.1", port: servers[at]!.port, weight });
+    await using(lazyConnectionPool({ anyOf: source, poolsize: 2, name: "live-list" }), async (db) => {
+      push([member(0), member(1)]);
+      const sure: Promise<unknown>[] = [];
+      const errors = await underLoad(20, (caller, turn) => caller % 2 === 0 ? db.incr("n") : db.get(`k${turn}`), async ({ more }) => {
+        await more(100);
+        const ids = (await clientsOf(servers[1]!, "live-list")).map((line) => line.split(" ")[0]);
+        assert.equal(ids.length, 2);
+        for (const list of [[member(1), member(2)], [member(2), member(1, 3)], [member(0, 0), member(1)], [member(1), member(0), member(2)], [member(1)]]) {
+          sure.push(db.blpop("nothing", 0.2));
+          push(list);
+          await more(200);
+        }
+        assert.deepEqual((await clientsOf(servers[1]!, "live-list")).map((line) => line.split(" ")[0]), ids, "it kept its connections");
+        await nobodyOn([servers[0]!, servers[2]!], "live-list");
+        await forget(servers);
+        await more(100);
+        assert.deepEqual((await counts([servers[0]!, servers[2]!], "get")), [0, 0]);
+      });
+      assert.deepEqual(errors.map(String), []);
+      assert.deepEqual(await Promise.all(sure), sure.map(() => null));
+    });
+  });
+
+  test("that is wrong changes nothing, and is told once by a warning; so is a function that fails, which is called again", () =>
+    warnings("BAD_LIST", async (told) => {
+      const { source, push, fail, signals } = lists<unknown>();
+      await using(lazyConnectionPool({ anyOf: source as Options["anyOf"] & object, poolsize: 1 }), async (db) => {
+        push([host(servers[0]!)]);
+        assert.equal(await db.get("who"), host(servers[0]!));
+        push(["redis://:secret@a", "nowhere"]);
+        push(["redis://:secret@a", "nowhere"]);
+        push([]);
+        await until(() => told.length === 2, "the warnings");
+        assert.deepEqual(told.map(({ message }) => message), [
+          'a list of hosts was not taken: anyOf[1]: "nowhere" has no port; write "10.0.0.1:6379" or "[::1]:6379"',
+          'a list of hosts was not taken: anyOf must be a list of hosts, such as ["10.0.0.1:6379"]',
+        ]);
+        assert.equal(await db.get("who"), host(servers[0]!));
+        for (let i = 0; i < 3; i++) fail(new Error("no list today"));
+        await until(() => signals.length === 4, "it to be called again");
+        assert.equal((told[2]!.cause as Error).message, "no list today");
+        assert.equal(await db.get("who"), host(servers[0]!));
+        push([host(servers[1]!)]);
+        await until(async () => await db.get("who") === host(servers[1]!), "the next list to be taken");
+        assert.equal(told.length, 3);
+        assert.ok(signals.every(({ aborted }) => !aborted));
+      });
+    }));
+
+  test("whose function fails before the first one makes commands fail, until there is one", () => warnings("BAD_LIST", async (told) => {
+    let list: string[] | undefined;
+    const source = (): AsyncIterable<string[]> => {
+      if (list === undefined) throw new Error("nothing there");
+      const found = list;
+      return (async function* () { yield found; })();
+    };
+    await using(lazyConnectionPool({ anyOf: source, poolsize: 1 }), async (db) => {
+      const error = await failure(db.incr("n"));
+      assert.deepEqual([error.code, error.outcome], ["NOT_CONNECTED", "not-sent"]);
+      assert.match(inspect(error), /nothing there/);
+      assert.match((await failure(db.ready())).message, /list of hosts/);
+      list = [host(servers[0]!)];
+      await until(() => db.get("who").then((who) => who === host(servers[0]!), () => false), "the list to be taken");
+      await until(() => told.length === 1, "the warning");
+    });
+  }));
+
+  test("of which nothing comes lets no command hang, nor a process", async () => {
+    await using(lazyConnectionPool({ anyOf: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) }), replyTimeout: 100 }),
+      async (db) => {
+        const error = await failure(db.get("k"));
+        assert.deepEqual([error.code, error.outcome], ["REPLY_TIMEOUT", "not-sent"]);
+        assert.match(error.message, /address of a list of hosts not known/);
+      });
+    const [code, said] = await runProgram(`
+      import { lazyConnection } from ${JSON.stringify(ours("redis"))};
+      const hosts = async function* () { yield [${JSON.stringify(host(servers[0]!))}]; for (;;) await new Promise(() => {}); };
+      const db = lazyConnection({ anyOf: hosts });
+      await db.ping();
+      await db.disconnect();
+      console.log("closed");
+    `);
+    assert.deepEqual([code, said], [0, "closed"]);
+  });
+});
+
+// ==== 14. Placement ====
 
 const crcTable = Array.from({ length: 256 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit++) byte = byte & 1 ? 0xedb88320 ^ (byte >>> 1) : byte >>> 1;
@@ -9740,7 +10214,7 @@ describe("placement", () => {
   });
 });
 
-// ==== 14. Sharding ====
+// ==== 15. Sharding ====
 
 const shards: RedisServer[] = [];
 before(async () => {
@@ -12510,7 +12984,7 @@ describe("steps over nodes", () => {
   })));
 });
 
-// ==== 15. The door ====
+// ==== 16. The door ====
 
 describe("a handler", () => {
   test("eager: is ready, or the promise is rejected; lazy: is there at once", async () => {

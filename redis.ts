@@ -23,14 +23,15 @@
 //   10. Scripts, scans and streams  operations that take several commands
 //   11. Publish and subscribe       messages that the server pushes
 //   12. Servers and fleets          a primary and its replicas, the servers of a handler, and handlers
-//   13. Placement                   the mapping of keys to nodes
-//   14. Sharding                    many servers behind one handler
-//   15. The door                    the functions that a user calls
+//   13. One of several              servers with the same data, by weight and priority; lists of hosts that change
+//   14. Placement                   the mapping of keys to nodes
+//   15. Sharding                    many servers behind one handler
+//   16. The door                    the functions that a user calls
 //
 // How a command travels
 //
 //   db.get("k")               checks the arguments against GET's row; makes a Command, which holds the promise   (5, 2)
-//   Router.route              finds the server of its keys: the only one, or the one that a placement names    (8, 14)
+//   Router.route              finds the server of its keys: the only one, or the one that a placement names    (8, 15)
 //   Pool.dispatch             sets its deadline and picks a connection, or queues it until one is free           (7)
 //   Connection.push           queues it for output; at the end of the tick, the connection encodes its queue     (6)
 //   Encoder.put               into one buffer, and sends it in one write                                         (2)
@@ -171,6 +172,11 @@ const OPTIONS = {
   readFrom: { check: oneOf("primary", "replica", "any"), preset: "primary", view: true },
   /** Replicas of the server. If omitted, the driver asks the primary for them when readFrom needs them. */
   replicas: { check: must<readonly Host[]>("a list of hosts", () => true) }, // readOptions checks its entries
+  /** Servers or proxies with the same data, instead of host; or a function that returns lists of them. */
+  anyOf: {
+    check: must<readonly MemberHost[] | LiveHosts<MemberHost>>("a list of hosts, or a function that returns lists",
+      (hosts) => Array.isArray(hosts) || typeof hosts === "function"), // readOptions checks the entries of a list
+  },
   /** Maximum replication lag of a replica that answers reads, in milliseconds. */
   maxLag: { check: duration, preset: 10_000 },
   /** Whether the driver reissues writes whose outcome is unknown. Only for writes that may be executed twice. */
@@ -187,12 +193,19 @@ type Value<N extends keyof Table> = Table[N]["check"] extends Check<infer T> ? T
 type Having<E extends string> = { [N in keyof Table]: Table[N] extends Record<E, unknown> ? N : never }[keyof Table];
 
 /** Addresses, credentials, limits and behaviour. Every option may be omitted, or undefined. */
-export interface Options extends AnyOptions {} // an interface may refer to itself, here through replicas
+export interface Options extends AnyOptions {} // an interface may refer to itself, here through replicas and anyOf
 type AnyOptions = { [N in keyof Table]?: Value<N> | undefined };
 /** Options of one view of a handler: db.with({ replyTimeout: 50 }). */
 export type ViewOptions = Pick<Options, Having<"view">> & { signal?: AbortSignal | undefined };
 /** One server of a list: "host:port", "[::1]:6379", a URL, or options. */
 export type Host = string | URL | Options;
+/**
+ * One server of option anyOf; a URL may end in ?weight=3&priority=1. `weight` is its share of the commands (default 1),
+ * 0 drains it. `priority` is its group (default 0): the lowest group that has a live server serves.
+ */
+export type MemberHost = string | URL | Options & { weight?: number | undefined; priority?: number | undefined };
+/** Returns lists of hosts, each of which replaces the one before. Called again after it has ended or failed. */
+export type LiveHosts<H> = (signal: AbortSignal) => AsyncIterable<readonly H[]>;
 
 /** Type of text in replies with these options. */
 export type TextOf<C, N> = C extends null ? Buffer : N extends true ? string | number | bigint : string;
@@ -210,7 +223,9 @@ type Marked<New, Old, M> =
 
 type Preset = { [N in Having<"preset">]: Value<N> };
 /** Options that have been checked and completed. */
-type Config = Preset & Omit<AnyOptions, keyof Preset | "replicas"> & { replicas?: readonly Config[] };
+type Config = Preset & Omit<AnyOptions, keyof Preset | "replicas" | "anyOf"> &
+  { replicas?: readonly Config[]; anyOf?: readonly MemberConfig[] | LiveHosts<unknown> };
+type MemberConfig = { readonly config: Config; readonly weight: number; readonly priority: number };
 type Unchecked = { [N in keyof Table]?: unknown };
 
 const NAMES = Object.keys(OPTIONS) as (keyof Table)[];
@@ -235,10 +250,43 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
   if (config.username !== undefined && config.password === undefined) {
     throw new ArgumentError("option username needs a password; in a URL, a password alone is redis://:secret@host");
   }
-  const { replicas } = config;
+  const { replicas, anyOf } = config;
+  if (anyOf !== undefined) {
+    const other = (["host", "path", "replicas"] as const).find((name) => options[name] !== undefined);
+    if (other !== undefined) throw new ArgumentError(`option ${other} belongs to each host of anyOf`);
+    return { ...config, anyOf: Array.isArray(anyOf) ? readMembers(config as Config, anyOf) : anyOf } as Config;
+  }
   if (replicas === undefined || (Array.isArray(replicas) && replicas.length === 0)) return config as Config;
   const read = (host: unknown): Config => replicaOf(config as Config, readHost(host));
   return { ...config as Config, replicas: readHosts("replicas", replicas, read) };
+}
+
+const MEMBER = {
+  weight: must<number>("a number of at least 0", (value) => Number.isFinite(value) && value >= 0),
+  priority: whole(0, 65_535),
+};
+const IN_MEMBER = Object.keys(MEMBER) as (keyof Table)[];
+
+/** Reads the hosts of option anyOf. Each has the common options, except where it has its own. */
+function readMembers(common: Config, hosts: unknown): MemberConfig[] {
+  const seen = new Set<string>();
+  const members = readHosts("anyOf", hosts, (host) => {
+    const { weight = 1, priority = 0, ...own } = readHost(host, IN_MEMBER) as Unchecked & Partial<MemberConfig>;
+    mustBeCommon(own, "hosts of anyOf");
+    for (const [name, value] of Object.entries({ weight, priority })) checked(name, value, MEMBER[name as "weight"]);
+    const config = readOptions({ ...common, anyOf: undefined, host: undefined, ...own });
+    if (seen.has(hostOf(config))) throw new ArgumentError(`${hostOf(config)} is already in the list`);
+    seen.add(hostOf(config));
+    return { config, weight, priority };
+  });
+  if (members.every(({ weight }) => weight === 0)) throw new ArgumentError("anyOf must have a weight above 0");
+  return members;
+}
+
+/** Throws if one of several servers has an option of its own that belongs to the caller. */
+function mustBeCommon(own: Unchecked, all: string): void {
+  const common = OF_VIEW.find((name) => own[name] !== undefined);
+  if (common !== undefined) throw new ArgumentError(`option ${common} must be the same for all ${all}`);
 }
 
 /** Options of a replica: those of its primary, except its address. */
@@ -268,8 +316,11 @@ function checkAll(options: unknown, checks: Record<string, Check<unknown>>): voi
   }
 }
 
-/** Reads redis://user:password@host:port/dbid?name=value or unix:///path. Errors never show a password. */
-function readUrl(text: string): Unchecked {
+/**
+ * Reads redis://user:password@host:port/dbid?name=value or unix:///path. `extra`: more names that the query may have.
+ * Errors never show a password.
+ */
+function readUrl(text: string, extra: readonly (keyof Table)[] = []): Unchecked {
   const given = text.trim();
   const url = URL.canParse(given) ? new URL(given) : undefined;
   const [, rest = ""] = given.split("://");
@@ -299,9 +350,11 @@ function readUrl(text: string): Unchecked {
     if (url.protocol === "rediss:" || url.protocol === "valkeys:") options.tls = true;
   }
   for (const [name, value] of url.searchParams as Iterable<[keyof Table, string]>) {
-    if (!IN_QUERY.includes(name) || Object.hasOwn(options, name)) {
-      const named = Object.hasOwn(OPTIONS, name) ? name : "this option"; // any other name may be the end of a password
-      const why = IN_QUERY.includes(name) ? " a second time" : `; it can set ${IN_QUERY.join(", ")}`;
+    const isKnown = IN_QUERY.includes(name) || extra.includes(name);
+    if (!isKnown || Object.hasOwn(options, name)) {
+      // Any other name may be the end of a password.
+      const named = isKnown || Object.hasOwn(OPTIONS, name) ? name : "this option";
+      const why = isKnown ? " a second time" : `; it can set ${[...IN_QUERY, ...extra].join(", ")}`;
       throw new ArgumentError(`a URL's query cannot set ${isRaw ? `this option${hint}` : `${named}${why}`}`);
     }
     options[name] = name === "name" ? value : toNumber(value);
@@ -339,10 +392,10 @@ function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: nu
   });
 }
 
-/** Reads one entry of a list. Errors show it unless it may contain a password. */
-function readHost(host: unknown): Unchecked {
+/** Reads one entry of a list. Errors show it unless it may contain a password. `extra`: as for readUrl(). */
+function readHost(host: unknown, extra?: readonly (keyof Table)[]): Unchecked {
   if (isPlain(host)) return host;
-  if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host));
+  if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host), extra);
   if (typeof host !== "string" || host.includes("@")) throw new ArgumentError("not host:port, a URL or options");
   const colon = host.lastIndexOf(":");
   const isBracketed = host.startsWith("[") && host[colon - 1] === "]";
@@ -515,8 +568,11 @@ export class ArgumentError extends TypeError {
 
 /** Reaction to an error: retry later, use another server, follow the address, connect without HELLO, or ignore it. */
 type Verdict = "wait" | "elsewhere" | "follow" | "fallback" | "ignore";
-/** Stage of the error: HELLO, the rest of the handshake, or a command to a primary or a replica. */
-type Stage = "hello" | "handshake" | "primary" | "replica";
+/**
+ * Stage of the error: HELLO, the rest of the handshake, or a command to a primary or a replica. A member is a primary
+ * that is one of several: without a verdict of its own, or without another live member, the primary's verdict holds.
+ */
+type Stage = "hello" | "handshake" | "primary" | "replica" | "member";
 /**
  * `holds`: the commands of the pool that wait until the server has accepted one of them. `passes`: the error concerns
  * the server, not the command, and is temporary.
@@ -526,16 +582,21 @@ type Refusal =
 
 /** Reactions by error code and stage. Without a reaction, the error goes to the caller. */
 const REFUSALS: Record<string, Refusal> = {
-  LOADING: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything", passes: true },
-  MASTERDOWN: { handshake: "wait", primary: "wait", replica: "elsewhere", holds: "everything", passes: true },
+  LOADING: {
+    handshake: "wait", primary: "wait", replica: "elsewhere", member: "elsewhere", holds: "everything", passes: true,
+  },
+  MASTERDOWN: {
+    handshake: "wait", primary: "wait", replica: "elsewhere", member: "elsewhere", holds: "everything", passes: true,
+  },
   TRYAGAIN: { handshake: "wait", primary: "wait", passes: true },
-  BUSY: { handshake: "wait", passes: true }, // commands do not wait, because SCRIPT KILL must not
-  READONLY: { primary: "follow", holds: "writes", passes: true }, // the host name may now resolve to the new primary
-  CLUSTERDOWN: { passes: true },
-  MISCONF: { passes: true }, // the server cannot write to its disk
-  NOREPLICAS: { passes: true },
-  OOM: { passes: true },
-  UNBLOCKED: { passes: true }, // the server was demoted while the command was blocked
+  BUSY: { handshake: "wait", member: "elsewhere", passes: true }, // commands do not wait, because SCRIPT KILL must not
+  // The host name may now resolve to the new primary.
+  READONLY: { primary: "follow", member: "elsewhere", holds: "writes", passes: true },
+  CLUSTERDOWN: { member: "elsewhere", passes: true },
+  MISCONF: { member: "elsewhere", passes: true }, // the server cannot write to its disk
+  NOREPLICAS: { member: "elsewhere", passes: true },
+  OOM: { member: "elsewhere", passes: true },
+  UNBLOCKED: { member: "elsewhere", passes: true }, // the server was demoted while the command was blocked
   NOPROTO: { hello: "fallback" },
   NOPERM: { hello: "fallback" },
   NOAUTH: { hello: "fallback" }, // Valkey 9.1, for any unknown command before a login
@@ -545,10 +606,10 @@ const REFUSALS: Record<string, Refusal> = {
   MOVED: {},
   ASK: {},
   CROSSSLOT: {},
-  NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere" },
-  CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere" },
-  CLOSED: { primary: "elsewhere", replica: "elsewhere" },
-  REPLY_TIMEOUT: { primary: "elsewhere", replica: "elsewhere" },
+  NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
+  CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
+  CLOSED: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
+  REPLY_TIMEOUT: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
 };
 
 /** Names for errors whose code does not identify them. */
@@ -3553,7 +3614,7 @@ class Command {
   state: "waiting" | "written" | "settled" = "waiting";
   /** Time at which it fails without a reply: set once, by the first pool that takes it. */
   deadline = Infinity;
-  /** Time limit for the first of two servers that may answer it; Infinity for the second. */
+  /** Time limit for the first of the servers that may answer it; Infinity for the others. */
   within: Milliseconds | undefined = undefined;
   /** Asked for another server before the command fails, and notified afterwards. */
   owner: CommandOwner | undefined = undefined;
@@ -3692,7 +3753,7 @@ class Command {
     const tombstone = new Command(row, words, view.sure, { ...special, words });
     tombstone.state = "settled";
     if (special.batch !== undefined) special.batch = special.batch.again([]); // all replies come from one copy
-    if (this.within !== undefined) this.deadline += view.replyTimeout - this.timeout;
+    if (this.within !== undefined && this.within < Infinity) this.deadline += view.replyTimeout - this.timeout;
     if (this.state === "written") this.reissues++;
     this.within = Infinity;
     this.state = "waiting";
@@ -4253,7 +4314,7 @@ class Queue extends Ring<Command | undefined> {
 /** How to connect to a server: its address, login and protocol. */
 type Endpoint = Pick<Config, Having<"endpoint">>;
 /** Connection options that do not depend on the server. */
-type PoolOptions = Omit<Config, keyof Endpoint | "replicas" | "readFrom" | "maxLag">;
+type PoolOptions = Omit<Config, keyof Endpoint | "replicas" | "anyOf" | "readFrom" | "maxLag">;
 
 type Owner = {
   /** Can add commands to the handshake, and verify the server. */
@@ -4519,6 +4580,16 @@ class Connection {
     this.#socketHasClosed(); // a stream need not say that it has closed
   }
 
+  /** Moves the unwritten commands to other servers, as far as there are any; tombstones remain. */
+  evacuate(): void {
+    for (let i = this.#queue.inFlight; i < this.#queue.length; i++) {
+      const command = this.#queue.at(i);
+      const mayMove = command?.state === "waiting" && !command.exclusive; // nor does a lease move
+      const other = mayMove ? command.owner?.elsewhere(command, SILENT) : undefined;
+      if (other !== undefined) this.#queue.replace(i, command!.moveTo(other));
+    }
+  }
+
   /** Fails overdue commands; returns the next deadline. Closes a connection that was silent for a whole timeout. */
   expire(now: number): number {
     let next = Infinity;
@@ -4555,7 +4626,7 @@ class Connection {
   #isSilent(command: Command, now: number): boolean {
     const { first = command } = this.#queue;
     const called = command.deadline - command.timeout;
-    const isFirstServer = command.within !== Infinity; // a second server has had less time
+    const isFirstServer = command.within !== Infinity; // another server has had less time
     const hadFullTime = isFirstServer && now - called >= this.#view.replyTimeout;
     const hasTime = first.state !== "settled" && first.deadline > now && first.deadline < Infinity;
     const isOldest = hasTime || command === first;
@@ -4779,7 +4850,7 @@ class Connection {
     const { greeting = [] } = this.#owner.address;
     const identity = this.ask(commands.clientInfo).then((line) => {
       if (typeof line !== "string" && !Buffer.isBuffer(line)) throw badReply(commands.clientInfo);
-      const socket = TRANSPORTS.get(this.#socket) ?? this.#socket;
+      const socket = TRANSPORTS.get(this.#socket!) ?? this.#socket!;
       Object.assign(this.fence, readIdentity(String(line), this.#endpoint, socket));
     }, ignore);
     const select = dbid === 0 ? undefined : this.ask(commands.select, dbid);
@@ -5019,10 +5090,12 @@ const REISSUES = 5; // maximum for a command: each execution may crash the serve
 /** Callbacks for the life of a pool's connections, and the pool's role among the copies of its data. */
 type Hooks = Pick<Owner, "prepare" | "carries" | "pushed"> & {
   readonly lost?: (error: RedisError) => void;
+  /** Called when a connection has been opened. */
+  readonly opened?: () => void;
   /** The server's role, for REFUSALS; a primary by default. */
-  readonly role?: "primary" | "replica";
-  /** Finds another copy of the data, which may answer a command. */
-  readonly copy?: (from: Pool, command: Command) => Pool | undefined;
+  readonly role?: "primary" | "replica" | "member";
+  /** Finds another copy of the data for a command that is about to fail with this error. */
+  readonly copy?: (from: Pool, command: Command, error: RedisError) => Pool | undefined;
 };
 
 /** Combines the hooks of several users of the same connections. */
@@ -5185,10 +5258,20 @@ class Pool implements CommandOwner {
   }
 
   elsewhere(command: Command, error: RedisError): Pool | undefined {
-    const isFirst = command.within !== Infinity;
-    const hasTime = command.within !== undefined || command.deadline > world.now();
-    const mayLeave = refusalOf(error)[this.#hooks.role ?? "primary"] === "elsewhere" && isFirst && hasTime;
-    return mayLeave ? this.#hooks.copy?.(this, command) : undefined;
+    const hasTime = (command.within ?? Infinity) < Infinity || command.deadline > world.now();
+    const mayLeave = refusalOf(error)[this.#hooks.role ?? "primary"] === "elsewhere" && hasTime;
+    return mayLeave ? this.#hooks.copy?.(this, command, error) : undefined;
+  }
+
+  /** Moves commands that are not written to other copies of the data, as far as there are any. */
+  evacuate(): void {
+    if (this.#hooks.copy === undefined) return;
+    for (const { connection } of this.#seats) connection?.evacuate();
+    for (const command of this.#unwritten) {
+      const other = this.elsewhere(command, SILENT);
+      if (other !== undefined) command.moveTo(other);
+    }
+    this.#lineUp(); // without those that have moved
   }
 
   /** Queues these commands ahead of all others that have no connection. */
@@ -5234,15 +5317,17 @@ class Pool implements CommandOwner {
       return true;
     }
     const copy = this.elsewhere(command, error);
+    const role = this.#hooks.role === "replica" ? "replica" : "primary";
+    const { [role]: verdict, holds = this.#holds } = refusalOf(error);
+    const isLate = world.now() + 2 * PAUSE > command.deadline;
+    const mayWait = (verdict === "wait" || verdict === "follow") && !isLate && this.#closing === undefined;
+    if (copy === undefined && !mayWait) return false;
+    command.state = "waiting";
+    command.refusal = error;
     if (copy !== undefined) {
       command.moveTo(copy);
       return true;
     }
-    const { [this.#hooks.role ?? "primary"]: verdict, holds = this.#holds } = refusalOf(error);
-    const isLate = world.now() + 2 * PAUSE > command.deadline;
-    if ((verdict !== "wait" && verdict !== "follow") || isLate || this.#closing !== undefined) return false;
-    command.state = "waiting";
-    command.refusal = error;
     this.#refused.push(command);
     const isProbe = command === this.#probe;
     if (isProbe) this.#probe = undefined;
@@ -5398,6 +5483,7 @@ class Pool implements CommandOwner {
       if (seat.connection !== connection) return;
       seat.since = world.now();
       this.#use(seat);
+      this.#hooks.opened?.();
     }, (error: RedisError) => {
       address.ended?.(endpoint, error);
       if (seat.connection === connection) this.#failed(seat, error);
@@ -5444,6 +5530,7 @@ class Pool implements CommandOwner {
     if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()), -Infinity);
     else this.#rest(seat, delay, error.code === "NOT_READY" ? Infinity : undefined);
     this.#serve();
+    if (!this.isConnected) this.evacuate();
   }
 
   /**
@@ -5466,6 +5553,7 @@ class Pool implements CommandOwner {
     this.#rest(seat, delay, Infinity); // for one attempt
     if (!isProven && !isHealthy) this.#settleReady(error);
     this.#lineUp(again);
+    if (!this.isConnected) this.evacuate();
     for (const command of failed) command.fail(error); // last: a failed probe releases the held commands
   }
 
@@ -5585,6 +5673,21 @@ class Pool implements CommandOwner {
 
   /** Whether a command could be written now. */
   get isUp(): boolean { return this.#seats.some(({ state }) => state === "open"); }
+  /** Whether it has a connection, even if that is lent. */
+  get isConnected(): boolean { return this.#seats.some(({ state }) => state === "open" || state === "lent"); }
+  /** Whether a command would fail at once. */
+  get isDown(): boolean { return this.#closing !== undefined || this.#down; }
+
+  /** Whether the server answers PING, or sends anything else, within a limit; assumed if all connections are lent. */
+  async answers(limit: Milliseconds): Promise<boolean> {
+    const connection = this.#freest()?.connection;
+    if (connection === undefined) return this.isConnected;
+    const asked = world.now();
+    const reply = connection.ask(commands.ping).then(() => true, () => false);
+    const late = new Promise<boolean>((resolve) =>
+      void afterSilence(limit, () => resolve(connection.lastReceived > asked), (timer) => void timer.unref()));
+    return Promise.race([reply, late]);
+  }
   get #isReady(): boolean { return this.#seats.every(({ state }) => state !== "opening" && state !== "resting"); }
 
   /** Resolves when all connections are up; rejects as soon as one of them cannot be opened. */
@@ -7345,12 +7448,26 @@ const LOOK: Milliseconds = 1_000;
 /** Maximum number of replicas that are taken from a primary's INFO. */
 const MOST_REPLICAS = 64;
 
-/** A primary and its replicas; also the router of a handler that has one server. */
-class Server implements ClientRouter {
+/** One data set, as a fleet and a handler see it; also the router of a handler that has only this one. */
+interface Origin extends ClientRouter, Target, Source {
+  /** The server for commands that only one server can answer, such as those of one scan. */
+  readonly pinned: Server;
+  ready(): Promise<unknown>;
+  /** Ends blocking commands without losing an element that they have popped. */
+  unblock(): void;
+  /** Lets pending commands finish until the timeout; with 0, closes at once. May be called again, with less time. */
+  end(timeout: Milliseconds): Promise<void>;
+  /** One-line summary for people. */
+  describe(): string;
+}
+
+/** A primary and its replicas. */
+class Server implements Origin {
   readonly address: Address;
   readonly config: Config;
   readonly primary: Pool;
   readonly only: Server = this;
+  readonly pinned: Server = this;
   readonly #self: Named = { name: "", server: this };
   readonly fleet: Fleet = new Fleet([this.#self]);
   readonly #replicas = new Map<string, Replica>();
@@ -7363,12 +7480,15 @@ class Server implements ClientRouter {
   /** The pools that take this tick's reads. */
   #readers: { replica?: Pool; any?: Pool } | undefined;
   #turn = 0;
-  readonly #hooks: Hooks = { copy: (from, command) => this.#copyFor(from, command) };
+  /** Hooks of the user of several servers. */
+  readonly #outside: Hooks;
+  readonly #hooks: Hooks = { copy: (from, command, error) => this.#copyFor(from, command, error) };
 
-  constructor(config: Config, address: Address = fixedAddress(config)) {
+  constructor(config: Config, address: Address = fixedAddress(config), outside: Hooks = {}) {
     this.config = config;
     this.address = address;
-    this.primary = new Pool(address, config, this.#hooks);
+    this.#outside = outside;
+    this.primary = new Pool(address, config, { ...outside, ...this.#hooks });
     if (config.readFrom !== "primary") this.#looked = this.#look();
   }
 
@@ -7391,11 +7511,12 @@ class Server implements ClientRouter {
     return up[this.#turn++ % up.length] ?? this.primary;
   }
 
-  /** Finds another copy of the data for a command that this one cannot answer. */
-  #copyFor(from: Pool, command: Command): Pool | undefined {
-    if (command.view.readFrom === "primary" || !command.reads) return undefined;
-    const other = from === this.primary ? this.#choose("replica") : this.primary;
-    return other === from ? undefined : other;
+  /** Finds another copy of the data for a command that this one cannot answer: here, or at another server. */
+  #copyFor(from: Pool, command: Command, error: RedisError): Pool | undefined {
+    const mayStay = command.view.readFrom !== "primary" && command.reads && command.within !== Infinity;
+    const other = !mayStay ? from : from === this.primary ? this.#choose("replica") : this.primary;
+    if (other !== from) return other;
+    return from === this.primary ? this.#outside.copy?.(from, command, error) : undefined;
   }
 
   // ---- The router ----
@@ -7470,8 +7591,8 @@ class Server implements ClientRouter {
   // ---- The life cycle, for a Fleet ----
 
   ready(): Promise<unknown> { return Promise.all([this.primary.ready(), this.#looked]); }
+  unblock(): void { void this.primary.unblock(); }
 
-  /** Lets pending commands finish until the timeout; with 0, closes at once. May be called again, with less time. */
   async end(timeout: Milliseconds): Promise<void> {
     this.fleet.close();
     world.cancel(this.#timer);
@@ -7494,7 +7615,7 @@ function online(info: Map<string, string>, primary: Config): Config[] {
 }
 
 /** A server of a fleet, with its name. */
-type Named = { readonly name: string; readonly server: Server };
+type Named = { readonly name: string; readonly server: Origin };
 /** A feed or a subscription of a handler, which has connections of its own and is closed with it. */
 type Companion = { ready(): Promise<void>; close(): void; onClose: () => void; move?(): Promise<void> };
 
@@ -7515,7 +7636,7 @@ class Fleet<M extends Named = Named> {
   readonly #companions = new Set<Companion>();
   #closing: Promise<void> | undefined;
   /** Servers of an earlier list that have not been drained yet. */
-  readonly #leaving = new Set<Server>();
+  readonly #leaving = new Set<Origin>();
   /** Running commands of several steps. */
   readonly #steps = new Set<Promise<unknown>>();
 
@@ -7556,7 +7677,7 @@ class Fleet<M extends Named = Named> {
     await Promise.all([...gone.map((server) => this.#drain(server, timeout)), ...moved]);
   }
 
-  async #drain(server: Server, timeout: Milliseconds): Promise<void> {
+  async #drain(server: Origin, timeout: Milliseconds): Promise<void> {
     this.#leaving.add(server);
     await settled(this.#steps, timeout);
     await server.end(timeout);
@@ -7581,7 +7702,7 @@ class Fleet<M extends Named = Named> {
     this.close();
     const leaving = [...this.#leaving];
     const servers = [...this.members.map(({ server }) => server), ...leaving];
-    if (timeout > 0) for (const { primary } of servers) void primary.unblock();
+    if (timeout > 0) for (const server of servers) server.unblock();
     if (timeout > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
     const timer = world.after(timeout, () => leaving.forEach((server) => void server.end(0)));
     await Promise.all(servers.map((server) => server.end(timeout)));
@@ -7678,9 +7799,9 @@ export abstract class Client<Text> extends Commander {
 
   /** Iterates over the keys of all servers, by SCAN; keys may repeat. Since Redis 2.8; TYPE 6.0. */
   async *scanIterator(options?: ScanOptions & Loose<{ TYPE: Arg }>): AsyncGenerator<TextIn<Text>, void, undefined> {
-    for (const { server } of this.#router.fleet.members) {
+    for (const { server: { pinned } } of this.#router.fleet.members) {
       yield* scan<any>(options, commands.scan, (cursor) =>
-        server.dispatch(new Command(commands.scan, [cursor, options], this.view)));
+        pinned.dispatch(new Command(commands.scan, [cursor, options], this.view)));
     }
   }
 
@@ -7763,9 +7884,9 @@ export abstract class Client<Text> extends Commander {
 
 /** A handler for one server, with every command. */
 export class Handler<Text = string> extends Client<Text> {
-  readonly #server: Server;
+  readonly #server: Origin;
 
-  constructor(server: Server, view: View) {
+  constructor(server: Origin, view: View) {
     super(server, view);
     this.#server = server;
   }
@@ -7799,7 +7920,374 @@ export class Handler<Text = string> extends Client<Text> {
 
 export interface Handler<Text> extends Commands<Text> {}
 
-// ==== 13. Placement ====
+// ==== 13. One of several ====
+//
+// Option anyOf names servers, or proxies, with the same data. Several has a Server for each of these members. A tick's
+// commands go to the live member that has had the fewest for its weight, in the lowest group of priority that has a
+// live one; whatever must stay together goes to the best member. A member leaves when it has no connection, does not
+// answer PING, or refuses a command; its unwritten commands move to others. It is asked again in the background. To
+// change which member serves, change #candidates; to change when one leaves or returns, change #watch. A list of
+// members may be live: a LiveList calls the user's function, and gives each list to all who follow it.
+//
+//     new -> live <-> left     new: not yet known, at the beginning, when no member is live
+
+/** A handler that follows a live list. `take` throws if a list is wrong, and then keeps the one before. */
+type ListFollower = { readonly take: (hosts: unknown) => void; readonly failed: (error: RedisError) => void };
+
+/** Lists of hosts from a function, which is called once for all its followers, and again when it ends or fails. */
+class LiveList {
+  /** The lists of the functions that are being followed. */
+  static readonly #all = new Map<LiveHosts<unknown>, LiveList>();
+  readonly #source: LiveHosts<unknown>;
+  readonly #followers = new Set<ListFollower>();
+  readonly #stop = new AbortController();
+  #lists: AsyncIterator<readonly unknown[]> | undefined;
+  /** The last list, in an array of its own: empty before the first. */
+  #last: [hosts?: unknown] = [];
+  #error: RedisError | undefined;
+  #doublings = 0;
+  #rest: NodeJS.Timeout | undefined;
+
+  constructor(source: LiveHosts<unknown>) {
+    this.#source = source;
+  }
+
+  /** Gives the follower the last list, if there is one, and each later one; returns a function that ends this. */
+  static follow(source: LiveHosts<unknown>, follower: ListFollower): () => void {
+    const list = LiveList.#all.get(source) ?? new LiveList(source);
+    LiveList.#all.set(source, list);
+    if (list.#followers.size === 0) void list.#read();
+    list.#followers.add(follower);
+    if (list.#last.length > 0) list.#give(follower, list.#last[0]);
+    else if (list.#error !== undefined) follower.failed(list.#error);
+    return () => list.#leave(follower);
+  }
+
+  #leave(follower: ListFollower): void {
+    if (!this.#followers.delete(follower) || this.#followers.size > 0) return;
+    LiveList.#all.delete(this.#source);
+    world.cancel(this.#rest);
+    this.#stop.abort();
+    void this.#end().catch(ignore); // a function that heeds nothing is not awaited
+  }
+
+  async #end(): Promise<void> { await this.#lists?.return?.(); }
+
+  async #read(): Promise<void> {
+    const { signal } = this.#stop;
+    const begun = world.now();
+    try {
+      await turn(); // so that every follower of this tick gets the first list from here
+      if (signal.aborted) return;
+      const lists = this.#lists = this.#source(signal)[Symbol.asyncIterator]();
+      for (;;) {
+        const { done, value } = await lists.next();
+        if (signal.aborted || done) break;
+        this.#take(value);
+        await turn(); // a function that never waits must not stop the process
+      }
+    } catch (cause) {
+      if (!signal.aborted) this.#tell("the function failed", cause);
+    }
+    if (signal.aborted) return;
+    if (world.now() - begun >= STABLE) this.#doublings = 0;
+    this.#rest = world.after(restOf(this.#doublings++), () => void this.#read()).unref();
+  }
+
+  #take(hosts: unknown): void {
+    const taken = [...this.#followers].map((follower) => this.#give(follower, hosts));
+    if (taken.includes(true)) this.#last = [hosts];
+    if (!taken.includes(false)) this.#error = undefined;
+  }
+
+  #give(follower: ListFollower, hosts: unknown): boolean {
+    try {
+      follower.take(hosts);
+      return true;
+    } catch (cause) {
+      this.#tell((cause as Error).message, cause);
+      return false;
+    }
+  }
+
+  /** Tells an error by a process warning, unless it is the one before. */
+  #tell(why: string, cause: unknown): void {
+    const known = this.#error?.cause;
+    this.#error = new RedisError("BAD_LIST", "not-sent", `a list of hosts was not taken: ${why}`, { cause });
+    if (this.#last.length === 0) for (const { failed } of this.#followers) failed(this.#error);
+    if (String(known) !== String(cause)) emitWarning(this.#error);
+  }
+}
+
+/** A member of several. */
+type Choice = {
+  readonly server: Server;
+  readonly config: Config;
+  weight: number;
+  priority: number;
+  state: "new" | "live" | "left";
+  /** Sum of 1 / weight over its commands. */
+  used: number;
+  /** Time of the last change of state. */
+  since: number;
+  /** Time until which it does not return. */
+  until: number;
+  /** How many times the delay before its return has doubled; only a member that lasts resets it. */
+  doublings: number;
+  /** The next question to it. */
+  timer: NodeJS.Timeout | undefined;
+};
+
+class Several implements Origin {
+  static readonly #endTick = (several: Several): void => void (several.#current = undefined);
+  readonly config: Config;
+  readonly only: Several = this;
+  readonly #self: Named = { name: "", server: this };
+  readonly fleet: Fleet = new Fleet([this.#self]);
+  /** Where subscriptions listen: at the best member. */
+  readonly address: Address;
+  /** The members with a weight above 0; before the first list, a stand-in, where commands wait. */
+  #members: readonly Choice[] = [];
+  /** The servers of the members, whose life cycle it manages. */
+  readonly #servers = new Fleet<Named>([]);
+  /** Names of the members with weight 0. */
+  #drained: readonly string[] = [];
+  /** The member that takes this tick's commands. */
+  #current: Choice | undefined;
+  /** The best of the live and new members. */
+  #first: Choice | undefined;
+  /** Whether there are two live members, so that one may answer what another does not. */
+  #hasSpare = false;
+  readonly #listeners = new Set<Pool>();
+  /** The member at which subscriptions listen. */
+  #heard: Choice | undefined;
+  #unfollow = ignore;
+
+  constructor(config: Config) {
+    const { anyOf, ...common } = config;
+    this.config = config;
+    this.address = {
+      name: "the best of several",
+      next: () => (this.#heard = this.#best).server.address.next(),
+      retain: (pool) => void this.#listeners.add(pool),
+      release: (pool) => void this.#listeners.delete(pool),
+    };
+    if (typeof anyOf === "function") this.#follow(anyOf, common);
+    else this.#replace(anyOf!);
+  }
+
+  dispatch(command: Command): Promise<unknown> {
+    const { is } = command.row;
+    const staysTogether = this.config.poolsize === 1 || is.cursor || is.channel;
+    const member = staysTogether ? this.#best : this.#next;
+    member.used += 1 / member.weight;
+    if (this.#hasSpare && command.reads) command.within = Math.min(LOOK, command.timeout / 2);
+    return member.server.dispatch(command);
+  }
+
+  /** All commands of one tick go to one member, so that they keep their order and one write carries them. */
+  get #next(): Choice {
+    if (this.#current === undefined) world.endOfTick(Several.#endTick, this);
+    if (this.#current?.state !== "live") this.#current = leastUsed(this.#candidates()) ?? this.#members[0]!;
+    return this.#current;
+  }
+
+  /** The members that are live or new. */
+  get #known(): readonly Choice[] { return this.#members.filter(({ state }) => state !== "left"); }
+
+  /** The same in all programs that have the same list and find the same members live. */
+  get #best(): Choice { return this.#first ?? heaviest(this.#candidates()) ?? this.#members[0]!; }
+
+  /**
+   * The members that may take commands: of the live and new ones, those of the lowest priority, and of these the ones
+   * with a free connection, if there are any. Without a live one, those on which a command would not fail at once.
+   */
+  #candidates(except?: Choice, mustBeLive = false): readonly Choice[] {
+    const known = this.#known.filter((member) => member !== except);
+    const others = (): readonly Choice[] =>
+      this.#members.filter((member) => member !== except && !member.server.primary.isDown);
+    const group = lowestOf(known.length > 0 || mustBeLive ? known : others());
+    const free = group.filter(({ server }) => server.primary.isUp);
+    return free.length > 0 ? free : group;
+  }
+
+  /** Finds another member for a command that certainly was not executed, or that may be executed twice. */
+  #copyFor(from: Pool, command: Command, error: RedisError): Pool | undefined {
+    const member = this.#members.find(({ server }) => server.primary === from);
+    if (member !== undefined && (error instanceof ReplyError || !from.isConnected)) this.#leave(member);
+    const { state, row, words, reads } = command;
+    const isContinued = row.is.cursor && words[row.placing === none ? 0 : 1] !== "0"; // its cursor is that member's
+    const isUnknown = state === "written" && !(error instanceof ReplyError) && !reads;
+    if (this.fleet.isClosed || isContinued || isUnknown) return undefined;
+    const other = leastUsed(this.#candidates(member, member !== undefined && !from.isDown))?.server.primary;
+    const isFirst = error.code === "REPLY_TIMEOUT" && command.within !== Infinity; // it has had part of its time
+    return other ?? (isFirst ? from : undefined);
+  }
+
+  // ---- The router ----
+
+  check(row: Row, gathered?: readonly unknown[]): void { this.#members[0]!.server.check(row, gathered); }
+  mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
+  route(): Named { return this.#self; }
+  where(): readonly Origin[] { return [this]; }
+  get pinned(): Server { return this.#best.server; }
+
+  // ---- Members ----
+
+  /** Waits for the first list with a stand-in, whose address is known only when the list has replaced it. */
+  #follow(source: LiveHosts<unknown>, common: Config): void {
+    let fail: (error: RedisError) => void = ignore;
+    const next = (): Promise<Endpoint> => new Promise((_, reject) => (fail = reject));
+    const standIn = { ...common, poolsize: 1 };
+    this.#members = [this.#open(standIn, { weight: 1, priority: 0 }, "new", { name: "a list of hosts", next })];
+    this.#adopt();
+    const take = (hosts: unknown): void => this.#replace(readMembers(common, hosts));
+    this.#unfollow = LiveList.follow(source, { take, failed: (error) => fail(error) });
+  }
+
+  /** Opens servers for new members, and drains those of former ones. */
+  #replace(configs: readonly MemberConfig[]): void {
+    const { isDeepStrictEqual } = builtin("node:util");
+    const former = this.#members;
+    const state = former.some((member) => member.state === "live") ? "left" : "new";
+    this.#drained = configs.filter(({ weight }) => weight === 0).map(({ config }) => hostOf(config));
+    this.#members = configs.filter(({ weight }) => weight > 0).map(({ config, ...share }) => {
+      const kept = former.find((member) => isDeepStrictEqual(member.config, config));
+      return kept === undefined ? this.#open(config, share, state) : Object.assign(kept, share);
+    });
+    this.#adopt();
+    for (const member of former) {
+      if (this.#members.includes(member)) continue;
+      world.cancel(member.timer);
+      member.server.primary.evacuate();
+    }
+  }
+
+  /** Gives the fleet the servers of the current members; those of former ones are drained. */
+  #adopt(): void {
+    const named = this.#members.map(({ server }) => ({ name: "", server }));
+    void this.#servers.replace(named, this.config.replyTimeout);
+    this.#changed();
+  }
+
+  #open(
+    config: Config, share: Pick<Choice, "weight" | "priority">, state: Choice["state"], address?: Address,
+  ): Choice {
+    const self = (): Choice | undefined => this.#members.find((other) => other.config === config);
+    const server = new Server(config, address, {
+      role: "member",
+      prepare: (connection) => connection.ask(commands.ping), // a server that loads refuses it
+      copy: (from, command, error) => this.#copyFor(from, command, error),
+      opened: () => this.#join(self()),
+      lost: () => {
+        const member = self();
+        if (member?.server.primary.isConnected === false) this.#leave(member);
+      },
+    });
+    const since = world.now();
+    const member: Choice = {
+      server, config, ...share, state, used: 0, since, until: since, doublings: 0, timer: undefined,
+    };
+    this.#watchAfter(member, PATIENCE);
+    return member;
+  }
+
+  /** Gives a member its share from now on, but nothing for the time in which it had none. */
+  #join(member: Choice | undefined): void {
+    if (member === undefined || member.state === "live" || world.now() < member.until) return;
+    const others = this.#members.filter(({ state }) => state === "live").map(({ used }) => used);
+    member.used = Math.max(member.used, others.length > 0 ? Math.min(...others) : 0);
+    member.state = "live";
+    member.since = world.now();
+    this.#changed();
+  }
+
+  #leave(member: Choice): void {
+    if (member.state === "left") return;
+    const now = world.now();
+    member.doublings = now - member.since >= STABLE ? 0 : member.doublings + 1;
+    member.state = "left";
+    member.since = now;
+    member.until = now + restOf(member.doublings);
+    this.#watchAfter(member, member.until - now);
+    this.#changed();
+  }
+
+  /** Asks a member whether it answers: every second, and when it may return. */
+  async #watch(member: Choice): Promise<void> {
+    const answers = await member.server.primary.answers(Math.min(this.config.replyTimeout, LOOK));
+    if (!this.#members.includes(member)) return;
+    if (answers) this.#join(member);
+    else this.#leave(member);
+    const rest = member.state === "left" ? member.until - world.now() : 0;
+    this.#watchAfter(member, rest > 0 ? rest : LOOK);
+  }
+
+  #watchAfter(member: Choice, delay: Milliseconds): void {
+    world.cancel(member.timer);
+    if (!this.fleet.isClosed) member.timer = world.after(delay, () => void this.#watch(member)).unref();
+  }
+
+  /** Called when the members, or the state of one, have changed. */
+  #changed(): void {
+    this.#first = heaviest(lowestOf(this.#known));
+    this.#hasSpare = this.#known.length > 1;
+    void Promise.resolve().then(() => this.#rearrange()); // not while a command is about to move
+  }
+
+  /** Moves what waits at members that do not serve to those that do, and subscriptions to the best member. */
+  #rearrange(): void {
+    if (this.fleet.isClosed) return;
+    const serving = lowestOf(this.#known);
+    for (const member of this.#members) if (!serving.includes(member)) member.server.primary.evacuate();
+    if (this.#heard === undefined || this.#heard === this.#best) return;
+    for (const pool of this.#listeners) pool.renew();
+  }
+
+  // ---- The life cycle, for a Fleet ----
+
+  /** Resolves when a member is ready; rejects if none can be opened. */
+  async ready(): Promise<unknown> {
+    const members = this.#members;
+    return Promise.any(members.map(({ server }) => server.ready())).catch(({ errors: [error] }) => {
+      if (this.#members === members || this.fleet.isClosed) throw error;
+      return this.ready(); // of the new list
+    });
+  }
+
+  unblock(): void { for (const { server } of this.#members) server.unblock(); }
+
+  async end(timeout: Milliseconds): Promise<void> {
+    this.fleet.close();
+    this.#unfollow();
+    for (const { timer } of this.#members) world.cancel(timer);
+    await this.#servers.end(timeout);
+  }
+
+  describe(): string {
+    const shares = this.#members.map(({ server, weight, priority, state }) =>
+      `${server.describe()} (${state}, weight ${weight}, priority ${priority})`);
+    return [...shares, ...this.#drained.map((name) => `${name} (weight 0)`)].join("; or ");
+  }
+}
+
+/** The members of the lowest priority. */
+function lowestOf(members: readonly Choice[]): readonly Choice[] {
+  const lowest = Math.min(...members.map(({ priority }) => priority));
+  return members.filter(({ priority }) => priority === lowest);
+}
+
+/** The member that has had the fewest commands for its weight. */
+const leastUsed = (members: readonly Choice[]): Choice | undefined =>
+  members.reduce<Choice | undefined>((least, member) => least && least.used <= member.used ? least : member, undefined);
+/** The member with the greatest weight; of several, the first. */
+const heaviest = (members: readonly Choice[]): Choice | undefined =>
+  members.reduce<Choice | undefined>((best, member) => best && best.weight >= member.weight ? best : member, undefined);
+
+const originOf = (config: Config, address?: Address): Origin =>
+  config.anyOf === undefined ? new Server(config, address) : new Several(config);
+
+// ==== 14. Placement ====
 //
 // Decides which node holds a key: a rule extracts the key's tag, and maps tags to nodes. To place keys in another way,
 // pass a function as option `placement`, or add a rule.
@@ -7945,7 +8433,7 @@ function readPlacement(placement: unknown = "rendezvous"): Rule {
   return RULES[placement as string]!;
 }
 
-// ==== 14. Sharding ====
+// ==== 15. Sharding ====
 //
 // Many servers behind one handler. The placement finds the node of a key. The row of a command says what happens if its
 // keys are on several nodes: `split` divides it, `together` copies its keys to one node, and STEPS has the steps of the
@@ -8006,7 +8494,7 @@ class Shards implements ClientRouter {
     this.#options = options;
     this.#rule = rule;
     this.#readHost = readHost;
-    this.fleet = new Fleet(this.#read(hosts).map((node) => ({ ...node, server: new Server(node.config) })));
+    this.fleet = new Fleet(this.#read(hosts).map((node) => ({ ...node, server: originOf(node.config) })));
     this.#locate = this.#over(this.fleet.members);
   }
 
@@ -8035,7 +8523,7 @@ class Shards implements ClientRouter {
   locate(key: Key): Node { return this.#locate(wordOf("a key", key)); }
 
   /** Channels are on the node that publish() sends to, patterns on all nodes. */
-  where(kind: Subscribing, channel: Key): readonly Server[] {
+  where(kind: Subscribing, channel: Key): readonly Origin[] {
     return (kind === "psubscribe" ? this.fleet.members : [this.locate(channel)]).map(({ server }) => server);
   }
 
@@ -8111,7 +8599,7 @@ class Shards implements ClientRouter {
     const { isDeepStrictEqual } = builtin("node:util");
     const nodes = this.#read(hosts).map((node) => {
       const kept = this.fleet.members.find(({ config }) => isDeepStrictEqual(config, node.config));
-      return { ...node, server: kept?.server ?? new Server(node.config) };
+      return { ...node, server: kept?.server ?? originOf(node.config) };
     });
     this.#locate = this.#over(nodes);
     return this.fleet.replace(nodes, timeout);
@@ -8128,12 +8616,11 @@ class Shards implements ClientRouter {
     const seen = new Set<string>();
     const nodes = readHosts("hosts", hosts, (host, at) => {
       const { weight = 1, ...own } = this.#readHost(host) as Unchecked & { weight?: unknown };
-      const common = OF_VIEW.find((name) => own[name] !== undefined);
-      if (common !== undefined) throw new ArgumentError(`option ${common} must be the same for all nodes`);
-      checked("weight", weight, must("a number of at least 0", (value) => Number.isFinite(value) && value >= 0));
+      mustBeCommon(own, "nodes");
+      checked("weight", weight, MEMBER.weight);
       if (this.#rule.equal && weight !== 1) throw new ArgumentError("this placement does not support weights");
       const config = readOptions({ ...this.#options, ...own });
-      const name = hostOf(config);
+      const name = nodeNameOf(config);
       if (seen.has(name)) throw new ArgumentError(`${name} is already in the list`);
       seen.add(name);
       return { name: this.#rule.name?.(at) ?? name, weight: weight as number, config };
@@ -8141,6 +8628,12 @@ class Shards implements ClientRouter {
     if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("hosts must have one with a weight above 0");
     return nodes;
   }
+}
+
+/** The address of a node; for one of several, all their addresses. */
+function nodeNameOf({ anyOf, ...config }: Config): string {
+  if (typeof anyOf === "function") throw new ArgumentError("a node's anyOf must be a list, because it names the node");
+  return anyOf?.map((member) => hostOf(member.config)).join(",") ?? hostOf(config);
 }
 
 async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise<unknown> {
@@ -8417,7 +8910,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     for (const { name, config, server } of this.#shards.fleet.members) {
       for await (const key of new Handler<Buffer>(server, this.view.sure).scanIterator()) {
         const to = locate(key);
-        if (hostOf(to.config) === hostOf(config)) continue;
+        if (nodeNameOf(to.config) === nodeNameOf(config)) continue;
         yield { key: worded(key, this.view) as TextIn<Text>, from: name, to: to.name };
       }
     }
@@ -8434,7 +8927,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
 
 export interface ShardedHandler<Text> extends ShardedCommands<Text> {}
 
-// ==== 15. The door ====
+// ==== 16. The door ====
 //
 // The factories. Lazy ones return a handler and connect in the background; the others return a promise of a ready
 // handler, and reject if a connection cannot be opened. To add a factory, wrap open() or openShards().
@@ -8453,7 +8946,7 @@ type Sharding<W> =
   ) => Made<W, ShardedHandler<FormOf<C, N, M>>>;
 
 const open = (config: Config, poolsize = config.poolsize, address?: Address): Handler<any> =>
-  new Handler(new Server({ ...config, poolsize }, address), new View(config));
+  new Handler(originOf({ ...config, poolsize }, address), new View(config));
 const readSocket = (path = "/tmp/redis.sock", options?: Options): Config => readOptions({ ...options, path });
 
 function openShards(

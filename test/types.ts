@@ -659,6 +659,18 @@ export function mistakes(db: Handler, raw: Handler<Buffer>): void {
   // @ts-expect-error
   db.auth("password");
 
+  // One of several: a list, or a function that returns lists.
+  lazyConnection({ anyOf: ["a:1", "redis://b?weight=3", { host: "c", weight: 0, priority: 1, password: "x" }] });
+  lazyConnection({ anyOf: async function* (signal) { if (!signal.aborted) yield ["a:1", { host: "b", weight: 2 }]; } });
+  // @ts-expect-error
+  lazyConnection({ anyOf: "a:1" });
+  // @ts-expect-error
+  lazyConnection({ anyOf: [{ host: "a", weight: "3" }] });
+  // @ts-expect-error
+  lazyConnection({ host: "a", weight: 3 });
+  // @ts-expect-error
+  lazyConnection({ anyOf: () => ["a:1"] });
+
   // @ts-expect-error
   const text: Handler = raw;
   void text;
