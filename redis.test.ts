@@ -12441,6 +12441,105 @@ describe("changing the hosts while running", () => {
   });
 });
 
+describe("a live list of hosts", () => {
+  const nodes = startServers(3);
+  const host = ({ port }: RedisServer): string => `127.0.0.1:${port}`;
+  const names = (db: ShardedHandler): string[] => [...db.shards().keys()];
+
+  test("lets everything that is called before the first list wait for it", async () => {
+    const { source, push, signals } = lists<string>();
+    await using(lazyShardedConnectionPool(source, { poolsize: 2 }), async (db) => {
+      const late = await failure(db.with({ replyTimeout: 20 }).get("a"));
+      assert.deepEqual([late.code, late.outcome, late.command], ["REPLY_TIMEOUT", "not-sent", "GET"]);
+      assert.equal((await failure(db.with({ signal: AbortSignal.timeout(10) }).get("a"))).code, "ABORTED");
+      assert.throws(() => db.nodeFor("a"), { code: "NOT_CONNECTED" });
+      const pipeline = db.pipeline().set("p", 1).mset({ p: 2, q: 2 }).mget("p", "q");
+      const heard: string[] = [];
+      const waiting = Promise.all([
+        db.mset({ a: 1, b: 2, c: 3, d: 4 }).then(() => db.mget("a", "b", "c", "d")),
+        pipeline.execPipeline(),
+        db.pipeline().set("{t}1", 1).incr("{t}1").commit(),
+        db.transaction(["{t}2"], async (t) => void (await t.multi()).set("{t}2", 1).catch(() => {})),
+        db.lease("x", (c) => c.get("x")),
+        db.subscribe("news", ({ message }) => void heard.push(message!)).then(() => db.publish("news", "hello")),
+        db.ready().then(() => "ready"),
+        db.dbsize().then(() => "counted"),
+        db.scanIterator().next().then(() => "scanned"),
+      ]);
+      pipeline.set("later", 1); // belongs to the next
+      assert.equal(pipeline.length, 1);
+      push(nodes.map(host));
+      assert.deepEqual(await waiting, [
+        ["1", "2", "3", "4"], ["OK", "OK", ["2", "2"]], ["OK", 2], ["OK"], null, 1, "ready", "counted", "scanned",
+      ]);
+      await until(() => heard.length === 1, "the message");
+      assert.equal(signals.length, 1);
+      assert.throws(() => db.pipeline().smove("a", "b", "m"), NotSupportedError);
+    });
+    assert.equal(signals[0]!.aborted, true);
+    await Promise.all(nodes.map((node) => node.call("FLUSHALL")));
+  });
+
+  test("what cannot be sent to the nodes of the list is refused when there is one", async () => {
+    const { source, push } = lists<string>();
+    await using(lazyShardedConnection(source), async (db) => {
+      const refused = failure(db.pipeline().get("k").rename("a", "b").execPipeline());
+      push(nodes.map(host));
+      assert.ok(await refused instanceof NotSupportedError);
+    });
+  });
+
+  test("replaces the nodes under load without one failure; setHosts() ends it", async () => {
+    const { source, push, signals } = lists<object>();
+    const all = nodes.map(({ port }) => ({ host: "127.0.0.1", port }));
+    push(all);
+    await using(await shardedConnectionPool(source, { poolsize: 2 }), async (db) => {
+      const errors = await underLoad(20, (caller, turn) => db.incr(`${caller}:${turn}`), async ({ more }) => {
+        for (const list of [all.slice(1), all, all.slice(0, 2), [{ ...all[0], weight: 3 }, all[2]!]]) {
+          push(list);
+          await until(() => names(db).length === list.length, "the list to be taken");
+          await more(100);
+        }
+        await db.setHosts(all);
+        assert.equal(signals[0]!.aborted, true);
+        push(all.slice(1));
+        await more(100);
+        assert.equal(names(db).length, 3);
+      });
+      assert.deepEqual(errors.map(String), []);
+    });
+    await Promise.all(nodes.map((node) => node.call("FLUSHALL")));
+  });
+
+  test("that is wrong changes nothing, and is told by a warning; without any, calls fail at once", () => warnings("BAD_LIST", async (told) => {
+    const { source, push, fail } = lists<string>();
+    await using(lazyShardedConnection(source), async (db) => {
+      fail(new Error("nothing there"));
+      const first = await failure(db.get("k"));
+      assert.deepEqual([first.code, first.outcome, first.command], ["NOT_CONNECTED", "not-sent", "GET"]);
+      assert.match(inspect(first), /nothing there/);
+      assert.equal((await failure(shardedConnection(source))).code, "NOT_CONNECTED");
+      push([host(nodes[0]!)]);
+      await until(() => db.get("k").then(() => true, () => false), "the list to be taken");
+      push(["a:1", "a:1"]);
+      await until(() => told.length === 2, "the warnings");
+      assert.match(told[1]!.message, /hosts\[1\]: a:1 is already in the list/);
+      assert.deepEqual(names(db), [host(nodes[0]!)]);
+    });
+  }));
+
+  test("ends what waits for the first list when the handler is closed", async () => {
+    const { source, signals } = lists<string>();
+    const db = lazyShardedConnection(source);
+    const waiting = [db.get("k"), db.pipeline().get("k").execPipeline(), db.ready(), db.subscribe("news")].map(failure);
+    await until(() => signals.length === 1, "the function to be called");
+    await db.disconnect();
+    for (const error of await Promise.all(waiting)) assert.equal(error.code, "CLOSED");
+    assert.equal((await failure(db.get("k"))).code, "CLOSED");
+    assert.equal(signals[0]!.aborted, true);
+  });
+});
+
 describe("the others go on when one of four is killed", () => {
   const servers = startServers(4);
 

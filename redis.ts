@@ -5924,6 +5924,8 @@ interface Router {
   /** Throws for a command that is not supported here. `gathered`: its arguments, in a pipeline or a transaction. */
   check(row: Row, gathered?: readonly unknown[]): void;
   route(row: Row, args: readonly unknown[]): Member | Plan;
+  /** Resolves when a live list has named the servers; undefined if they are known. */
+  known?(view: View): Promise<void> | undefined;
 }
 
 /** Finds the server of a command, and its arguments there; throws if the command needs several servers. */
@@ -5990,6 +5992,8 @@ class Gathering extends Commander {
   async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
     checked("errors", errors, oneOf("reject", "return"));
     if (this.#batch.length === 0) return this.#ofNothing();
+    const later = this.#later();
+    if (later !== undefined) return (await later).execPipeline({ errors });
     const { batches, merge } = this.#divide();
     const known = this.#restart();
     const sent = Array.from(batches, ([server, batch]) => sendPipeline(server, batch, PIPELINE, this.view));
@@ -6002,6 +6006,8 @@ class Gathering extends Commander {
 
   async commit(): Promise<unknown[]> {
     if (this.#batch.length === 0) return this.#ofNothing();
+    const later = this.#later();
+    if (later !== undefined) return (await later).commit();
     const [[server, batch], ...others] = [...this.#divide().batches] as [[Target, Batch]];
     if (others.length > 0) throw unsharded(commands.multi, "a transaction runs on one server");
     batch.makeAtomic();
@@ -6023,6 +6029,16 @@ class Gathering extends Commander {
     return withKnown([], known);
   }
 
+  /** Moves the commands to a pipeline that can be sent when the servers are known; undefined if they are. */
+  #later(): Promise<Gathering> | undefined {
+    const listed = this.#router.known?.(this.view);
+    if (listed === undefined) return undefined;
+    const later = new Gathering(this.#router, this.view);
+    later.#batch = this.#batch;
+    later.#known = this.#restart();
+    return listed.then(() => later);
+  }
+
   /** Empties the pipeline; returns the known replies of its commands. */
   #restart(): Known {
     const known = this.#known;
@@ -6039,6 +6055,7 @@ class Gathering extends Commander {
     const { rows, words } = this.#batch;
     const routes = rows.map((row, at) => {
       const route = this.#router.route(row, words[at]!);
+      if (route.server === undefined && route.parts.length === 0) throw unsharded(row, SCATTERED);
       const own = { member: route as Member, args: words[at]! };
       for (const part of route.server === undefined ? route.parts : [own]) {
         const batch = batches.get(part.member.server) ?? new Batch();
@@ -6419,6 +6436,8 @@ function begin<Text>(
   let first: Command | undefined;
   const start = async (): Promise<Watch<Text>> => {
     try {
+      const listed = router.known?.(view);
+      if (listed !== undefined) await listed;
       const [server, args = []] = route();
       const [command, lease] = borrow(server, row, args, view);
       first = command;
@@ -6602,6 +6621,8 @@ async function lend<Text, T>(
   router: Router, keys: readonly unknown[], view: View, body: (connection: LeasedConnection<Text>) => T,
 ): Promise<Awaited<T>> {
   if (typeof body !== "function") throw new ArgumentError("the body of lease() must be a function");
+  const listed = router.known?.(view);
+  if (listed !== undefined) await listed;
   const [server] = single(router, LEASE, keys);
   const [, lease] = borrow(server, LEASE, [], view);
   const loan = new Loan(router, server, await lease);
@@ -6970,6 +6991,8 @@ class Consumer<Text> {
 
   async #send(view: View, row: Row, ...args: unknown[]): Promise<any> {
     this.#router.check(row);
+    const listed = this.#router.known?.(view);
+    if (listed !== undefined) await listed;
     const [server, command] = understood(row, () => { // the arguments may come from earlier replies
       const [server, own] = single(this.#router, row, args);
       return [server, new Command(row, own, view)];
@@ -7799,6 +7822,7 @@ export abstract class Client<Text> extends Commander {
 
   /** Iterates over the keys of all servers, by SCAN; keys may repeat. Since Redis 2.8; TYPE 6.0. */
   async *scanIterator(options?: ScanOptions & Loose<{ TYPE: Arg }>): AsyncGenerator<TextIn<Text>, void, undefined> {
+    await this.#router.known?.(this.view);
     for (const { server: { pinned } } of this.#router.fleet.members) {
       yield* scan<any>(options, commands.scan, (cursor) =>
         pinned.dispatch(new Command(commands.scan, [cursor, options], this.view)));
@@ -7829,7 +7853,8 @@ export abstract class Client<Text> extends Commander {
    * returns them. Acknowledges an entry when the loop asks for the next one. Since Redis 5.0.
    */
   consume(stream: Key, options: ConsumeOptions<Text>): Iteration<Consumed<Text>> {
-    const reconnects = this.#router.fleet.members.some(({ server }) => server.config.reconnect);
+    const { members } = this.#router.fleet;
+    const reconnects = members.length === 0 || members.some(({ server }) => server.config.reconnect);
     const consumer = new Consumer<Text>(this.#router, stream, { ...options }, this.view, reconnects);
     return new Iteration(consumer.entries(), () => consumer.fail());
   }
@@ -7857,6 +7882,7 @@ export abstract class Client<Text> extends Commander {
     if (listener !== undefined && typeof listener !== "function") {
       throw new ArgumentError("the listener must be a function");
     }
+    await this.#router.known?.(this.view);
     const where = (channel: Key): readonly Source[] => this.#router.where(kind, channel);
     return this.#router.fleet.admit(
       new Subscription<T>(this.view, kind, where, channelsIn(kind, [channels]), options, listener), this.view.signal);
@@ -7864,6 +7890,7 @@ export abstract class Client<Text> extends Commander {
 
   /** Resolves when all connections are open; rejects as soon as one cannot be opened, or when the handler is closed. */
   async ready(): Promise<this> {
+    await this.#router.known?.(this.view);
     await this.#router.fleet.ready();
     return this;
   }
@@ -8487,15 +8514,24 @@ class Shards implements ClientRouter {
   readonly #options: Unchecked;
   readonly #rule: Rule;
   readonly #readHost: (host: unknown) => Unchecked;
-  #locate: (key: Word) => Node;
+  #locate: (key: Word) => Node = () => {
+    throw this.#unlisted();
+  };
+  /** Settle the promises of known(). */
+  readonly #whenKnown = new Set<(error?: RedisError) => void>();
+  /** The error of a live list, while there has been no list. */
+  #error: RedisError | undefined;
+  #unfollow = ignore;
 
   constructor(hosts: unknown, options: Unchecked, rule: Rule, readHost: (host: unknown) => Unchecked) {
     if (options.replicas !== undefined) throw new ArgumentError("set option replicas on each host of the list");
     this.#options = options;
     this.#rule = rule;
     this.#readHost = readHost;
-    this.fleet = new Fleet(this.#read(hosts).map((node) => ({ ...node, server: originOf(node.config) })));
-    this.#locate = this.#over(this.fleet.members);
+    this.fleet = new Fleet<Node>([]);
+    const { replyTimeout } = readOptions(options);
+    if (typeof hosts === "function") this.#follow(hosts as LiveHosts<unknown>, replyTimeout);
+    else void this.#replace(hosts, replyTimeout);
   }
 
   check(row: Row, gathered?: readonly unknown[]): void {
@@ -8504,6 +8540,7 @@ class Shards implements ClientRouter {
     if (!isSharded(row)) throw unsharded(row, "it has no key");
     if (gathered === undefined) return this.fleet.mustBeOpen(row.name.text);
     if (isForAll(row)) throw unsharded(row, "commands for every node cannot be pipelined");
+    if (this.fleet.members.length === 0) return; // checked when it is sent
     if (this.#hasOneKey(row, gathered) && !this.#rule.fallible) return;
     const route = this.route(row, gathered);
     if (route.server === undefined && route.parts.length === 0) throw unsharded(row, SCATTERED);
@@ -8512,6 +8549,9 @@ class Shards implements ClientRouter {
   mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
 
   route(row: Row, args: readonly unknown[]): Node | ShardPlan {
+    if (this.fleet.members.length === 0) {
+      return { parts: [], merge: ignore, inSteps: (view) => this.#sendLater(row, args, view) };
+    }
     return this.#hasOneKey(row, args) ? this.#locate(args[0] as string) : this.#plan(row, args);
   }
 
@@ -8594,15 +8634,73 @@ class Shards implements ClientRouter {
     }), row.name.text);
   }
 
+  /** Replaces the hosts; a live list is not followed any more. */
   setHosts(hosts: unknown, timeout: Milliseconds): Promise<void> {
     this.fleet.mustBeOpen();
+    const replaced = this.#replace(hosts, timeout);
+    this.#unfollow();
+    return replaced;
+  }
+
+  #follow(source: LiveHosts<unknown>, timeout: Milliseconds): void {
+    this.#unfollow = LiveList.follow(source, {
+      take: (hosts) => void this.#replace(hosts, timeout),
+      failed: (error) => this.#settleKnown(this.#error = error),
+    });
+    const close = (): void => {
+      this.#unfollow();
+      this.#settleKnown(CLOSED);
+    };
+    void this.fleet.admit({ ready: async () => {}, close, onClose: ignore }, undefined);
+  }
+
+  known({ replyTimeout, signal }: View): Promise<void> | undefined {
+    if (this.fleet.members.length > 0) return undefined;
+    if (this.fleet.isClosed || this.#error !== undefined) return rejected(this.#unlisted());
+    return new Promise((resolve, reject) => {
+      const follower = { name: "", fail: (error: RedisError) => settle(error.of(undefined, "not-sent")) };
+      const settle = (error?: RedisError): void => {
+        world.cancel(timer);
+        this.#whenKnown.delete(settle);
+        if (signal !== undefined) unfollow(signal, follower);
+        if (error === undefined) resolve();
+        else reject(error instanceof AbortError || error === late ? error : this.#unlisted());
+      };
+      const late = new TimeoutError("REPLY_TIMEOUT", "not-sent", `no list of hosts within ${replyTimeout} ms`);
+      if (signal !== undefined) follow(signal, follower);
+      const timer = world.after(replyTimeout, () => settle(late));
+      this.#whenKnown.add(settle);
+    });
+  }
+
+  #settleKnown(error?: RedisError): void { for (const settle of [...this.#whenKnown]) settle(error); }
+
+  /** The error of a call before the first list. */
+  #unlisted(): RedisError {
+    if (this.fleet.isClosed) return CLOSED.of(undefined, "not-sent");
+    const why = this.#error?.message ?? "no list of hosts has come";
+    return new ConnectionError("NOT_CONNECTED", "not-sent", `not connected: ${why}`, { cause: this.#error });
+  }
+
+  /** Sends a command when there is a list, within its deadline. */
+  async #sendLater(row: Row, args: readonly unknown[], view: View): Promise<unknown> {
+    const end = world.now() + view.replyTimeout;
+    await step(undefined, this.known(view) ?? Promise.resolve(), row.name.text);
+    const route = this.route(row, args);
+    const left = view.with({ replyTimeout: leftUntil(end) });
+    return route.server === undefined ? this.spread(row, route, left) : send(route.server, row, args, left);
+  }
+
+  #replace(hosts: unknown, timeout: Milliseconds): Promise<void> {
     const { isDeepStrictEqual } = builtin("node:util");
     const nodes = this.#read(hosts).map((node) => {
       const kept = this.fleet.members.find(({ config }) => isDeepStrictEqual(config, node.config));
       return { ...node, server: kept?.server ?? originOf(node.config) };
     });
     this.#locate = this.#over(nodes);
-    return this.fleet.replace(nodes, timeout);
+    const replaced = this.fleet.replace(nodes, timeout);
+    this.#settleKnown();
+    return replaced;
   }
 
   /** A user's placement function sees only a node's name and weight. */
@@ -8894,8 +8992,9 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   }
 
   /**
-   * Replaces the list of hosts. Commands in flight finish on their nodes, new ones go to the nodes of the new list;
-   * resolves when nodes that are no longer in it have been drained and closed. Moves no keys: see misplaced().
+   * Replaces the list of hosts, also a live one. Commands in flight finish on their nodes, new ones go to the nodes of
+   * the new list; resolves when nodes that are no longer in it have been drained and closed. Moves no keys: see
+   * misplaced().
    */
   setHosts(hosts: readonly ShardHost[]): Promise<void> { return this.#shards.setHosts(hosts, this.view.replyTimeout); }
 
@@ -8906,6 +9005,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   async *misplaced(
     hosts?: readonly ShardHost[],
   ): AsyncGenerator<{ key: TextIn<Text>; from: string; to: string }, void, undefined> {
+    await this.#shards.known(this.view);
     const locate = this.#shards.locator(hosts);
     for (const { name, config, server } of this.#shards.fleet.members) {
       for await (const key of new Handler<Buffer>(server, this.view.sure).scanIterator()) {
@@ -8940,17 +9040,18 @@ type Factory<W> =
 type UnixFactory<W> =
   <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
     path?: string, options?: OptionsOf<C, N, M>) => Made<W, Handler<FormOf<C, N, M>>>;
-type Sharding<W> =
+type Sharding<W> = ShardingBy<LiveHosts<ShardHost>, W> & ShardingBy<readonly ShardHost[], W>;
+type ShardingBy<Hosts, W> =
   <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
-    hosts: readonly ShardHost[], options?: OptionsOf<C, N, M> & ShardOptions,
-  ) => Made<W, ShardedHandler<FormOf<C, N, M>>>;
+    hosts: Hosts, options?: OptionsOf<C, N, M> & ShardOptions) => Made<W, ShardedHandler<FormOf<C, N, M>>>;
 
 const open = (config: Config, poolsize = config.poolsize, address?: Address): Handler<any> =>
   new Handler(originOf({ ...config, poolsize }, address), new View(config));
 const readSocket = (path = "/tmp/redis.sock", options?: Options): Config => readOptions({ ...options, path });
 
 function openShards(
-  hosts: readonly ShardHost[], read: typeof readHost, options: ShardOptions = {}, poolsize?: number,
+  hosts: readonly ShardHost[] | LiveHosts<ShardHost>, read: typeof readHost, options: ShardOptions = {},
+  poolsize?: number,
 ): ShardedHandler<any> {
   if (!isPlain(options)) throw new ArgumentError("options must be an object");
   const { placement, ...others } = options;
@@ -8975,6 +9076,8 @@ const ready = <A extends unknown[], H extends { ready(): Promise<any>; destroy()
     });
   };
 
+const readyShards = ready<[hosts: any, options?: ShardOptions], ShardedHandler<any>>;
+
 /** One connection (default: to localhost:6379), opened in the background. */
 export const lazyConnection: Factory<"now"> = (options) => open(readOptions(options), 1);
 /** One connection, ready; rejects if it cannot be opened. */
@@ -8994,19 +9097,19 @@ export const unixConnectionPool: UnixFactory<"ready"> = ready(lazyUnixConnection
 /** One connection to each of several servers, opened in the background. */
 export const lazyShardedConnection: Sharding<"now"> = (hosts, options) => openShards(hosts, readHost, options, 1);
 /** One connection to each of several servers, ready; rejects if one of them cannot be opened. */
-export const shardedConnection: Sharding<"ready"> = ready(lazyShardedConnection);
+export const shardedConnection: Sharding<"ready"> = readyShards(lazyShardedConnection);
 /** `poolsize` connections to each of several servers, opened in the background. */
 export const lazyShardedConnectionPool: Sharding<"now"> = (hosts, options) => openShards(hosts, readHost, options);
 /** `poolsize` connections to each of several servers, all of them ready; rejects if one cannot be opened. */
-export const shardedConnectionPool: Sharding<"ready"> = ready(lazyShardedConnectionPool);
+export const shardedConnectionPool: Sharding<"ready"> = readyShards(lazyShardedConnectionPool);
 /** One connection through each of several Unix sockets, opened in the background. */
 export const lazyShardedUnixConnection: Sharding<"now"> = (paths, options) => openShards(paths, readPath, options, 1);
 /** One connection through each of several Unix sockets, ready; rejects if one of them cannot be opened. */
-export const shardedUnixConnection: Sharding<"ready"> = ready(lazyShardedUnixConnection);
+export const shardedUnixConnection: Sharding<"ready"> = readyShards(lazyShardedUnixConnection);
 /** `poolsize` connections through each of several Unix sockets, opened in the background. */
 export const lazyShardedUnixConnectionPool: Sharding<"now"> = (paths, options) => openShards(paths, readPath, options);
 /** `poolsize` connections through each of several Unix sockets, all of them ready; rejects if one cannot be opened. */
-export const shardedUnixConnectionPool: Sharding<"ready"> = ready(lazyShardedUnixConnectionPool);
+export const shardedUnixConnectionPool: Sharding<"ready"> = readyShards(lazyShardedUnixConnectionPool);
 
 /** For the tests of this file; may change from version to version. */
 export const internals = {
