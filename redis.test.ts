@@ -37,7 +37,7 @@ import { cpuSince, effort, encoded, failure, ours, runProgram, runtime, using } 
 import { samples } from "./test/samples.ts";
 import { Proxy } from "./test/proxy.ts";
 import type { Link } from "./test/proxy.ts";
-import { RedisServer, ScriptedServer, freePort, until } from "./test/servers.ts";
+import { RedisServer, ScriptedServer, SentinelSet, freePort, until } from "./test/servers.ts";
 import type { Peer, ServerOptions } from "./test/servers.ts";
 import { clusterSurface, surface } from "./test/surface.ts";
 
@@ -8487,7 +8487,536 @@ describe("monitor()", () => {
   }));
 });
 
-// ==== 12. Servers ====
+// ==== 12. Sentinel ====
+
+/** What a scripted Sentinel says of a master: undefined for an answer that never comes. */
+type Said = {
+  address?: readonly [host: string, port: number | string] | null | undefined;
+  epoch?: number;
+  state?: Record<string, string>;
+  sentinels?: Record<string, string>[];
+  replicas?: Record<string, string>[];
+};
+
+/** A scripted Sentinel, which says what `said` says at the time; `logins` are the words of HELLO, `publish` sends an event. */
+class ScriptedSentinel {
+  said: Said;
+  readonly logins: string[][] = [];
+  server!: ScriptedServer;
+  asked = 0;
+  events = true;
+  readonly #id: string;
+
+  constructor(said: Said, id = "") {
+    this.said = said;
+    this.#id = id;
+  }
+
+  static async start(said: Said = {}, { id, port }: { id?: string; port?: number } = {}): Promise<ScriptedSentinel> {
+    const sentinel = new ScriptedSentinel(said, id);
+    sentinel.server = await ScriptedServer.start((peer) => sentinel.#serve(peer), port === undefined ? {} : { port });
+    return sentinel;
+  }
+
+  get host(): string { return `127.0.0.1:${this.server.port}`; }
+  get open(): number { return this.server.peers.filter(({ socket }) => !socket.destroyed).length; }
+
+  publish(event: string, text: string): void {
+    for (const peer of this.server.peers) if (!peer.socket.destroyed) peer.write(`>3\r\n${[`message`, event, text].map(bulk).join("")}`);
+  }
+
+  async #serve(peer: Peer): Promise<void> {
+    const maps = (states: Record<string, string>[]) => `*${states.length}\r\n${states.map(mapped).join("")}`;
+    for (;;) {
+      const words = await peer.read();
+      const [name = "", what = ""] = words;
+      const { address, epoch = 0, state = {}, sentinels = [], replicas = [] } = this.said;
+      if (name === "HELLO") {
+        this.logins.push(words);
+        peer.write(`%2\r\n${bulk("mode")}${bulk("sentinel")}${bulk("proto")}:3\r\n`);
+      } else if (name === "SUBSCRIBE") {
+        peer.write(this.events ? `>3\r\n${bulk("subscribe")}${bulk(what)}:1\r\n` : "-NOPERM this user has no permissions\r\n");
+      } else if (what === "MYID") peer.write(bulk(this.#id));
+      else if (address === undefined) return peer.closed; // silent from now on
+      else if (what === "GET-MASTER-ADDR-BY-NAME") {
+        this.asked++;
+        peer.write(address === null ? "_\r\n" : `*2\r\n${bulk(address[0])}${bulk(String(address[1]))}`);
+      } else if (what === "MASTER") peer.write(mapped({ "config-epoch": String(epoch), flags: "master", ...state }));
+      else if (what === "SENTINELS") peer.write(maps(sentinels));
+      else if (what === "REPLICAS") peer.write(maps(replicas));
+      else peer.write("+PONG\r\n");
+    }
+  }
+
+  stop(): Promise<void> { return this.server.stop(); }
+  [Symbol.asyncDispose](): Promise<void> { return this.stop(); }
+}
+
+const bulk = (text: string): string => `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
+const mapped = (state: Record<string, string>): string =>
+  `%${Object.keys(state).length}\r\n${Object.entries(state).flat().map(bulk).join("")}`;
+const replicaAt = (port: number, more: Record<string, string> = {}) =>
+  ({ ip: "127.0.0.1", port: String(port), flags: "slave", "role-reported": "slave", "slave-priority": "100", ...more });
+
+/** Runs `use` with scripted Sentinels, all of which say the same, and real servers, all of them masters. */
+async function withScriptedSentinels(
+  [sentinels, servers]: [sentinels: number, servers: number],
+  use: (sentinels: ScriptedSentinel[], servers: RedisServer[], options: Options) => Promise<void>,
+): Promise<void> {
+  const nodes = await Promise.all(Array.from({ length: servers }, () => RedisServer.start({ args: ["--repl-diskless-sync-delay", "0"], unix: false })));
+  const said = (): Said => ({ address: ["127.0.0.1", nodes[0]?.port ?? 1], epoch: 1 });
+  const all = await Promise.all(Array.from({ length: sentinels }, (_, i) => ScriptedSentinel.start(said(), { id: `s${i}` })));
+  const options = { sentinels: all.map(({ host }) => host), master: "mymaster", poolsize: 2, replyTimeout: 60_000 };
+  try {
+    await use(all, nodes, options);
+  } finally {
+    await Promise.all([...all, ...nodes].map((server) => server.stop()));
+  }
+}
+
+const lazyOne = (options: Options): Handler => lazyConnection(options) as Handler;
+const lazyPool = (options: Options): Handler => lazyConnectionPool(options) as Handler;
+const eagerPool = async (options: Options): Promise<Handler> => await connectionPool(options) as Handler;
+const portOf = async (db: Handler): Promise<number> => Number(/tcp_port:(\d+)/.exec(await db.info("server"))?.[1]);
+const becomesReplica = async (node: RedisServer, of: RedisServer): Promise<void> => {
+  await node.call("REPLICAOF", of.host, String(of.port));
+  await until(async () => (await node.call("ROLE"))[3] === "connected", "the replica to be attached");
+};
+
+describe("options of Sentinels", () => {
+  const sentinels = ["127.0.0.1:26379"];
+  for (const [name, options, says] of [
+    ["a master without Sentinels", { master: "m" }, /option master needs sentinels/],
+    ["Sentinels without a master", { sentinels }, /option sentinels needs master/],
+    ["Sentinels beside a host", { sentinels, master: "m", host: "a" }, /omit option host/],
+    ["Sentinels beside a path", { sentinels, master: "m", path: "/a" }, /omit option path/],
+    ["Sentinels beside replicas", { sentinels, master: "m", replicas: ["a:1"] }, /omit option replicas/],
+    ["an empty list of Sentinels", { sentinels: [], master: "m" }, /sentinels must be a list of hosts/],
+    ["a Sentinel that is a number", { sentinels: [1], master: "m" }, /sentinels\[0\]: not host:port/],
+    ["a database of a Sentinel", { sentinels: [{ host: "a", dbid: 1 }], master: "m" }, /sentinels\[0\]: a Sentinel has no option dbid/],
+    ["an unknown option of a Sentinel", { sentinels: [{ hots: "a" }], master: "m" }, /sentinels\[0\]: there is no option "hots"/],
+    ["a name with a space", { sentinels, master: "a b" }, /option master must be a name without spaces/],
+    ["a map to no address", { addressMap: { "a:1": "b" } }, /option addressMap must be/],
+    ["a map from no address", { addressMap: { a: "b:1" } }, /option addressMap must be/],
+  ] as [string, object, RegExp][]) {
+    test(`${name}: a TypeError that names it`, () => {
+      assert.throws(() => lazyConnection(options as Options), (error) => error instanceof TypeError && says.test(error.message));
+    });
+  }
+
+  test("a URL holds all of them", () => {
+    const read = (url: string) => {
+      const { sentinels, master, username, password, dbid, tls } = internals.readOptions(url);
+      const all = sentinels!.map((one) => [one.host, one.port, one.username, one.password, one.tls]);
+      return [all, master, username, password, dbid, tls];
+    };
+    assert.deepEqual(read("redis+sentinel://al:p%40ss@a:26380/my%2Fmaster/3?sentinel=b&sentinel=[::1]:7"), [
+      [["a", 26380, undefined, undefined, false], ["b", 26379, undefined, undefined, false], ["::1", 7, undefined, undefined, false]],
+      "my/master", "al", "p@ss", 3, false,
+    ]);
+    assert.deepEqual(read("rediss+sentinel://a/m?sentinel=b&sentinelUsername=su&sentinelPassword=sp"),
+      [[["a", 26379, "su", "sp", true], ["b", 26379, "su", "sp", true]], "m", undefined, undefined, 0, true]);
+    for (const [url, says] of [
+      ["redis+sentinel://:hunter2@a", /redis\+sentinel:\/\/host:port\/master/], ["redis+sentinel:///m", /host:port\/master/],
+      ["redis+sentinel://:hunter2@a/m/0/1", /host:port\/master/], ["redis+sentinel://a/m/x", /option dbid/],
+      ["redis+sentinel://a/m?sentinel=x@hunter2:1", /not host:port/], ["redis+sentinel://a/m?tls=false", /cannot set tls/],
+      ["redis+sentinel://a/m?sentinelPassword=hunter2&sentinelUsername=", /^$/], ["redis://a?sentinel=b", /cannot set this option/],
+    ] as const) {
+      const made = (): string => {
+        try {
+          internals.readOptions(url);
+          return "";
+        } catch (error) {
+          return (error as Error).message;
+        }
+      };
+      assert.match(made(), says, url);
+      assert.doesNotMatch(made(), /hunter2/);
+    }
+  });
+
+  test("TLS of the servers holds for Sentinels, too, unless one has its own; credentials do not", () => {
+    const options = { sentinels: ["a", { host: "b", tls: false, password: "s" }], master: "m", tls: true, password: "p" };
+    const { sentinels } = internals.readOptions(options);
+    assert.deepEqual(sentinels!.map(({ tls, password, port }) => [tls, password, port]), [[true, undefined, 26379], [false, "s", 26379]]);
+  });
+});
+
+describe("a master that Sentinels watch", () => {
+  let set: SentinelSet;
+  before(async () => {
+    set = await SentinelSet.start();
+  });
+  after(() => set.stop());
+  beforeEach(() => set.settle());
+  const options = (more: Options = {}): Options =>
+    ({ sentinels: set.hosts, master: "mymaster", replyTimeout: 60_000, poolsize: 3, ...more });
+
+  test("is found by every kind of factory, and by a URL", async () => {
+    const { port } = (await set.master())!;
+    const [first, ...others] = set.hosts;
+    const url = `redis+sentinel://${first}/mymaster/2?${others.map((host) => `sentinel=${host}`).join("&")}`;
+    for (const made of [connection(url), connectionPool(options()), lazyConnection(options()), lazyConnectionPool(url)]) {
+      await using(await made as Handler, async (db) => {
+        assert.equal(await portOf(db), port);
+        assert.ok(inspect(db).includes(`mymaster at 127.0.0.1:${port}`), inspect(db));
+      });
+    }
+    const shards = await shardedConnection([{ master: "mymaster" }, `127.0.0.1:${server.port}`], { sentinels: set.hosts })
+      .catch((error) => error);
+    assert.match(shards.message, /hosts\[1\]: option sentinels needs master/);
+    await using(lazyShardedConnectionPool([{ sentinels: set.hosts, master: "mymaster" }, { port: server.port }]), async (db) => {
+      const key = Array.from({ length: 99 }, (_, i) => `k${i}`).find((key) => db.nodeFor(key) === "mymaster")!;
+      assert.equal(await db.set(key, "v"), "OK");
+      assert.equal(await (await set.master())!.call("GET", key), "v");
+    });
+  });
+
+  test("is followed when it is killed: commands wait for the new one, and subscriptions move with a gap", async () => {
+    await using(lazyPool(options()), async (db) => {
+      await db.set("k", 0);
+      const messages = await db.subscribe("news");
+      const old = (await set.master())!;
+      const failed: unknown[] = [];
+      let done = 0;
+      await old.kill();
+      const writes = Array.from({ length: 100 }, (_, i) => db.set("k", i + 1).then(() => done++, (error) => failed.push(error)));
+      await Promise.all(writes);
+      assert.deepEqual([done, failed], [100, []]);
+      const now = set.node(await portOf(db));
+      assert.notEqual(now, old);
+      assert.equal(await now.call("GET", "k"), "100");
+      const items = messages[Symbol.asyncIterator]();
+      const { value } = await items.next();
+      assert.ok(value!.gap! > 0);
+      await now.call("PUBLISH", "news", "hello");
+      let message;
+      do message = (await items.next()).value!.message;
+      while (message === undefined);
+      assert.equal(message, "hello");
+      await old.restart();
+    });
+  });
+
+  test("is left at the first announcement of another, and no command fails", async () => {
+    await using(lazyPool(options()), async (db) => {
+      const old = (await set.master())!;
+      let isOver = false;
+      const errors: unknown[] = [];
+      const caller = async () => {
+        while (!isOver) {
+          await db.incr("n").catch((error) => errors.push(error));
+          await sleep(1);
+        }
+      };
+      const callers = [caller(), caller(), caller()];
+      await set.sentinels[0]!.call("SENTINEL", "FAILOVER", "mymaster");
+      await until(async () => await portOf(db) !== old.port, "the switch");
+      isOver = true;
+      await Promise.all(callers);
+      assert.deepEqual(errors, []);
+    });
+  });
+
+  test("that freezes is left; when it thaws, it gets no more commands", async () => {
+    await using(lazyPool(options({ name: "tested" })), async (db) => {
+      await db.set("k", 0);
+      const old = (await set.master())!;
+      const popped = failure(db.blpop("queue", 0));
+      old.freeze();
+      try {
+        const [sent, later] = [db.incr("n").catch((error) => error), await until(async () => {
+          const port = await portOf(db).catch(() => old.port);
+          return port !== old.port && port;
+        }, "the switch")];
+        assert.deepEqual([(await sent).code, (await sent).outcome], ["CONNECTION_LOST", "unknown"]);
+        assert.deepEqual([(await popped).code, (await popped).outcome], ["CONNECTION_LOST", "unknown"]);
+        assert.notEqual(later, old.port);
+      } finally {
+        old.thaw();
+      }
+      await until(async () => (await old.call("ROLE"))[0] === "slave", "the old one to be demoted");
+      await db.set("k", 1);
+      assert.doesNotMatch(await old.call("CLIENT", "LIST"), /name=tested/);
+    });
+  });
+
+  test("has its replicas answer reads, as the Sentinels know them", async () => {
+    await using(lazyPool(options({ readFrom: "replica" })), async (db) => {
+      const master = (await set.master())!;
+      await db.ready();
+      const name = "redis";
+      await db.set(name, "v");
+      await until(() => (inspect(db).match(/replica/g) ?? []).length === 2, "both replicas to be known");
+      const replicas = set.nodes.filter((node) => node !== master);
+      const reads = async (node: RedisServer) => Number(/cmdstat_get:calls=(\d+)/.exec(await node.call("INFO", "commandstats"))?.[1] ?? 0);
+      await Promise.all(set.nodes.map((node) => node.call("CONFIG", "RESETSTAT")));
+      await until(async () => {
+        await db.get(name);
+        return (await Promise.all(replicas.map(reads))).every((count) => count > 0);
+      }, "both replicas to answer");
+    });
+  });
+});
+
+describe("Sentinels", () => {
+  test("are asked on one connection each, by all handlers and for all names; at the end nothing is open", () =>
+    withScriptedSentinels([2, 1], async (sentinels, [node], options) => {
+      const handlers = [lazyPool(options), lazyOne({ ...options, master: "other" }), lazyPool(options)];
+      for (const db of handlers) assert.equal(await portOf(db), node!.port);
+      assert.deepEqual(sentinels.map(({ open }) => open), [1, 1]);
+      await handlers[0]!.disconnect();
+      await handlers[1]!.disconnect();
+      assert.deepEqual(sentinels.map(({ open }) => open), [1, 1]);
+      handlers[2]!.destroy();
+      await until(() => sentinels.every(({ open }) => open === 0), "their connections to be closed");
+      const asked = sentinels.map(({ asked }) => asked);
+      await sleep(300);
+      assert.deepEqual(sentinels.map(({ asked }) => asked), asked);
+      assert.deepEqual(sentinels.map(({ server }) => server.connections), [1, 1]);
+    }));
+
+  test("that are silent, lie or know nothing do not keep one good one from being heard", () =>
+    withScriptedSentinels([6, 1], async ([silent, none, empty, zero, stale, good], [node], options) => {
+      silent!.said = {};
+      none!.said = { address: null };
+      empty!.said = { address: ["", node!.port] };
+      zero!.said = { address: ["127.0.0.1", "0"] };
+      stale!.said = { address: ["127.0.0.1", server.port], epoch: 0 };
+      good!.said = { address: ["127.0.0.1", node!.port], epoch: 7 };
+      await using(await eagerPool(options), async (db) => assert.equal(await portOf(db), node!.port));
+    }));
+
+  test("that do not answer, or do not know the name, are an error that lists what each of them said", () =>
+    withScriptedSentinels([3, 1], async (sentinels, [node], options) => {
+      const dead = `127.0.0.1:${await freePort()}`;
+      sentinels[0]!.said = { address: null };
+      sentinels[1]!.said = { address: ["", 1] };
+      sentinels[2]!.said = {};
+      const unknown = await failure(connection({ ...options, sentinels: [...options.sentinels!, dead] }));
+      assert.deepEqual([unknown.code, unknown.outcome, unknown.constructor], ["NO_MASTER", "not-sent", ConnectionError]);
+      const said = unknown.cause.errors.map(({ message }: Error) => message);
+      for (const [i, why] of [/does not know this name/, /says no address/, /./, /ECONNREFUSED/].entries()) assert.match(said[i], why);
+      assert.ok(said.every((text: string, i: number) => text.startsWith(`Sentinel ${[...options.sentinels!, dead][i]}: `)), said);
+
+      const silent = await failure(connection({ ...options, sentinels: [dead] }));
+      assert.deepEqual([silent.code, silent.outcome], ["NO_SENTINEL", "not-sent"]);
+      assert.match(silent.message, /^no Sentinel answers: Sentinel 127.0.0.1:\d+: .*ECONNREFUSED/);
+
+      const data = await failure(connection({ ...options, sentinels: [`127.0.0.1:${node!.port}`] }));
+      assert.match(data.message, /it is not a Sentinel/);
+
+      await using(lazyOne({ ...options, sentinels: [dead] }), async (db) => {
+        const error = await failure(db.get("k"));
+        assert.deepEqual([error.code, error.cause.code], ["NOT_CONNECTED", "NO_SENTINEL"]);
+      });
+    }));
+
+  test("are believed by the highest epoch, which is remembered: an old master that comes back is not taken", () =>
+    withScriptedSentinels([3, 2], async (sentinels, [old, now], options) => {
+      for (const sentinel of sentinels.slice(1)) sentinel.said = { address: ["127.0.0.1", now!.port], epoch: 2 };
+      await using(lazyOne(options), async (db) => {
+        assert.equal(await portOf(db), now!.port);
+        for (const sentinel of sentinels.slice(1)) sentinel.said = {};
+        await now!.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+        const error = await failure(db.ready());
+        assert.equal(error.code, "NO_MASTER");
+        assert.match(error.message, new RegExp(`it says 127.0.0.1:${old!.port}, of epoch 1 before 2`));
+        sentinels[1]!.said = { address: ["127.0.0.1", old!.port], epoch: 1 }; // most of them: they were set up anew
+        assert.equal(await until(() => portOf(db).catch(() => 0), "the new agreement"), old!.port);
+      });
+    }));
+
+  test("that name a replica lead to its master: after REPLICAOF by hand, and after FAILOVER, without an error", () =>
+    withScriptedSentinels([2, 2], async (_, [a, b], options) => {
+      await becomesReplica(b!, a!);
+      await using(await eagerPool(options), async (db) => {
+        assert.equal(await portOf(db), a!.port);
+        const errors: unknown[] = [];
+        let [isOver, done] = [false, 0];
+        const caller = async () => {
+          while (!isOver) await db.incr("n").then(() => done++, (error) => errors.push(error));
+        };
+        const callers = [caller(), caller()];
+        await until(() => done > 10, "some writes");
+        await a!.call("FAILOVER");
+        await until(async () => await portOf(db) === b!.port, "the new master");
+        isOver = true;
+        await Promise.all(callers);
+        assert.deepEqual(errors, []);
+        assert.equal(await b!.call("GET", "n"), String(done));
+
+        await until(async () => (await a!.call("ROLE"))[3] === "connected", "the old one to be attached");
+        await a!.call("REPLICAOF", "NO", "ONE");
+        await becomesReplica(b!, a!);
+        assert.equal(await db.set("k", "by hand"), "OK");
+        assert.equal(await a!.call("GET", "k"), "by hand");
+      });
+      await a!.call("REPLICAOF", b!.host, String(b!.port)); // an eager one finds its way, too
+      await b!.call("REPLICAOF", "NO", "ONE");
+      await until(async () => (await a!.call("ROLE"))[3] === "connected", "the replica to be attached");
+      await using(await eagerPool(options), async (db) => assert.equal(await portOf(db), b!.port));
+    }));
+
+  test("that lead to replicas only get no command sent there", () =>
+    withScriptedSentinels([1, 3], async (_, [a, b, c], options) => {
+      await becomesReplica(b!, c!);
+      await becomesReplica(a!, b!);
+      await using(lazyOne({ ...options, replyTimeout: 500 }), async (db) => {
+        const error = await failure(db.set("k", 1));
+        assert.equal(error.outcome, "not-sent");
+        assert.match(inspect(error), /its role is slave/);
+        for (const node of [a!, b!]) assert.doesNotMatch(await node.call("INFO", "commandstats"), /cmdstat_set:/);
+      });
+    }));
+
+  test("select a replica, which gets the commands as soon as it is a master and the old one is lost", () =>
+    withScriptedSentinels([1, 2], async ([sentinel], [old, next], options) => {
+      await becomesReplica(next!, old!);
+      sentinel!.said.state = { "down-after-milliseconds": "60000" };
+      sentinel!.said.replicas = [replicaAt(next!.port)];
+      const select = (event: string) => sentinel!.publish(event, `slave x 127.0.0.1 ${next!.port} @ mymaster 127.0.0.1 ${old!.port}`);
+      await using(lazyPool(options), async (db) => {
+        await db.set("k", 1);
+        select("+selected-slave");
+        await next!.call("REPLICAOF", "NO", "ONE");
+        select("+promoted-slave");
+        const probes = async () => (await next!.call("CLIENT", "LIST")).includes("cmd=role");
+        await until(probes, "the replica to be watched");
+        assert.equal(await portOf(db), old!.port, "the old one is there");
+        await old!.kill();
+        assert.equal(await db.set("k", 2), "OK");
+        assert.equal(await next!.call("GET", "k"), "2", "although the Sentinel still names the old one");
+        await until(async () => !await probes(), "the watching to end");
+      });
+    }));
+
+  test("say whether a failover is to be waited for: without a replica, commands fail at once", () =>
+    withScriptedSentinels([1, 2], async ([sentinel], [old, next], options) => {
+      sentinel!.said.state = { "down-after-milliseconds": "60000" };
+      await using(lazyOne(options), async (db) => {
+        await db.ping();
+        await old!.kill();
+        const error = await failure(db.set("k", 1));
+        assert.deepEqual([error.code, error.outcome], ["NOT_CONNECTED", "not-sent"]);
+        sentinel!.said.replicas = [replicaAt(1, { flags: "slave,s_down" }), replicaAt(2, { "slave-priority": "0" })];
+        assert.equal((await failure(db.set("k", 1))).code, "NOT_CONNECTED");
+        sentinel!.said.replicas = [replicaAt(next!.port)];
+        const asked = sentinel!.asked;
+        await until(() => sentinel!.asked > asked + 3, "more questions");
+        let set = db.set("k", 1);
+        await until(async () => {
+          const isWaiting = await Promise.race([set.catch(() => false), sleep(400, true)]) === true;
+          if (!isWaiting) set = db.set("k", 1);
+          return isWaiting;
+        }, "a command that waits");
+        sentinel!.said = { ...sentinel!.said, address: ["127.0.0.1", next!.port], epoch: 2 };
+        assert.equal(await set, "OK");
+        sentinel!.said = { address: null };
+        await next!.kill();
+        assert.equal((await failure(db.set("k", 1))).code, "NOT_CONNECTED", "no Sentinel knows it any more");
+      });
+    }));
+
+  test("get their own credentials, learned ones too, and servers get theirs", () =>
+    withScriptedSentinels([2, 0], async ([seed, learned], _, options) => {
+      const logins: string[][] = [];
+      const data = await ScriptedServer.start(async (peer) => {
+        logins.push(await peer.hello());
+        for (;;) {
+          await peer.read();
+          peer.write("+OK\r\n");
+        }
+      });
+      for (const sentinel of [seed!, learned!]) sentinel.said.address = ["127.0.0.1", data.port];
+      seed!.said.sentinels = [{ ip: "127.0.0.1", port: String(learned!.server.port), runid: "s1", flags: "sentinel" }];
+      const one = { host: "127.0.0.1", port: seed!.server.port, username: "watcher", password: "of the Sentinels" };
+      await using(lazyOne({ ...options, sentinels: [one], password: "of the data" }), async (db) => {
+        await db.set("k", 1);
+        await until(() => learned!.asked > 0, "the other to be asked");
+      });
+      for (const { logins } of [seed!, learned!]) assert.ok(logins.every((words) => words.join(" ").includes("AUTH watcher of the Sentinels")));
+      assert.ok(logins.length > 0 && logins.every((words) => words.join(" ").includes("AUTH default of the data")));
+      assert.doesNotMatch(String([seed!.logins, learned!.logins]), /of the data/);
+      assert.doesNotMatch(String(logins), /of the Sentinels/);
+      await data.stop();
+    }));
+
+  test("that others list are learned by their id, under their newest address, and at most 64 of them", () =>
+    withScriptedSentinels([3, 1], async ([seed, first, second], [node], options) => {
+      const listed = (port: number, runid: string, flags = "sentinel") => ({ ip: "127.0.0.1", port: String(port), runid, flags });
+      const dead = await freePort();
+      seed!.said.sentinels = [
+        listed(first!.server.port, "moving"), listed(seed!.server.port, "s0"), listed(dead, "down", "sentinel,s_down"), listed(0, "none"),
+        listed(second!.server.port, ""), ...Array.from({ length: 1_000 }, (_, i) => ({ ...listed(dead, `id ${i}`), ip: `127.1.${i >> 8}.${i & 255}` })),
+      ];
+      const opened = new Set<string>();
+      const connect = world.connect;
+      world.connect = (endpoint, receive) => {
+        if (endpoint.port === dead) opened.add(endpoint.host);
+        return connect(endpoint, receive);
+      };
+      try {
+        await using(lazyOne({ ...options, sentinels: [seed!.host] }), async (db) => {
+          await db.ping();
+          const renew = () => seed!.publish("+sentinel", `sentinel x 127.0.0.1 1 @ mymaster 127.0.0.1 ${node!.port}`);
+          await until(() => (renew(), sleep(20, first!.asked > 0)), "the listed one to be asked");
+          seed!.said.sentinels![0] = listed(second!.server.port, "moving");
+          await until(() => (renew(), sleep(20, second!.asked > 0)), "its new address");
+          await until(() => first!.open === 0, "the old address to be left");
+          assert.deepEqual([seed!.open, second!.open], [1, 1]);
+          assert.equal(opened.size, 63);
+        });
+      } finally {
+        world.connect = connect;
+      }
+    }));
+
+  test("and servers are dialled where addressMap says", () =>
+    withScriptedSentinels([2, 2], async ([seed, learned], [master, replica], options) => {
+      await becomesReplica(replica!, master!);
+      for (const sentinel of [seed!, learned!]) {
+        sentinel.said = {
+          address: ["10.0.0.1", 6379], sentinels: [{ ip: "10.0.0.3", port: "26379", runid: "s1", flags: "sentinel" }],
+          replicas: [replicaAt(6379, { ip: "fd00::2" })],
+        };
+      }
+      const map: Record<string, string | { host: string; port: number }> = {
+        "10.0.0.1:6379": `localhost:${master!.port}`, "[fd00::2]:6379": { host: "127.0.0.1", port: replica!.port },
+        "10.0.0.3:26379": learned!.host,
+      };
+      for (const addressMap of [map, (address: string) => map[address]]) {
+        const asked = learned!.asked;
+        await using(lazyOne({ ...options, sentinels: [seed!.host], addressMap, readFrom: "replica" }), async (db) => {
+          assert.equal(await db.set("k", "mapped"), "OK");
+          assert.equal(await master!.call("GET", "k"), "mapped");
+          await until(() => inspect(db).includes(`replica 127.0.0.1:${replica!.port} db 0: 1 open`), "the replica");
+          await until(() => (seed!.publish("+sentinel", "sentinel x 1 1 @ mymaster 1 1"), sleep(20, learned!.asked > asked)), "the Sentinel");
+        });
+      }
+    }));
+
+  test("that refuse events, or speak RESP2 only, are asked all the same", () =>
+    withScriptedSentinels([1, 2], async ([sentinel], [old, next], options) => {
+      sentinel!.events = false;
+      sentinel!.said.replicas = [replicaAt(next!.port)];
+      await using(lazyOne({ ...options, sentinels: [sentinel!.host] }), async (db) => {
+        await db.ping();
+        await old!.kill();
+        const set = db.set("k", 1);
+        sentinel!.said = { address: ["127.0.0.1", next!.port], epoch: 2 };
+        assert.equal(await set, "OK");
+      });
+      const real = await SentinelSet.start({ replicas: 0, sentinels: 1 });
+      const two = { host: "127.0.0.1", port: real.sentinels[0]!.port, protocol: 2 as const };
+      await using(lazyOne({ ...options, sentinels: [two], protocol: 2 }), async (db) => {
+        assert.equal(await portOf(db), real.nodes[0]!.port);
+      });
+      await real.stop();
+    }));
+});
+
+// ==== 13. Servers ====
 
 /** So many servers of their own, for the tests of one describe. */
 function startServers(count: number, options?: ServerOptions): RedisServer[] {
@@ -9338,7 +9867,7 @@ describe("reading from replicas", () => {
   });
 });
 
-// ==== 13. One of several ====
+// ==== 14. One of several ====
 
 /** An iterable of lists that a test pushes to, and the signal with which each call of it was made. */
 function lists<T>(): { source: (signal: AbortSignal) => AsyncIterable<T[]>; push: (list: T[]) => void; fail: (error: Error) => void; signals: AbortSignal[] } {
@@ -9812,7 +10341,7 @@ describe("a live list", () => {
   });
 });
 
-// ==== 14. Placement ====
+// ==== 15. Placement ====
 
 const crcTable = Array.from({ length: 256 }, (_, byte) => {
   for (let bit = 0; bit < 8; bit++) byte = byte & 1 ? 0xedb88320 ^ (byte >>> 1) : byte >>> 1;
@@ -10214,7 +10743,7 @@ describe("placement", () => {
   });
 });
 
-// ==== 15. Sharding ====
+// ==== 16. Sharding ====
 
 const shards: RedisServer[] = [];
 before(async () => {
@@ -13083,7 +13612,7 @@ describe("steps over nodes", () => {
   })));
 });
 
-// ==== 16. The door ====
+// ==== 17. The door ====
 
 describe("a handler", () => {
   test("eager: is ready, or the promise is rejected; lazy: is there at once", async () => {

@@ -22,16 +22,17 @@
 //   9. Transactions and leases      several commands on a connection of their own
 //   10. Scripts, scans and streams  operations that take several commands
 //   11. Publish and subscribe       messages that the server pushes
-//   12. Servers and fleets          a primary and its replicas, the servers of a handler, and handlers
-//   13. One of several              servers with the same data, by weight and priority; lists of hosts that change
-//   14. Placement                   the mapping of keys to nodes
-//   15. Sharding                    many servers behind one handler
-//   16. The door                    the functions that a user calls
+//   12. Sentinel                    the address of a master that moves when another server takes its place
+//   13. Servers and fleets          a primary and its replicas, the servers of a handler, and handlers
+//   14. One of several              servers with the same data, by weight and priority; lists of hosts that change
+//   15. Placement                   the mapping of keys to nodes
+//   16. Sharding                    many servers behind one handler
+//   17. The door                    the functions that a user calls
 //
 // How a command travels
 //
 //   db.get("k")               checks the arguments against GET's row; makes a Command, which holds the promise   (5, 2)
-//   Router.route              finds the server of its keys: the only one, or the one that a placement names    (8, 15)
+//   Router.route              finds the server of its keys: the only one, or the one that a placement names    (8, 16)
 //   Pool.dispatch             sets its deadline and picks a connection, or queues it until one is free           (7)
 //   Connection.push           queues it for output; at the end of the tick, the connection encodes its queue     (6)
 //   Encoder.put               into one buffer, and sends it in one write                                         (2)
@@ -101,6 +102,14 @@ const isDurable = (value: unknown): boolean => {
   const { replicas, timeout = Infinity, ...others } = isPlain(value) ? value : { replicas: value };
   return whole(0, 2 ** 31 - 1).holds(replicas) && duration.holds(timeout) && Object.keys(others).length === 0;
 };
+/** Maps "host:port", as a server reports it, to where to connect; undefined leaves it as it is. */
+export type AddressMap =
+  | Readonly<Record<string, string | { host: string; port: number }>>
+  | ((address: string) => string | { host: string; port: number } | undefined);
+const isLocation = (value: unknown): boolean => typeof value === "string" ? isHostPort(value)
+  : isPlain(value) && OPTIONS.host.check.holds(value["host"]) && OPTIONS.port.check.holds(value["port"]);
+const isAddressMap = (map: unknown): boolean => typeof map === "function" ||
+  (isPlain(map) && Object.keys(map).every(isHostPort) && Object.values(map).every(isLocation));
 const printable = (text: string): boolean => [...text].every((c) => c >= " " && c !== "\x7f");
 const visible = string("a string of visible characters", (s) => s !== "" && [...s].every((c) => c > " " && c < "\x7f"));
 const secret = string("a string", () => true);
@@ -177,6 +186,12 @@ const OPTIONS = {
     check: must<readonly MemberHost[] | LiveHosts<MemberHost>>("a list of hosts, or a function that returns lists",
       (hosts) => Array.isArray(hosts) || typeof hosts === "function"), // readOptions checks the entries of a list
   },
+  /** Sentinels, which know where the server is; instead of host and port. Each has its own credentials. */
+  sentinels: { check: must<readonly Host[]>("a list of hosts", () => true) }, // readOptions checks its entries
+  /** Name of the master whose address the Sentinels are asked for. */
+  master: { check: string("a name without spaces", (name) => name !== "" && printable(name) && !name.includes(" ")) },
+  /** Where to connect instead of an address that a server reports: { "10.0.0.1:6379": "localhost:7001" }. */
+  addressMap: { check: must<AddressMap>("an object of addresses, or a function", isAddressMap) },
   /** Maximum replication lag of a replica that answers reads, in milliseconds. */
   maxLag: { check: duration, preset: 10_000 },
   /** Whether the driver reissues writes whose outcome is unknown. Only for writes that may be executed twice. */
@@ -223,8 +238,9 @@ type Marked<New, Old, M> =
 
 type Preset = { [N in Having<"preset">]: Value<N> };
 /** Options that have been checked and completed. */
-type Config = Preset & Omit<AnyOptions, keyof Preset | "replicas" | "anyOf"> &
-  { replicas?: readonly Config[]; anyOf?: readonly MemberConfig[] | LiveHosts<unknown> };
+type Config = Preset & Omit<AnyOptions, keyof Preset | "replicas" | "sentinels" | "anyOf"> & {
+  replicas?: readonly Config[]; sentinels?: readonly Config[]; anyOf?: readonly MemberConfig[] | LiveHosts<unknown>;
+};
 type MemberConfig = { readonly config: Config; readonly weight: number; readonly priority: number };
 type Unchecked = { [N in keyof Table]?: unknown };
 
@@ -252,10 +268,11 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
   }
   const { replicas, anyOf } = config;
   if (anyOf !== undefined) {
-    const other = (["host", "path", "replicas"] as const).find((name) => options[name] !== undefined);
+    const other = (["host", "path", "replicas", "sentinels", "master"] as const).find((name) => options[name] !== undefined);
     if (other !== undefined) throw new ArgumentError(`option ${other} belongs to each host of anyOf`);
     return { ...config, anyOf: Array.isArray(anyOf) ? readMembers(config as Config, anyOf) : anyOf } as Config;
   }
+  if ((config.sentinels ?? config.master) !== undefined) config.sentinels = readSentinels(config, options);
   if (replicas === undefined || (Array.isArray(replicas) && replicas.length === 0)) return config as Config;
   const read = (host: unknown): Config => replicaOf(config as Config, readHost(host));
   return { ...config as Config, replicas: readHosts("replicas", replicas, read) };
@@ -275,8 +292,9 @@ function readMembers(common: Config, hosts: unknown): MemberConfig[] {
     mustBeCommon(own, "hosts of anyOf");
     for (const [name, value] of Object.entries({ weight, priority })) checked(name, value, MEMBER[name as "weight"]);
     const config = readOptions({ ...common, anyOf: undefined, host: undefined, ...own });
-    if (seen.has(hostOf(config))) throw new ArgumentError(`${hostOf(config)} is already in the list`);
-    seen.add(hostOf(config));
+    const name = nodeName(config);
+    if (seen.has(name)) throw new ArgumentError(`${name} is already in the list`);
+    seen.add(name);
     return { config, weight, priority };
   });
   if (members.every(({ weight }) => weight === 0)) throw new ArgumentError("anyOf must have a weight above 0");
@@ -291,7 +309,24 @@ function mustBeCommon(own: Unchecked, all: string): void {
 
 /** Options of a replica: those of its primary, except its address. */
 function replicaOf(primary: Config, host: Unchecked): Config {
-  return readOptions({ ...primary, path: undefined, replicas: undefined, readFrom: "primary", ...host });
+  const others = { path: undefined, replicas: undefined, sentinels: undefined, master: undefined };
+  return readOptions({ ...primary, ...others, readFrom: "primary", ...host });
+}
+
+const SENTINEL_PORT = 26_379;
+
+/** Checks the options that belong together; completes those of each Sentinel, which share nothing but `tls`. */
+function readSentinels({ sentinels, master, tls }: Unchecked, given: Unchecked): Config[] {
+  if (sentinels === undefined) throw new ArgumentError("option master needs sentinels, which know its address");
+  if (master === undefined) throw new ArgumentError("option sentinels needs master, the name of the server");
+  const other = (["host", "port", "path", "replicas"] as const).find((name) => given[name] !== undefined);
+  if (other !== undefined) throw new ArgumentError(`the Sentinels know the addresses: omit option ${other}`);
+  return readHosts("sentinels", sentinels, (host) => {
+    const own = readHost(host, [], SENTINEL_PORT);
+    const stray = NAMES.find((name) => own[name] !== undefined && !("endpoint" in OPTIONS[name]));
+    if (stray !== undefined) throw new ArgumentError(`a Sentinel has no option ${stray}`);
+    return readOptions({ ...own, port: own.port ?? SENTINEL_PORT, tls: own.tls ?? tls });
+  });
 }
 
 function checkOption(name: string, value: unknown): unknown {
@@ -317,8 +352,9 @@ function checkAll(options: unknown, checks: Record<string, Check<unknown>>): voi
 }
 
 /**
- * Reads redis://user:password@host:port/dbid?name=value or unix:///path. `extra`: more names that the query may have.
- * Errors never show a password.
+ * Reads redis://user:password@host:port/dbid?name=value, unix:///path, or a Sentinel's URL, with the master's name:
+ * redis+sentinel://user:password@host:port/master/dbid. `extra`: more names that the query may have. Errors never show
+ * a password.
  */
 function readUrl(text: string, extra: readonly (keyof Table)[] = []): Unchecked {
   const given = text.trim();
@@ -331,7 +367,8 @@ function readUrl(text: string, extra: readonly (keyof Table)[] = []): Unchecked 
   if (!given.slice(given.indexOf(":")).startsWith("://")) throw new ArgumentError(`not a URL${example}`);
   if (!printable(given)) throw new ArgumentError("a URL has no control characters");
   if (url === undefined) throw new ArgumentError(`not a URL${EXAMPLE}${hint}`);
-  const schemes = ["redis:", "rediss:", "valkey:", "valkeys:", "unix:"];
+  const [scheme = "", kind] = url.protocol.slice(0, -1).split("+", 2);
+  const schemes = ["redis:", "rediss:", "valkey:", "valkeys:", "unix:", ...SENTINEL_SCHEMES];
   if (!schemes.includes(url.protocol)) throw new ArgumentError(`a URL's scheme must be one of ${schemes.join(" ")}`);
   if (given.split("@").length > 2) throw new ArgumentError("a URL has at most one @; write %40 inside a password");
   if (given.includes("#")) throw new ArgumentError("a server's URL has no #; write %23 inside a password");
@@ -341,14 +378,15 @@ function readUrl(text: string, extra: readonly (keyof Table)[] = []): Unchecked 
   if (url.protocol === "unix:") {
     if (url.hostname !== "") throw new ArgumentError("a Unix socket's URL has three slashes");
     options.path = decode(url.pathname);
-  } else {
+  } else if (kind === "sentinel") Object.assign(options, readSentinelUrl(url));
+  else {
     const { hostname } = url;
     if (hostname !== "") options.host = hostname.startsWith("[") ? hostname.slice(1, -1) : decode(hostname);
     if (url.port !== "") options.port = Number(url.port);
     if (url.pathname.length > 1) options.dbid = toNumber(url.pathname.slice(1));
-    if (Number.isNaN(options.dbid) && isRaw) throw new ArgumentError(`option dbid must be a number${hint}`);
-    if (url.protocol === "rediss:" || url.protocol === "valkeys:") options.tls = true;
   }
+  if (Number.isNaN(options.dbid) && isRaw) throw new ArgumentError(`option dbid must be a number${hint}`);
+  if (scheme === "rediss" || scheme === "valkeys") options.tls = true;
   for (const [name, value] of url.searchParams as Iterable<[keyof Table, string]>) {
     const isKnown = IN_QUERY.includes(name) || extra.includes(name);
     if (!isKnown || Object.hasOwn(options, name)) {
@@ -363,6 +401,30 @@ function readUrl(text: string, extra: readonly (keyof Table)[] = []): Unchecked 
 }
 
 const EXAMPLE = " such as redis://host:port";
+const SENTINEL_SCHEMES = ["redis", "rediss", "valkey", "valkeys"].map((scheme) => `${scheme}+sentinel:`);
+/** What a Sentinel's URL may say in its query besides options: more Sentinels, and the login of all of them. */
+const OF_SENTINELS = ["sentinel", "sentinelUsername", "sentinelPassword"] as const;
+
+/**
+ * Reads redis+sentinel://user:password@a:26379/master/dbid?sentinel=b:26379&sentinel=c: user and password are those of
+ * the servers; sentinelUsername and sentinelPassword, in the query, those of all Sentinels. Takes what it has read out
+ * of the query.
+ */
+function readSentinelUrl({ hostname, port, pathname, searchParams }: URL): Unchecked {
+  const [, master = "", dbid, ...more] = pathname.split("/");
+  if (hostname === "" || master === "" || more.length > 0) {
+    throw new ArgumentError("the URL of a Sentinel is redis+sentinel://host:port/master or .../master/dbid");
+  }
+  const [username, password] = OF_SENTINELS.slice(1).map((name) => searchParams.get(name) ?? undefined);
+  const first = port === "" ? hostname : `${hostname}:${port}`;
+  const hosts = [first, ...searchParams.getAll("sentinel")].map((host) => readHost(host, [], SENTINEL_PORT));
+  for (const name of OF_SENTINELS) searchParams.delete(name);
+  return {
+    sentinels: hosts.map((host) => ({ ...host, username, password })),
+    master: decode(master),
+    ...(dbid === undefined || dbid === "" ? {} : { dbid: toNumber(dbid) }),
+  };
+}
 
 /** Whether a text is host:port, and thus safe to show, rather than a password. */
 function isHostPort(text: string): boolean {
@@ -376,6 +438,14 @@ function decode(part: string): string {
   } catch {
     throw new ArgumentError("a % in a URL must be followed by two hexadecimal digits; write %25 for the sign itself");
   }
+}
+
+const hostOf = ({ path, host, port }: Pick<Config, "path" | "host" | "port">): string =>
+  path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
+/** The name of a node: its address, its master's name or, for one of several, all their addresses. */
+function nodeName({ anyOf, master, ...config }: Config): string {
+  if (typeof anyOf === "function") throw new ArgumentError("a node's anyOf must be a list, because it names the node");
+  return anyOf?.map((member) => nodeName(member.config)).join(",") ?? master ?? hostOf(config);
 }
 
 /** Reads each entry of a list of hosts; an error names the entry. */
@@ -392,11 +462,15 @@ function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: nu
   });
 }
 
-/** Reads one entry of a list. Errors show it unless it may contain a password. `extra`: as for readUrl(). */
-function readHost(host: unknown, extra?: readonly (keyof Table)[]): Unchecked {
+/**
+ * Reads one entry of a list. `extra`: as for readUrl(); `usual`: the port, if the text has none. Errors show no password.
+ */
+function readHost(host: unknown, extra?: readonly (keyof Table)[], usual?: number): Unchecked {
   if (isPlain(host)) return host;
   if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host), extra);
   if (typeof host !== "string" || host.includes("@")) throw new ArgumentError("not host:port, a URL or options");
+  const hasPort = host.lastIndexOf(":") > host.indexOf("]");
+  if (!hasPort && usual !== undefined) return readHost(`${host}:${usual}`);
   const colon = host.lastIndexOf(":");
   const isBracketed = host.startsWith("[") && host[colon - 1] === "]";
   const name = isBracketed ? host.slice(1, colon - 1) : host.slice(0, colon);
@@ -3070,6 +3144,24 @@ const commands = {
   role: other<() => Role>().as(tuple(text)).across("each"),
   /** Save to disk now, which blocks all clients. Since 1.0.0. */
   save: other<() => "OK">().across("each"),
+  /** Of a Sentinel: whether enough of them are up to agree, and to fail over. Since 2.8.12. */
+  sentinelCkquorum: other<(name: Arg) => `OK ${string}`>(),
+  /** Of a Sentinel: fail over now, without asking the others. Since 2.6.0. */
+  sentinelFailover: other<(name: Arg) => "OK">(),
+  /** Of a Sentinel: the address of a master; null when it does not know the name. Since 2.4.0. */
+  sentinelGetMasterAddrByName: other<(name: Arg) => [host: string, port: string] | null>(),
+  /** Of a Sentinel: all that it knows of a master, in text. Since 2.8.0. */
+  sentinelMaster: other<(name: Arg) => Fields>().as(map),
+  /** Of a Sentinel: all that it knows of each master, in text. Since 2.4.0. */
+  sentinelMasters: other<() => Fields[]>().as(maps),
+  /** Of a Sentinel: its id. Since 6.2.0. */
+  sentinelMyid: other<() => string>(),
+  /** Of a Sentinel: all that it knows of each replica of a master, in text. Since 5.0.0. */
+  sentinelReplicas: other<(name: Arg) => Fields[]>().as(maps),
+  /** Of a Sentinel: forget the replicas and Sentinels of all masters whose names match; their number. Since 2.6.0. */
+  sentinelReset: other<(pattern: Arg) => number>(),
+  /** Of a Sentinel: all that it knows of each other Sentinel of a master, in text. Since 2.8.0. */
+  sentinelSentinels: other<(name: Arg) => Fields[]>().as(maps),
   /** Delete all keys in ranges of slots, [first, last] each, options last; returns those flushed. Since 8.0.0. */
   sflush: write<(...ranges: [...Ranges, ...options: [] | [FlushOptions]]) => [first: number, last: number][]>(none)
     .lists(1).options(2, ...FLUSH),
@@ -4861,7 +4953,7 @@ class Connection {
 
   async #verify(): Promise<void> {
     try {
-      await this.#owner.address.verify?.(this);
+      await this.#owner.address.verify?.(this, this.#endpoint);
     } catch (cause) {
       if (cause instanceof ConnectionError) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
@@ -5008,8 +5100,6 @@ const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): P
     void Promise.allSettled(promises).then(() => world.cancel(timer)).then(resolve);
   });
 
-const hostOf = ({ path, host, port }: Pick<Endpoint, "path" | "host" | "port">): string =>
-  path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
 const addressOf = (endpoint: Endpoint): string =>
   endpoint.tls === false ? hostOf(endpoint) : `${hostOf(endpoint)} over TLS`;
 
@@ -5048,15 +5138,32 @@ interface Address {
   /** Commands to send in the handshake, as rows with arguments; the connection keeps their replies. */
   readonly greeting?: readonly (readonly [row: Row, ...args: unknown[]])[];
   /** Throws, or rejects, if the server that answered is not the right one. */
-  verify?(connection: Connection): unknown;
+  verify?(connection: Connection, endpoint: Endpoint): unknown;
   /** Called when an attempt to connect has failed, and when a connection has been lost. */
   ended?(endpoint: Endpoint, error: RedisError): void;
   /** Whether the server is expected back soon; commands then wait for it until their deadlines. */
   readonly expected?: boolean;
+  /** The replicas of the server, if the address knows them; the server is then not asked for them. */
+  replicas?(): Promise<readonly Config[]>;
   /** Called when a pool begins to use the address, which may then call the pool's renew(). */
   retain?(pool: Pool): void;
   /** Called when a pool has ended; the address ends with its last pool. */
   release?(pool: Pool): void;
+}
+
+type Location = { readonly host: string; readonly port: number };
+/** Options about addresses that servers report. */
+type LearningOptions = Pick<Config, "addressMap">;
+
+/** Where to connect for an address that a server has reported, which the option addressMap may change. */
+function learned({ addressMap: map = {} }: LearningOptions, host: unknown, port: unknown): Location | undefined {
+  const told = { host: String(host), port: Number(port) };
+  if (!visible.holds(told.host) || !OPTIONS.port.check.holds(told.port)) return undefined;
+  const name = hostOf(told);
+  const mapped = typeof map === "function" ? map(name) : Object.hasOwn(map, name) ? map[name] : undefined;
+  if (mapped === undefined) return told;
+  if (!isLocation(mapped)) throw new ArgumentError(`addressMap gave no address for ${name}`);
+  return typeof mapped === "string" ? readHost(mapped) as Location : { host: mapped.host, port: mapped.port };
 }
 
 /** The address of a server that does not move. */
@@ -5358,11 +5465,14 @@ class Pool implements CommandOwner {
 
   // ---- Seats ----
 
-  /** Moves to where the address leads now: connections close once they have answered, lent ones once returned. */
-  renew(): void {
+  /**
+   * Moves to where the address leads now: connections close once they have answered, lent ones once returned or, if
+   * their server has lost its place to another, at once.
+   */
+  renew(isReplaced = false): void {
     if (this.#closing !== undefined) return;
     for (const seat of this.#seats) {
-      if (seat.state === "open") this.#recall(seat, MOVED);
+      if (seat.state === "open" || (seat.state === "lent" && isReplaced)) this.#recall(seat, MOVED);
       else if (seat.state === "lent") seat.state = "recalled";
       else if (seat.state !== "recalled") {
         const { connection } = seat;
@@ -7448,7 +7558,499 @@ function readMonitored(line: string, charset: "utf-8" | "latin1"): Monitored | u
 
 const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", a: "\x07", b: "\b" };
 
-// ==== 12. Servers and fleets ====
+// ==== 12. Sentinel ====
+//
+// The address of a master that Sentinels watch. All handlers with the same Sentinels share one set of connections to
+// them. Each question goes to all Sentinels at once, and the answer with the highest config-epoch holds: an old master
+// that comes back is never taken. Events only make the driver ask sooner. The server that is named must say itself that
+// it is the master before it gets a command; a replica leads to its master. While the master is lost, the driver asks
+// ten times a second, and watches the replica that the Sentinels are promoting: it takes writes half a second before
+// they name it. To react to one more event, add it to EVENTS.
+
+/** Time for a Sentinel to answer; longer if it is not connected yet, which counts only while no other answers. */
+const ANSWER: Milliseconds = 300;
+const FIRST_ANSWER: Milliseconds = 1_000;
+/** Time for other Sentinels to answer after the first: one of them may have a higher epoch. */
+const OTHERS: Milliseconds = 50;
+/** Intervals between questions: when all is well, during a failover, and when that has taken too long. */
+const POLL: Milliseconds = 10_000;
+const POLL_LOST: Milliseconds = 100;
+const POLL_LONG: Milliseconds = 500;
+/** Time for which an answer also serves those who ask for the same master. */
+const FRESH: Milliseconds = 50;
+/** Interval at which a replica that is being promoted is asked for its role. */
+const PROBE: Milliseconds = 25;
+/** Longest time that a failover usually takes, once down-after-milliseconds have passed. */
+const FAILOVER: Milliseconds = 10_000;
+const MOST_SENTINELS = 64;
+/** Maximum number of replicas that are taken from Sentinels, or from a primary's INFO. */
+const MOST_REPLICAS = 64;
+const MOST_PROBES = 4;
+/** Number of unanswered questions after which a Sentinel is forgotten, unless another lists it. */
+const MOST_MISSES = 3;
+/** Limits of a connection to a Sentinel, which sends less than a server. */
+const OF_LINK = { poolsize: 1, connectTimeout: 2_000, replyTimeout: ANSWER, maxElements: 2 ** 17, maxReply: 2 ** 24 };
+const QUESTION = new View({ replyTimeout: ANSWER, charset: "utf-8" });
+const FIRST_QUESTION = new View({ replyTimeout: FIRST_ANSWER, charset: "utf-8" });
+const EVENTS = ["+switch-master", "+promoted-slave", "+selected-slave", "-role-change", "+odown", "-odown", "+sdown",
+  "-sdown", "+slave", "+sentinel", "+reset-master"];
+/** Flags of a replica that is down, is being promoted, or is being attached to another master. */
+const UNFIT = ["s_down", "o_down", "disconnected", "master_down", "promoted", "reconf_sent", "reconf_inprog"];
+/** Events that name a replica which is about to become the master, or has become it. */
+const PROMOTIONS = ["+selected-slave", "+promoted-slave", "-role-change"];
+
+/** Whether a server or a Sentinel has one of these flags; it has them as "master,s_down,o_down". */
+const isIn = ({ flags = "" }: Partial<Fields>, ...wanted: string[]): boolean =>
+  flags.split(",").some((flag) => wanted.includes(flag));
+const isSame = (a: Location | undefined, b: Location | undefined): boolean =>
+  a?.host === b?.host && a?.port === b?.port;
+
+/** What one Sentinel says about a master: its address, or an error. */
+type Answer = {
+  readonly from: SentinelLink;
+  readonly error?: Error;
+  readonly location?: Location;
+  readonly epoch: number;
+  readonly state: Partial<Fields>;
+  readonly replicas?: readonly Fields[];
+  readonly sentinels?: readonly Fields[];
+};
+
+/** A connection to one Sentinel, for questions and events. */
+class SentinelLink {
+  readonly config: Config;
+  readonly pool: Pool;
+  /** Its id, by which others list it. */
+  id = "";
+  /** Number of questions since its last answer. */
+  misses = 0;
+  #hasBeenUp = false;
+  #restsSince = Infinity;
+
+  /** Calls `hear` with each event, and with none when events may have been missed. */
+  constructor(config: Config, hear: (event?: string, words?: readonly string[]) => void) {
+    this.config = config;
+    this.pool = new Pool({
+      name: addressOf(config),
+      next: () => config,
+      greeting: [[commands.sentinelMyid]],
+      verify: ({ replies: { hello, greeting: [id] } }) => {
+        if ((hello?.["mode"] ?? "sentinel") !== "sentinel") throw new Error("it is not a Sentinel");
+        if (typeof id === "string") this.id = id;
+      },
+    }, { ...config, ...OF_LINK }, {
+      prepare: async (connection) => {
+        this.#restsSince = Infinity;
+        if (this.#hasBeenUp) hear();
+        this.#hasBeenUp = true;
+        // Not awaited: it may be refused. With RESP2, a connection that listens could not ask.
+        if (connection.replies.hello === undefined) return;
+        for (const event of EVENTS) connection.ask(commands.subscribe, event).catch(ignore);
+      },
+      pushed: ([, event, text]) => hear(String(event), String(text).split(" ")),
+      lost: () => void (this.#restsSince = Math.min(this.#restsSince, world.now())),
+    });
+  }
+
+  /** Asks for a master, in one write. A Sentinel that does not know the name, or does not answer, is an error. */
+  async ask(name: string): Promise<Answer> {
+    if (world.now() - this.#restsSince > POLL_LOST) { // its pool may rest for longer
+      this.#restsSince = Infinity;
+      this.pool.renew();
+    }
+    const view = this.pool.isUp ? QUESTION : FIRST_QUESTION;
+    const questions = [commands.sentinelGetMasterAddrByName, commands.sentinelMaster, commands.sentinelSentinels,
+      commands.sentinelReplicas];
+    const [address, state, sentinels, replicas] = await Promise.all(questions.map((row) =>
+      this.pool.dispatch(new Command(row, [name], view)).catch((error: Error) => error))) as [unknown, ...unknown[]];
+    this.misses = address instanceof ConnectionError ? this.misses + 1 : 0;
+    const answer = {
+      from: this,
+      state: state instanceof Error ? {} : state as Fields,
+      epoch: Number(state instanceof Error ? 0 : (state as Fields)["config-epoch"]) || 0,
+      ...(sentinels instanceof Error ? {} : { sentinels: sentinels as Fields[] }),
+      ...(replicas instanceof Error ? {} : { replicas: replicas as Fields[] }),
+    };
+    try {
+      if (address instanceof Error) throw address;
+      if (address === null) throw new Error("it does not know this name");
+      const [host, port] = address as string[];
+      const location = learned(this.config, host, port);
+      if (location === undefined) throw new Error("it says no address");
+      return { ...answer, location };
+    } catch (error) {
+      return { ...answer, error: error as Error };
+    }
+  }
+}
+
+type SentinelOptions = Pick<Config, "sentinels"> & LearningOptions;
+
+/** The Sentinels of some handlers: those of the option, for ever, and those that these list. */
+class Sentinels {
+  static readonly #all: Sentinels[] = [];
+  readonly #config: SentinelOptions;
+  readonly #seeds: readonly SentinelLink[];
+  /** Sentinels that others list, by id. */
+  readonly #learned = new Map<string, SentinelLink>();
+  readonly #masters = new Map<string, WatchedMaster>();
+
+  private constructor(config: SentinelOptions) {
+    this.#config = config;
+    this.#seeds = config.sentinels!.map((seed) => this.#link(seed));
+  }
+
+  learned(host: unknown, port: unknown): Location | undefined { return learned(this.#config, host, port); }
+
+  /** Returns what these Sentinels know of the master; all who ask share it. */
+  static master({ sentinels, addressMap, master: name }: Config): WatchedMaster {
+    const config = { sentinels: sentinels!, ...(addressMap !== undefined && { addressMap }) };
+    const { isDeepStrictEqual } = builtin("node:util");
+    let all = Sentinels.#all.find((other) => isDeepStrictEqual(other.#config, config));
+    if (all === undefined) Sentinels.#all.push(all = new Sentinels(config));
+    const master = all.#masters.get(name!) ?? new WatchedMaster(name!, all);
+    all.#masters.set(name!, master);
+    return master;
+  }
+
+  /** Forgets a master that nobody uses. With the last one, all connections are closed. */
+  forget(master: WatchedMaster): void {
+    this.#masters.delete(master.name);
+    if (this.#masters.size > 0) return;
+    Sentinels.#all.splice(Sentinels.#all.indexOf(this), 1);
+    for (const { pool } of [...this.#seeds, ...this.#learned.values()]) pool.destroy();
+  }
+
+  /** The Sentinels to ask: a seed is often listed by the others, too, under another name. */
+  get links(): SentinelLink[] {
+    const ids = this.#seeds.map(({ id }) => id);
+    return [...this.#seeds, ...[...this.#learned].flatMap(([id, link]) => ids.includes(id) ? [] : link)];
+  }
+
+  /** Asks all Sentinels for a master at once; resolves soon after the first of them has named an address. */
+  async ask(name: string): Promise<readonly Answer[]> {
+    const answers: Answer[] = [];
+    let hear = ignore;
+    const first = new Promise<void>((resolve) => (hear = resolve));
+    const asked = this.links.map(async (link, at) => {
+      answers[at] = await link.ask(name);
+      if (answers[at].location !== undefined) hear();
+    });
+    await Promise.race([first, Promise.all(asked)]);
+    await settled(asked, OTHERS);
+    const all = answers.filter(Boolean); // without those that have not answered yet
+    if (this.#masters.size > 0) this.#learn(all);
+    return all;
+  }
+
+  #link(config: Config): SentinelLink {
+    const { addressMap } = this.#config;
+    return new SentinelLink({ ...config, ...(addressMap !== undefined && { addressMap }) }, (event, words = []) => {
+      const all = [...this.#masters.values()];
+      for (const master of all) if (event === undefined || isAbout(words, master)) master.hear(event, words);
+    });
+  }
+
+  /** Adds the Sentinels that others list, under their new addresses; drops those that neither answer nor are listed. */
+  #learn(answers: readonly Answer[]): void {
+    const listed = new Map<string, Config>();
+    for (const { from, sentinels = [] } of answers) {
+      for (const state of sentinels.slice(0, 1_000)) {
+        const { ip, port, runid } = state;
+        const location = isIn(state, "s_down", "disconnected") ? undefined : this.learned(ip, port);
+        if (location !== undefined && runid) listed.set(runid, { ...from.config, ...location, path: undefined });
+      }
+    }
+    for (const [id, link] of this.#learned) {
+      const now = listed.get(id);
+      const isGone = now === undefined ? link.misses >= MOST_MISSES : !isSame(now, link.config);
+      if (!isGone && !this.#seeds.some((seed) => seed.id === id)) continue;
+      this.#learned.delete(id);
+      link.pool.destroy();
+    }
+    for (const [id, config] of listed) {
+      const isSeed = this.#seeds.some((seed) => seed.id === id || isSame(seed.config, config));
+      if (isSeed || this.#learned.has(id) || this.#learned.size >= MOST_SENTINELS) continue;
+      this.#learned.set(id, this.#link(config));
+      for (const master of this.#masters.values()) master.hear(); // it may know better
+    }
+  }
+}
+
+/** Whether an event concerns a master: <type> <name> <ip> <port> @ <master> ..., or <master> ... for +switch-master. */
+const isAbout = (words: readonly string[], { name }: WatchedMaster): boolean =>
+  words.includes("@") ? words[words.indexOf("@") + 1] === name : words[0] === name || words[1] === name;
+
+/** What a set of Sentinels knows about one master, for all pools that connect to it. */
+class WatchedMaster {
+  readonly name: string;
+  readonly #sentinels: Sentinels;
+  /** Its pools, with their addresses; and those who only ask. */
+  readonly #users = new Map<object, SentinelMaster | undefined>();
+  /** The highest epoch so far, and the address that came with it. */
+  #epoch = 0;
+  #said: Location | undefined;
+  /** The master in its place, until the Sentinels say something new: a replica was promoted, or leads there. */
+  #instead: Location | undefined;
+  #replicas: readonly Fields[] = [];
+  /** State of the master, as the Sentinels see it. */
+  #state: Partial<Fields> = {};
+  #isDown = false;
+  /** Time at which no connection was left. */
+  #lostAt = Infinity;
+  /** Times of the last answer, and of the one that still counts as new. */
+  #answeredAt = -Infinity;
+  #freshAt = -Infinity;
+  #asking: Promise<void> | undefined;
+  /** Whether an event has arrived since the question. */
+  #hasNews = false;
+  #timer: NodeJS.Timeout | undefined;
+  /** Connections to replicas that are being promoted. */
+  readonly #probes = new Map<string, Connection>();
+
+  constructor(name: string, sentinels: Sentinels) {
+    this.name = name;
+    this.#sentinels = sentinels;
+  }
+
+  join(user: object, address?: SentinelMaster): void { this.#users.set(user, address); }
+
+  leave(user: object): void {
+    if (!this.#users.delete(user) || this.#users.size > 0) return;
+    world.cancel(this.#timer);
+    for (const probe of this.#probes.values()) probe.close(CLOSED);
+    this.#sentinels.forget(this);
+  }
+
+  get location(): Location | undefined { return this.#instead ?? this.#said; }
+  get #pools(): Pool[] { return [...this.#users.keys()].filter((user) => user instanceof Pool); }
+
+  /** Whether a failover is under way, or about to begin: the master is lost, and a replica can take its place. */
+  get expected(): boolean {
+    const now = world.now();
+    const downAfter = Number(this.#state["down-after-milliseconds"]) || 0;
+    const isSoon = now < this.#lostAt + downAfter + FAILOVER || isIn(this.#state, "failover_in_progress");
+    const isKnown = this.#said !== undefined && now < this.#answeredAt + 10 * ANSWER;
+    return isKnown && this.#lostAt < Infinity && isSoon &&
+      this.#replicas.some((replica) => !isIn(replica, "s_down", "o_down") && replica["slave-priority"] !== "0");
+  }
+
+  /** Replicas that Sentinels consider up, and that are not being promoted or attached to another master. */
+  async replicas(): Promise<readonly Location[]> {
+    if (this.#answeredAt === -Infinity) await this.ask();
+    return this.#replicas.flatMap((state) => {
+      const isUnfit = isIn(state, ...UNFIT) || state["role-reported"] === "master";
+      return isUnfit ? [] : this.#sentinels.learned(state["ip"], state["port"]) ?? [];
+    });
+  }
+
+  /** Asks for the address, unless it has just become known. */
+  locate(): Location | Promise<Location> {
+    const { location } = this;
+    if (location !== undefined && world.now() < this.#freshAt + FRESH) return location;
+    return this.ask().then(() => this.location!);
+  }
+
+  /** Asks the Sentinels; rejects if none of them answers, or knows the master. */
+  ask(): Promise<void> {
+    return this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+      this.#arm(this.#hasNews ? 0 : undefined);
+    });
+  }
+
+  async #ask(): Promise<void> {
+    this.#hasNews = false;
+    const answers = await this.#sentinels.ask(this.name);
+    const told = answers.filter(({ location }) => location !== undefined).sort((a, b) => b.epoch - a.epoch);
+    const isLike = (a: Answer) => (b: Answer): boolean => a.epoch === b.epoch && isSame(a.location, b.location);
+    // Of equal epochs, the known address. A lower one holds only if most Sentinels agree: they were set up anew.
+    const [first] = told;
+    const best = told.find((answer) => answer.epoch === first!.epoch && isSame(answer.location, this.#said)) ?? first;
+    const isStale = best !== undefined && best.epoch < this.#epoch;
+    if (best === undefined || (isStale && told.filter(isLike(best)).length * 2 <= this.#sentinels.links.length)) {
+      throw this.#unknown(answers);
+    }
+    const before = this.location;
+    if (best.epoch !== this.#epoch || !isSame(best.location, this.#said)) this.#instead = undefined;
+    this.#epoch = best.epoch;
+    this.#said = best.location;
+    this.#state = best.state;
+    this.#replicas = best.replicas ?? this.#replicas;
+    this.#isDown = told.some(({ state }) => isIn(state, "o_down"));
+    this.#answeredAt = this.#freshAt = world.now();
+    if (before !== undefined && !isSame(before, this.location)) this.#moved();
+    for (const { replicas = [] } of told) {
+      const promoted = replicas.filter((state) => isIn(state, "promoted"));
+      for (const { ip, port } of promoted) void this.#watch(ip, port).catch(ignore);
+    }
+  }
+
+  /** Builds the error for answers without an address that holds; its cause lists what each Sentinel said. */
+  #unknown(answers: readonly Answer[]): ConnectionError {
+    const errors = answers.map(({ from, error, location, epoch }) => {
+      const why = error === undefined ? `it says ${hostOf(location!)}, of epoch ${epoch} before ${this.#epoch}`
+        : error instanceof RedisError && error.cause instanceof Error ? error.cause.message : error.message;
+      return new Error(`Sentinel ${from.pool.address.name}: ${why}`, { cause: error });
+    });
+    const isSilent = answers.every(({ error }) => error instanceof ConnectionError);
+    if (!isSilent && answers.every(({ location }) => location === undefined)) this.#said = this.#instead = undefined;
+    const said = errors.slice(0, 3).map(({ message }) => message).join("; ");
+    const cause = new AggregateError(errors, said);
+    const name = readable(this.name, MOST_NAMED);
+    return isSilent ? new ConnectionError("NO_SENTINEL", "not-sent", `no Sentinel answers: ${said}`, { cause })
+      : new ConnectionError("NO_MASTER", "not-sent", `no Sentinel knows the master ${name}: ${said}`, { cause });
+  }
+
+  /** Asks again after a while: soon, and with jitter, while the master is lost or reported down. */
+  #arm(delay?: Milliseconds): void {
+    world.cancel(this.#timer);
+    if (this.#pools.length === 0) return;
+    const isUrgent = this.#lostAt < Infinity || isIn(this.#state, "s_down", "o_down", "failover_in_progress");
+    const isLong = isUrgent && !this.expected;
+    const usual = (isLong ? POLL_LONG : isUrgent ? POLL_LOST : POLL) * (0.5 + world.random());
+    this.#timer = world.after(delay ?? usual, () => void this.ask().catch(ignore)).unref();
+  }
+
+  /** Takes an event as a hint to ask; without one, events may have been missed. */
+  hear(event?: string, words: readonly string[] = []): void {
+    if (this.#asking !== undefined) this.#hasNews = true;
+    else void this.ask().catch(ignore);
+    if (PROMOTIONS.includes(event!) && words[0] === "slave") void this.#watch(words[2], words[3]).catch(ignore);
+  }
+
+  /** Leads all pools to the master's new place; they leave the old one at once. */
+  #moved(): void {
+    this.#freshAt = world.now();
+    for (const pool of this.#pools) pool.renew(true);
+  }
+
+  /** Called when an attempt to connect has failed, or a connection was lost. */
+  ended(endpoint: Location, error: RedisError): void {
+    if (!isSame(endpoint, this.location)) return;
+    this.#freshAt = -Infinity;
+    if (error.code !== "CONNECTION_LOST") this.#instead = undefined;
+    if (error === DEMOTED) for (const pool of this.#pools) pool.renew(true);
+    if (this.#pools.some((pool) => pool.isUp) || this.#lostAt < Infinity) return;
+    this.#lostAt = world.now();
+    if (this.#asking === undefined) this.#arm();
+  }
+
+  /** Throws unless the server says that it is a master; follows a replica to its master, once. */
+  async verify(connection: Connection, endpoint: Location): Promise<void> {
+    const [role, host, port, link] = await roleOf(connection);
+    if (role === "master") {
+      this.#lostAt = Infinity;
+      return;
+    }
+    const isLinked = role === "slave" && (link === "connected" || link === "sync");
+    const master = isLinked && isSame(endpoint, this.#said) ? this.#sentinels.learned(host, port) : undefined;
+    if (master !== undefined && !isSame(master, endpoint)) {
+      this.#instead = master;
+      this.#moved();
+    }
+    throw new Error(role === "sentinel" ? "it is a Sentinel" : `its role is ${role}`);
+  }
+
+  /** Watches a replica that a Sentinel has named in a failover. */
+  async #watch(host: unknown, port: unknown): Promise<void> {
+    const address = [...this.#users.values()].find((user) => user !== undefined);
+    const location = this.#sentinels.learned(host, port);
+    if (address === undefined || location === undefined || isSame(location, this.location)) return;
+    const name = hostOf(location);
+    if (this.#probes.has(name) || this.#probes.size >= MOST_PROBES) return;
+    const connection = address.connect(location);
+    this.#probes.set(name, connection);
+    const timer = world.after(FAILOVER, () => connection.close(CLOSED)).unref();
+    try {
+      await this.#probe(connection, location);
+    } finally {
+      world.cancel(timer);
+      this.#probes.delete(name);
+      connection.close(CLOSED);
+    }
+  }
+
+  /** Once it is a master, and the old one is down or cannot be reached, it is the one, before any Sentinel says so. */
+  async #probe(connection: Connection, location: Location): Promise<void> {
+    await connection.opened;
+    while (!isSame(location, this.location)) {
+      const [role] = await askRole(connection);
+      if (role === "master" && (this.#isDown || !this.#pools.some((pool) => pool.isUp))) {
+        this.#instead = location;
+        this.#moved();
+      } else await new Promise<void>((resolve) => void world.after(PROBE, resolve));
+    }
+  }
+}
+
+/** The role of a server, as ROLE states it; HELLO's reply is enough for a master. */
+async function roleOf(connection: Connection): Promise<readonly unknown[]> {
+  const { hello } = connection.replies;
+  const fields: [unknown, unknown][] = Array.isArray(hello) ? hello : Object.entries(hello ?? {}); // pairs of bytes
+  const role = fields.find(([name]) => String(name) === "role")?.[1];
+  return String(role) === "master" ? ["master"] : askRole(connection);
+}
+
+const fieldsOfInfo = (info: string): Map<string, string> => new Map(info.split("\r\n").map((line) => cut(line, ":")));
+
+/** Asks for the role: by ROLE or, if the user may not run that, by INFO. */
+async function askRole(connection: Connection): Promise<readonly unknown[]> {
+  try {
+    const [role, ...more] = await connection.ask(commands.role) as unknown[];
+    return [String(role), ...more.map(String)];
+  } catch (error) {
+    if (!(error instanceof ReplyError)) throw error;
+    const info = fieldsOfInfo(String(await connection.ask(commands.info, "replication")));
+    const link = info.get("master_link_status") === "up" ? "connected" : "connect";
+    return [info.get("role"), info.get("master_host"), info.get("master_port"), link];
+  }
+}
+
+/** The address of a master that Sentinels watch. */
+class SentinelMaster implements Address {
+  readonly #config: Config;
+  #master: WatchedMaster | undefined;
+
+  constructor(config: Config) { this.#config = config; }
+
+  get name(): string {
+    const location = this.#master?.location;
+    return location === undefined ? this.#config.master! : `${this.#config.master} at ${hostOf(location)}`;
+  }
+
+  next(): Endpoint | Promise<Endpoint> {
+    const location = this.#master!.locate();
+    return location instanceof Promise ? location.then((at) => this.#endpoint(at)) : this.#endpoint(location);
+  }
+
+  verify(by: Connection, endpoint: Endpoint): Promise<void> { return this.#master!.verify(by, endpoint); }
+  ended(endpoint: Endpoint, error: RedisError): void { this.#master!.ended(endpoint, error); }
+  get expected(): boolean { return this.#master!.expected; }
+
+  retain(pool: Pool): void {
+    this.#master = Sentinels.master(this.#config);
+    this.#master.join(pool, this);
+  }
+
+  release(pool: Pool): void { this.#master!.leave(pool); }
+
+  async replicas(): Promise<readonly Config[]> {
+    const locations = await this.#master!.replicas().catch(() => []);
+    return locations.slice(0, MOST_REPLICAS).map((location) => replicaOf(this.#config, location));
+  }
+
+  /** Opens a connection to a server that is not the master yet. */
+  connect(location: Location): Connection {
+    const closed: Owner["closed"] = (error, orphans) => orphans.forEach((command) => command.fail(error));
+    const endpoint = this.#endpoint(location);
+    return new Connection(endpoint, this.#config, { address: fixedAddress(endpoint), closed, refused: () => false });
+  }
+
+  #endpoint(location: Location): Endpoint { return { ...this.#config, ...location }; }
+}
+
+// ==== 13. Servers and fleets ====
 //
 // A Server holds one data set: the pool of its primary and, if readFrom needs them, those of its replicas. Every second
 // it asks the primary for its replicas, and each replica for its offset. A read goes to a fit replica, a different one
@@ -7468,8 +8070,10 @@ type Progress = { readonly at: number; readonly offset: number };
 
 /** Interval between checks of the replicas. */
 const LOOK: Milliseconds = 1_000;
-/** Maximum number of replicas that are taken from a primary's INFO. */
-const MOST_REPLICAS = 64;
+
+/** The address that these options describe: fixed, or the one of a master that Sentinels watch. */
+const addressFor = (config: Config): Address =>
+  config.sentinels === undefined ? fixedAddress(config) : new SentinelMaster(config);
 
 /** One data set, as a fleet and a handler see it; also the router of a handler that has only this one. */
 interface Origin extends ClientRouter, Target, Source {
@@ -7507,7 +8111,7 @@ class Server implements Origin {
   readonly #outside: Hooks;
   readonly #hooks: Hooks = { copy: (from, command, error) => this.#copyFor(from, command, error) };
 
-  constructor(config: Config, address: Address = fixedAddress(config), outside: Hooks = {}) {
+  constructor(config: Config, address: Address = addressFor(config), outside: Hooks = {}) {
     this.config = config;
     this.address = address;
     this.#outside = outside;
@@ -7557,7 +8161,9 @@ class Server implements Origin {
 
   async #look(): Promise<void> {
     const at = world.now();
-    const { replicas } = this.config;
+    const { address, config } = this;
+    const replicas = address.replicas === undefined ? config.replicas : await address.replicas();
+    if (this.fleet.isClosed) return;
     if (replicas !== undefined) this.#keep(replicas);
     const info = await this.#ask(this.primary);
     if (this.fleet.isClosed) return;
@@ -7607,7 +8213,7 @@ class Server implements Origin {
     const replyTimeout = Math.min(this.config.replyTimeout, LOOK); // a slower replica is not fit
     const view = new View({ replyTimeout, charset: "utf-8" });
     return pool.dispatch(new Command(commands.info, ["replication"], view)).then(
-      (info) => typeof info !== "string" ? undefined : new Map(info.split("\r\n").map((line) => cut(line, ":"))),
+      (info) => typeof info !== "string" ? undefined : fieldsOfInfo(info),
       () => undefined);
   }
 
@@ -7631,8 +8237,7 @@ class Server implements Origin {
 function online(info: Map<string, string>, primary: Config): Config[] {
   const hosts = [...info].flatMap(([name, line]) => {
     const [host = "", port = "", state] = line.split(",").map((word) => word.slice(word.indexOf("=") + 1));
-    const isValid = visible.holds(host) && OPTIONS.port.check.holds(toNumber(port));
-    return name.startsWith("slave") && state === "online" && isValid ? [{ host, port: toNumber(port) }] : [];
+    return name.startsWith("slave") && state === "online" ? learned(primary, host, toNumber(port)) ?? [] : [];
   });
   return hosts.slice(0, MOST_REPLICAS).map((host) => replicaOf(primary, host));
 }
@@ -7947,7 +8552,7 @@ export class Handler<Text = string> extends Client<Text> {
 
 export interface Handler<Text> extends Commands<Text> {}
 
-// ==== 13. One of several ====
+// ==== 14. One of several ====
 //
 // Option anyOf names servers, or proxies, with the same data. Several has a Server for each of these members. A tick's
 // commands go to the live member that has had the fewest for its weight, in the lowest group of priority that has a
@@ -8314,7 +8919,7 @@ const heaviest = (members: readonly Choice[]): Choice | undefined =>
 const originOf = (config: Config, address?: Address): Origin =>
   config.anyOf === undefined ? new Server(config, address) : new Several(config);
 
-// ==== 14. Placement ====
+// ==== 15. Placement ====
 //
 // Decides which node holds a key: a rule extracts the key's tag, and maps tags to nodes. To place keys in another way,
 // pass a function as option `placement`, or add a rule.
@@ -8460,7 +9065,7 @@ function readPlacement(placement: unknown = "rendezvous"): Rule {
   return RULES[placement as string]!;
 }
 
-// ==== 15. Sharding ====
+// ==== 16. Sharding ====
 //
 // Many servers behind one handler. The placement finds the node of a key. The row of a command says what happens if its
 // keys are on several nodes: `split` divides it, `together` copies its keys to one node, and STEPS has the steps of the
@@ -8501,7 +9106,7 @@ export class ShardError extends RedisError {
 }
 
 type Node = ShardNode & Named & { readonly config: Config };
-
+/** The name of a node for a placement: it stays the same when a master moves. */
 /** A key among a command's arguments: its position, its name on its node, and the node. */
 type Place = { readonly at: number; readonly key: Word; readonly node: Node };
 /** Adds `inSteps`, which runs a command that has keys on several nodes and cannot be divided. */
@@ -8718,7 +9323,7 @@ class Shards implements ClientRouter {
       checked("weight", weight, MEMBER.weight);
       if (this.#rule.equal && weight !== 1) throw new ArgumentError("this placement does not support weights");
       const config = readOptions({ ...this.#options, ...own });
-      const name = nodeNameOf(config);
+      const name = nodeName(config);
       if (seen.has(name)) throw new ArgumentError(`${name} is already in the list`);
       seen.add(name);
       return { name: this.#rule.name?.(at) ?? name, weight: weight as number, config };
@@ -8726,12 +9331,6 @@ class Shards implements ClientRouter {
     if (nodes.every(({ weight }) => weight === 0)) throw new ArgumentError("hosts must have one with a weight above 0");
     return nodes;
   }
-}
-
-/** The address of a node; for one of several, all their addresses. */
-function nodeNameOf({ anyOf, ...config }: Config): string {
-  if (typeof anyOf === "function") throw new ArgumentError("a node's anyOf must be a list, because it names the node");
-  return anyOf?.map((member) => hostOf(member.config)).join(",") ?? hostOf(config);
 }
 
 async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise<unknown> {
@@ -9010,7 +9609,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     for (const { name, config, server } of this.#shards.fleet.members) {
       for await (const key of new Handler<Buffer>(server, this.view.sure).scanIterator()) {
         const to = locate(key);
-        if (nodeNameOf(to.config) === nodeNameOf(config)) continue;
+        if (nodeName(to.config) === nodeName(config)) continue;
         yield { key: worded(key, this.view) as TextIn<Text>, from: name, to: to.name };
       }
     }
@@ -9027,7 +9626,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
 
 export interface ShardedHandler<Text> extends ShardedCommands<Text> {}
 
-// ==== 16. The door ====
+// ==== 17. The door ====
 //
 // The factories. Lazy ones return a handler and connect in the background; the others return a promise of a ready
 // handler, and reject if a connection cannot be opened. To add a factory, wrap open() or openShards().
@@ -9056,7 +9655,8 @@ function openShards(
   if (!isPlain(options)) throw new ArgumentError("options must be an object");
   const { placement, ...others } = options;
   const common = poolsize === undefined ? others : { ...others, poolsize };
-  const view = new View(readOptions(others)); // throws before anything is opened
+  // Throws before anything is opened. With common Sentinels, each host of the list names its master.
+  const view = new View(readOptions({ ...others, sentinels: undefined, master: undefined }));
   return new ShardedHandler(new Shards(hosts, common, readPlacement(placement), read), view);
 }
 

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -173,6 +173,8 @@ export type ServerOptions = {
   unix?: boolean;
   /** An append-only file, with which what was answered outlives `kill()` and `restart()`. */
   aof?: boolean;
+  /** The first lines of the configuration of a Sentinel, which the server then is. */
+  sentinel?: string;
 };
 
 let binary: { path: string; version: string } | undefined;
@@ -289,9 +291,12 @@ export class RedisServer {
   }
 
   async #launch() {
-    const { args = [], tls, unix = true, aof } = this.#options;
+    const { args = [], tls, unix = true, aof, sentinel } = this.#options;
     const { path, version } = findServer();
+    const config = join(this.dir, "sentinel.conf");
+    if (sentinel !== undefined && !existsSync(config)) writeFileSync(config, sentinel); // which it rewrites
     const given = [
+      ...(sentinel !== undefined ? [config, "--sentinel"] : []),
       "--port",
       this.port,
       "--bind",
@@ -372,6 +377,107 @@ export class RedisServer {
       });
     return oracle;
   }
+}
+
+// ==== Sentinels ====
+
+export type SentinelOptions = {
+  /** Number of replicas, and of Sentinels. */
+  replicas?: number;
+  sentinels?: number;
+  /** Arguments of each data server, and more lines of each Sentinel's configuration. */
+  args?: string[];
+  config?: string;
+  downAfter?: number;
+  name?: string;
+};
+
+/** A master, replicas, and the Sentinels that watch them, with short periods. */
+export class SentinelSet {
+  readonly name: string;
+  readonly nodes: RedisServer[] = [];
+  readonly sentinels: RedisServer[] = [];
+
+  private constructor(name: string) {
+    this.name = name;
+  }
+
+  static async start(options: SentinelOptions = {}): Promise<SentinelSet> {
+    const { replicas = 2, sentinels = 3, args = [], config = "", downAfter = 500, name = "mymaster" } = options;
+    const set = new SentinelSet(name);
+    const own = ["--repl-diskless-sync-delay", "0", ...args];
+    const master = await RedisServer.start({ args: own, unix: false });
+    set.nodes.push(master);
+    for (let i = 0; i < replicas; i++) {
+      set.nodes.push(await RedisServer.start({ args: [...own, "--replicaof", `127.0.0.1 ${master.port}`], unix: false }));
+    }
+    const lines = [
+      `sentinel monitor ${name} 127.0.0.1 ${master.port} ${(sentinels >> 1) + 1}`,
+      `sentinel down-after-milliseconds ${name} ${downAfter}`,
+      `sentinel failover-timeout ${name} 2000`,
+      `sentinel parallel-syncs ${name} 2`,
+      config,
+    ];
+    for (let i = 0; i < sentinels; i++) {
+      const sentinel = await RedisServer.start({ sentinel: `${lines.join("\n")}\n`, unix: false });
+      set.sentinels.push(sentinel);
+      const periods = ["info-period", "200", "ping-period", "100", "publish-period", "200", "ask-period", "100"];
+      await sentinel.call("SENTINEL", "DEBUG", ...periods);
+    }
+    await set.settle();
+    return set;
+  }
+
+  /** Where the Sentinels are, for the option. */
+  get hosts(): string[] {
+    return this.sentinels.map(({ host, port }) => `${host}:${port}`);
+  }
+
+  node(port: number): RedisServer {
+    return this.nodes.find((node) => node.port === port)!;
+  }
+
+  /** Fields that a Sentinel states, by name: of MASTER, or of each of REPLICAS. */
+  async state(sentinel = this.sentinels[0]!): Promise<Record<string, string>> {
+    return fields(await sentinel.call("SENTINEL", "MASTER", this.name));
+  }
+
+  async replicas(sentinel = this.sentinels[0]!): Promise<Record<string, string>[]> {
+    return (await sentinel.call("SENTINEL", "REPLICAS", this.name)).map(fields);
+  }
+
+  /** The server that all Sentinels call the master. */
+  async master(): Promise<RedisServer | undefined> {
+    const ports = await Promise.all(
+      this.sentinels.map(async (sentinel) =>
+        (await sentinel.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", this.name).catch(() => []))?.[1],
+      ),
+    );
+    return new Set(ports).size === 1 ? this.nodes.find(({ port }) => String(port) === ports[0]) : undefined;
+  }
+
+  /** Waits until the Sentinels agree about the master, know each other, and all replicas are attached to it. */
+  async settle(): Promise<RedisServer> {
+    const isSettled = async (sentinel: RedisServer) => {
+      const [{ flags, "num-other-sentinels": others }, replicas] = [await this.state(sentinel), await this.replicas(sentinel)];
+      const fit = replicas.filter((replica) => replica["flags"] === "slave" && replica["master-link-status"] === "ok");
+      return flags === "master" && Number(others) === this.sentinels.length - 1 && fit.length === this.nodes.length - 1;
+    };
+    await until(async () => (await Promise.all(this.sentinels.map(isSettled))).every(Boolean), "the Sentinels to settle", 60_000);
+    return (await until(() => this.master(), "the Sentinels to agree"))!;
+  }
+
+  async stop() {
+    await Promise.all([...this.sentinels, ...this.nodes].map((server) => server.stop()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}
+
+function fields(pairs: string[]): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: pairs.length / 2 }, (_, i) => [pairs[2 * i], pairs[2 * i + 1]]));
 }
 
 // ==== A scripted server ====
