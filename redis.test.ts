@@ -25,7 +25,7 @@ import {
   AbortError, ConnectionError, DurabilityError, NotSupportedError, PipelineError, ProtocolError, RedisError, ReplyError, ShardError,
   ShardedHandler, TimeoutError, WatchError, connection, connectionPool, internals, lazyConnection, lazyConnectionPool, lazyShardedConnection,
   lazyShardedConnectionPool, lazyShardedUnixConnection, lazyShardedUnixConnectionPool, lazyUnixConnection,
-  lazyUnixConnectionPool, libraryFunction, script, shardedConnection, shardedConnectionPool, shardedUnixConnection,
+  lazyUnixConnectionPool, libraryFunction, script, sentinel, shardedConnection, shardedConnectionPool, shardedUnixConnection,
   shardedUnixConnectionPool, unixConnection, unixConnectionPool,
 } from "./redis.ts";
 import type {
@@ -8756,6 +8756,70 @@ describe("a master that Sentinels watch", () => {
         return (await Promise.all(replicas.map(reads))).every((count) => count > 0);
       }, "both replicas to answer");
     });
+  });
+});
+
+describe("sentinel()", () => {
+  let set: SentinelSet;
+  before(async () => {
+    set = await SentinelSet.start({ sentinels: 2 });
+  });
+  after(() => set.stop());
+
+  test("gives a handler for a master, and one for its replicas, which refuses what may write", async () => {
+    const sentinels = sentinel(set.hosts, { poolsize: 2 });
+    const [db, replicas] = [sentinels.masterFor("mymaster"), sentinels.replicaFor("mymaster")];
+    const master = (await set.master())!;
+    assert.equal(await portOf(db), master.port);
+    await db.set("k", "v");
+    await until(() => inspect(replicas).split("; replica ").filter((each) => each.includes("2 open")).length === 3, "the replicas");
+    const others = set.nodes.filter((node) => node !== master);
+    await until(async () => {
+      await replicas.get("k");
+      const all = await Promise.all(others.map((node) => node.call("INFO", "commandstats")));
+      return all.every((stats) => stats.includes("cmdstat_get:"));
+    }, "both replicas to answer");
+    const refused: (() => unknown)[] = [
+      () => replicas.set("k", 1), () => replicas.eval("return 1", 0), () => replicas.with({ readFrom: "primary" }).del("k"),
+      () => replicas.call("X.Y", "k"), () => replicas.lease(async () => {}), async () => replicas.pipeline().incr("k"),
+      () => replicas.transaction([], async (t) => (await t.multi()).set("k", 1)),
+    ];
+    for (const each of refused) {
+      const error = await failure(each());
+      assert.ok(error instanceof NotSupportedError, inspect(error));
+      assert.match(error.message, /this handler is for replicas, which only read; use masterFor\(\)/);
+    }
+    assert.equal(await replicas.getrange("k", 0, -1), "v");
+    await sentinels.disconnect();
+    assert.equal((await failure(db.get("k"))).code, "CLOSED");
+  });
+
+  test("asks for addresses, and leaves nothing open; unknown names are an error", async () => {
+    await using({ destroy() {}, sentinels: sentinel(set.hosts) }, async ({ sentinels }) => {
+      const { port } = (await set.master())!;
+      assert.deepEqual(await sentinels.discoverMaster("mymaster"), { host: "127.0.0.1", port });
+      const replicas = await sentinels.discoverReplicas("mymaster");
+      assert.deepEqual(replicas.map((each) => each.port).sort(), set.nodes.map((node) => node.port).filter((each) => each !== port).sort());
+      for (const ask of [sentinels.discoverMaster("nope"), sentinels.discoverReplicas("nope")]) assert.equal((await failure(ask)).code, "NO_MASTER");
+      const links = async () => (await set.sentinels[0]!.call("CLIENT", "LIST", "TYPE", "pubsub")).length;
+      await until(async () => await links() === 0, "the connections to be closed");
+      await sentinels.disconnect();
+      assert.throws(() => sentinels.masterFor("mymaster"), { code: "CLOSED" });
+      assert.equal((await failure(sentinels.discoverMaster("mymaster"))).code, "CLOSED");
+    });
+  });
+
+  test("opens one pool for a name and its options, however often it is asked", async () => {
+    const sentinels = sentinel(set.hosts, { name: "counted", poolsize: 2 });
+    const handlers = [sentinels.masterFor("mymaster"), sentinels.masterFor("mymaster"), sentinels.masterFor("mymaster", { dbid: 1 })];
+    await Promise.all(handlers.map((db) => db.ready()));
+    const lines = async () => (await (await set.master())!.call("CLIENT", "LIST")).match(/ name=counted /g)?.length ?? 0;
+    assert.equal(await lines(), 4);
+    await handlers[0]!.disconnect();
+    assert.equal((await failure(handlers[1]!.ping())).code, "CLOSED");
+    assert.equal(await sentinels.masterFor("mymaster").ping(), "PONG", "a new one in its place");
+    await sentinels.disconnect();
+    await until(async () => await lines() === 0, "all to be closed");
   });
 });
 

@@ -268,7 +268,8 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
   }
   const { replicas, anyOf } = config;
   if (anyOf !== undefined) {
-    const other = (["host", "path", "replicas", "sentinels", "master"] as const).find((name) => options[name] !== undefined);
+    const ofEach = ["host", "path", "replicas", "sentinels", "master"] as const;
+    const other = ofEach.find((name) => options[name] !== undefined);
     if (other !== undefined) throw new ArgumentError(`option ${other} belongs to each host of anyOf`);
     return { ...config, anyOf: Array.isArray(anyOf) ? readMembers(config as Config, anyOf) : anyOf } as Config;
   }
@@ -462,9 +463,7 @@ function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: nu
   });
 }
 
-/**
- * Reads one entry of a list. `extra`: as for readUrl(); `usual`: the port, if the text has none. Errors show no password.
- */
+/** Reads one entry of a list. `extra`: as for readUrl(); `usual`: port for text that has none. Errors hide passwords. */
 function readHost(host: unknown, extra?: readonly (keyof Table)[], usual?: number): Unchecked {
   if (isPlain(host)) return host;
   if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host), extra);
@@ -7576,6 +7575,8 @@ const OTHERS: Milliseconds = 50;
 const POLL: Milliseconds = 10_000;
 const POLL_LOST: Milliseconds = 100;
 const POLL_LONG: Milliseconds = 500;
+/** Time before the next question, if events have arrived since the last. */
+const NEWS: Milliseconds = 10;
 /** Time for which an answer also serves those who ask for the same master. */
 const FRESH: Milliseconds = 50;
 /** Interval at which a replica that is being promoted is asked for its role. */
@@ -7625,7 +7626,8 @@ class SentinelLink {
   /** Number of questions since its last answer. */
   misses = 0;
   #hasBeenUp = false;
-  #restsSince = Infinity;
+  /** Time at which it is dialled again when a question is asked; its pool may rest for longer. */
+  #restsUntil = Infinity;
 
   /** Calls `hear` with each event, and with none when events may have been missed. */
   constructor(config: Config, hear: (event?: string, words?: readonly string[]) => void) {
@@ -7640,7 +7642,7 @@ class SentinelLink {
       },
     }, { ...config, ...OF_LINK }, {
       prepare: async (connection) => {
-        this.#restsSince = Infinity;
+        this.#restsUntil = Infinity;
         if (this.#hasBeenUp) hear();
         this.#hasBeenUp = true;
         // Not awaited: it may be refused. With RESP2, a connection that listens could not ask.
@@ -7648,14 +7650,14 @@ class SentinelLink {
         for (const event of EVENTS) connection.ask(commands.subscribe, event).catch(ignore);
       },
       pushed: ([, event, text]) => hear(String(event), String(text).split(" ")),
-      lost: () => void (this.#restsSince = Math.min(this.#restsSince, world.now())),
+      lost: ({ code }) => void (this.#restsUntil = world.now() + (code === "REFUSED" ? REFUSED_REST : POLL_LOST)),
     });
   }
 
   /** Asks for a master, in one write. A Sentinel that does not know the name, or does not answer, is an error. */
   async ask(name: string): Promise<Answer> {
-    if (world.now() - this.#restsSince > POLL_LOST) { // its pool may rest for longer
-      this.#restsSince = Infinity;
+    if (world.now() > this.#restsUntil) {
+      this.#restsUntil = Infinity;
       this.pool.renew();
     }
     const view = this.pool.isUp ? QUESTION : FIRST_QUESTION;
@@ -7855,7 +7857,7 @@ class WatchedMaster {
   ask(): Promise<void> {
     return this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined;
-      this.#arm(this.#hasNews ? 0 : undefined);
+      this.#arm(this.#hasNews ? NEWS : undefined);
     });
   }
 
@@ -7939,10 +7941,11 @@ class WatchedMaster {
   /** Throws unless the server says that it is a master; follows a replica to its master, once. */
   async verify(connection: Connection, endpoint: Location): Promise<void> {
     const [role, host, port, link] = await roleOf(connection);
-    if (role === "master") {
+    if (role === "master" && isSame(endpoint, this.location)) {
       this.#lostAt = Infinity;
       return;
     }
+    if (role === "master") throw new Error("the master has moved meanwhile");
     const isLinked = role === "slave" && (link === "connected" || link === "sync");
     const master = isLinked && isSame(endpoint, this.#said) ? this.#sentinels.learned(host, port) : undefined;
     if (master !== undefined && !isSame(master, endpoint)) {
@@ -8075,6 +8078,8 @@ const LOOK: Milliseconds = 1_000;
 const addressFor = (config: Config): Address =>
   config.sentinels === undefined ? fixedAddress(config) : new SentinelMaster(config);
 
+const ONLY_READS = "this handler is for replicas, which only read; use masterFor()";
+
 /** One data set, as a fleet and a handler see it; also the router of a handler that has only this one. */
 interface Origin extends ClientRouter, Target, Source {
   /** The server for commands that only one server can answer, such as those of one scan. */
@@ -8111,9 +8116,13 @@ class Server implements Origin {
   readonly #outside: Hooks;
   readonly #hooks: Hooks = { copy: (from, command, error) => this.#copyFor(from, command, error) };
 
-  constructor(config: Config, address: Address = addressFor(config), outside: Hooks = {}) {
+  /** Whether it refuses what may change data. */
+  readonly onlyReads: boolean;
+
+  constructor(config: Config, address: Address = addressFor(config), outside: Hooks = {}, onlyReads = false) {
     this.config = config;
     this.address = address;
+    this.onlyReads = onlyReads;
     this.#outside = outside;
     this.primary = new Pool(address, config, { ...outside, ...this.#hooks });
     if (config.readFrom !== "primary") this.#looked = this.#look();
@@ -8151,6 +8160,7 @@ class Server implements Origin {
   check(row: Row, gathered?: readonly unknown[]): void {
     if (row.instead !== undefined) throw unshared(row);
     if (row.is.bound && gathered === undefined && this.config.poolsize > 1) throw notSupported(row, UNBOUND);
+    if (this.onlyReads && (changesData(row) || row === LEASE)) throw notSupported(row, ONLY_READS);
   }
 
   mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
@@ -8536,7 +8546,8 @@ export class Handler<Text = string> extends Client<Text> {
    * CLIENT NO-EVICT, HIMPORT. After one of these, the connection is closed, otherwise it returns to the pool. Resolves
    * or rejects as `body` does.
    */
-  lease<T>(body: (connection: LeasedConnection<Text>) => T): Promise<Awaited<T>> {
+  async lease<T>(body: (connection: LeasedConnection<Text>) => T): Promise<Awaited<T>> {
+    this.#server.check(LEASE);
     return lend(this.#server, [], this.view, body);
   }
 
@@ -9710,6 +9721,85 @@ export const shardedUnixConnection: Sharding<"ready"> = readyShards(lazyShardedU
 export const lazyShardedUnixConnectionPool: Sharding<"now"> = (paths, options) => openShards(paths, readPath, options);
 /** `poolsize` connections through each of several Unix sockets, all of them ready; rejects if one cannot be opened. */
 export const shardedUnixConnectionPool: Sharding<"ready"> = readyShards(lazyShardedUnixConnectionPool);
+
+/** Handlers for the masters that some Sentinels watch, and for their replicas; see sentinel(). */
+export class Sentinel<Text = string> {
+  readonly #options: Unchecked;
+  #servers: Server[] = [];
+  #isClosed = false;
+
+  constructor(options: Unchecked) {
+    this.#options = options;
+    readOptions({ ...options, master: "any" }); // throws if one is wrong
+  }
+
+  /** A pool of connections to the master, opened in the background. The same options give the same pool. */
+  masterFor(name: string, options?: NamedOptions): Handler<Text> { return this.#open(name, { ...options }, false); }
+
+  /**
+   * A pool for commands that only read: its replicas answer them, and the master while none of them is fit. Refuses all
+   * commands that may change data.
+   */
+  replicaFor(name: string, options?: NamedOptions): Handler<Text> {
+    return this.#open(name, { ...options, readFrom: options?.readFrom === "any" ? "any" : "replica" }, true);
+  }
+
+  /** The address of the master. Rejects if no Sentinel answers (NO_SENTINEL), or none knows the name (NO_MASTER). */
+  discoverMaster(name: string): Promise<{ host: string; port: number }> {
+    return this.#ask(name, ({ location }) => ({ ...location! }));
+  }
+
+  /** The addresses of the replicas that the Sentinels consider up. */
+  discoverReplicas(name: string): Promise<{ host: string; port: number }[]> {
+    return this.#ask(name, async (master) => [...await master.replicas()]);
+  }
+
+  /** Closes all handlers that it gave, as their own disconnect() does. */
+  async disconnect(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all(this.#servers.map(({ fleet, config }) => fleet.disconnect(config.replyTimeout)));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> { return this.disconnect(); }
+
+  #open(name: string, options: Unchecked, onlyReads: boolean): Handler<Text> {
+    if (this.#isClosed) throw CLOSED.of(undefined, "not-sent");
+    const config = readOptions({ ...this.#options, ...options, master: name });
+    const { isDeepStrictEqual } = builtin("node:util");
+    this.#servers = this.#servers.filter(({ fleet }) => !fleet.isClosed);
+    let server = this.#servers.find((old) => old.onlyReads === onlyReads && isDeepStrictEqual(old.config, config));
+    if (server === undefined) this.#servers.push(server = new Server(config, addressFor(config), {}, onlyReads));
+    return new Handler(server, new View(config));
+  }
+
+  async #ask<T>(name: string, question: (master: WatchedMaster) => T): Promise<Awaited<T>> {
+    if (this.#isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
+    const master = Sentinels.master(readOptions({ ...this.#options, master: name }));
+    const user = {};
+    master.join(user);
+    try {
+      await master.ask();
+      return await question(master);
+    } finally {
+      master.leave(user);
+    }
+  }
+}
+
+/** Options of the handler for one name; how its text is returned is the same for all of them. */
+type NamedOptions = Omit<Options, "charset" | "convertNumbers" | "maps" | "sentinels" | "master">;
+
+/**
+ * Gives handlers for masters by their names: sentinel(["10.0.0.1:26379"]).masterFor("mymaster"). The options are those
+ * of the servers; each Sentinel has its own.
+ */
+export const sentinel =
+  <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
+    hosts: readonly Host[], options: OptionsOf<C, N, M> = {},
+  ): Sentinel<FormOf<C, N, M>> => {
+    if (!isPlain(options)) throw new ArgumentError("options must be an object");
+    return new Sentinel({ ...options, sentinels: hosts });
+  };
 
 /** For the tests of this file; may change from version to version. */
 export const internals = {
