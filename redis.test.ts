@@ -9485,7 +9485,8 @@ describe("reading from replicas", () => {
 
   test("a mistake in the options is a TypeError that names it", async () => {
     for (const [name, options] of [
-      ["readFrom", { readFrom: "nearest" }], ["maxLag", { maxLag: 0 }], ["replicas", { replicas: "localhost:6380" }],
+      ["readFrom", { readFrom: "nearest" }], ["maxLag", { maxLag: 0 }],
+      ["allowNode", { allowNode: ["10.0.0.1"] }], ["replicas", { replicas: "localhost:6380" }],
       ["replicas|localhost", { replicas: ["localhost"] }],
     ] as const) {
       assert.throws(() => lazyConnection({ readFrom: "replica", ...options } as Options), (error: any) => {

@@ -90,12 +90,13 @@ const string = (wanted: string, holds: (value: string) => boolean): Check<string
 const duration = must<Milliseconds>("a positive number of milliseconds", (ms) => typeof ms === "number" && ms > 0);
 const secure = must<boolean | Tls.ConnectionOptions>("a boolean or an object",
   (value) => typeof value === "boolean" || isPlain(value));
-const callback = must<() => Credentials | Promise<Credentials>>("a function", (value) => typeof value === "function");
+const isFunction = (value: unknown): boolean => typeof value === "function";
+const callback = must<() => Credentials | Promise<Credentials>>("a function", isFunction);
 /** Opens the stream to a server; `path` is that of a Unix socket. */
 export type SocketFunction = (
   endpoint: { readonly host: string; readonly port: number; readonly path: string | undefined },
 ) => Duplex | Promise<Duplex>;
-const dialling = must<SocketFunction>("a function", (value) => typeof value === "function");
+const dialling = must<SocketFunction>("a function", isFunction);
 /** Number of replicas that must acknowledge a write, and the time limit for that: by default, replyTimeout. */
 export type Durable = { replicas: number; timeout?: Milliseconds | undefined };
 const isDurable = (value: unknown): boolean => {
@@ -192,6 +193,11 @@ const OPTIONS = {
   master: { check: string("a name without spaces", (name) => name !== "" && printable(name) && !name.includes(" ")) },
   /** Where to connect instead of an address that a server reports: { "10.0.0.1:6379": "localhost:7001" }. */
   addressMap: { check: must<AddressMap>("an object of addresses, or a function", isAddressMap) },
+  /**
+   * Called with each address that a server names, before the driver connects to it, and again at every check: only true
+   * permits it. Not called for addresses in your own options.
+   */
+  allowNode: { check: must<(host: string, port: number) => boolean>("a function", isFunction) },
   /** Maximum replication lag of a replica that answers reads, in milliseconds. */
   maxLag: { check: duration, preset: 10_000 },
   /** Whether the driver reissues writes whose outcome is unknown. Only for writes that may be executed twice. */
@@ -463,7 +469,7 @@ function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: nu
   });
 }
 
-/** Reads one entry of a list. `extra`: as for readUrl(); `usual`: port for text that has none. Errors hide passwords. */
+/** Reads one entry of a list. `extra`: as for readUrl(); `usual`: port for text without one. Errors hide passwords. */
 function readHost(host: unknown, extra?: readonly (keyof Table)[], usual?: number): Unchecked {
   if (isPlain(host)) return host;
   if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host), extra);
@@ -5151,13 +5157,16 @@ interface Address {
 }
 
 type Location = { readonly host: string; readonly port: number };
+/** Longest name of a host in DNS. */
+const LONGEST_HOST = 253;
 /** Options about addresses that servers report. */
-type LearningOptions = Pick<Config, "addressMap">;
+type LearningOptions = Pick<Config, "addressMap" | "allowNode">;
 
 /** Where to connect for an address that a server has reported, which the option addressMap may change. */
 function learned({ addressMap: map = {} }: LearningOptions, host: unknown, port: unknown): Location | undefined {
   const told = { host: String(host), port: Number(port) };
-  if (!visible.holds(told.host) || !OPTIONS.port.check.holds(told.port)) return undefined;
+  const isHost = visible.holds(told.host) && told.host.length <= LONGEST_HOST;
+  if (!isHost || !OPTIONS.port.check.holds(told.port)) return undefined;
   const name = hostOf(told);
   const mapped = typeof map === "function" ? map(name) : Object.hasOwn(map, name) ? map[name] : undefined;
   if (mapped === undefined) return told;
@@ -5167,6 +5176,23 @@ function learned({ addressMap: map = {} }: LearningOptions, host: unknown, port:
 
 /** The address of a server that does not move. */
 const fixedAddress = (endpoint: Endpoint): Address => ({ name: addressOf(endpoint), next: () => endpoint });
+
+/**
+ * Whether the driver may connect to an address that the server at `from` has named: only if option allowNode permits
+ * it, and never in plain text where the way to that server was TLS or a Unix socket, because the login goes along.
+ */
+function mayFollow(from: Pick<Config, "tls" | "path" | "allowNode">, to: Config): boolean {
+  return (to.tls !== false || (from.tls === false && from.path === undefined)) && isAllowed(from, to);
+}
+
+/** Whether option allowNode permits this address. */
+function isAllowed({ allowNode }: LearningOptions, { host, port }: Location): boolean {
+  try {
+    return allowNode === undefined || allowNode(host, port) === true;
+  } catch {
+    return false;
+  }
+}
 
 /** A pool's slot for one connection. */
 class Seat {
@@ -7679,6 +7705,7 @@ class SentinelLink {
       const [host, port] = address as string[];
       const location = learned(this.config, host, port);
       if (location === undefined) throw new Error("it says no address");
+      if (!isAllowed(this.config, location)) throw new Error(`allowNode refuses ${hostOf(location)}`);
       return { ...answer, location };
     } catch (error) {
       return { ...answer, error: error as Error };
@@ -7702,11 +7729,14 @@ class Sentinels {
     this.#seeds = config.sentinels!.map((seed) => this.#link(seed));
   }
 
-  learned(host: unknown, port: unknown): Location | undefined { return learned(this.#config, host, port); }
+  learned(host: unknown, port: unknown): Location | undefined {
+    const location = learned(this.#config, host, port);
+    return location !== undefined && isAllowed(this.#config, location) ? location : undefined;
+  }
 
   /** Returns what these Sentinels know of the master; all who ask share it. */
-  static master({ sentinels, addressMap, master: name }: Config): WatchedMaster {
-    const config = { sentinels: sentinels!, ...(addressMap !== undefined && { addressMap }) };
+  static master({ sentinels, addressMap, allowNode, master: name }: Config): WatchedMaster {
+    const config = { sentinels: sentinels!, addressMap, allowNode };
     const { isDeepStrictEqual } = builtin("node:util");
     let all = Sentinels.#all.find((other) => isDeepStrictEqual(other.#config, config));
     if (all === undefined) Sentinels.#all.push(all = new Sentinels(config));
@@ -7746,8 +7776,8 @@ class Sentinels {
   }
 
   #link(config: Config): SentinelLink {
-    const { addressMap } = this.#config;
-    return new SentinelLink({ ...config, ...(addressMap !== undefined && { addressMap }) }, (event, words = []) => {
+    const { sentinels: _, ...learning } = this.#config;
+    return new SentinelLink({ ...config, ...learning }, (event, words = []) => {
       const all = [...this.#masters.values()];
       for (const master of all) if (event === undefined || isAbout(words, master)) master.hear(event, words);
     });
@@ -7760,7 +7790,9 @@ class Sentinels {
       for (const state of sentinels.slice(0, 1_000)) {
         const { ip, port, runid } = state;
         const location = isIn(state, "s_down", "disconnected") ? undefined : this.learned(ip, port);
-        if (location !== undefined && runid) listed.set(runid, { ...from.config, ...location, path: undefined });
+        if (location === undefined || !runid) continue;
+        const config = { ...from.config, ...location, path: undefined };
+        if (mayFollow(from.config, config)) listed.set(runid, config);
       }
     }
     for (const [id, link] of this.#learned) {
@@ -8103,6 +8135,8 @@ class Server implements Origin {
   readonly #self: Named = { name: "", server: this };
   readonly fleet: Fleet = new Fleet([this.#self]);
   readonly #replicas = new Map<string, Replica>();
+  /** Addresses in the primary's last INFO that the driver may not connect to. */
+  #refused: readonly string[] = [];
   /** Pools of former replicas, until they have been drained. */
   readonly #leaving = new Set<Pool>();
   /** Settles when the replicas have been checked for the first time. */
@@ -8177,7 +8211,12 @@ class Server implements Origin {
     if (replicas !== undefined) this.#keep(replicas);
     const info = await this.#ask(this.primary);
     if (this.fleet.isClosed) return;
-    if (info !== undefined && replicas === undefined) this.#keep(online(info, this.config));
+    if (info !== undefined && replicas === undefined) {
+      const named = online(info, this.config);
+      const allowed = named.filter((config) => mayFollow(this.config, config));
+      this.#refused = named.filter((config) => !allowed.includes(config)).map(hostOf);
+      this.#keep(allowed);
+    }
     const before = this.#progress;
     if (info !== undefined) this.#progress = { at, offset: Number(info.get("master_repl_offset") ?? 0) };
     await Promise.all([...this.#replicas.values()].map((replica) => this.#judge(replica, before, info !== undefined)));
@@ -8240,7 +8279,11 @@ class Server implements Origin {
   }
 
   get #pools(): Pool[] { return [this.primary, ...[...this.#replicas.values()].map(({ pool }) => pool)]; }
-  describe(): string { return this.#pools.map((pool) => pool.describe()).join("; replica "); }
+
+  describe(): string {
+    const pools = this.#pools.map((pool) => pool.describe()).join("; replica ");
+    return this.#refused.length === 0 ? pools : `${pools}; not allowed: ${this.#refused.join(", ")}`;
+  }
 }
 
 /** slave0:ip=10.0.0.2,port=6379,state=online,offset=...,lag=... or, before Redis 2.8, slave0:10.0.0.2,6379,online */

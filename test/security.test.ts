@@ -5,23 +5,25 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { createServer as createTlsServer } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { inspect, promisify } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import {
   PipelineError, ProtocolError, ReplyError, ShardError, connection, internals, lazyConnection, lazyConnectionPool,
-  lazyShardedConnection, lazyUnixConnection, libraryFunction, script,
+  lazyShardedConnection, lazyUnixConnection, lazyUnixConnectionPool, libraryFunction, script,
 } from "../redis.ts";
 import type { Handler, Options } from "../redis.ts";
 import { random } from "./reference.ts";
 import { cpuSince, failure, using } from "./handlers.ts";
-import { RedisServer, ScriptedServer, freePort, until } from "./servers.ts";
-import type { Peer } from "./servers.ts";
+import { Peer, RedisServer, ScriptedServer, certificates, freePort, until } from "./servers.ts";
 
 const { Decoder, MORE } = internals;
 const built = dirname(fileURLToPath(import.meta.url)); // the tests run compiled, in dist/test
@@ -930,7 +932,7 @@ const urls: [url: string, wanted: Wanted][] = [
   // The query reaches only what is harmless, once, and in its only spelling
   ...["host", "port", "path", "username", "password", "credentials", "tls", "tls.ca", "tls[ca]", "rejectUnauthorized",
     "servername", "charset", "convertNumbers", "leaseTimeout", "maxPending", "maxUnsent", "maxDepth", "maxBulk", "maxElements",
-    "maxReply", "readFrom", "replicas", "maxLag", "reconnect", "family", "lookup", "db", "DBID", "Name", "__proto__",
+    "maxReply", "readFrom", "replicas", "allowNode", "maxLag", "reconnect", "family", "lookup", "db", "DBID", "Name", "__proto__",
     "constructor", "prototype", "toString", ""]
     .map((name): [string, Wanted] => [`redis://h?${name}=1`, null]),
   ["redis://h/1?dbid=1", null], ["redis://h?dbid=1&dbid=2", null], ["redis://h?name=a&name=b", null], ["redis://h?dbid", null],
@@ -1155,6 +1157,103 @@ describe("an impostor cannot have the real server told to end others", () => {
       assert.equal(asked.includes("CLIENT UNBLOCK"), isOurs);
       await scripted.stop();
     }
+  });
+});
+
+describe("a server sends the driver nowhere that its user does not want it to go", () => {
+  /** Answers INFO with a replica at this address, and everything else with OK; counts the INFOs. */
+  const naming = (host: string, port: number, asked: { infos: number }) => async (peer: Peer): Promise<void> => {
+    const info = `role:master\r\nmaster_repl_offset:0\r\nslave0:ip=${host},port=${port},state=online,offset=0,lag=0\r\n`;
+    await peer.hello();
+    for (;;) {
+      const [name] = await peer.read();
+      if (name === "INFO") asked.infos++;
+      peer.write(name === "INFO" ? `$${info.length}\r\n${info}\r\n` : "+OK\r\n");
+    }
+  };
+
+  /** What reaches a replica that a primary names: the number of connections, their first bytes; and what inspect shows. */
+  async function reached(
+    open: (primary: ScriptedServer, replica: { host: string; port: number }) => Handler, path?: string, host = "127.0.0.1",
+  ): Promise<{ count: number; shown: string; address: string }> {
+    const asked = { infos: 0 };
+    const replica = await ScriptedServer.start((peer) => peer.closed);
+    const primary = await ScriptedServer.start(naming(host, replica.port, asked), path === undefined ? {} : { path });
+    try {
+      return await using(open(primary, replica), async (db) => {
+        assert.equal(await db.get("k"), "OK");
+        await until(() => asked.infos >= 2, "a second look");
+        assert.equal(await db.get("k"), "OK");
+        return { count: replica.connections, shown: inspect(db), address: `${host}:${replica.port}` };
+      });
+    } finally {
+      await Promise.all([primary.stop(), replica.stop()]);
+    }
+  }
+
+  for (const [what, allowNode, isAllowed] of [
+    ["undefined", undefined, true], ["a function that says yes", () => true, true], ["one that says no", () => false, false],
+    ["one that promises", async () => true, false], ["one that says something else", () => "yes", false],
+    ["one that throws", () => { throw new Error("no"); }, false],
+  ] as [string, any, boolean][]) {
+    test(`allowNode is ${what}: a replica that INFO names is ${isAllowed ? "" : "not "}connected to`, async () => {
+      const names: [string, number][] = [];
+      const asking = allowNode && ((host: string, port: number) => (names.push([host, port]), allowNode(host, port)));
+      const { count, shown, address } = await reached(({ port }) =>
+        lazyConnection({ port, readFrom: "any", allowNode: asking }) as Handler);
+      assert.equal(count > 0, isAllowed);
+      assert.equal(shown.includes(`not allowed: ${address}`), !isAllowed, shown);
+      for (const [host, port] of names) assert.equal(`${host}:${port}`, address);
+      assert.equal(names.length > 0, allowNode !== undefined);
+    });
+  }
+
+  test("from a Unix socket nowhere, whatever allowNode says, but to replicas in the options, of which it is not asked", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "redis.ts-socket-"));
+    const path = join(folder, "socket");
+    try {
+      const options = { readFrom: "any", password: PASSWORD, allowNode: () => true } as const;
+      for (const open of [lazyUnixConnection, lazyUnixConnectionPool]) {
+        const { count, shown, address } = await reached(() => open(path, options) as Handler, path);
+        assert.equal(count, 0);
+        assert.ok(shown.includes(`not allowed: ${address}`), shown);
+      }
+      const listed = await reached((_, { host, port }) =>
+        lazyUnixConnection(path, { ...options, replicas: [{ host, port }], allowNode: () => false }) as Handler, path);
+      assert.ok(listed.count > 0 && !listed.shown.includes("not allowed"));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("from TLS only over TLS", async () => {
+    const { ca, server: { cert, key } } = certificates();
+    const asked = { infos: 0 };
+    const heard: Buffer[] = [];
+    const replica = await ScriptedServer.start(async (peer) => {
+      peer.socket.once("data", (bytes: Buffer) => heard.push(bytes));
+      await peer.closed;
+    });
+    const primary = createTlsServer({ cert, key }, (socket) => {
+      naming("127.0.0.1", replica.port, asked)(new Peer(socket, 1)).catch(() => socket.destroy());
+    }).listen(0, "127.0.0.1");
+    await once(primary, "listening");
+    const { port } = primary.address() as AddressInfo;
+    const db = lazyConnection({ host: "127.0.0.1", port, password: PASSWORD, tls: { ca: ca.cert }, readFrom: "any" });
+    await using(db, async () => {
+      await db.get("k");
+      await until(() => heard.length > 0, "a connection to the replica");
+    });
+    for (const bytes of heard) assert.equal(bytes[0], 22); // the beginning of a TLS handshake
+    primary.close();
+    await replica.stop();
+  });
+
+  test("nor to a host whose name is longer than any", async () => {
+    const { count, shown } = await reached(({ port }) =>
+      lazyConnection({ port, readFrom: "any" }) as Handler, undefined, "h".repeat(254));
+    assert.equal(count, 0);
+    assert.ok(!shown.includes("hhh"), shown);
   });
 });
 

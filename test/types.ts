@@ -319,6 +319,9 @@ export function factories(): void {
   is<Handler>()(lazyConnection().ready());
   is<Handler<Buffer>>()(lazyConnection({ charset: null, port: 6380 }).ready());
   is<Handler<Buffer>>()(lazyUnixConnection("/tmp/redis.sock", { charset: null }).ready());
+  lazyConnection({ allowNode: (host, port) => host.startsWith("10.") && port < 7_000 });
+  // @ts-expect-error
+  lazyConnection({ allowNode: async () => true });
   // @ts-expect-error
   lazyConnection({ hots: "localhost" });
   // @ts-expect-error
