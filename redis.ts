@@ -9182,15 +9182,16 @@ class Shards implements ClientRouter {
   #error: RedisError | undefined;
   #unfollow = ignore;
 
-  constructor(hosts: unknown, options: Unchecked, rule: Rule, readHost: (host: unknown) => Unchecked) {
+  constructor(
+    hosts: unknown, options: Unchecked, rule: Rule, readHost: (host: unknown) => Unchecked, timeout: Milliseconds,
+  ) {
     if (options.replicas !== undefined) throw new ArgumentError("set option replicas on each host of the list");
     this.#options = options;
     this.#rule = rule;
     this.#readHost = readHost;
     this.fleet = new Fleet<Node>([]);
-    const { replyTimeout } = readOptions(options);
-    if (typeof hosts === "function") this.#follow(hosts as LiveHosts<unknown>, replyTimeout);
-    else void this.#replace(hosts, replyTimeout);
+    if (typeof hosts === "function") this.#follow(hosts as LiveHosts<unknown>, timeout);
+    else void this.#replace(hosts, timeout);
   }
 
   check(row: Row, gathered?: readonly unknown[]): void {
@@ -9711,7 +9712,7 @@ function openShards(
   const common = poolsize === undefined ? others : { ...others, poolsize };
   // Throws before anything is opened. With common Sentinels, each host of the list names its master.
   const view = new View(readOptions({ ...others, sentinels: undefined, master: undefined }));
-  return new ShardedHandler(new Shards(hosts, common, readPlacement(placement), read), view);
+  return new ShardedHandler(new Shards(hosts, common, readPlacement(placement), read, view.replyTimeout), view);
 }
 
 /** Reads one entry of a list of Unix sockets; a string is a path. */
