@@ -506,7 +506,8 @@ function isPlain(value: unknown): value is Record<string, unknown> {
  */
 export type Outcome = "not-sent" | "not-executed" | "unknown" | "executed";
 
-type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined };
+/** `shown`: the text of the message, where it differs from the server's. */
+type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined; shown?: string };
 /**
  * A connection, as its server identifies it; an empty id if that was not credible. `server`: which server, and how it
  * sees this client. `done`: it was lost, and the server can execute no more commands from it.
@@ -519,14 +520,17 @@ export class RedisError extends Error {
   readonly outcome: Outcome;
   readonly command: string | undefined;
   readonly #text: string;
+  readonly #shown: string;
   readonly #fence: Fence | undefined;
 
-  constructor(code: string, outcome: Outcome, message: string, { command, cause, fence }: About = {}) {
-    super(new.target.worded(message, command), cause === undefined ? undefined : { cause });
+  constructor(code: string, outcome: Outcome, message: string, about: About = {}) {
+    const { command, cause, fence, shown = message } = about;
+    super(new.target.worded(shown, command), cause === undefined ? undefined : { cause });
     this.code = code;
     this.outcome = outcome;
     this.command = command;
     this.#text = message;
+    this.#shown = shown;
     this.#fence = fence;
   }
 
@@ -537,9 +541,9 @@ export class RedisError extends Error {
   protected get text(): string { return this.#text; }
 
   /** Copies the error for another command, or for none. */
-  of(command: string | undefined, outcome: Outcome, fence = this.#fence): this {
+  of(command: string | undefined, outcome: Outcome, fence = this.#fence, cause = this.cause): this {
     const Kind = this.constructor as typeof RedisError;
-    return new Kind(this.code, outcome, this.#text, { command, cause: this.cause, fence }) as this;
+    return new Kind(this.code, outcome, this.#text, { command, cause, fence, shown: this.#shown }) as this;
   }
 
   protected static worded(message: string, command: string | undefined): string {
@@ -581,7 +585,7 @@ export class NotSupportedError extends RedisError {}
 
 /** The server answered with an error; `code` is its first word: ERR, WRONGTYPE, NOPERM. */
 export class ReplyError extends RedisError {
-  /** Text of the server's error, unchanged: of any length, with any characters. */
+  /** Text of the server's error, unchanged: of any length, with any characters, and with what it quotes. */
   get raw(): string { return this.text; }
   override get unavailable(): boolean { return refusalOf(this).passes === true || super.unavailable; }
 
@@ -608,6 +612,13 @@ function readable(text: string, most = MOST_SHOWN): string {
 const isShown = (code: number): boolean =>
   code >= 0x20 && (code < 0x7f || code > 0x9f) && code !== 0x61c && (code < 0x200e || code > 0x200f) &&
   (code < 0x2028 || code > 0x202e) && (code < 0x2066 || code > 0x2069);
+
+/** Returns the start of a server's text without the arguments and the user that it quotes in well-known places. */
+function ownWords(raw: string): string {
+  const [said = ""] = raw.slice(0, 2 * MOST_SHOWN).split(", with args beginning with:");
+  const named = "NOPERM User "; // Redis 8 and Valkey 9 name the user
+  return said.startsWith(named) ? `NOPERM this user${said.slice(said.indexOf(" has ", named.length))}` : said;
+}
 
 /** A write of a durable view was executed, but too few replicas acknowledged it, or their number is unknown. */
 export class DurabilityError extends RedisError {
@@ -699,8 +710,10 @@ const TEXTS: readonly [text: string, name: string][] = [
   ["but no password is set", "NO_PASSWORD_SET"], // before Redis 6
 ];
 
-const nameOfRefusal = ({ code, message }: RedisError): string =>
-  TEXTS.find(([text]) => message.includes(text))?.[1] ?? code;
+const nameOfRefusal = (error: RedisError): string => {
+  const said = error instanceof ReplyError ? ownWords(error.raw) : "";
+  return TEXTS.find(([text]) => said.includes(text))?.[1] ?? error.code;
+};
 /** Whether the server returns this error before it begins to execute the command. */
 const isRefusal = (error: RedisError): boolean => Object.hasOwn(REFUSALS, nameOfRefusal(error));
 const refusalOf = (error: RedisError): Refusal => isRefusal(error) ? REFUSALS[nameOfRefusal(error)]! : {};
@@ -749,7 +762,19 @@ const LF = 10;
 function encodeName(text: string): Name {
   const words = text.split(" ");
   const wire = words.map((word) => `\r\n$${Buffer.byteLength(word)}\r\n${word}`).join("");
-  return { text: readable(text, MOST_NAMED), wire: Buffer.from(wire), words: words.length };
+  return { text: nameIn(text), wire: Buffer.from(wire), words: words.length };
+}
+
+const isNumeral = (char = ""): boolean => char >= "0" && char <= "9";
+/** Whether a character can be part of a word: a letter, of alphabets that have capitals, a digit, or "_". */
+const isInWord = (char = ""): boolean =>
+  char === "_" || isNumeral(char) || (char >= "a" && char <= "z") || char.toLowerCase() !== char.toUpperCase();
+
+/** Returns the part of a text that can be the name of a command: what follows may be an argument. */
+function nameIn(text: string): string {
+  let end = 0;
+  while (end < Math.min(text.length, MOST_NAMED) && (isInWord(text[end]) || " -.|".includes(text[end]!))) end++;
+  return end === text.length ? text : `${text.slice(0, end)}\u2026`;
 }
 
 class Encoder {
@@ -1362,6 +1387,8 @@ const TOO_LONG = "a reply longer than maxReply";
 class Decoder {
   readonly #limits: Limits;
   readonly #pushCharset: Charset;
+  /** Makes an error of its line, and of its index in an aggregate. */
+  readonly #explain: (line: Buffer, at: number) => ReplyError;
   readonly #maxReply: number; // needed for every reply: faster here than in #limits
   /** The unfinished aggregates; the innermost is #top. */
   readonly #stack: Frame[] = [];
@@ -1385,8 +1412,9 @@ class Decoder {
   /** Whether the last result of take() was a push. */
   pushed = false;
 
-  constructor(limits: Limits, pushCharset: Charset = "utf-8") {
+  constructor(limits: Limits, pushCharset: Charset = "utf-8", explain = (line: Buffer, _at: number) => toError(line)) {
     this.#limits = limits;
+    this.#explain = explain;
     this.#bound = this.#maxReply = limits.maxReply;
     this.#pushCharset = pushCharset;
   }
@@ -1472,7 +1500,7 @@ class Decoder {
       case 0x21: return this.#bulk(type); // ! bulk error
       case 0x3a: return this.#integer(); // : integer
       case 0x2b: return this.#simple(); // + simple string
-      case 0x2d: return this.#line(toError, this.#limits.maxBulk); // - simple error
+      case 0x2d: return this.#line((line) => this.#failed(line), this.#limits.maxBulk); // - simple error
       case 0x2a: // * array
       case 0x7e: // ~ set
       case 0x25: // % map
@@ -1627,10 +1655,12 @@ class Decoder {
       case 0x3d: // begins with its format: "txt:"
         if (end - from < 4 || bytes[from + 3] !== 0x3a) throw this.#breach("a verbatim string without a format");
         return this.#text(bytes, from + 4, end, own);
-      case 0x21: return toError(bytes.subarray(from, end));
+      case 0x21: return this.#failed(bytes.subarray(from, end));
       default: return this.#add(this.#top!, Buffer.from(bytes.subarray(from, end)));
     }
   }
+
+  #failed(line: Buffer): ReplyError { return this.#explain(line, this.#stack[0]?.items.length ?? 0); }
 
   #text(bytes: Buffer, from: number, end: number, own: boolean): unknown {
     if (this.#charset === null) return own ? bytes.subarray(from, end) : Buffer.from(bytes.subarray(from, end));
@@ -1739,14 +1769,199 @@ const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : un
 const BOOLEANS: ReadonlyMap<string, boolean> = new Map([["t", true], ["f", false]]);
 const toBoolean = (line: Buffer): boolean | undefined => BOOLEANS.get(line.toString("latin1"));
 
-/** Drops the text after "with args", which the caller sent. No stack: a command rejects with a copy that has one. */
-function toError(line: Buffer): ReplyError {
-  const [said = ""] = line.toString().split(", with args beginning with:");
-  const named = "NOPERM User "; // Redis 8 and Valkey 9 name the user
-  const message = said.startsWith(named) ? `NOPERM this user${said.slice(said.indexOf(" has ", named.length))}` : said;
-  const [code = ""] = message.split(" ", 1);
-  return withoutStack(() => new ReplyError(readable(code), "not-executed", message));
+/** The command that an error answers. */
+type Asked = {
+  readonly row: { readonly name: Pick<Name, "text">; readonly method: string; readonly is: { readonly code?: true } };
+  readonly words: Words;
+};
+const UNASKED: Asked = { row: { name: { text: "" }, method: "", is: {} }, words: [] };
+
+/** Makes the error for a server's text. No stack: a command rejects with a copy that has one. */
+function toError(line: Buffer, asked = UNASKED): ReplyError {
+  const raw = line.toString();
+  const text = masked(ownWords(raw), asked);
+  const [code = ""] = text.split(" ", 1);
+  const shown = text === raw ? raw : text; // one string in memory, if they are the same
+  return withoutStack(() => new ReplyError(readable(code), "not-executed", raw, { shown }));
 }
+
+/** Stands for the parts of a server's text that are not shown. */
+const MASK = "***";
+/** Whether a word is of the form of codes, also of those of scripts; arguments do not mask it. */
+const isCode = (word: string): boolean => isCapital(word) && Array.from(word).every(isInWord);
+/**
+ * Words of which servers' own texts are made. They are shown even if an argument is the same word, unless in quotes:
+ * masked in a text that is always the same, they would give the argument away.
+ */
+const ORDINARY_WORDS = new Set((
+  "access acl against allowed already also and any are arg args argument arguments array attempted auth " +
+  "authentication background because been before bgsave block both busy but bylex byscore call called can cannot " +
+  "channel channels check client clients cluster code command commands compatible compiling configured connection " +
+  "consumer contain contains context could count data database dataset db default denied did disable disabled disk " +
+  "does either element elements empty engine error errors event exceeds exist existing exists expected expire fail " +
+  "failed failing field fields file float for force format found from function functions get given global greater " +
+  "group groups has hash have held help hold holding idle increment index infinity info init initialized integer " +
+  "invalid item its key keys kind larger last latitude least len length less library like limit line lines list " +
+  "loaded loading log longer longitude lua many master match matching max maximum maxlen maxmemory may member " +
+  "members memory message metadata min minid minimum missing mode module more must name names near needs negative " +
+  "new node node's nonexistent not number numkeys object offset one ones only open operation option options order " +
+  "out overflow pair parameter parameters password path pattern patterns perform permission permissions persist " +
+  "please point port position positive previous produce properly queued range read reading redirect redis refused " +
+  "registering related replica replication reply report required reset return run running same samples save script " +
+  "scripts server set setname should size slot slots smaller snapshots sorted specified start started state stop " +
+  "store stream streams string such support supported syntax target text than that the there they this time timeout " +
+  "too top transaction try type unable under unit unknown unsupported use used user user_function user_script " +
+  "username using valid value values variable want was weights when while with without withscores writable write " +
+  "writing wrong you your zero zset"
+).split(" "));
+/** Length from which a word is masked inside of longer words, and from which it is recognised by its beginning. */
+const LONG = 8;
+const BEGINNING = 16;
+/** Opening quotes, and for each the characters that end what it opens. */
+const QUOTES: ReadonlyMap<string, string> = new Map([
+  ["'", "'"], ['"', '"'], ["`", "`'"], ["\u2018", "\u2019"], ["\u201c", "\u201d"], ["\u201e", "\u201c\u201d"],
+  ["\u201a", "\u2018\u2019"], ["\u00ab", "\u00bb"], ["\u2039", "\u203a"],
+]);
+
+/** Writes a word in the case in which it is compared, as a server shows it: it replaces line ends. The length stays. */
+function folded(word: Word | number, most: number): string {
+  const text = typeof word === "object" ? word.toString("utf8", 0, 4 * most) : String(word);
+  const start = text.slice(0, most).replaceAll("\u0130", "i"); // the only character that grows in lower case
+  return start.toLowerCase().replaceAll("\r", " ").replaceAll("\n", " ");
+}
+
+/** A server's text, in which parts are marked to be hidden. */
+class MaskedText {
+  /** The text in the case in which words are compared. */
+  readonly low: string;
+  readonly #text: string;
+  #hidden: Uint8Array | undefined;
+
+  constructor(text: string) {
+    this.#text = text;
+    this.low = folded(text, text.length);
+  }
+
+  mark(from: number, to: number): void { (this.#hidden ??= new Uint8Array(this.low.length)).fill(1, from, to); }
+  /** Shows the beginning whatever it is. */
+  keep(length: number): void { this.#hidden?.fill(0, 0, length); }
+
+  /** Marks a word wherever it stands, or at least `least` characters of its beginning. */
+  hide(word: string, least: number, isPart: boolean): void {
+    const { low } = this;
+    const start = word.slice(0, least);
+    for (let at = low.indexOf(start), end; at >= 0; at = low.indexOf(start, end)) {
+      end = at + least;
+      while (end - at < word.length && end < low.length && low[end] === word[end - at]) end++;
+      const isBegun = isInWord(low[at - 1]) && isInWord(low[at]);
+      const goesOn = isInWord(low[end - 1]) && isInWord(low[end]);
+      if (isPart || (!isBegun && !goesOn)) this.mark(at, end);
+    }
+  }
+
+  /** Marks the beginning of a word, if the text is cut there and it is not ordinary. */
+  hideEnd(word: string, isOrdinary: (word: string) => boolean): void {
+    const { low } = this;
+    for (let size = Math.min(word.length, BEGINNING) - 1; size > 2; size--) {
+      const part = word.slice(0, size);
+      const from = low.length - size;
+      if (low.endsWith(part) && !isOrdinary(part) && !isInWord(low[from - 1])) return this.mark(from, low.length);
+    }
+  }
+
+  /** Marks each word for which `isHidden` holds. */
+  hideEach(isHidden: (word: string) => boolean): void {
+    const { low } = this;
+    for (let at = 0, end = 0; at < low.length; at = end + 1) {
+      for (end = at; isInWord(low[end]) || (low[end] === "." && isInWord(low[end + 1]));) end++;
+      if (end > at && isHidden(low.slice(at, end))) this.mark(at, end);
+    }
+  }
+
+  /** Returns what stands between quotes. The last may lack its end, which the server has cut off. */
+  quoted(): { from: number; to: number; word: string }[] {
+    const { low } = this;
+    const found = [];
+    for (let at = 0; at < low.length; at++) {
+      const ends = isInWord(low[at - 1]) ? undefined : QUOTES.get(low[at]!); // not the apostrophe of "can't"
+      if (ends === undefined) continue;
+      let to = at + 1;
+      while (to < low.length && (!ends.includes(low[to]!) || isInWord(low[to + 1]))) to++;
+      const word = low.slice(at + 1, to);
+      if (Array.from(word).some(isInWord)) found.push({ from: at + 1, to, word });
+      at = to;
+    }
+    return found;
+  }
+
+  /** Marks each number with a fraction that is one of these: servers print 200 as 200.000000. */
+  hideNumbers(words: Words): void {
+    const { low } = this;
+    let numbers: number[] | undefined;
+    for (let dot = low.indexOf("."); dot >= 0; dot = low.indexOf(".", dot + 1)) {
+      let [from, to] = [dot, dot + 1];
+      while (isNumeral(low[from - 1])) from--;
+      while (isNumeral(low[to])) to++;
+      const isAddress = low[from - 1] === "." || (low[to] === "." && isNumeral(low[to + 1]));
+      if (from === dot || to === dot + 1 || isAddress) continue;
+      const number = Number(low.slice(from, to));
+      numbers ??= words.map((word) => lengthOf(word) > SLACK ? NaN : Math.abs(numberIn(word)));
+      if (numbers.some((sent) => Math.abs(sent - number) <= 1e-6)) this.mark(from, to);
+    }
+  }
+
+  /** The text, as far as it may be shown: whole words are known to be masked up to there. */
+  toString(): string {
+    const text = this.#text;
+    const hidden = this.#hidden;
+    if (hidden === undefined) return text;
+    let shown = "";
+    for (let at = 0, end = 0; at < text.length && at <= MOST_SHOWN; at = end) {
+      end = hidden.indexOf(1 - hidden[at]!, at);
+      if (end < 0) end = text.length;
+      shown += hidden[at] === 1 ? MASK : text.slice(at, Math.min(end, MOST_SHOWN + 1));
+    }
+    return text.length > MOST_SHOWN ? `${shown}\u2026` : shown;
+  }
+}
+
+/**
+ * Masks what a server's text quotes of its command's words, in any case, and between quotes also parts of words. If
+ * the command is too long to be compared, because a text may not cost more time than its bytes are worth, masks all
+ * that is not ordinary.
+ */
+function masked(said: string, { row, words }: Asked): string {
+  const text = new MaskedText(said);
+  const { length } = said;
+  const names = row.name.text.toLowerCase();
+  const isName = (word: string): boolean => names === word.replaceAll("|", " ") || names.split(" ").includes(word);
+  const isOrdinary = (word: string): boolean =>
+    isName(word) || word.split(" ").every((part) => part.length < 3 || ORDINARY_WORDS.has(part));
+  const hide = (word: Word | number): void => {
+    const low = folded(word, length);
+    if (low.length < 3 || isOrdinary(low)) return;
+    text.hide(low, Math.min(low.length, BEGINNING), low.length >= LONG);
+    text.hideEnd(low, isOrdinary);
+  };
+  const rest = row.method.slice(row.name.text.length); // of a name that is not shown whole
+  const areMany = words.length > 16 + 4 * length;
+  const sent = areMany ? [rest] : [...words, rest];
+  sent.forEach(hide);
+  if (areMany) text.hideEach((word) => !isOrdinary(word) && !(word.length < 4 && Number(word) >= 0));
+  const quoted = text.quoted().filter(({ word }) => !isName(word));
+  const areLong = areMany || quoted.length > 8 || sizeAll(sent) > 256 * length;
+  const isNeeded = !areLong && (quoted.length > 0 || row.is.code === true);
+  const all = isNeeded ? sent.map((word) => folded(word, Infinity)).join(" ") : "";
+  const isSent = (word: string): boolean => areLong ? !isOrdinary(word) : all.includes(word) || word.includes("\\");
+  for (const { from, to, word } of quoted) if (isSent(word)) text.mark(from, to);
+  if (row.is.code) text.hideEach((word) => !isOrdinary(word) && isSent(word));
+  text.hideNumbers(sent);
+  const [code = ""] = said.split(" ", 1);
+  if (isCode(code)) text.keep(code.length);
+  return text.toString();
+}
+
+const sizeAll = (words: Words): number => words.reduce<number>((sum, word) => sum + lengthOf(word), 0);
 
 /** Runs `make` without capturing a stack, which would take 100 times the error's memory. */
 function withoutStack<T>(make: () => T): T {
@@ -1846,7 +2061,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //   .traits(...)              facts that other sections need:
 //     ordered                 its shape needs the maps of RESP3 as pairs, in the server's order
 //     binary                  strings in its reply are bytes, not text: Buffers in every charset
-//     secret                  its arguments may be passwords, which the server may quote in an error
+//     code                    its argument is code, of which the server may show any word in an error
 //     partly                  may fail after it has done part of its work
 //     unlisted                is not in this table: if it fails, its effects are unknown
 //     digest                  names a script by its digest; if the digest is unknown, the server executed nothing
@@ -1902,7 +2117,7 @@ type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => 
 type Defaults = { readonly values: DefaultValues; readonly of: (options: Words) => DefaultValues };
 type DefaultValues = readonly (string | number)[];
 type Trait =
-  | "ordered" | "binary" | "secret" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless"
+  | "ordered" | "binary" | "code" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless"
   | "resets" | "bound";
 
 /** A reply to a call whose lists are empty. */
@@ -2296,7 +2511,7 @@ const commands = {
     .options(4, "REPLACE?", "ABSTTL?"),
   /** Move `key`, or KEYS if it is "", to another server; "NOKEY" if missing. `timeout`: ms of silence. Since 2.6.0. */
   migrate: write<(host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY">
-    (thirdOrKeys).options(6, "COPY?", "REPLACE?", "AUTH2 2", "KEYS n").traits("secret", "partly"),
+    (thirdOrKeys).options(6, "COPY?", "REPLACE?", "AUTH2 2", "KEYS n").traits("partly"),
   /** The internal encoding of the value ("listpack", "embstr" ...); null when `key` is missing. Since 2.2.3. */
   objectEncoding: read<(key: Key) => Bulk>(),
   /** Access frequency on a logarithmic scale; null when missing, an error unless an LFU policy is set. Since 4.0.0. */
@@ -2882,7 +3097,7 @@ const commands = {
   /** Load a library; returns its name. An error when it exists, unless REPLACE, which comes first. Since 7.0.0. */
   functionLoad: write<(...args: [code: Arg] | [options: Optional<"REPLACE">, code: Arg]) => string>(none)
     .lead(1, "REPLACE?")
-    .across("all"),
+    .across("all").traits("code"),
   /** Load functionDump's bytes: APPEND (the default) fails if a name exists, FLUSH deletes all first. Since 7.0.0. */
   functionRestore: write<(payload: Arg, how?: Optional<"FLUSH" | "APPEND" | "REPLACE">) => "OK">(none)
     .options(2, "FLUSH?", "APPEND?", "REPLACE?")
@@ -2899,7 +3114,7 @@ const commands = {
   /** Stop the script that is running; NOTBUSY when none is, UNKILLABLE once it has written. Since 2.6.0. */
   scriptKill: other<() => "OK">(),
   /** Cache a script without running it; returns its SHA-1 digest in hex. Since 2.6.0. */
-  scriptLoad: other<(script: Arg) => string>().across("all"),
+  scriptLoad: other<(script: Arg) => string>().across("all").traits("code"),
   /** Source of a cached script; NOSCRIPT when it is not cached. Valkey 8.0. */
   scriptShow: other<(sha1: Arg) => string>(),
 
@@ -2945,7 +3160,7 @@ const commands = {
 
   // ---- Connection ----
   /** Log in, as the default user when no name is given. Since 1.0.0; username 6.0. */
-  auth: leased<(usernameOrPassword: Arg, password?: Arg) => "OK">("the password option").optional(2).traits("secret"),
+  auth: leased<(usernameOrPassword: Arg, password?: Arg) => "OK">("the password option").optional(2),
   /** Set whether the next command's keys are tracked, in OPTIN or OPTOUT mode. Since 6.0.0. */
   clientCaching: leased<(mode: "YES" | "NO") => "OK">(),
   /** Declare a capability of this client, such as redirect. Valkey 8.0. */
@@ -2993,8 +3208,7 @@ const commands = {
   echo: other<(message: Arg) => string>(),
   /** Change the protocol, log in, name the connection; describes the server. NOPROTO when unknown. Since 6.0.0. */
   hello: leased<(protover?: 2 | 3, options?: HelloOptions) => Report>("the protocol option").options(2, "AUTH 2")
-    .optional(1).as(fields({ modules: maps }))
-    .traits("secret"),
+    .optional(1).as(fields({ modules: maps })),
   /** "PONG", or the message itself. Since 1.0.0; message 2.8. */
   ping: other<(() => "PONG") | ((message: Arg) => string)>().optional(1).across("each").traits("harmless"),
   /** Ask the server to close the connection. Since 1.0.0; deprecated 7.2. */
@@ -3025,7 +3239,7 @@ const commands = {
   /** Write the users to the ACL file. Since 6.0.0. */
   aclSave: other<() => "OK">(),
   /** Create a user or change its rules; an error in one rule changes nothing. Since 6.0.0; selectors 7.0. */
-  aclSetuser: other<(username: Arg, ...rules: Many) => "OK">().lists(2).traits("secret"),
+  aclSetuser: other<(username: Arg, ...rules: Many) => "OK">().lists(2),
   /** Names of all users. Since 6.0.0. */
   aclUsers: other<() => string[]>().across("each"),
   /** Name of the user that this connection is logged in as. Since 6.0.0. */
@@ -3077,7 +3291,7 @@ const commands = {
   /** Write the configuration to the file that the server was started with. Since 2.8.0. */
   configRewrite: other<() => "OK">().across("all"),
   /** Change configuration parameters; an error changes none. Since 2.0.0; several 7.0. */
-  configSet: other<(...parameters: Pairs[]) => "OK">().pairs(1).across("all").traits("secret"),
+  configSet: other<(...parameters: Pairs[]) => "OK">().pairs(1).across("all"),
   /** Number of keys in the database. Since 1.0.0. */
   dbsize: read<() => number>(none).across("all", sum),
   /** For testing the server: effect and reply depend on the subcommand, which may be harmful. Since 1.0.0. */
@@ -3685,6 +3899,8 @@ type Special = {
   readonly queued?: true;
   /** Reading of the replies that EXEC returns. */
   readonly exec?: Reading;
+  /** The commands whose replies EXEC returns, if they were sent one by one. */
+  readonly executes?: readonly Command[];
   /** Receives the lease of its connection, which stays leased after this command. */
   readonly keep?: (lease: Lease) => void;
 };
@@ -3779,6 +3995,14 @@ class Command {
     return row.kind === "read" || (idempotent && changesData(row));
   }
 
+  /** The call that its next reply, or the item at that index of EXEC's reply, answers. */
+  asked(at: number): Pick<Command, "row" | "words"> {
+    const { batch, executes } = this.special;
+    if (batch === undefined) return executes?.[at] ?? this;
+    const i = batch.isExecuting ? at + 1 : batch.replies.length; // behind MULTI
+    return { row: batch.rows[i] ?? this.row, words: batch.words[i] ?? [] };
+  }
+
   /** Whether a Buffer among its words was detached after the call. */
   get isChanged(): boolean { return this.special.batch?.words.some(areChanged) ?? areChanged(this.words); }
   /** Writes as much as the socket has room for; true if nothing is left to write. */
@@ -3870,21 +4094,13 @@ class Command {
 const inOrder = (reject: () => void): void => void Promise.resolve().then(reject);
 
 function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
-  if (reply instanceof ReplyError) return withoutSecrets(row, reply).of(row.name.text, outcomeOf(row, words, reply));
+  if (reply instanceof ReplyError) return reply.of(row.name.text, outcomeOf(row, words, reply));
   try {
     const shaped = row.shape === undefined ? reply : row.shape(reply, { raw: view.isRaw, row, words });
     return view.convertNumbers ? withNumbers(shaped) : shaped;
   } catch (error) {
     return badReply(row, error);
   }
-}
-
-/** Truncates the message before its first quote if the quoted argument may be a password. */
-function withoutSecrets({ is }: Row, error: ReplyError): ReplyError {
-  const { raw, code, outcome } = error;
-  if (!is.secret && raw.slice(0, 22).toLowerCase() !== "err unknown subcommand") return error;
-  const end = Math.min(...["'", '"', "`"].map((quote) => `${raw}${quote}`.indexOf(quote)));
-  return new ReplyError(code, outcome, `${raw.slice(0, end)}\u2026`);
 }
 
 /** Outcome of an error reply: a script, MIGRATE or an unlisted command may have done some of its work. */
@@ -3901,7 +4117,8 @@ function outcomeOf(row: Row, words: Words, error: ReplyError): Outcome {
 const UNKNOWN_SCRIPT = "NOSCRIPT No matching script";
 
 /** Whether the server says that this command did not begin, rather than one that its script called. */
-function hasNotBegun({ text }: Name, { raw }: ReplyError): boolean {
+function hasNotBegun({ text }: Name, error: ReplyError): boolean {
+  const raw = ownWords(error.raw);
   const [, quoted = ""] = raw.toLowerCase().split(raw.includes("`") ? "`" : "'", 2);
   const isNamed = quoted === text.toLowerCase() || quoted.startsWith(`${text.toLowerCase()}|`);
   const starts = isNamed ? [...UNBEGUN, ...UNBEGUN_IF_NAMED] : UNBEGUN;
@@ -3942,10 +4159,9 @@ class Batch {
   get length(): number { return this.rows.length; }
   get isAtomic(): boolean { return this.exec !== undefined; }
 
-  get reading(): Reading {
-    const row = this.rows[this.replies.length]!;
-    return this.exec !== undefined && row === commands.exec ? this.exec : row.is;
-  }
+  /** Whether its next reply is EXEC's. */
+  get isExecuting(): boolean { return this.isAtomic && this.rows[this.replies.length] === commands.exec; }
+  get reading(): Reading { return this.isExecuting ? this.exec! : this.rows[this.replies.length]!.is; }
 
   add(row: Row, words: Words): void {
     this.size += sizeOf(row.name, words);
@@ -4220,9 +4436,9 @@ function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: R
   if (typeof name !== "string" || name === "") throw new ArgumentError("call() needs the name of a command");
   const text = name.toUpperCase();
   const known = rowNamed(text);
-  const about = { text: readable(text, MOST_NAMED), wire: EMPTY, words: 1 };
+  const about = { text: known?.name.text ?? nameIn(text), wire: EMPTY, words: 1 };
   if (!known && text.includes(" ")) {
-    throw new ArgumentError("a name has no spaces; pass the rest as arguments", about.text);
+    throw new ArgumentError("a name has no spaces; pass the rest as arguments", about.text.split(" ", 1)[0]);
   }
   const rest = values ? flatten(about, args, VALUES) : args;
   const [first] = containers.has(text) ? flatten(about, rest.slice(0, 1), VALUES) : [];
@@ -4536,7 +4752,8 @@ class Connection {
     this.#owner = owner;
     this.#isListener = owner.carries === "messages" || owner.carries === "monitor";
     const charset = this.#isListener ? options.charset : "utf-8";
-    this.#decoder = new Decoder(options, owner.carries === "both" ? null : charset);
+    const explain = (line: Buffer, at: number): ReplyError => toError(line, this.#queue.first?.asked(at));
+    this.#decoder = new Decoder(options, owner.carries === "both" ? null : charset, explain);
     this.#view = new View({ replyTimeout: Math.min(options.replyTimeout, connectTimeout), charset });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     if (endpoint.socket === undefined) this.#attach(world.connect(endpoint, receive), receive);
@@ -6404,7 +6621,7 @@ export class Watch<Text = string> extends Commander {
       throw this.#refused;
     }
     const exec = execOf(this.#queued.map(({ row }) => row));
-    const replies = await this.#conclude(commands.exec, { exec }).catch((error) => {
+    const replies = await this.#conclude(commands.exec, { exec, executes: this.#queued }).catch((error) => {
       throw this.#caused(error);
     }) as unknown[] | null;
     if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
@@ -6474,8 +6691,7 @@ export class Watch<Text = string> extends Commander {
   /** EXEC's error, with the error of the first command that was not queued as its cause. */
   #caused(error: RedisError): RedisError {
     if (!isReplyError(error) || error.code !== "EXECABORT") return error;
-    const { code, outcome, raw, command } = error;
-    return new ReplyError(code, outcome, raw, { command, cause: this.#unqueued });
+    return error.of(error.command, error.outcome, undefined, this.#unqueued);
   }
 
   /** Sends the last command and returns the connection, which an error closes, unless it is EXEC's error reply. */

@@ -93,10 +93,10 @@ function isSame(value: unknown, expected: unknown): boolean {
     isSame((value as Record<string, unknown>)[name], (expected as Record<string, unknown>)[name]));
 }
 
-/** What a server says comes as `raw` where the message is made fit to be shown; what quotes the caller is cut off. */
+/** What a server says comes as `raw` where the message is made fit to be shown. */
 function saysAs(error: ReplyError, said: string): boolean {
   const { raw = error.message } = error as { raw?: string };
-  return raw === said.split(", with args beginning with:")[0];
+  return raw === said;
 }
 
 const isPush = (reply: unknown): reply is reference.Push => reply instanceof reference.Push;

@@ -23,9 +23,10 @@ import {
 import type { Handler, Options } from "../redis.ts";
 import { random } from "./reference.ts";
 import { cpuSince, failure, using } from "./handlers.ts";
+import { samples } from "./samples.ts";
 import { Peer, RedisServer, ScriptedServer, certificates, freePort, until } from "./servers.ts";
 
-const { Decoder, MORE } = internals;
+const { Decoder, MORE, commands } = internals;
 const built = dirname(fileURLToPath(import.meta.url)); // the tests run compiled, in dist/test
 const root = resolve(built, "../..");
 const source = readFileSync(join(root, "redis.ts"), "utf8");
@@ -91,12 +92,13 @@ function everything(thing: unknown): string[] {
   walk(thing);
   texts.push(inspect(thing, { showHidden: true, depth: Infinity, maxStringLength: Infinity, maxArrayLength: Infinity }));
   texts.push(inspect(thing), String(thing), JSON.stringify(thing) ?? "");
+  if (thing instanceof Error) texts.push(inspect(structuredClone(thing), { showHidden: true, depth: Infinity }));
   return texts;
 }
 
 function assertSilent(thing: unknown): void {
   for (const text of everything(thing)) {
-    const at = text.indexOf(SONG);
+    const at = text.toLowerCase().indexOf(SONG.toLowerCase());
     assert.ok(at < 0, `a canary sings: ${text.slice(Math.max(0, at - 100), at + 40)}`);
   }
 }
@@ -184,6 +186,10 @@ const paths: Path[] = [
   ["HELLO through call()", asAnyone((db) => db.call("HELLO", "3", "AUTH", USER, PASSWORD))],
   ["AUTH through call()", asAnyone((db) => db.call("AUTH", USER, PASSWORD))],
   ["a command's name with a secret in it", asAnyone((db) => db.call(`AUTH ${PASSWORD}`))],
+  ["a command's name with a secret in it, behind a known name", asAnyone((db) => db.call(`CONFIG ${PASSWORD}`))],
+  ...[":", "=", "\t", "\n", "\0", "'", "\u00a0", ": "].map((mark): Path => [
+    `a command's name with a secret behind ${JSON.stringify(mark)}`, asAnyone((db) => db.call(`AUTH${mark}${PASSWORD}`, KEY)),
+  ]),
   // Scripts
   ["a script that fails", asAnyone((db) => script("return redis.call('INCR', KEYS[1], ARGV[1])", { keys: 1 })(db, KEY, VALUE))],
   ["a script that does not compile", asAnyone((db) => script("this is no lua")(db, KEY, VALUE))],
@@ -321,6 +327,176 @@ describe("a canary in password, user name, key and value is not heard from", () 
       assert.ok(error instanceof PipelineError);
       assert.deepEqual(error.results.slice(0, 2), ["OK", VALUE]);
     }));
+});
+
+// ==== What a server quotes of its command ====
+
+/** Puts the canary before each text of an argument and, with `numbers`, in the place of each number. */
+function sung(arg: unknown, numbers = false): unknown {
+  if (typeof arg === "string") return `${SONG}${arg}`;
+  if (typeof arg === "number" || typeof arg === "bigint") return numbers ? `${SONG}${arg}` : arg;
+  if (Array.isArray(arg)) return arg.map((one) => sung(one, numbers));
+  if (arg instanceof Map) return new Map([...arg].map((pair) => sung(pair, numbers) as [unknown, unknown]));
+  if (arg instanceof Uint8Array) return Buffer.concat([Buffer.from(SONG), arg]);
+  if (typeof arg !== "object" || arg === null) return arg;
+  return Object.fromEntries(Object.entries(arg).map(([name, value]) => [name, sung(value, numbers)]));
+}
+
+const rowsOf = (...kinds: string[]): string[] =>
+  Object.keys(samples).filter((method) => kinds.includes((commands as any)[method].kind));
+
+/** Calls each of these rows with a canary in each argument; returns the errors. */
+async function sing(db: any, methods: readonly string[], numbers = false): Promise<any[]> {
+  const errors = await Promise.all(methods.map((method) =>
+    db[method](...samples[method]![0].map((arg) => sung(arg, numbers))).then(() => [], (error: unknown) => error)));
+  return errors.flat();
+}
+
+/** Every way in which a server may quote words. */
+const QUOTES: [what: string, quote: (word: string) => string][] = [
+  ["single quotes", (word) => `'${word}'`], ["double quotes", (word) => `"${word}"`], ["backticks", (word) => `\`${word}\``],
+  ["a backtick and a quote", (word) => `\`${word}'`], ["curly quotes", (word) => `\u201c${word}\u201d`],
+  ["single curly quotes", (word) => `\u2018${word}\u2019`], ["guillemets", (word) => `\u00ab${word}\u00bb`],
+  ["nothing", (word) => word], ["colons", (word) => `:${word}:`], ["brackets, in capitals", (word) => `[${word.toUpperCase()}]`],
+  ["quotes, in capitals", (word) => `'${word.toUpperCase()}'`], ["nothing, in lower case", (word) => word.toLowerCase()],
+  ["quotes that have no end", (word) => `'${word}`], ["quotes, and cut to 9 bytes", (word) => `'${word.slice(0, 9)}'`],
+];
+
+/** Answers each command with an error that quotes its words. */
+const quoting = (quote: (word: string) => string, most = 800) => async (peer: Peer): Promise<void> => {
+  for (;;) {
+    const words = await peer.read();
+    const said = words.map((word) => quote(word.replaceAll("\r", " ").replaceAll("\n", " "))).join(" ");
+    peer.write(`-ERR I will not do ${said.slice(0, most)}\r\n`);
+  }
+};
+
+describe("an error does not show what the server quotes of the command", () => {
+  const HARMFUL = ["shutdown", "debug", "replicaof", "slaveof", "failover", "clientPause", "save"];
+  for (const numbers of [false, true]) {
+    test(`a real server, for every row: texts${numbers ? " and numbers" : ""}`, async () => {
+      const own = await RedisServer.start();
+      const db = lazyConnectionPool({ port: own.port, poolsize: 4, replyTimeout: 2_000 });
+      const errors = await sing(db, rowsOf("read", "write", "other").filter((method) => !HARMFUL.includes(method)), numbers);
+      for (const error of errors) assertSilent(error);
+      const quotes = errors.filter((error) => String(error.raw).toLowerCase().includes(SONG.toLowerCase()));
+      assert.ok(quotes.length >= 5, `${quotes.length} errors quote a canary`);
+      for (const method of rowsOf("leased")) {
+        await db.lease(async (leased) => (await sing(leased, [method], numbers)).forEach(assertSilent)).catch(assertSilent);
+      }
+      db.destroy();
+      await own.stop();
+    });
+  }
+
+  for (const [what, quote] of QUOTES) {
+    test(`a server that quotes all words, in ${what}, for every row`, () => withScript(quoting(quote), async (db) => {
+      const methods = rowsOf("read", "write", "other");
+      const errors = await sing(db, methods);
+      assert.ok(errors.length > methods.length * 0.9, `${errors.length} of ${methods.length}`);
+      for (const error of errors) {
+        assertSilent(error);
+        if (error instanceof ReplyError) assert.match(error.message, /^ERR I will not do /);
+      }
+    }));
+  }
+
+  test("it is the same in pipelines, transactions, inside of replies, and for the code", async () => {
+    const text = `-ERR no '${KEY}' nor ${VALUE}\r\n`;
+    const ask = async (db: Handler) => [
+      await failure(db.set(KEY, VALUE)), await failure(db.pipeline().set(KEY, VALUE).get(KEY).execPipeline()),
+      ...await db.pipeline().set(KEY, VALUE).execPipeline({ errors: "return" }) as unknown[],
+    ];
+    for (const one of await withScript(saying(text), ask)) assertSilent(one);
+    await withScript(saying(`*3\r\n:1\r\n${text}*1\r\n${text}`), async (db) => {
+      for (const reply of [await db.eval(VALUE, 1, KEY), await db.call("ANY", KEY, VALUE)] as any[]) {
+        assert.ok(reply[1] instanceof ReplyError && reply[2][0] instanceof ReplyError);
+        for (const one of [reply[1], reply[2][0]]) assertSilent(one);
+        assert.equal(reply[1].raw, text.slice(1, -2));
+      }
+      const [[, error]] = await db.pipeline().call("ANY", KEY, VALUE).execPipeline() as any;
+      assertSilent(error);
+    });
+    await withScript(async (peer) => {
+      for (;;) {
+        const [name] = await peer.read();
+        peer.write(name === "MULTI" ? "+OK\r\n" : name === "EXEC" ? `*2\r\n${text}*1\r\n${text}` : "+QUEUED\r\n");
+      }
+    }, async (db) => {
+      const t = await db.multi();
+      void t.set(KEY, VALUE);
+      void t.call("ANY", VALUE, KEY);
+      for (const [set, any] of [await t.commit(), await db.pipeline().set(KEY, VALUE).call("ANY", VALUE, KEY).commit()] as any[]) {
+        assert.ok(set instanceof ReplyError && any[0] instanceof ReplyError);
+        for (const one of [set, any[0]]) assertSilent(one);
+      }
+    });
+    await withScript(saying(`-${KEY} ${VALUE}\r\n`), async (db) => {
+      const error = await failure(db.set(KEY, VALUE));
+      assertSilent(error);
+      assert.deepEqual([error.code, error.message], ["***", "*** *** (SET)"]);
+    });
+  });
+
+  test("arguments of any kind and length are masked, as far as the server shows them", async () => {
+    const long = `${SONG}-${"long".repeat(100)}`, strange = `${SONG} it's "a\\b\r\n\u0130stanbul`;
+    const args = [Buffer.from(KEY), new TextEncoder().encode(VALUE), [long, [strange]], new Set([987654321, 12345678901234567890n])];
+    for (const [, quote] of QUOTES) {
+      for (const most of [50, 500, 1_800, 100_000]) {
+        await withScript(quoting(quote, most), async (db) => {
+          const error = await failure(db.call({ name: "ANY" }, ...args));
+          assertSilent(error);
+          for (const text of everything(error)) assert.ok(!text.includes("987654321") && !text.includes("1234567890"), text);
+        });
+      }
+    }
+    await withScript(quoting((word) => word), async (db) => { // more words than a text is long, or longer ones
+      for (const error of await Promise.all([
+        failure(db.mget(Array.from({ length: 50_000 }, (_, i) => `${SONG}${i}`))), failure(db.set(KEY, VALUE.repeat(100_000))),
+      ])) assertSilent(error);
+    });
+  });
+
+  test("what servers format in their own way is masked, too: coordinates, a script's parts, a name of several words", () =>
+    withDb({}, async (db) => {
+      for (const error of [
+        await failure(db.geoadd(KEY, [200.123456789, 95.5, VALUE])), await failure(db.geoadd(KEY, ["-200.123456", "95.50", VALUE])),
+      ]) for (const text of everything(error)) assert.ok(!text.includes("200.123") && !text.includes("95.5"), text);
+      for (const code of [`this is ${VALUE}`, `return '${VALUE}`, `x = '${VALUE}' 1`, `return redis.call('${SONG}')) `]) {
+        assertSilent(await failure(db.call("SCRIPT", "LOAD", code)));
+        assertSilent(await failure(db.eval(code, 0)));
+      }
+      for (const code of [
+        `#!lua name=${SONG} x=${VALUE}\n`, `#!${SONG} name=a\n`, `#!lua name=a\n this is ${VALUE}`, `#!lua name=${VALUE}\n`,
+        `#!lua name=a\n redis.register_function('${SONG}', ${SONG})`, `#!lua name=a ${SONG}\n`,
+      ]) assertSilent(await failure(db.functionLoad(code)));
+      assertSilent(await failure(db.aclSetuser("a", `(%${SONG}`, "~a", `${KEY})`)));
+      assertSilent(await failure(db.aclSetuser("a", `(%${SONG}`)));
+    }));
+
+  test("the server's own words stay, and raw is its text unchanged", async () => {
+    const said: [said: string, shown: string, ...args: unknown[]][] = [
+      ["WRONGTYPE Operation against a key holding the wrong kind of value", "", "key", "value", "a", "wrong", "WRONGTYPE"],
+      ["ERR value is not an integer or out of range", "", "value", "ERR", "not", 1],
+      ["ERR user_script:1: order is gone", "", 1, "1", "user_script"],
+      ["NOSCRIPT No matching script. Please use EVAL.", "", "noscript", "script", "no"],
+      ["OOM command not allowed when used memory > 'maxmemory'.", "", "OOM", "memory"],
+      ["HALF way", "", "half"],
+      ["ERR no order 'o' of user u1, 1 left of 250", "ERR no order '***' of user u1, 1 left of ***", "o", "u1", 1, "250"],
+      ["ERR Slot 1044 is busy at host1:1044", "ERR Slot *** is busy at ***:***", 1044, "host1"],
+    ];
+    for (const [text, shown, ...args] of said) {
+      await withScript(saying(`-${text}\r\n`), async (db) => {
+        const error = await failure(db.call("ANY", ...args));
+        assert.deepEqual([error.message, error.raw], [`${shown || text} (ANY)`, text]);
+      });
+    }
+    const unknown = `ERR unknown command 'ANY', with args beginning with: '${KEY}' `;
+    await withScript(saying(`-${unknown}\r\n`), async (db) => {
+      const error = await failure(db.call("ANY", KEY));
+      assert.deepEqual([error.message, error.raw], ["ERR unknown command 'ANY' (ANY)", unknown]);
+    });
+  });
 });
 
 // ==== Names that JavaScript has ideas about ====
