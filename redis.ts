@@ -77,6 +77,7 @@ export type Maps = "objects" | "pairs";
 type Milliseconds = number; // Infinity for no limit
 /** `expires`: when the server stops accepting them, as a Date or a Unix time in milliseconds; by default, never. */
 export type Credentials = { username?: string | undefined; password: string; expires?: Date | number | undefined };
+type Secrets = { readonly username?: string | undefined; readonly password?: string | undefined };
 type Check<T> = { readonly wanted: string; readonly holds: (value: unknown) => value is T };
 
 const must = <T extends unknown>(wanted: string, holds: (value: any) => boolean): Check<T> =>
@@ -1777,9 +1778,9 @@ type Asked = {
 const UNASKED: Asked = { row: { name: { text: "" }, method: "", is: {} }, words: [] };
 
 /** Makes the error for a server's text. No stack: a command rejects with a copy that has one. */
-function toError(line: Buffer, asked = UNASKED): ReplyError {
+function toError(line: Buffer, login: Secrets = {}, asked = UNASKED): ReplyError {
   const raw = line.toString();
-  const text = masked(ownWords(raw), asked);
+  const text = masked(ownWords(raw), login, asked);
   const [code = ""] = text.split(" ", 1);
   const shown = text === raw ? raw : text; // one string in memory, if they are the same
   return withoutStack(() => new ReplyError(readable(code), "not-executed", raw, { shown }));
@@ -1787,6 +1788,11 @@ function toError(line: Buffer, asked = UNASKED): ReplyError {
 
 /** Stands for the parts of a server's text that are not shown. */
 const MASK = "***";
+/** Codes of servers, which are not masked even if a password is the same word: libraries match on them. */
+const CODES = new Set([...Object.keys(REFUSALS), ...(
+  "ERR WRONGTYPE NOSCRIPT WRONGPASS EXECABORT NOGROUP BUSYGROUP BUSYKEY NOTBUSY UNKILLABLE DENIED INPROG IOERR " +
+  "NOTREADY NOQUORUM"
+).split(" ")]);
 /** Whether a word is of the form of codes, also of those of scripts; arguments do not mask it. */
 const isCode = (word: string): boolean => isCapital(word) && Array.from(word).every(isInWord);
 /**
@@ -1926,11 +1932,11 @@ class MaskedText {
 }
 
 /**
- * Masks what a server's text quotes of its command's words, in any case, and between quotes also parts of words. If
- * the command is too long to be compared, because a text may not cost more time than its bytes are worth, masks all
- * that is not ordinary.
+ * Masks what a server's text quotes of its command's words and of the login of its connection, in any case, and
+ * between quotes also parts of words. If the command is too long to be compared, because a text may not cost more time
+ * than its bytes are worth, masks all that is not ordinary.
  */
-function masked(said: string, { row, words }: Asked): string {
+function masked(said: string, { username = "", password = "" }: Secrets, { row, words }: Asked): string {
   const text = new MaskedText(said);
   const { length } = said;
   const names = row.name.text.toLowerCase();
@@ -1945,7 +1951,7 @@ function masked(said: string, { row, words }: Asked): string {
   };
   const rest = row.method.slice(row.name.text.length); // of a name that is not shown whole
   const areMany = words.length > 16 + 4 * length;
-  const sent = areMany ? [rest] : [...words, rest];
+  const sent = areMany ? [rest, username] : [...words, rest, username];
   sent.forEach(hide);
   if (areMany) text.hideEach((word) => !isOrdinary(word) && !(word.length < 4 && Number(word) >= 0));
   const quoted = text.quoted().filter(({ word }) => !isName(word));
@@ -1958,10 +1964,25 @@ function masked(said: string, { row, words }: Asked): string {
   text.hideNumbers(sent);
   const [code = ""] = said.split(" ", 1);
   if (isCode(code)) text.keep(code.length);
+  for (const form of formsOf(password)) {
+    text.hide(form, Math.min(form.length, Math.max(4, Math.ceil(form.length / 2))), form.length > 2);
+  }
+  if (CODES.has(code)) text.keep(code.length);
   return text.toString();
 }
 
 const sizeAll = (words: Words): number => words.reduce<number>((sum, word) => sum + lengthOf(word), 0);
+
+/** A password as it was given, with its escapes decoded, and escaped: a URL may hold any of these. */
+function formsOf(password: string): Set<string> {
+  const forms = new Set(password === "" ? [] : [folded(password, Infinity)]);
+  for (const change of password === "" ? [] : [encodeURIComponent, decodeURIComponent]) {
+    try {
+      forms.add(folded(change(password), Infinity));
+    } catch {} // it has no such form
+  }
+  return forms;
+}
 
 /** Runs `make` without capturing a stack, which would take 100 times the error's memory. */
 function withoutStack<T>(make: () => T): T {
@@ -4649,13 +4670,12 @@ type Owner = {
 };
 
 /** A user and password, and the times at which to log in again and at which they expire (of world.now()). */
-type Login = {
-  readonly username: string | undefined; readonly password: string | undefined;
-  readonly renewAt: number; readonly expiresAt: number;
-};
+type Login = Secrets & { readonly renewAt: number; readonly expiresAt: number };
 type LoginFunction = NonNullable<Endpoint["credentials"]>;
 /** The last call of each credentials function, which all connections that log in meanwhile share. */
 const LOGINS = new WeakMap<LoginFunction, { readonly at: number; readonly login: Promise<Login>; result?: Login }>();
+/** The commands by which a lease takes another login. */
+const LOGGING_IN: readonly Row[] = [commands.auth, commands.hello, commands.reset];
 const RENEWAL_REST: Milliseconds = 1_000; // minimum time between two attempts to renew a login
 
 /**
@@ -4729,6 +4749,8 @@ class Connection {
   /** View for the driver's own commands. */
   readonly #view: View;
   readonly #queue = new Queue();
+  /** The last login, whose user and password no error may show. */
+  #login: Login;
   #timer: NodeJS.Timeout | undefined;
   #settle!: { resolve: () => void; reject: (error: RedisError) => void };
   #socketHasClosed!: () => void;
@@ -4747,12 +4769,14 @@ class Connection {
 
   constructor(endpoint: Endpoint, options: PoolOptions, owner: Owner) {
     const { connectTimeout } = options;
+    const { username, password } = endpoint;
     this.#endpoint = endpoint;
+    this.#login = { username, password, renewAt: Infinity, expiresAt: Infinity };
     this.#options = options;
     this.#owner = owner;
     this.#isListener = owner.carries === "messages" || owner.carries === "monitor";
     const charset = this.#isListener ? options.charset : "utf-8";
-    const explain = (line: Buffer, at: number): ReplyError => toError(line, this.#queue.first?.asked(at));
+    const explain = (line: Buffer, at: number): ReplyError => toError(line, this.#login, this.#queue.first?.asked(at));
     this.#decoder = new Decoder(options, owner.carries === "both" ? null : charset, explain);
     this.#view = new View({ replyTimeout: Math.min(options.replyTimeout, connectTimeout), charset });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
@@ -4840,8 +4864,8 @@ class Connection {
   /** Queues a command of the user whom the connection is lent to. */
   pushLent(command: Command): void {
     this.push(command);
-    for (const { kind, is } of command.special.batch?.rows ?? [command.row]) {
-      if (kind === "leased" && (is.secret || is.resets)) this.#hasOwnLogin = true;
+    for (const row of command.special.batch?.rows ?? [command.row]) {
+      if (LOGGING_IN.includes(row)) this.#hasOwnLogin = true;
     }
     const endTransaction = (): void => {
       this.#isQueueing = false;
@@ -5104,20 +5128,15 @@ class Connection {
   // ---- The handshake: user, name and database are set before any command of a caller ----
 
   async #greet(): Promise<void> {
-    const login = await this.#login();
-    if (this.#endpoint.protocol === 2 || !await this.#greetThree(login)) await this.#greetTwo(login);
+    const { credentials } = this.#endpoint;
+    if (credentials !== undefined) this.#login = await logIn(credentials, this.#options.connectTimeout);
+    if (this.#endpoint.protocol === 2 || !await this.#greetThree(this.#login)) await this.#greetTwo(this.#login);
     await this.#verify();
     await this.#owner.prepare?.(this);
     if (this.#phase === "closed") return;
     this.#phase = "open";
-    this.#keepLogin(login);
+    this.#keepLogin(this.#login);
     this.#settle.resolve();
-  }
-
-  #login(): Login | Promise<Login> {
-    const { credentials, username, password } = this.#endpoint;
-    if (credentials === undefined) return { username, password, renewAt: Infinity, expiresAt: Infinity };
-    return logIn(credentials, this.#options.connectTimeout);
   }
 
   /** Greets with HELLO, in one round trip. False if the server does not know it, or denies it to this user. */
@@ -5187,6 +5206,7 @@ class Connection {
   // ---- Credentials that expire ----
 
   #keepLogin(login: Login): void {
+    this.#login = login;
     world.cancel(this.#timer);
     if (login.expiresAt < Infinity) this.#renewalStep(login, login.renewAt, () => void this.#renew(login));
   }

@@ -499,6 +499,80 @@ describe("an error does not show what the server quotes of the command", () => {
   });
 });
 
+// ==== The login's secrets ====
+
+describe("a server that has the password cannot have it logged", () => {
+  const ODD = `${SONG} p@ss/w%6frd"\u00e9`;
+  const LOGINS: [what: string, options: Options, password: string][] = [
+    ["a password", { password: PASSWORD }, PASSWORD],
+    ["a user's password", { username: USER, password: PASSWORD }, PASSWORD],
+    ["a password of many kinds of characters", { password: ODD }, ODD],
+    ["a password from a function", { credentials: async () => ({ username: USER, password: ODD }) }, ODD],
+  ];
+  const textsWith = (secret: string): string[] => [
+    `ERR no ${secret}`, `${secret} no`, `${secret.toUpperCase()} no`, `ERR no${secret.toLowerCase()}no`, `LOADING ${secret}`,
+    `NOAUTH \u201c${secret}\u201d`, `NOPERM \u2018${secret}\u2019 is no`, `ERR ${encodeURIComponent(secret)}`,
+    `ERR ${secret.replace("%6f", "o")}`, `ERR '${secret.slice(0, -3)}`, `WRONGPASS ${secret.slice(0, 11)} ...`,
+  ];
+  /** Where the server says it: in answer to this command, or before it is asked. */
+  const MOMENTS: [command: string, options: Options][] = [
+    ["HELLO", {}], ["AUTH", { protocol: 2 }], ["PING", { protocol: 2 }], ["CLIENT", { protocol: 2, name: "n" }],
+    ["SELECT", { dbid: 1 }], ["GET", {}], ["", {}],
+  ];
+  for (const [what, login, secret] of LOGINS) {
+    for (const [moment, options] of MOMENTS) {
+      test(`${what}, told ${moment === "" ? "before it is asked" : `in answer to ${moment}`}`, async () => {
+        for (const text of textsWith(secret)) {
+          const scripted = await ScriptedServer.start(async (peer) => {
+            for (;;) {
+              const [name] = await peer.read();
+              const reply = name === moment || moment === "" ? `-${text}\r\n` : name === "HELLO" ? "%0\r\n" : "+OK\r\n";
+              peer.write(moment === "" ? reply.repeat(2) : reply);
+            }
+          });
+          const db = lazyConnection({ port: scripted.port, replyTimeout: 150, ...login, ...options });
+          const replies = await Promise.allSettled([db.get("k"), db.pipeline().get("k").get("l").execPipeline()]);
+          const shown = everything(db).filter((one) => !one.includes("native code"));
+          db.destroy();
+          await scripted.stop();
+          for (const reply of replies) assertSilent((reply as PromiseRejectedResult).reason); // NOPERM for HELLO is no failure
+          for (const one of shown) assertSilent(one);
+        }
+      });
+    }
+  }
+
+  test("in a push, in a reply, in EXEC, and in answer to commands that do not name it", async () => {
+    const error = `-ERR no ${PASSWORD}\r\n`;
+    await withScript(saying(`>2\r\n+other\r\n${error}*2\r\n${error}*1\r\n${error}`), async (db) => {
+      const [one, [other]] = await db.call("ANY") as any;
+      for (const each of [one, other]) assertSilent(each);
+    }, { password: PASSWORD });
+  });
+
+  test("a code of the protocol stays, even if the password is the same word, and so does the rest of the text", async () => {
+    for (const password of ["ERR", "err", "no", "a"]) { // the last are too short to be looked for in longer words
+      await withScript(saying("-ERR no thing, but a canary: ERR\r\n"), async (db) => {
+        const { code, message } = await failure(db.get("k"));
+        assert.equal(code, "ERR");
+        const words = message.split(" ").slice(1);
+        assert.ok(message.startsWith("ERR ") && !words.some((word: string) => word.toLowerCase() === password.toLowerCase()), message);
+        assert.match(message, / thing, but/);
+      }, { password });
+    }
+    const refused = await ScriptedServer.start(async (peer) => {
+      await peer.read();
+      peer.write("-ERR Client sent AUTH, but no password is set\r\n");
+      await peer.closed;
+    });
+    const { message } = await failure(connection({ port: refused.port, password: "err" }));
+    await refused.stop();
+    assert.match(message, /: ERR Client sent AUTH, but no password is set/);
+    await withDb({ password: "password" }, async (db) => assert.equal(await db.ping(), "PONG")); // the server needs none
+    await withDb({ password: "password", protocol: 2 }, async (db) => assert.equal(await db.ping(), "PONG"));
+  });
+});
+
 // ==== Names that JavaScript has ideas about ====
 
 const NAMES = ["__proto__", "constructor", "prototype", "toString", "valueOf", "hasOwnProperty", "length", "0", "then", "toJSON",
