@@ -515,6 +515,28 @@ type About = { command?: string | undefined; cause?: unknown; fence?: Fence | un
  */
 type Fence = { id: string; address: string; server: string; done: boolean; lostAt: number };
 
+/** Maximum number of errors with a stack in one tick: people read a few, and a million would take gigabytes. */
+const MOST_STACKS = 100;
+/** Number of errors in this tick that may have captured a stack. */
+let stacks = 0;
+
+/** Whether one more error may capture a stack in this tick. */
+function mayCapture(): boolean {
+  if (Error.stackTraceLimit === 0) return false;
+  if (stacks === 0) nextTick(() => void (stacks = 0));
+  return ++stacks <= MOST_STACKS;
+}
+
+/** Sets the length of the stacks that errors capture. An assignment would throw where primordials are frozen. */
+const limitStacks = (length: number): void => void Reflect.set(Error, "stackTraceLimit", length);
+
+/** Called before an error is constructed: returns the limit to set again afterwards. */
+function spareStack(): number {
+  const { stackTraceLimit } = Error;
+  if (!mayCapture()) limitStacks(0);
+  return stackTraceLimit;
+}
+
 /** Base class of every rejection. `code` is the reason, listed in the README; `command` is the name of the command. */
 export class RedisError extends Error {
   readonly code: string;
@@ -526,7 +548,9 @@ export class RedisError extends Error {
 
   constructor(code: string, outcome: Outcome, message: string, about: About = {}) {
     const { command, cause, fence, shown = message } = about;
+    const limit = spareStack();
     super(new.target.worded(shown, command), cause === undefined ? undefined : { cause });
+    limitStacks(limit);
     this.code = code;
     this.outcome = outcome;
     this.command = command;
@@ -604,10 +628,17 @@ const MOST_NAMED = 64;
 
 /** Makes a text safe to log: short, and without characters that move the cursor or change the text direction. */
 function readable(text: string, most = MOST_SHOWN): string {
+  if (text.length <= most && isVisible(text)) return text;
   const chars = Array.from(text.slice(0, most + 1), (char) => isShown(char.codePointAt(0)!) ? char : "\ufffd");
   const shown = chars.join("");
   const bytes = Buffer.from(shown);
   return bytes.length <= most ? shown : `${new StringDecoder().write(bytes.subarray(0, most))}\u2026`;
+}
+
+/** Whether all characters are visible ASCII or spaces, as in most errors: many times faster than isShown for each. */
+function isVisible(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) < 0x20 || text.charCodeAt(i) > 0x7e) return false;
+  return true;
 }
 
 const isShown = (code: number): boolean =>
@@ -650,7 +681,9 @@ export class ArgumentError extends TypeError {
   readonly command: string | undefined;
 
   constructor(message: string, command?: string, options?: ErrorOptions) {
+    const limit = spareStack();
     super(command === undefined ? message : `${command}: ${message}`, options);
+    limitStacks(limit);
     this.command = command;
   }
 
@@ -1987,11 +2020,11 @@ function formsOf(password: string): Set<string> {
 /** Runs `make` without capturing a stack, which would take 100 times the error's memory. */
 function withoutStack<T>(make: () => T): T {
   const { stackTraceLimit } = Error;
-  Reflect.set(Error, "stackTraceLimit", 0); // an assignment would throw where primordials are frozen
+  limitStacks(0);
   try {
     return make();
   } finally {
-    Reflect.set(Error, "stackTraceLimit", stackTraceLimit);
+    limitStacks(stackTraceLimit);
   }
 }
 
@@ -4057,7 +4090,7 @@ class Command {
     const outcome = owesReply || this.reissues > 0 ? "unknown" : untouched;
     const isSplit = this.#lostWith.some(({ server }) => server !== this.fence?.server); // no server can vouch for all
     const failure = withoutStack(() => error.of(this.name, outcome, isSplit ? undefined : this.fence));
-    Error.captureStackTrace(failure, Commander.prototype["issue"]); // the caller's lines, if it fails during the call
+    if (mayCapture()) Error.captureStackTrace(failure, Commander.prototype["issue"]); // only the caller's lines
     this.#settle();
     tell(() => this.#reject(failure));
     this.owner?.finished(this, owesReply);
@@ -4115,7 +4148,9 @@ class Command {
 const inOrder = (reject: () => void): void => void Promise.resolve().then(reject);
 
 function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
-  if (reply instanceof ReplyError) return reply.of(row.name.text, outcomeOf(row, words, reply));
+  if (reply instanceof ReplyError) { // no caller is on its stack
+    return withoutStack(() => reply.of(row.name.text, outcomeOf(row, words, reply)));
+  }
   try {
     const shaped = row.shape === undefined ? reply : row.shape(reply, { raw: view.isRaw, row, words });
     return view.convertNumbers ? withNumbers(shaped) : shaped;
@@ -4128,10 +4163,11 @@ function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
 function outcomeOf(row: Row, words: Words, error: ReplyError): Outcome {
   const { kind, is, name } = row;
   const mayHaveBegun = is.partly || (is.unlisted && kind !== "read" && !isRefusal(error));
+  if (!mayHaveBegun) return "not-executed";
   // The number of keys decides, not the error's text: a script that ran may fail with the same text.
   const lacksKeys = row.form.count > 0 && !(words.length >= endOfKeys(words, row.form));
   const isUnbegun = lacksKeys || hasNotBegun(name, error) || (is.digest && error.raw.startsWith(UNKNOWN_SCRIPT));
-  return mayHaveBegun && !isUnbegun ? "unknown" : "not-executed";
+  return !isUnbegun ? "unknown" : "not-executed";
 }
 
 /** Start of the error for an unknown digest. The code alone proves nothing: a script that ran may return NOSCRIPT. */
@@ -4242,13 +4278,12 @@ class Batch {
     return batch;
   }
 
-  /** Returns the replies so far, followed by this error for each command without a reply. */
-  failed(error: RedisError): unknown[] {
-    const { replies } = this;
+  /** Returns a function that returns the result of the command at an index: its reply so far, or this error. */
+  failed(error: RedisError): (row: Row, at: number) => unknown {
+    const replies = [...this.replies]; // replies that still arrive do not count
     const begun = this.isLost || error.outcome === "not-sent" ? this.#begun : Infinity;
-    const missing = withoutStack(() => this.rows.slice(replies.length).map((row, i) =>
-      error.of(row.name.text, replies.length + i < begun ? "unknown" : "not-sent")));
-    return [...replies, ...missing];
+    return ({ name }, at) =>
+      at < replies.length ? replies[at] : error.of(name.text, at < begun ? "unknown" : "not-sent");
   }
 }
 
@@ -4330,7 +4365,8 @@ function unfollow(signal: AbortSignal, follower: Follower): void {
 }
 
 function abortAll(this: AbortSignal): void {
-  for (const follower of followers.get(this) ?? []) follower.fail(aborted(this));
+  const error = aborted(this);
+  for (const follower of followers.get(this) ?? []) follower.fail(error);
 }
 
 const aborted = ({ reason }: AbortSignal): AbortError =>
@@ -6188,8 +6224,7 @@ function stopTimer(seat: Seat): void {
 
 const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
-/** Captures no stack, because there may be a million such rejections. */
-const overload = (command: Command): void => void withoutStack(() => command.fail(OVERLOADED, world.afterInput));
+const overload = (command: Command): void => void command.fail(OVERLOADED, world.afterInput);
 const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a lent connection was left unused for leaseTimeout");
 const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
 const MOVED = new ConnectionError("CONNECTION_LOST", "unknown", "the address now leads to another server");
@@ -6226,7 +6261,7 @@ export class PipelineError extends RedisError {
   readonly #results: unknown[];
 
   constructor(results: unknown[], error: RedisError, cause = error) {
-    const failed = results.filter((result) => result instanceof RedisError).length;
+    const failed = results.reduce<number>((sum, result) => sum + Number(result instanceof RedisError), 0);
     const also = cause === error ? "" : " and none was executed";
     const why = cause.of(undefined, cause.outcome).message;
     const message = `${failed} of ${results.length} commands failed${also}, first: ${why}`;
@@ -6331,6 +6366,20 @@ function withKnown(replies: unknown[], known: Known): unknown[] {
   return all.concat(replies.slice(given));
 }
 
+/** Number of results that are made in one turn of the event loop, within a few milliseconds. */
+const SLICE = 4_096;
+
+/** Makes a result, which may be an error without a stack, for each item, so that a million do not stall the process. */
+async function inSlices<T,>(items: readonly T[], make: (item: T, at: number) => unknown): Promise<unknown[]> {
+  const results: unknown[] = [];
+  for (;;) {
+    const slice = items.slice(results.length, results.length + SLICE);
+    withoutStack(() => slice.forEach((item) => results.push(make(item, results.length))));
+    if (results.length === items.length) return results;
+    await turn();
+  }
+}
+
 /** Gathers calls, and divides them among their servers when they are sent. */
 class Gathering extends Commander {
   readonly #router: Router;
@@ -6370,7 +6419,7 @@ class Gathering extends Commander {
     const known = this.#restart();
     const sent = Array.from(batches, ([server, batch]) => sendPipeline(server, batch, PIPELINE, this.view));
     const replies = await Promise.all(sent);
-    const results = withKnown(withoutStack(() => merge(replies)), known);
+    const results = withKnown(await merge(replies), known);
     const first = results.find((result) => result instanceof RedisError);
     if (first !== undefined && errors === "reject") throw new PipelineError(results, first);
     return results;
@@ -6420,9 +6469,9 @@ class Gathering extends Commander {
   }
 
   /** A batch for each server, and a function that merges their replies in the order of the calls. */
-  #divide(): { batches: Map<Target, Batch>; merge: (replies: readonly unknown[][]) => unknown[] } {
+  #divide(): { batches: Map<Target, Batch>; merge: (replies: readonly unknown[][]) => Promise<unknown[]> } {
     const { only } = this.#router;
-    if (only !== undefined) return { batches: new Map([[only, this.#batch]]), merge: ([replies]) => replies! };
+    if (only !== undefined) return { batches: new Map([[only, this.#batch]]), merge: async ([replies]) => replies! };
     const batches = new Map<Target, Batch>();
     const { rows, words } = this.#batch;
     const routes = rows.map((row, at) => {
@@ -6436,10 +6485,10 @@ class Gathering extends Commander {
       }
       return route;
     });
-    const merge = (replies: readonly unknown[][]): unknown[] => {
+    const merge = (replies: readonly unknown[][]): Promise<unknown[]> => {
       const lanes = new Map([...batches.keys()].map((server, i) => [server, replies[i]!.values()]));
       const next = ({ server }: Member): unknown => lanes.get(server)!.next().value;
-      return routes.map((route) => route.server === undefined
+      return inSlices(routes, (route) => route.server === undefined
         ? route.merge(route.parts.map(({ member }) => next(member))) : next(route));
     };
     return { batches, merge };
@@ -6449,11 +6498,11 @@ class Gathering extends Commander {
 const isReplyError = (result: unknown): result is ReplyError => result instanceof ReplyError;
 
 /** Converts the replies that EXEC returns, one for each command; throws if too few replicas have what it wrote. */
-function executed(
+async function executed(
   reply: unknown, count: number, shaped: (reply: unknown, i: number) => unknown, known: Known, lacks?: Lack,
-): unknown[] {
+): Promise<unknown[]> {
   if (!Array.isArray(reply) || reply.length !== count) throw badReply(commands.exec);
-  const replies = withKnown(reply.map(shaped), known);
+  const replies = withKnown(await inSlices(reply, shaped), known);
   const lack = lacks?.(replies, "EXEC");
   if (lack !== undefined) throw lack;
   return replies;
@@ -6474,7 +6523,7 @@ async function sendBatch(server: Target, batch: Batch, row: Row, view: View): Pr
     replies = await server.dispatch(command) as unknown[];
   } catch (error) {
     if (command === undefined) await turn();
-    replies = special.batch.failed(error as RedisError);
+    replies = await inSlices(special.batch.rows, special.batch.failed(error as RedisError));
   }
   const lacks = isDurable ? lackOf(view, replies.pop()) : undefined;
   return { replies, batch: special.batch, lacks };
@@ -6492,8 +6541,8 @@ async function sendPipeline(server: Target, batch: Batch, row: Row, view: View):
   const { rows } = batch;
   const { replies, lacks } = await sendBatch(server, batch, row, view);
   if (lacks === undefined) return replies;
-  return withoutStack(() => replies.map((reply, i) =>
-    changesData(rows[i]!) && !(reply instanceof RedisError) ? lacks(reply, rows[i]!.name.text) ?? reply : reply));
+  return inSlices(replies, (reply, i) =>
+    changesData(rows[i]!) && !(reply instanceof RedisError) ? lacks(reply, rows[i]!.name.text) ?? reply : reply);
 }
 
 /** Sends a command and, if it may change data, WAIT behind it. */

@@ -983,6 +983,14 @@ test("an error of 200,000 characters is an error like any other, and its connect
 
 // ==== Memory and time of hostile frames ====
 
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+const used = (): number => {
+  for (let i = 0; i < 2; i++) collect(); // memory outside of the heap is counted as free one collection later
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+};
+
 describe("hostile frames cost what their bytes do", () => {
   const limits = { maxDepth: 128, maxBulk: 512 * 2 ** 20, maxElements: 2 ** 26, maxReply: 2 ** 30 };
   const frames: [what: string, head: string, unit: string][] = [
@@ -1019,13 +1027,6 @@ describe("hostile frames cost what their bytes do", () => {
   }
 
   test("memory is at most 64 times the bytes that came, and 1 MiB", () => {
-    setFlagsFromString("--expose-gc");
-    const collect = runInNewContext("gc") as () => void;
-    const used = (): number => {
-      collect();
-      const { heapUsed, external } = process.memoryUsage();
-      return heapUsed + external;
-    };
     for (const [what, head, unit] of frames) {
       const bytes = bytesOf(head, unit, 3e5);
       const before = used();
@@ -1062,6 +1063,162 @@ describe("hostile frames cost what their bytes do", () => {
       }, { ...options, replyTimeout: 10_000 });
     }
   });
+});
+
+// ==== Memory and time of many errors ====
+
+describe("errors by the thousand", () => {
+  const OOM = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+  const isTraced = ({ stack }: Error): boolean => stack!.includes("\n    at ");
+  const filled = (db: Handler, count: number) => {
+    const pipeline = db.pipeline();
+    for (let i = 0; i < count; i++) pipeline.set("k", "v");
+    return pipeline;
+  };
+  const ways: Record<string, (db: Handler, count: number) => Promise<unknown[]>> = {
+    "a pipeline": (db, count) => filled(db, count).execPipeline({ errors: "return" }),
+    "a pipeline that rejects": (db, count) =>
+      filled(db, count).execPipeline().catch(({ results }: PipelineError) => results),
+    EXEC: (db, count) => filled(db, count).commit(),
+    "single calls": (db, count) => Promise.all(Array.from({ length: count }, () => db.set("k", "v").catch((error) => error))),
+  };
+  const SET = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n";
+  const [MULTI, EXEC] = ["*1\r\n$5\r\nMULTI\r\n", "*1\r\n$4\r\nEXEC\r\n"];
+  /** Calls `then` whenever so many bytes have come: reading them as commands takes longer than all else. */
+  const every = (peer: Peer, bytes: number, then: () => void): Promise<void> => {
+    let come = 0;
+    peer.socket.on("data", ({ length }) => {
+      come += length;
+      if (come >= bytes) come -= bytes, then();
+    });
+    return peer.closed;
+  };
+  /** Answers so many SETs, in EXEC or not, with this error: again and again. */
+  const refusing = (count: number, error: string, isAtomic = false) => (peer: Peer): Promise<void> => {
+    const errors = error.repeat(count);
+    const reply = isAtomic ? `+OK\r\n${"+QUEUED\r\n".repeat(count)}*${count}\r\n${errors}` : errors;
+    return every(peer, SET.length * count + (isAtomic ? MULTI.length + EXEC.length : 0), () => peer.write(reply));
+  };
+
+  for (const [way, run] of Object.entries(ways)) {
+    for (const error of ["-E\r\n", OOM]) {
+      test(`an error reply in ${way} takes at most 64 times its bytes: ${error.trim()}`, () =>
+        withScript(refusing(20_000, error, way === "EXEC"), async (db) => {
+          const replies = await run(db, 20_000);
+          const held = used();
+          assert.ok(replies.every((reply) => reply instanceof ReplyError && `${error.slice(1, -2)} (SET)` === reply.message));
+          assert.ok(!replies.some((reply) => isTraced(reply as Error)), "nobody called where a reply was read");
+          replies.length = 0;
+          const each = (held - used()) / 20_000;
+          assert.ok(each > 0 && each < 64 * error.length, `${each} bytes for ${error.length}`);
+        }));
+    }
+  }
+
+  test("a pipeline of refused commands takes time that is linear in their number", async () => {
+    const costs: number[] = [];
+    for (const [runs, count] of [[10, 5_000], [1, 50_000]] as const) {
+      await withScript(refusing(count, OOM), async (db) => {
+        const begun = process.cpuUsage();
+        for (let i = 0; i < runs; i++) await ways["a pipeline"]!(db, count);
+        costs.push(cpuSince(begun));
+      }, { replyTimeout: 60_000 });
+    }
+    assertLinear(costs[0]!, costs[1]!);
+  });
+
+  const silent = async (peer: Peer): Promise<void> => { await peer.closed; };
+  const failing: [what: string, code: string, fail: (db: Handler, peer: Peer, stop: AbortController) => unknown][] = [
+    ["aborted", "ABORTED", (_db, _peer, stop) => stop.abort()],
+    ["without a connection", "CONNECTION_LOST", (_db, peer) => peer.reset()],
+    ["closed", "CLOSED", (db) => db.destroy()],
+  ];
+
+  for (const [what, code, fail] of [...failing, ["late", "REPLY_TIMEOUT", () => {}] as const]) {
+    test(`of 1,000 calls that are ${what} at once, at most 100 errors have a stack, and each has its own words`, () => {
+      let peer: Peer;
+      return withScript((it) => silent(peer = it), async (db) => {
+        await db.ready();
+        const stop = new AbortController();
+        const patient = db.with({ signal: stop.signal, replyTimeout: code === "REPLY_TIMEOUT" ? 100 : 60_000 });
+        const calls = Array.from({ length: 1_000 }, (_, i) => failure(i % 2 ? patient.incr("k") : patient.decr("k")));
+        await new Promise(setImmediate);
+        fail(db, peer, stop);
+        const errors = await Promise.all(calls);
+        assert.equal(new Set(errors).size, 1_000);
+        assert.ok(errors.filter(isTraced).length <= 100);
+        for (const [i, error] of errors.entries()) {
+          const { code: found, command, message } = error;
+          assert.deepEqual([found, command, message.split(":")[0]], [code, i % 2 ? "INCR" : "DECR", command]);
+        }
+      }, { reconnect: false });
+    });
+  }
+
+  test("of 1,000 calls that fail at once, 100 have a stack with their caller, and so has the next one", async () => {
+    const db = lazyConnection({ port: server.port });
+    db.destroy();
+    const kinds: [string, () => Promise<unknown>][] = [
+      ["CLOSED", () => db.get("k")],
+      ["ABORTED", () => db.with({ signal: AbortSignal.abort() }).get("k")],
+      ["INVALID_ARGUMENT", () => db.set("k", null as never)],
+      ["NOT_SUPPORTED", () => db.call("SELECT", 1)],
+    ];
+    for (const [code, run] of kinds) {
+      async function caller() { await run(); }
+      const errors = await Promise.all(Array.from({ length: 1_000 }, () => failure(caller())));
+      assert.ok(errors.every((error) => error.code === code), code);
+      const traced = errors.filter((error) => error.stack.includes("caller")).length;
+      assert.ok(traced >= 1 && traced <= 100, `${code}: ${traced}`);
+      assert.match((await failure(caller())).stack, /caller/);
+    }
+  });
+
+  test("Error.stackTraceLimit is what it was, whatever fails", () => withDb({ maxPending: 50 }, async (db) => {
+    const { stackTraceLimit } = Error;
+    try {
+      for (const limit of [0, 3, Infinity]) {
+        Error.stackTraceLimit = limit;
+        await Promise.allSettled(Array.from({ length: 200 }, () => db.call("NOSUCH")));
+        await db.pipeline().set("k", "v").incr("k").execPipeline({ errors: "return" });
+        assert.equal(Error.stackTraceLimit, limit);
+      }
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+  }));
+
+  for (const [what, code, fail] of failing) {
+    test(`a pipeline of 100,000 commands that is ${what} fails in slices, and takes no late reply`, async () => {
+      const [count, answered] = [100_000, 1_000];
+      let peer!: Peer;
+      let halves = 0;
+      await withScript((it) => every(peer = it, SET.length * count / 2, () => {
+        if (++halves === 1) it.write("+OK\r\n".repeat(answered));
+      }), async (db) => {
+        const stop = new AbortController();
+        const sent = filled(db.with({ signal: stop.signal }) as Handler, count).execPipeline({ errors: "return" });
+        const behind = db.incr("behind").catch((error) => error.code);
+        await until(() => halves === 2, "all commands to be written");
+        fail(db, peer, stop);
+        peer.write(`${"+late\r\n".repeat(count - answered)}:7\r\n`);
+        let turns = 0;
+        let isOver = false;
+        const turn = (): void => void (turns++, isOver || setImmediate(turn));
+        turn();
+        const results = await sent;
+        isOver = true;
+        assert.ok(turns > count / 5_000, `${turns} turns`);
+        const replies = results.filter((result) => !(result instanceof Error));
+        assert.ok(replies.length <= answered && replies.every((reply) => reply === "OK"), `${replies.length} replies`);
+        for (const error of results.slice(replies.length) as any[]) {
+          assert.deepEqual([error.code, error.outcome, error.command], [code, "unknown", "SET"]);
+        }
+        assert.equal(results.length, count);
+        assert.equal(await behind, code === "ABORTED" ? 7 : code);
+      }, { replyTimeout: 60_000, reconnect: false });
+    });
+  }
 });
 
 // ==== What is sent is what was there at the call ====
