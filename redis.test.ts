@@ -25,11 +25,11 @@ import {
   AbortError, ConnectionError, DurabilityError, NotSupportedError, PipelineError, ProtocolError, RedisError, ReplyError, ShardError,
   ShardedHandler, TimeoutError, WatchError, connection, connectionPool, internals, lazyConnection, lazyConnectionPool, lazyShardedConnection,
   lazyShardedConnectionPool, lazyShardedUnixConnection, lazyShardedUnixConnectionPool, lazyUnixConnection,
-  lazyUnixConnectionPool, libraryFunction, script, sentinel, shardedConnection, shardedConnectionPool, shardedUnixConnection,
+  lazyUnixConnectionPool, libraryFunction, manager, script, sentinel, shardedConnection, shardedConnectionPool, shardedUnixConnection,
   shardedUnixConnectionPool, unixConnection, unixConnectionPool,
 } from "./redis.ts";
 import type {
-  ConsumeOptions, Consumed, Gap, Handler, Key, LeasedConnection, Message, Monitored, Options, Subscription, Transaction, Watch,
+  ConsumeOptions, Consumed, Gap, Handler, Key, LeasedConnection, Manager, Message, Monitored, Options, Subscription, Transaction, Watch,
 } from "./redis.ts";
 import { Editor } from "./test/editor.ts";
 import * as reference from "./test/reference.ts";
@@ -10403,6 +10403,126 @@ describe("a live list", () => {
       console.log("closed");
     `);
     assert.deepEqual([code, said], [0, "closed"]);
+  });
+});
+
+describe("a manager", () => {
+  const servers = startServers(3);
+  const url = ({ port }: RedisServer, rest = "cache"): string => `redis://127.0.0.1:${port}/${rest}`;
+  beforeEach(async () => {
+    for (const one of servers) for (const db of ["0", "2"]) {
+      await one.call("SELECT", db);
+      await one.call("SET", "who", `${one.port}/${db}`);
+    }
+    await forget(servers);
+  });
+  const withManager = async (hosts: Parameters<typeof manager>[0], use: (m: Manager) => Promise<void>, options?: Options): Promise<void> => {
+    const m = manager(hosts, options) as Manager;
+    await use(m).finally(() => m.disconnect());
+  };
+
+  test("gives a lazy pool for each name and database of one list, the same at each call, and shares by the weights", () =>
+    withManager([url(servers[0]!, "cache?weight=1"), url(servers[1]!, "cache?weight=3&db=0"), url(servers[2]!, "n/x?db=2&transaction=1&more=1")], async (m) => {
+      const cache = m.select("cache");
+      assert.equal(m.select("cache", 0), cache);
+      await areIn(cache, "live", 2);
+      await forget(servers);
+      for (let i = 0; i < 400; i++) await cache.get("k");
+      const [one, other] = await counts(servers, "get");
+      assert.ok(Math.abs(one! - 100) <= 20 && one! + other! === 400, `${one} : ${other}`);
+      assert.equal(await m.select("n/x", 2).get("who"), `${servers[2]!.port}/2`);
+      for (const [name, db] of [["n/x", 0], ["cache", 1], ["nobody", 0]] as const) {
+        assert.throws(() => m.select(name, db), { code: "NO_NODES", outcome: "not-sent" });
+      }
+      assert.match(inspect(m), /^Manager <0\/cache: .* \| 2\/n\/x: .*>$/);
+    }));
+
+  test("reads URLs as zyredis does", async () => {
+    const accepted: [url: string, name: string, db: number, weight: number][] = [
+      ["redis://127.0.0.1:7000/a", "a", 0, 1], ["redis://127.0.0.1:7000/", "", 0, 1], ["redis://127.0.0.1:7000/n/x?db=3", "n/x", 3, 1],
+      ["redis://127.0.0.1:7000/a?weight=&db=", "a", 0, 1], ["redis://127.0.0.1:7000/a?weight=5&weight=9", "a", 0, 5],
+      ["redis://127.0.0.1:7000/a?weight=%202&unknown=x", "a", 0, 2], ["redis://127.0.0.1:7000/a\n", "a", 0, 1],
+      ["redis://user:pw@[::1]:7000/a", "a", 0, 1],
+    ];
+    for (const [given, name, db, weight] of accepted) {
+      await withManager([given], async (m) => assert.match(inspect(m.select(name, db)), new RegExp(`:7000 db ${db}: .*weight ${weight},`), given));
+    }
+    for (const given of ["http://a:1/b", "redis://a:1", "redis://a/b", "a:1/b", "", "redis://a:1/b?weight=1.5", "redis://a:1/b?weight=abc",
+      "redis://a:1/b?db=x", "redis://a:1/b?db=-1", "redis://a:1/b?transaction=yes", "redis://:secret@a:b/c", "redis://a:1/b#c", 7, { host: "a" }]) {
+      assert.throws(() => manager([url(servers[0]!), given as string]), (error: Error) => {
+        assert.ok(error instanceof TypeError && error.message.startsWith("hosts[1]: ") && !error.message.includes("secret"), `${given}: ${error}`);
+        return true;
+      });
+    }
+    for (const name of ["host", "dbid", "anyOf", "replicas"]) {
+      assert.throws(() => manager([url(servers[0]!)], { [name]: name === "dbid" ? 1 : name === "host" ? "a" : ["a:1"] }), /belongs to the URLs of the list/);
+    }
+    assert.throws(() => manager([]), /hosts must be a list/);
+  });
+
+  test("weight 0 drains a server, a negative one as well, and weights of one server add up", () =>
+    withManager([url(servers[0]!, "a?weight=0"), url(servers[1]!, "a"), url(servers[1]!, "a?weight=2"), url(servers[2]!, "a?weight=-1"), url(servers[2]!, "b?weight=0")],
+      async (m) => {
+        for (let i = 0; i < 20; i++) await m.select("a").get("k");
+        assert.deepEqual(await counts(servers, "get"), [0, 20, 0]);
+        assert.match(inspect(m.select("a")), /weight 3,/);
+        assert.throws(() => m.select("b"), { code: "NO_NODES" });
+      }));
+
+  test("follows a live list: names wait for the first, move with each, and keep their servers when they vanish or a list is wrong", () =>
+    warnings("BAD_LIST", (bad) => warnings("NO_NODES", async (gone) => {
+      const { source, push, fail, signals } = lists<string>();
+      await withManager(source, async (m) => {
+        const [cache, other] = [m.select("cache"), m.select("other", 2)];
+        const waiting = [cache.get("who"), other.get("who")];
+        push([url(servers[0]!), url(servers[1]!, "other?db=2")]);
+        assert.deepEqual(await Promise.all(waiting), [`${servers[0]!.port}/0`, `${servers[1]!.port}/2`]);
+        assert.throws(() => m.select("nobody"), { code: "NO_NODES" });
+        push([url(servers[2]!)]); // a node is deleted, another added
+        await until(async () => await cache.get("who") === `${servers[2]!.port}/0`, "the list to be taken");
+        await until(() => gone.length === 1, "the warning");
+        assert.match(gone[0]!.message, /no node "other" with database 2/);
+        assert.equal(await other.get("who"), `${servers[1]!.port}/2`);
+        assert.throws(() => m.select("other", 2), { code: "NO_NODES" });
+        push([url(servers[0]!), "redis://nowhere"]);
+        await until(() => bad.length === 1, "the warning");
+        fail(new Error("lost"));
+        await until(() => bad.length === 2, "the warning");
+        assert.equal(await cache.get("who"), `${servers[2]!.port}/0`);
+        push([url(servers[1]!, "other?db=2")]);
+        await until(() => {
+          try {
+            return m.select("other", 2) === other;
+          } catch {
+            return false;
+          }
+        }, "the name to be back");
+        assert.equal(signals.length, 2);
+      });
+      assert.ok(signals.every(({ aborted }) => aborted));
+    })));
+
+  test("serves from the nodes that live", () => withManager([url(servers[0]!), url(servers[1]!)], async (m) => {
+    const dead = await freePort();
+    const half = manager([url(servers[0]!), `redis://127.0.0.1:${dead}/cache`]);
+    for (let i = 0; i < 200; i++) await half.select("cache").get("k"); // zyredis loses every second one
+    await half.disconnect();
+    assert.equal(await m.select("cache").ping(), "PONG");
+  }));
+
+  test("is closed with all its handlers, and makes a new one for a name whose handler was closed", async () => {
+    const m = manager([url(servers[0]!)], { name: "managed", charset: null });
+    const first = m.select("cache");
+    assert.ok(Buffer.isBuffer(await first.get("who")));
+    await first.disconnect();
+    const second = m.select("cache");
+    assert.ok(second !== first);
+    await second.ping();
+    await m[Symbol.asyncDispose]();
+    assert.equal((await failure(second.ping())).code, "CLOSED");
+    assert.throws(() => m.select("cache"), { code: "CLOSED" });
+    await nobodyOn(servers, "managed");
+    await m.disconnect();
   });
 });
 

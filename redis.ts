@@ -9034,7 +9034,8 @@ class Several implements Origin {
   #heard: Choice | undefined;
   #unfollow = ignore;
 
-  constructor(config: Config) {
+  /** `follow`: follows lists of hosts, instead of option anyOf. */
+  constructor(config: Config, follow?: (follower: ListFollower) => () => void) {
     const { anyOf, ...common } = config;
     this.config = config;
     this.address = {
@@ -9043,8 +9044,9 @@ class Several implements Origin {
       retain: (pool) => void this.#listeners.add(pool),
       release: (pool) => void this.#listeners.delete(pool),
     };
-    if (typeof anyOf === "function") this.#follow(anyOf, common);
-    else this.#replace(anyOf!);
+    if (typeof anyOf === "function") follow = (follower) => LiveList.follow(anyOf, follower);
+    if (follow !== undefined) this.#follow(follow, common);
+    else this.#replace(anyOf as readonly MemberConfig[]);
   }
 
   dispatch(command: Command): Promise<unknown> {
@@ -9106,14 +9108,14 @@ class Several implements Origin {
   // ---- Members ----
 
   /** Waits for the first list with a stand-in, whose address is known only when the list has replaced it. */
-  #follow(source: LiveHosts<unknown>, common: Config): void {
+  #follow(follow: (follower: ListFollower) => () => void, common: Config): void {
     let fail: (error: RedisError) => void = ignore;
     const next = (): Promise<Endpoint> => new Promise((_, reject) => (fail = reject));
     const standIn = { ...common, poolsize: 1 };
     this.#members = [this.#open(standIn, { weight: 1, priority: 0 }, "new", { name: "a list of hosts", next })];
     this.#adopt();
     const take = (hosts: unknown): void => this.#replace(readMembers(common, hosts));
-    this.#unfollow = LiveList.follow(source, { take, failed: (error) => fail(error) });
+    this.#unfollow = follow({ take, failed: (error) => fail(error) });
   }
 
   /** Opens servers for new members, and drains those of former ones. */
@@ -9257,6 +9259,137 @@ const heaviest = (members: readonly Choice[]): Choice | undefined =>
 
 const originOf = (config: Config, address?: Address): Origin =>
   config.anyOf === undefined ? new Server(config, address) : new Several(config);
+
+/** A node of a manager's list. */
+type ManagedNode = { readonly name: string; readonly db: number; readonly weight: number; readonly host: Unchecked };
+
+/** Reads redis://host:port/name?weight=N&db=D as zyredis does: whole numbers, other names of the query are ignored. */
+function readNode(given: unknown): ManagedNode {
+  const text = given instanceof URL || typeof given === "string" ? String(given).trim() : "";
+  const at = text.indexOf("/", text.indexOf("://") + 3);
+  const host = readUrl(at < 0 ? text : text.slice(0, at));
+  if (host.port === undefined) throw new ArgumentError("a node's URL needs a port, such as redis://host:port/name");
+  if (at < 0) throw new ArgumentError("a node's URL needs a name, such as redis://host:port/name");
+  if (text.includes("#")) throw new ArgumentError("a node's URL has no #");
+  const [name, query] = cut(text.slice(at + 1), "?");
+  const params = new URLSearchParams(query);
+  const [weight, db] = [["weight", "1"], ["db", "0"], ["transaction", "0"]].map(([param = "", usual = ""]) => {
+    const number = params.get(param)?.trim() || usual;
+    const digits = ["+", "-"].includes(number[0]!) ? number.slice(1) : number;
+    const isWhole = digits !== "" && [...digits].every((digit) => digit >= "0" && digit <= "9");
+    if (!isWhole) throw new ArgumentError(`${param} of a node's URL must be a whole number`);
+    return Number(number);
+  }) as [number, number, number];
+  return { name, db: checkOption("dbid", db) as number, weight: Math.max(0, weight), host };
+}
+
+/** Adds up the weights of URLs that name the same server. */
+function sharesOf(nodes: readonly ManagedNode[]): unknown[] {
+  const shares = new Map<string, Unchecked & { weight: number }>();
+  for (const { host, weight } of nodes) {
+    const name = `${host.host}:${host.port}`;
+    shares.set(name, { ...host, weight: weight + (shares.get(name)?.weight ?? 0) });
+  }
+  return [...shares.values()].filter(({ weight }) => weight > 0);
+}
+
+/** Options of a manager that its list decides. */
+const IN_LIST = ["host", "port", "path", "dbid", "anyOf", "replicas"] as const;
+
+/** Handlers by the names in a list of URLs, redis://host:port/name?weight=N&db=D; made by manager(). */
+export class Manager<Text = string> {
+  readonly #config: Config;
+  readonly #handlers = new Map<string, { readonly handler: Handler<Text>; readonly several: Several }>();
+  readonly #followers = new Map<ListFollower, readonly [name: string, db: number]>();
+  readonly #unfollow: () => void;
+  /** The nodes of the last list; undefined before the first. */
+  #nodes: readonly ManagedNode[] | undefined;
+  /** The error of a live list, while there has been no list. */
+  #error: RedisError | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(hosts: unknown, options: Unchecked = {}) {
+    this.#config = readOptions(options);
+    const other = IN_LIST.find((name) => options[name] !== undefined);
+    if (other !== undefined) throw new ArgumentError(`option ${other} belongs to the URLs of the list`);
+    if (typeof hosts !== "function") this.#take(hosts);
+    this.#unfollow = typeof hosts !== "function" ? ignore : LiveList.follow(hosts as LiveHosts<unknown>, {
+      take: (list) => this.#take(list),
+      failed: (error) => {
+        this.#error = error;
+        for (const { failed } of this.#followers.keys()) failed(error);
+      },
+    });
+  }
+
+  /**
+   * A lazy pool for the nodes with this name and database, the same one at each call. Throws if the list has none;
+   * while there is no list yet, commands wait for it.
+   */
+  select(name: string, db = 0): Handler<Text> {
+    if (this.#closing !== undefined) throw CLOSED.of(undefined, "not-sent");
+    if (typeof name !== "string") throw new ArgumentError("select() needs the name of a client");
+    checkOption("dbid", db);
+    if (this.#nodes !== undefined && this.#hosts(name, db).length === 0) throw noNodes(name, db);
+    const key = `${db}/${name}`;
+    const known = this.#handlers.get(key);
+    if (known !== undefined && !known.several.fleet.isClosed) return known.handler;
+    const config = { ...this.#config, dbid: db };
+    const several = new Several(config, (follower) => this.#follow(follower, name, db));
+    const handler = new Handler<Text>(several, new View(config));
+    this.#handlers.set(key, { handler, several });
+    return handler;
+  }
+
+  /** Closes its handlers, as their disconnect() does, and uses the list no more. */
+  disconnect(options?: { timeout?: Milliseconds }): Promise<void> {
+    this.#unfollow();
+    const all = Array.from(this.#handlers.values(), ({ handler }) => handler.disconnect(options));
+    return this.#closing ??= Promise.all(all).then(ignore);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> { return this.disconnect(); }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const all = Array.from(this.#handlers, ([key, { several }]) => `${key}: ${several.describe()}`);
+    return `Manager <${all.join(" | ")}>`;
+  }
+
+  #hosts(name: string, db: number, nodes = this.#nodes): unknown[] {
+    return sharesOf(nodes?.filter((node) => node.name === name && node.db === db) ?? []);
+  }
+
+  #take(list: unknown): void {
+    const former = this.#nodes;
+    this.#nodes = readHosts("hosts", list, (url) => {
+      const node = readNode(url);
+      readMembers(this.#config, [{ ...node.host, weight: 1 }]); // throws before any handler has the list
+      return node;
+    });
+    for (const [follower, [name, db]] of this.#followers) {
+      this.#give(follower, name, db);
+      const isGone = this.#hosts(name, db).length === 0 && this.#hosts(name, db, former).length > 0;
+      if (isGone) emitWarning(noNodes(name, db));
+    }
+  }
+
+  /** Gives a handler its hosts. If there are none any more, the handler keeps those that it has. */
+  #give(follower: ListFollower, name: string, db: number): void {
+    const hosts = this.#hosts(name, db);
+    if (hosts.length > 0) follower.take(hosts);
+    else follower.failed(noNodes(name, db));
+  }
+
+  #follow(follower: ListFollower, name: string, db: number): () => void {
+    this.#followers.set(follower, [name, db]);
+    if (this.#nodes !== undefined) this.#give(follower, name, db);
+    else if (this.#error !== undefined) follower.failed(this.#error);
+    return () => void this.#followers.delete(follower);
+  }
+}
+
+const noNodes = (name: string, db: number): RedisError =>
+  new RedisError("NO_NODES", "not-sent", `the list has no node ${JSON.stringify(name)} with database ${db}`);
 
 // ==== 15. Placement ====
 //
@@ -10129,6 +10262,15 @@ export const sentinel =
     if (!isPlain(options)) throw new ArgumentError("options must be an object");
     return new Sentinel({ ...options, sentinels: hosts });
   };
+
+/**
+ * Handlers by the names in a list, or a live list, of URLs: redis://host:port/name?weight=N&db=D.
+ * select("cache") gives a lazy pool that uses one of the servers of that name.
+ */
+export const manager = <
+  const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects",
+>(hosts: readonly (string | URL)[] | LiveHosts<string | URL>, options?: OptionsOf<C, N, M>): Manager<FormOf<C, N, M>> =>
+  new Manager(hosts, options);
 
 /** For the tests of this file; may change from version to version. */
 export const internals = {

@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import {
-  connection, lazyConnection, lazyShardedConnection, lazyUnixConnection, script, shardedConnectionPool, unixConnection,
+  connection, lazyConnection, lazyShardedConnection, lazyUnixConnection, manager, script, shardedConnectionPool, unixConnection,
 } from "../redis.ts";
 import type {
   Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Facts, Fields, FunctionLibrary, Handler, InPairs, LcsMatch,
@@ -665,6 +665,13 @@ export function mistakes(db: Handler, raw: Handler<Buffer>): void {
   // One of several: a list, or a function that returns lists.
   lazyConnection({ anyOf: ["a:1", "redis://b?weight=3", { host: "c", weight: 0, priority: 1, password: "x" }] });
   lazyConnection({ anyOf: async function* (signal) { if (!signal.aborted) yield ["a:1", { host: "b", weight: 2 }]; } });
+  shardedConnectionPool(async function* (signal) { if (!signal.aborted) yield ["a:1", { host: "b", weight: 2 }]; }, { charset: null });
+  is<string | null>()(manager(["redis://a:1/cache"]).select("cache").get("k"));
+  is<Buffer | null>()(manager(async function* () { yield ["redis://a:1/cache"]; }, { charset: null }).select("cache", 1).get("k"));
+  // @ts-expect-error
+  manager([{ host: "a" }]);
+  // @ts-expect-error
+  shardedConnectionPool(() => ["a:1"]);
   // @ts-expect-error
   lazyConnection({ anyOf: "a:1" });
   // @ts-expect-error
