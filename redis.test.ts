@@ -10069,12 +10069,31 @@ describe("one of several", () => {
       });
     }));
 
+  test("a member whose connections were all lent gets no burst when they are free again", async () => {
+    await using(await connectionPool({ anyOf: servers.map((one) => at(one)), poolsize: 2 }), async (db) => {
+      await areIn(db, "live", 2);
+      const blocked = [db.blpop("gate", 0), db.blpop("gate", 0)]; // in one tick, so at one member
+      await until(async () => (await Promise.all(servers.map((one) => one.call("INFO", "clients")))).join().includes("blocked_clients:2"), "them to block");
+      for (let i = 0; i < 200; i++) await db.get("k");
+      const [first, second] = await counts(servers, "get");
+      assert.deepEqual([Math.min(first!, second!), Math.max(first!, second!)], [0, 200]);
+      for (const one of servers) await one.call("RPUSH", "gate", "1", "2");
+      await Promise.all(blocked);
+      await forget(servers);
+      for (let i = 0; i < 100; i++) await db.get("k");
+      const [one, other] = await counts(servers, "get");
+      assert.ok(Math.abs(one! - other!) <= 4, `${one} : ${other}`);
+      await Promise.all(servers.map((one) => one.call("DEL", "gate")));
+    });
+  });
+
   test("a member that was never there, or is gone, loses no command at all", async () => {
     const port = await freePort();
     await using(lazyConnectionPool({ anyOf: [{ host: "127.0.0.1", port, weight: 100 }, at(servers[0]!)], poolsize: 2 }), async (db) => {
       const replies = await Promise.all(Array.from({ length: 100 }, (_, i) => db.set(`k${i}`, i)));
       assert.ok(replies.every((reply) => reply === "OK"));
       for (let i = 0; i < 100; i++) await db.incr("n");
+      assert.match(inspect(db), /\(left, weight 100, priority 0: no connection to .*ECONNREFUSED\)/);
     });
   });
 
@@ -10368,6 +10387,19 @@ describe("a live list", () => {
         assert.ok(signals.every(({ aborted }) => !aborted));
       });
     }));
+
+  test("lets a subscription wait for it, too", async () => {
+    const { source, push } = lists<string>();
+    await using(lazyConnection({ anyOf: source }), async (db) => {
+      const heard: string[] = [];
+      const subscribed = db.subscribe("news", ({ message }) => void heard.push(message!));
+      await sleep(20);
+      push([host(servers[0]!)]);
+      await subscribed;
+      assert.equal(await db.publish("news", "hello"), 1);
+      await until(() => heard.length === 1, "the message");
+    });
+  });
 
   test("whose function fails before the first one makes commands fail, until there is one", () => warnings("BAD_LIST", async (told) => {
     let list: string[] | undefined;
@@ -13188,7 +13220,8 @@ describe("a live list of hosts", () => {
       ]);
       await until(() => heard.length === 1, "the message");
       assert.equal(signals.length, 1);
-      assert.throws(() => db.pipeline().smove("a", "b", "m"), NotSupportedError);
+      const crossing = db.pipeline();
+      assert.throws(() => { for (let i = 0; i < 40; i++) crossing.smove(`a${i}`, `b${i}`, "m"); }, NotSupportedError);
     });
     assert.equal(signals[0]!.aborted, true);
     await Promise.all(nodes.map((node) => node.call("FLUSHALL")));
@@ -13197,7 +13230,9 @@ describe("a live list of hosts", () => {
   test("what cannot be sent to the nodes of the list is refused when there is one", async () => {
     const { source, push } = lists<string>();
     await using(lazyShardedConnection(source), async (db) => {
-      const refused = failure(db.pipeline().get("k").rename("a", "b").execPipeline());
+      const crossing = db.pipeline().get("k");
+      for (let i = 0; i < 40; i++) crossing.rename(`a${i}`, `b${i}`); // some of them
+      const refused = failure(crossing.execPipeline());
       push(nodes.map(host));
       assert.ok(await refused instanceof NotSupportedError);
     });

@@ -5554,7 +5554,6 @@ class Pool implements CommandOwner {
   #due = Infinity;
   #deadlines: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
-  /** The error of the last attempt or of the last lost connection; undefined once a connection is open again. */
   #lastError: RedisError | undefined;
   /** Connections that were opened to ask the server about blocked ones. */
   readonly #helpers = new Set<Connection>();
@@ -6083,6 +6082,8 @@ class Pool implements CommandOwner {
   get isUp(): boolean { return this.#seats.some(({ state }) => state === "open"); }
   /** Whether it has a connection, even if that is lent. */
   get isConnected(): boolean { return this.#seats.some(({ state }) => state === "open" || state === "lent"); }
+  /** The error of the last attempt or of the last lost connection; undefined once a connection is open again. */
+  get lastError(): RedisError | undefined { return this.#lastError; }
   /** Whether a command would fail at once. */
   get isDown(): boolean { return this.#closing !== undefined || this.#down; }
 
@@ -8477,8 +8478,7 @@ class Server implements Origin {
   // ---- The router ----
 
   check(row: Row, gathered?: readonly unknown[]): void {
-    if (row.instead !== undefined) throw unshared(row);
-    if (row.is.bound && gathered === undefined && this.config.poolsize > 1) throw notSupported(row, UNBOUND);
+    checkShared(this.config, row, gathered);
     if (this.onlyReads && (changesData(row) || row === LEASE)) throw notSupported(row, ONLY_READS);
   }
 
@@ -8569,6 +8569,12 @@ class Server implements Origin {
     const pools = this.#pools.map((pool) => pool.describe()).join("; replica ");
     return this.#refused.length === 0 ? pools : `${pools}; not allowed: ${this.#refused.join(", ")}`;
   }
+}
+
+/** Throws for a command that needs a connection of its own, or is about earlier ones on its connection. */
+function checkShared({ poolsize }: Config, row: Row, gathered?: readonly unknown[]): void {
+  if (row.instead !== undefined) throw unshared(row);
+  if (row.is.bound && gathered === undefined && poolsize > 1) throw notSupported(row, UNBOUND);
 }
 
 /** slave0:ip=10.0.0.2,port=6379,state=online,offset=...,lag=... or, before Redis 2.8, slave0:10.0.0.2,6379,online */
@@ -9061,8 +9067,13 @@ class Several implements Origin {
   /** All commands of one tick go to one member, so that they keep their order and one write carries them. */
   get #next(): Choice {
     if (this.#current === undefined) world.endOfTick(Several.#endTick, this);
-    if (this.#current?.state !== "live") this.#current = leastUsed(this.#candidates()) ?? this.#members[0]!;
-    return this.#current;
+    if (this.#current?.state === "live") return this.#current;
+    const candidates = this.#candidates();
+    const current = this.#current = leastUsed(candidates) ?? this.#members[0]!;
+    for (const member of this.#members) { // so that none gets a burst for the time in which it had no share
+      if (!candidates.includes(member)) member.used = Math.max(member.used, current.used);
+    }
+    return current;
   }
 
   /** The members that are live or new. */
@@ -9099,7 +9110,7 @@ class Several implements Origin {
 
   // ---- The router ----
 
-  check(row: Row, gathered?: readonly unknown[]): void { this.#members[0]!.server.check(row, gathered); }
+  check(row: Row, gathered?: readonly unknown[]): void { checkShared(this.config, row, gathered); }
   mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
   route(): Named { return this.#self; }
   where(): readonly Origin[] { return [this]; }
@@ -9109,13 +9120,14 @@ class Several implements Origin {
 
   /** Waits for the first list with a stand-in, whose address is known only when the list has replaced it. */
   #follow(follow: (follower: ListFollower) => () => void, common: Config): void {
-    let fail: (error: RedisError) => void = ignore;
-    const next = (): Promise<Endpoint> => new Promise((_, reject) => (fail = reject));
+    const waiting: ((error: RedisError) => void)[] = [];
+    const next = (): Promise<Endpoint> => new Promise((_, reject) => waiting.push(reject));
     const standIn = { ...common, poolsize: 1 };
     this.#members = [this.#open(standIn, { weight: 1, priority: 0 }, "new", { name: "a list of hosts", next })];
     this.#adopt();
     const take = (hosts: unknown): void => this.#replace(readMembers(common, hosts));
-    this.#unfollow = follow({ take, failed: (error) => fail(error) });
+    const failed = (error: RedisError): void => waiting.splice(0).forEach((reject) => reject(error));
+    this.#unfollow = follow({ take, failed });
   }
 
   /** Opens servers for new members, and drains those of former ones. */
@@ -9165,11 +9177,8 @@ class Several implements Origin {
     return member;
   }
 
-  /** Gives a member its share from now on, but nothing for the time in which it had none. */
   #join(member: Choice | undefined): void {
     if (member === undefined || member.state === "live" || world.now() < member.until) return;
-    const others = this.#members.filter(({ state }) => state === "live").map(({ used }) => used);
-    member.used = Math.max(member.used, others.length > 0 ? Math.min(...others) : 0);
     member.state = "live";
     member.since = world.now();
     this.#changed();
@@ -9238,8 +9247,10 @@ class Several implements Origin {
   }
 
   describe(): string {
-    const shares = this.#members.map(({ server, weight, priority, state }) =>
-      `${server.describe()} (${state}, weight ${weight}, priority ${priority})`);
+    const shares = this.#members.map(({ server, weight, priority, state }) => {
+      const why = state === "left" && server.primary.lastError;
+      return `${server.describe()} (${state}, weight ${weight}, priority ${priority}${why ? `: ${why.message}` : ""})`;
+    });
     return [...shares, ...this.#drained.map((name) => `${name} (weight 0)`)].join("; or ");
   }
 }
