@@ -4,8 +4,9 @@
 // timer or socket is left shows on Bun, which lists no resources, by nothing more than that the process ends.
 
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { createServer as createWebServer } from "node:http";
 import { Socket, connect as connectTcp } from "node:net";
@@ -31,6 +32,8 @@ import {
 import type {
   ConsumeOptions, Consumed, Gap, Handler, Key, LeasedConnection, Manager, Message, Monitored, Options, Subscription, Transaction, Watch,
 } from "./redis.ts";
+import { fromDns } from "./examples/from-dns.ts";
+import { fromFile } from "./examples/from-file.ts";
 import { Editor } from "./test/editor.ts";
 import * as reference from "./test/reference.ts";
 import { cpuSince, effort, encoded, failure, ours, runProgram, runtime, using } from "./test/handlers.ts";
@@ -14095,6 +14098,68 @@ describe("a handler", () => {
 });
 
 // ==== The examples ====
+
+describe("sources of live lists", () => {
+  const servers = startServers(2);
+  beforeEach(() => Promise.all(servers.map((one) => one.call("SET", "who", String(one.port)))));
+  const serves = (db: Handler, { port }: RedisServer): Promise<boolean> =>
+    until(async () => await db.get("who") === String(port), "the server to be used");
+
+  test("a file is read, and again when it is replaced or written to; a broken one changes nothing", () => warnings("BAD_LIST", async (told) => {
+    const folder = mkdtempSync(join(tmpdir(), "hosts-"));
+    const file = join(folder, "redis-hosts");
+    writeFileSync(file, `127.0.0.1:${servers[0]!.port}\n`);
+    await using(lazyConnectionPool({ anyOf: fromFile(file), poolsize: 1 }), async (db) => {
+      await serves(db, servers[0]!);
+      writeFileSync(`${file}.new`, `\nredis://127.0.0.1:${servers[1]!.port}?weight=2\n`);
+      renameSync(`${file}.new`, file);
+      await serves(db, servers[1]!);
+      writeFileSync(`${file}.new`, "nonsense\n");
+      renameSync(`${file}.new`, file);
+      await until(() => told.length === 1, "the warning");
+      rmSync(file);
+      await until(() => told.length === 2, "the warning");
+      await serves(db, servers[1]!);
+      writeFileSync(file, `127.0.0.1:${servers[0]!.port}\n`);
+      await serves(db, servers[0]!);
+    });
+    rmSync(folder, { recursive: true });
+  }));
+
+  test("SRV records are asked for, with their weights and priorities, and again; a DNS server that is silent changes nothing", async () => {
+    type Srv = { port: number; weight: number; priority: number };
+    let records: Srv[] | undefined = [{ port: servers[0]!.port, weight: 0, priority: 1 }, { port: servers[1]!.port, weight: 5, priority: 2 }];
+    let asked = 0;
+    const numbers = (...values: number[]): Buffer => Buffer.from(values.flatMap((value) => [value >> 8, value & 255]));
+    const localhost = Buffer.from("\x09localhost\0", "latin1");
+    const dns = createSocket("udp4", (question, from) => { // answers each question for SRV records
+      asked++;
+      if (records === undefined) return;
+      const end = question.indexOf(0, 12) + 5; // of the question, behind its name, type and class
+      const answers = records.flatMap(({ port, weight, priority }) => [
+        numbers(0xc00c, 33, 1, 0, 1, 6 + localhost.length), numbers(priority, weight, port), localhost,
+      ]);
+      const head = Buffer.concat([question.subarray(0, 2), numbers(0x8180, 1, records.length, 0, 0)]);
+      dns.send(Buffer.concat([head, question.subarray(12, end), ...answers]), from.port, from.address);
+    });
+    await once(dns.bind(0, "127.0.0.1"), "listening");
+    const anyOf = fromDns("_redis._tcp.test", { every: 20, servers: [`127.0.0.1:${dns.address().port}`] });
+    try {
+      await using(lazyConnectionPool({ anyOf, poolsize: 1 }), async (db) => {
+        await serves(db, servers[0]!);
+        assert.match(inspect(db), new RegExp(`:${servers[0]!.port} .*weight 1, priority 1\\); or .*:${servers[1]!.port} .*weight 5, priority 2\\)`));
+        records = [{ port: servers[1]!.port, weight: 1, priority: 0 }];
+        await serves(db, servers[1]!);
+        records = undefined;
+        const before = asked;
+        await until(() => asked > before, "it to be asked");
+        await serves(db, servers[1]!);
+      });
+    } finally {
+      dns.close();
+    }
+  });
+});
 
 describe("a web server over shards", () => {
   const servers = startServers(4, { aof: true });
