@@ -11,6 +11,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import { inspect } from "node:util";
 import { WatchError, lazyConnection, lazyConnectionPool, lazyShardedConnection, script } from "../redis.ts";
 import type { Handler, Options } from "../redis.ts";
 import { Log, nothing, outcomeOf } from "./oracle.ts";
@@ -1513,9 +1514,151 @@ const R39: Row = {
   },
 };
 
+// ==== One of several ====
+
+/** A handler over so many proxies of one server, as members with the same data. */
+async function several(scene: Scene, count: number, anyOf?: (members: Member[]) => Options["anyOf"]) {
+  const server = await scene.server();
+  const proxies = await Promise.all(range(count).map(() => scene.proxy(server.port)));
+  const members = proxies.map(({ host, port }) => ({ host, port }));
+  const db = scene.db({ host: undefined, anyOf: anyOf?.(members) ?? members, poolsize: 4, replyTimeout: 3000 });
+  const log = scene.log(db, { deadline: 3000 }).start();
+  await log.recovered();
+  return { server, proxies, members, db, log };
+}
+type Member = { host: string; port: number; weight?: number };
+
+/** Waits until so many members of the handler live. */
+const live = (db: Handler, count: number) =>
+  until(() => inspect(db).split("(live, ").length === count + 1, `${count} live members`, 20_000);
+
+/** As if its machine were off: connections are broken, and new ones refused. */
+function switchOff(proxy: Proxy) {
+  proxy.refuse = true;
+  proxy.cut("rst");
+}
+
+const A01: Row = {
+  id: "A01",
+  what: "one of two servers that freezes leaves, and no command is lost to it from then on",
+  needs: "redis.ts",
+  async run(scene) {
+    const { server, proxies, db, log } = await several(scene, 2);
+    const freezes = scene.times(10, 2);
+    for (let freeze = 0; freeze < freezes; freeze++) {
+      await live(db, 2);
+      const frozen = proxies[freeze % 2]!;
+      frozen.hold();
+      await scene.recovery(live(db, 1));
+      const left = performance.now();
+      await log.recovered();
+      await running(500);
+      const lost = log.operations.filter(({ begun, state }) => begun > left && state !== "acked" && state !== "pending");
+      scene.breach(lost.length > 0, `${lost.length} lost to a member that was known to be frozen`);
+      frozen.cut("rst"); // what it was sent is gone with it
+      frozen.heal();
+    }
+    await scene.judge(log, server);
+    scene.breach(scene.counts.unknown > 64 * freezes, `${scene.counts.unknown} unknown in ${freezes} freezes`);
+    scene.breach(log.refusals.size > 0, `callers saw ${[...log.refusals]}`);
+    scene.breach(scene.counts.recovery > SOON, "a frozen member stayed");
+  },
+};
+
+const A02: Row = {
+  id: "A02",
+  what: "a server that comes and goes costs nobody more than what it was executing, while another is there",
+  needs: "redis.ts",
+  async run(scene) {
+    const { server, proxies, db, log } = await several(scene, 2);
+    const flaps = scene.times(100, 10);
+    for (let flap = 0; flap < flaps; flap++) {
+      switchOff(proxies[0]!);
+      await sleep(random(100));
+      proxies[0]!.refuse = false;
+      await sleep(random(200));
+      scene.recovered(await log.recovered());
+    }
+    await live(db, 2);
+    await scene.judge(log, server);
+    scene.breach(scene.counts.unknown > 64 * flaps, `${scene.counts.unknown} unknown in ${flaps} flaps`);
+    scene.breach(log.refusals.size > 0, `callers saw ${[...log.refusals]}`);
+    scene.breach(scene.counts.recovery > SOON, "the other did not serve soon");
+  },
+};
+
+const A03: Row = {
+  id: "A03",
+  what: "with two of four servers dead, now these and now those, the others answer everything",
+  needs: "redis.ts",
+  async run(scene) {
+    const { server, proxies, db, log } = await several(scene, 4);
+    for (let turn = scene.times(20, 2); turn > 0; turn--) {
+      await live(db, 4);
+      const dead = turn % 2 === 0 ? proxies.slice(0, 2) : proxies.slice(2);
+      dead.forEach(switchOff);
+      await scene.recovery(live(db, 2));
+      const left = performance.now();
+      await log.recovered();
+      const lost = log.operations.filter(({ begun, state }) => begun > left && state !== "acked" && state !== "pending");
+      scene.breach(lost.length > 0, `${lost.length} lost to members that were known to be dead`);
+      for (const proxy of dead) proxy.refuse = false;
+    }
+    await scene.judge(log, server);
+    scene.breach(log.refusals.size > 0, `callers saw ${[...log.refusals]}`);
+  },
+};
+
+const A04: Row = {
+  id: "A04",
+  what: "a list of servers that changes under load loses nothing, and no caller notices",
+  needs: "redis.ts",
+  async run(scene) {
+    let push: (list: Member[]) => void = () => {};
+    const { server, members, log } = await several(scene, 4, (all) => async function* () {
+      for (let list = all; ; list = await new Promise((resolve) => { push = resolve; })) yield list;
+    });
+    const changes = scene.times(200, 20);
+    for (let change = 0; change < changes; change++) {
+      const kept = members.filter(() => random(1) < 0.5).map((member) => ({ ...member, weight: Math.floor(random(4)) }));
+      push([...kept.filter(({ port }) => port !== members[change % 4]!.port), members[change % 4]!]);
+      await log.recovered();
+    }
+    scene.counts.faults += changes;
+    await scene.judge(log, server);
+    scene.breach(scene.counts.unknown > 0 || log.refusals.size > 0, `${scene.counts.unknown} unknown; callers saw ${[...log.refusals]}`);
+  },
+};
+
+const A05: Row = {
+  id: "A05",
+  what: "a source of lists that throws, ends, or says nonsense costs no command",
+  needs: "redis.ts",
+  async run(scene) {
+    const calls = scene.times(50, 5);
+    let called = 0;
+    const signals = new Set<AbortSignal>();
+    const nonsense: any[] = [[], ["nowhere"], "a:1", undefined, [{ host: "a", weight: -1 }], [{ host: "a", weight: 0 }]];
+    const { server, db, log } = await several(scene, 2, (all) => async function* (signal) {
+      called++;
+      signals.add(signal);
+      yield called === 1 ? all : all.slice(called % 2);
+      yield nonsense[called % nonsense.length];
+      if (called % 2 === 0) throw new Error("the source is broken");
+    });
+    await until(() => called >= calls, "the source to be called again and again", 4_000 * calls);
+    await log.recovered();
+    scene.counts.faults += called;
+    await scene.judge(log, server);
+    scene.breach(scene.counts.unknown > 0 || log.refusals.size > 0, `${scene.counts.unknown} unknown; callers saw ${[...log.refusals]}`);
+    db.destroy();
+    scene.breach([...signals].some(({ aborted }) => !aborted), "the source was not told of the end");
+  },
+};
+
 export const rows: Row[] = [
   R01, R02, R03, R04, R05, R06, R07, R08, R09, R10, R11, R12, R13, R14, R15, R16, R17, R18, R19, R20, R21, R22, R23, R24,
-  R25, R37, R38, R39,
+  R25, R37, R38, R39, A01, A02, A03, A04, A05,
 ];
 
 // ==== The program ====
