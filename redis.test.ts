@@ -40,7 +40,7 @@ import { cpuSince, effort, encoded, failure, ours, runProgram, runtime, using } 
 import { samples } from "./test/samples.ts";
 import { Proxy } from "./test/proxy.ts";
 import type { Link } from "./test/proxy.ts";
-import { RedisServer, ScriptedServer, SentinelSet, freePort, until } from "./test/servers.ts";
+import { RedisServer, ScriptedServer, SentinelSet, Twemproxy, freePort, hasTwemproxy, until } from "./test/servers.ts";
 import type { Peer, ServerOptions } from "./test/servers.ts";
 import { clusterSurface, surface } from "./test/surface.ts";
 
@@ -10620,6 +10620,207 @@ function* oddKeys(count: number): Generator<string | Buffer> {
       [0x7b, 0x7d, 0x0a, below(256), below(256)][below(5)]!));
   }
 }
+
+describe("through a proxy", () => {
+  const proxies = ["codis", "twemproxy", "envoy"] as const;
+  /** Answers everything with OK, and PING with PONG; `seen` has the commands. */
+  const answering = async (use: (port: number, seen: string[]) => Promise<void>): Promise<void> => {
+    const seen: string[] = [];
+    const scripted = await ScriptedServer.start(async (peer) => {
+      for (;;) {
+        const words = await peer.read();
+        seen.push(words.join(" "));
+        peer.write(words[0] === "PING" ? "+PONG\r\n" : "+OK\r\n");
+      }
+    });
+    try {
+      await use(scripted.port, seen);
+    } finally {
+      await scripted.stop();
+    }
+  };
+
+  for (const proxy of proxies) {
+    test(`${proxy} is greeted with AUTH and PING only`, () => answering(async (port, seen) => {
+      const db = await connection({ port, proxy, password: "secret" });
+      assert.deepEqual(seen, ["AUTH secret", "PING"]);
+      await db.disconnect();
+    }));
+
+    test(`options that ${proxy} cannot serve are a TypeError that names them`, () => {
+      for (const [name, value] of Object.entries({
+        dbid: 1, name: "n", readFrom: "any", durable: 1, replicas: ["localhost:1"], protocol: 3,
+        ...(proxy === "envoy" ? {} : { username: "u" }),
+      })) {
+        const options = { proxy, password: "p", [name]: value } as Options;
+        assert.throws(() => lazyConnection(options).destroy(), { name: "TypeError", message: new RegExp(`option ${name} .*${proxy}`) });
+        const shards = (): void => lazyShardedConnection(["localhost:1", "localhost:2"], options).destroy();
+        assert.throws(shards, { name: "TypeError", message: new RegExp(`option ${name} `) });
+      }
+      using(lazyConnection({ proxy }), async (db) => {
+        assert.throws(() => db.with({ readFrom: "replica" }), /option readFrom/);
+        assert.throws(() => db.with({ durable: 1 }), /option durable/);
+        db.with({ replyTimeout: 5, charset: null });
+      });
+      assert.throws(() => lazyShardedConnection([{ host: "a", proxy }, "b:1"]), /option proxy must be the same for all nodes/);
+    });
+
+    test(`what ${proxy} refuses is refused before it is sent`, () => answering(async (port, seen) => {
+      await using(lazyConnection({ port, proxy }), async (db) => {
+        await db.ready();
+        seen.length = 0;
+        const refused = async (promise: unknown): Promise<void> => {
+          const error = await failure(promise);
+          assert.ok(error instanceof NotSupportedError && error.message.includes(proxy), `${error}`);
+          assert.deepEqual([error.code, error.outcome], ["NOT_SUPPORTED", "not-sent"]);
+        };
+        for (const call of [
+          "KEYS *", "MOVE a 1", "OBJECT ENCODING a", "RENAME a b", "RENAMENX a b", "SCAN 0", "BITOP AND a b c", "MSETNX a 1 b 2",
+          "BLPOP a 0", "BRPOP a 0", "BRPOPLPUSH a b 0", "BZPOPMIN a 0", "PSUBSCRIBE a", "PUNSUBSCRIBE a", "SUBSCRIBE a",
+          "UNSUBSCRIBE a", "UNWATCH", "WATCH a", "AUTH a", "SELECT 1", "BGREWRITEAOF", "BGSAVE", "DBSIZE", "FLUSHALL", "FLUSHDB",
+          "INFO", "LASTSAVE", "MONITOR", "SAVE", "SHUTDOWN", "SLAVEOF NO ONE", "SLOWLOG GET", "SYNC", "TIME", "RANDOMKEY",
+          "MIGRATE h 1 k 0 1", "SCRIPT LOAD x", "CONFIG GET a", "CLIENT LIST", "HELLO 2", "XREAD STREAMS a 0", "WAIT 1 0",
+          "COPY {a}b c", "SUNION a b", "SINTER a b", "SDIFF a b", "ZUNIONSTORE a 2 b c", "EVAL x 0", "EVAL x 2 a b",
+          "XGROUP CREATE k g 0", "LMPOP 1 a LEFT", "XINFO STREAM k", "MEMORY USAGE k", "PFCOUNT a b", "SORT a BY w*",
+          ...(proxy === "envoy" ? ["SUNION {a}b {a}c"] : ["MULTI", "EXEC", "DISCARD", "PUBLISH a b"]),
+          ...(proxy === "codis" ? ["RESTORE a 0 b", "SORT a"] : []),
+          ...(proxy === "twemproxy" ? ["XADD a * b c", "NOSUCH a", "EXISTS a b", "EXPIRE a 1 NX", "PING a", "ECHO a"] : []),
+        ]) {
+          const [name = "", ...args] = call.split(" ");
+          await refused(db.call(name, ...args));
+          assert.throws(() => db.pipeline().call(name, ...args), NotSupportedError, call);
+        }
+        for (const begin of [
+          () => db.watch("a"), () => db.multi("a"), () => db.transaction(["a"], () => {}), () => db.transaction([], () => {}),
+          () => db.lease(() => {}), () => db.subscribe("a"), () => db.psubscribe("a"), () => db.ssubscribe("a"), () => db.monitor(),
+          () => db.scanIterator().next(), () => db.consume("s", { group: "g", consumer: "c" }).next(),
+          ...(proxy === "envoy" ? [] : [() => db.multi(), () => db.pipeline().get("a").commit()]),
+        ]) await refused(begin());
+        assert.deepEqual(seen, []);
+        await Promise.all([
+          db.ping(), db.get("a"), db.mset({ a: 1, b: 2 }), db.del("a", "b"), db.hset("h", { a: 1 }), db.call("EVAL", "x", 2, "{a}b", "{a}c"),
+          db.hscanIterator("h").next().catch(() => {}), ...(proxy === "envoy" ? [db.publish("a", "b")] : [db.sunion("{a}b", "{a}c")]),
+        ]);
+        assert.equal(seen.length, 8);
+      });
+      await using(lazyShardedConnection([`localhost:${port}`], { proxy }), async (db) => {
+        assert.ok(await failure(db.rename("a", "b")) instanceof NotSupportedError);
+        assert.ok(await failure(db.dbsize()) instanceof NotSupportedError);
+        assert.ok(await failure(db.sunion("a", "b")) instanceof NotSupportedError);
+      });
+    }));
+  }
+
+  test("transactions without WATCH go through Envoy", () => answering(async (port, seen) => {
+    await using(lazyConnection({ port, proxy: "envoy" }), async (db) => {
+      await db.ready();
+      seen.length = 0;
+      await db.pipeline().set("a", 1).commit().catch(() => {});
+      assert.deepEqual(seen, ["MULTI", "SET a 1", "EXEC"]);
+    });
+  }));
+
+  for (const [said, of] of [
+    ["ERR Connection timed out", "twemproxy"], ["SERVER_ERROR Connection refused", "twemproxy"],
+    ["ERR handle response, backend conn reset", "codis"], ["upstream failure", "envoy"], ["finished with 2 error(s)", "envoy"],
+  ] as const) {
+    test(`after "${said}" by ${of}, a write may have been executed, and a web server should answer 503`, async () => {
+      const scripted = await ScriptedServer.start(async (peer) => {
+        for (;;) peer.write((await peer.read())[0] === "PING" ? "+PONG\r\n" : `-${said}\r\n`);
+      });
+      await using(lazyConnection({ port: scripted.port, proxy: of }), async (db) => {
+        const [write, read] = [await failure(db.mset({ a: 1, b: 2 })), await failure(db.get("a"))];
+        assert.ok(write instanceof ReplyError && write.raw === said);
+        assert.deepEqual([write.outcome, write.unavailable, read.outcome, read.unavailable], ["unknown", true, "not-executed", true]);
+      });
+      await scripted.stop();
+    });
+  }
+
+  describe("that is a real twemproxy", () => {
+    let servers: RedisServer[];
+    let twemproxy: Twemproxy;
+    const isThere = hasTwemproxy();
+    const real = (name: string, body: () => Promise<unknown>): void => void test(name, async (t) => {
+      if (!isThere) return skip(t, "there is no twemproxy; sh test/setup.sh installs Debian's package nutcracker");
+      await Promise.all(servers.map((server) => server.call("FLUSHALL")));
+      await body();
+    });
+    const options = { proxy: "twemproxy" as const };
+    const keys = Array.from({ length: 100 }, (_, i) => `key:${i}`);
+    before(async () => {
+      if (!isThere) return;
+      servers = await Promise.all([RedisServer.start(), RedisServer.start(), RedisServer.start()]);
+      twemproxy = await Twemproxy.start(servers);
+    });
+    after(async () => {
+      if (!isThere) return;
+      await twemproxy.stop();
+      await Promise.all(servers.map((server) => server.stop()));
+    });
+
+    real("closes no connection because of a call that the driver passes", async () => {
+      let passed = 0;
+      await using(await connection({ port: twemproxy.port, ...options }), async (db) => {
+        for (const [method, [args]] of Object.entries(samples)) {
+          const { name } = commands[method as keyof typeof commands] as Row;
+          const [first = "", ...others] = name.text.split(" ");
+          const error: any = await db.call(first, ...others, ...args).catch((reason) => reason);
+          if (error instanceof NotSupportedError) continue;
+          assert.notEqual(error?.code, "CONNECTION_LOST", name.text);
+          passed++;
+        }
+      });
+      assert.ok(passed > 100, `${passed} passed`);
+    });
+
+    real("divides MSET, MGET and DEL among its servers, and takes pipelines of 10,000", async () => {
+      await using(lazyConnectionPool({ port: twemproxy.port, poolsize: 3, ...options }), async (db) => {
+        await db.mset(Object.fromEntries(keys.map((key, i) => [key, i])));
+        const sizes = await Promise.all(servers.map((server) => server.call("DBSIZE")));
+        assert.ok(sizes.every((size) => size > 0), String(sizes));
+        assert.deepEqual(await db.mget(keys), keys.map((_, i) => String(i)));
+        const pipeline = db.pipeline();
+        for (let i = 0; i < 10_000; i++) pipeline.set(`n:${i}`, i);
+        for (let i = 0; i < 10_000; i++) pipeline.get(`n:${i}`);
+        const replies = await pipeline.execPipeline();
+        assert.deepEqual(replies.slice(10_000), Array.from({ length: 10_000 }, (_, i) => String(i)));
+        assert.equal(await db.del(keys), 100);
+        await Promise.all(Array.from({ length: 10_000 }, (_, i) => db.del(`n:${i}`)));
+        assert.deepEqual(await Promise.all(servers.map((server) => server.call("DBSIZE"))), [0, 0, 0]);
+      });
+    });
+
+    real("loses a server: only its keys fail, with what twemproxy says, until the server is back", async () => {
+      await using(lazyConnectionPool({ port: twemproxy.port, poolsize: 2, ...options }), async (db) => {
+        await db.mset(Object.fromEntries(keys.map((key) => [key, "v"])));
+        const lost = new Set<string>(await servers[1]!.call("KEYS", "*"));
+        await servers[1]!.kill();
+        for (const key of keys) {
+          const answer = await db.get(key).catch((error) => error);
+          if (!lost.has(key)) assert.equal(answer, "v");
+          else assert.ok(answer instanceof RedisError && answer.unavailable, `${answer}`);
+        }
+        const error = await failure(db.mset(Object.fromEntries(keys.map((key) => [key, "w"]))));
+        assert.deepEqual([error.outcome, error.unavailable], ["unknown", true]);
+        await servers[1]!.restart();
+        await until(() => Promise.all(keys.map((key) => db.set(key, "x"))).then(() => true, () => false), "all keys");
+        assert.deepEqual(new Set(await db.mget(keys)), new Set(["x"]));
+      });
+    });
+
+    real("is killed and started again: the driver connects again", async () => {
+      await using(lazyConnectionPool({ port: twemproxy.port, poolsize: 2, ...options }), async (db) => {
+        await db.ready();
+        await twemproxy.kill();
+        assert.equal((await failure(until(() => db.get("k"), "an error"))).unavailable, true);
+        await twemproxy.launch();
+        await until(() => db.set("k", "v").catch(() => false), "a connection");
+        assert.equal(await db.get("k"), "v");
+      });
+    });
+  });
+});
 
 describe("placement", () => {
   const near = (count: number): string[] => Array.from({ length: count }, (_, i) => `127.0.0.1:${i + 1}`);

@@ -122,9 +122,12 @@ const socketPath = string(`a non-empty path of at most ${PATH_BYTES} bytes witho
 
 /**
  * `query`: a URL's query may set the option, because it cannot weaken security. `view`: db.with() may set it.
- * `endpoint`: it describes how to reach one server; all servers of a handler share the other options.
+ * `endpoint`: it describes how to reach one server; all servers of a handler share the other options. `direct`: it
+ * cannot differ from its preset with option proxy.
  */
-type Setting = { check: Check<unknown>; preset?: unknown; query?: true; view?: true; endpoint?: true };
+type Setting = {
+  check: Check<unknown>; preset?: unknown; query?: true; view?: true; endpoint?: true; direct?: true;
+};
 
 const OPTIONS = {
   /** Name or IP address of the server. */
@@ -134,7 +137,7 @@ const OPTIONS = {
   /** Unix socket of the server, instead of host and port. */
   path: { check: socketPath, endpoint: true },
   /** Database number, selected on every connect. */
-  dbid: { check: whole(0, 2 ** 31 - 1), preset: 0, query: true },
+  dbid: { check: whole(0, 2 ** 31 - 1), preset: 0, query: true, direct: true },
   /** Name of an ACL user. A password without a username belongs to the default user. */
   username: { check: secret, endpoint: true },
   /** Password of the user. An empty string means no password. A server that requires no password accepts any. */
@@ -142,13 +145,15 @@ const OPTIONS = {
   /** Called on every connect, and before they expire, for passwords that change. Replaces username and password. */
   credentials: { check: callback, endpoint: true },
   /** Name of the connections in CLIENT LIST. */
-  name: { check: visible, query: true },
+  name: { check: visible, query: true, direct: true },
   /** TLS: true, or options of Node's tls.connect (ca, cert, key, servername ...). Certificates are verified. */
   tls: { check: secure, preset: false, endpoint: true },
   /** Opens the stream to the server in place of the driver: through SSH or a proxy, say. TLS runs on top of it. */
   socket: { check: dialling, endpoint: true },
   /** Protocol version to request. Servers without HELLO use version 2; replies have the same shape in both. */
   protocol: { check: oneOf(2, 3), preset: 3, query: true, endpoint: true },
+  /** Kind of proxy that the driver connects to. It speaks RESP2, and the driver refuses what it does not pass. */
+  proxy: { check: oneOf("codis", "twemproxy", "envoy") },
   /** Number of connections in a pool. */
   poolsize: { check: whole(1, 65_535), preset: 10, query: true },
   /** Whether the driver reopens lost connections in the background. */
@@ -180,16 +185,16 @@ const OPTIONS = {
   /** Maximum size of a whole reply, in bytes. */
   maxReply: { check: whole(1, Number.MAX_SAFE_INTEGER), preset: 2 ** 30 }, // two strings of maxBulk
   /** Servers that answer read-only commands: the primary, its replicas, or any of them. */
-  readFrom: { check: oneOf("primary", "replica", "any"), preset: "primary", view: true },
+  readFrom: { check: oneOf("primary", "replica", "any"), preset: "primary", view: true, direct: true },
   /** Replicas of the server. If omitted, the driver asks the primary for them when readFrom needs them. */
-  replicas: { check: must<readonly Host[]>("a list of hosts", () => true) }, // readOptions checks its entries
+  replicas: { check: must<readonly Host[]>("a list of hosts", () => true), direct: true }, // see readOptions
   /** Servers or proxies with the same data, instead of host; or a function that returns lists of them. */
   anyOf: {
     check: must<readonly MemberHost[] | LiveHosts<MemberHost>>("a list of hosts, or a function that returns lists",
       (hosts) => Array.isArray(hosts) || typeof hosts === "function"), // readOptions checks the entries of a list
   },
   /** Sentinels, which know where the server is; instead of host and port. Each has its own credentials. */
-  sentinels: { check: must<readonly Host[]>("a list of hosts", () => true) }, // readOptions checks its entries
+  sentinels: { check: must<readonly Host[]>("a list of hosts", () => true), direct: true }, // see readOptions
   /** Name of the master whose address the Sentinels are asked for. */
   master: { check: string("a name without spaces", (name) => name !== "" && printable(name) && !name.includes(" ")) },
   /** Where to connect instead of an address that a server reports: { "10.0.0.1:6379": "localhost:7001" }. */
@@ -206,6 +211,7 @@ const OPTIONS = {
   /** Number of replicas that must acknowledge a write (WAIT) before it succeeds, or { replicas, timeout }. 0: none. */
   durable: {
     check: must<number | Durable>("a number of replicas, or { replicas, timeout }", isDurable), preset: 0, view: true,
+    direct: true,
   },
 } satisfies Record<string, Setting>;
 
@@ -250,6 +256,7 @@ type Config = Preset & Omit<AnyOptions, keyof Preset | "replicas" | "sentinels" 
 };
 type MemberConfig = { readonly config: Config; readonly weight: number; readonly priority: number };
 type Unchecked = { [N in keyof Table]?: unknown };
+type ProxyName = NonNullable<Config["proxy"]>;
 
 const NAMES = Object.keys(OPTIONS) as (keyof Table)[];
 const IN_QUERY = NAMES.filter((name) => "query" in OPTIONS[name]);
@@ -281,6 +288,7 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
     return { ...config, anyOf: Array.isArray(anyOf) ? readMembers(config as Config, anyOf) : anyOf } as Config;
   }
   if ((config.sentinels ?? config.master) !== undefined) config.sentinels = readSentinels(config, options);
+  if (config.proxy !== undefined) config.protocol = throughProxy(config, options.protocol);
   if (replicas === undefined || (Array.isArray(replicas) && replicas.length === 0)) return config as Config;
   const read = (host: unknown): Config => replicaOf(config as Config, readHost(host));
   return { ...config as Config, replicas: readHosts("replicas", replicas, read) };
@@ -310,9 +318,19 @@ function readMembers(common: Config, hosts: unknown): MemberConfig[] {
 }
 
 /** Throws if one of several servers has an option of its own that belongs to the caller. */
-function mustBeCommon(own: Unchecked, all: string): void {
-  const common = OF_VIEW.find((name) => own[name] !== undefined);
+function mustBeCommon(own: Unchecked, all: string, ...more: (keyof Table)[]): void {
+  const common = [...OF_VIEW, ...more].find((name) => own[name] !== undefined);
   if (common !== undefined) throw new ArgumentError(`option ${common} must be the same for all ${all}`);
+}
+
+/** Throws if an option needs commands that the proxy does not pass; returns the protocol version for the proxy. */
+function throughProxy(options: Unchecked, protocol: unknown = 2): number {
+  const { proxy, username } = options;
+  const direct = Object.entries<Setting>(OPTIONS).filter(([, setting]) => setting.direct);
+  const changed = direct.find(([name, { preset }]) => options[name as keyof Table] !== preset)?.[0]
+    ?? (protocol === 3 ? "protocol" : username !== undefined && proxy !== "envoy" ? "username" : undefined);
+  if (changed === undefined) return 2;
+  throw new ArgumentError(`option ${changed} cannot be set, because ${proxy} does not pass what it needs`);
 }
 
 /** Options of a replica: those of its primary, except its address. */
@@ -699,10 +717,10 @@ type Verdict = "wait" | "elsewhere" | "follow" | "fallback" | "ignore";
 type Stage = "hello" | "handshake" | "primary" | "replica" | "member";
 /**
  * `holds`: the commands of the pool that wait until the server has accepted one of them. `passes`: the error concerns
- * the server, not the command, and is temporary.
+ * the server, not the command, and is temporary. `begun`: the command may have been executed, at least in part.
  */
-type Refusal =
-  { readonly [S in Stage]?: Verdict } & { readonly holds?: "writes" | "everything"; readonly passes?: true };
+type Refusal = { readonly [S in Stage]?: Verdict } &
+  { readonly holds?: "writes" | "everything"; readonly passes?: true; readonly begun?: true };
 
 /** Reactions by error code and stage. Without a reaction, the error goes to the caller. */
 const REFUSALS: Record<string, Refusal> = {
@@ -721,6 +739,7 @@ const REFUSALS: Record<string, Refusal> = {
   NOREPLICAS: { member: "elsewhere", passes: true },
   OOM: { member: "elsewhere", passes: true },
   UNBLOCKED: { member: "elsewhere", passes: true }, // the server was demoted while the command was blocked
+  PROXY_FAILURE: { passes: true, begun: true },
   NOPROTO: { hello: "fallback" },
   NOPERM: { hello: "fallback" },
   NOAUTH: { hello: "fallback" }, // Valkey 9.1, for any unknown command before a login
@@ -742,6 +761,20 @@ const TEXTS: readonly [text: string, name: string][] = [
   ["ERR unknown subcommand", "UNKNOWN_SUBCOMMAND"],
   ["called without any password configured", "NO_PASSWORD_SET"],
   ["but no password is set", "NO_PASSWORD_SET"], // before Redis 6
+  // A proxy lost one of its servers, or had no answer in time: twemproxy, Codis, Envoy.
+  ["ERR Connection refused", "PROXY_FAILURE"],
+  ["ERR Connection timed out", "PROXY_FAILURE"],
+  ["ERR Connection reset", "PROXY_FAILURE"],
+  ["ERR Broken pipe", "PROXY_FAILURE"],
+  ["ERR Host is down", "PROXY_FAILURE"],
+  ["ERR No route to host", "PROXY_FAILURE"],
+  ["ERR Network is unreachable", "PROXY_FAILURE"],
+  ["SERVER_ERROR", "PROXY_FAILURE"],
+  ["ERR handle re", "PROXY_FAILURE"], // "handle request, ...", "handle response, ..."
+  ["upstream failure", "PROXY_FAILURE"],
+  ["upstream protocol error", "PROXY_FAILURE"],
+  ["no upstream host", "PROXY_FAILURE"],
+  [" error(s)", "PROXY_FAILURE"], // "finished with 2 error(s)"
 ];
 
 const nameOfRefusal = (error: RedisError): string => {
@@ -2125,6 +2158,9 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     harmless                sent by the driver itself; may run even after its connection is lost
 //     resets                  runs at once even after MULTI, and ends the transaction
 //     bound                   its reply concerns earlier commands on its connection
+//     unproxied               has a key, but no proxy passes it, or none does so rightly
+//     twemproxy codis         has a key, but this proxy does not pass it
+//     bare                    twemproxy passes it only without its optional arguments, and with one key
 //
 // To add a command, add its row; tests compare it with a live server's COMMAND and check the bytes it sends.
 
@@ -2172,7 +2208,7 @@ type Defaults = { readonly values: DefaultValues; readonly of: (options: Words) 
 type DefaultValues = readonly (string | number)[];
 type Trait =
   | "ordered" | "binary" | "code" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless"
-  | "resets" | "bound";
+  | "resets" | "bound" | "unproxied" | "twemproxy" | "codis" | "envoy" | "bare";
 
 /** A reply to a call whose lists are empty. */
 type Nothing = [] | 0 | "" | Record<string, never>;
@@ -2512,7 +2548,7 @@ const commands = {
   /** Like del, but frees the memory in the background. Since 4.0.0. */
   unlink: write<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum),
   /** Number of these keys that exist; a key named twice counts twice. Since 1.0.0; several keys 3.0.3. */
-  exists: read<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum),
+  exists: read<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum).traits("bare"),
   /** Number of these keys that exist; marks each as recently used, for eviction. Since 3.2.1. */
   touch: read<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum),
   /** The type of the value, "none" when `key` is missing; modules name their own types. Since 1.0.0. */
@@ -2521,23 +2557,24 @@ const commands = {
   copy: write<(source: Key, destination: Key, options?: Loose<{ DB: Int; REPLACE: Flag }>) => number>(two)
     .options(3, "REPLACE?"),
   /** Rename `key`, replacing `newkey`; an error when `key` is missing. Since 1.0.0. */
-  rename: write<(key: Key, newkey: Key) => "OK">(two),
+  rename: write<(key: Key, newkey: Key) => "OK">(two).traits("unproxied"),
   /** 1 when renamed, 0 when `newkey` exists already; an error when `key` is missing. Since 1.0.0. */
-  renamenx: write<(key: Key, newkey: Key) => number>(two),
+  renamenx: write<(key: Key, newkey: Key) => number>(two).traits("unproxied"),
   /** 1 when moved to database `db`; 0 when `key` is missing here or exists there. Since 1.0.0. */
-  move: write<(key: Key, db: Int) => number>(),
+  move: write<(key: Key, db: Int) => number>().traits("unproxied"),
   /** 1 when the time to live was set; 0 when `key` is missing or the condition fails. Since 1.0.0; options 7.0. */
-  expire: write<(key: Key, seconds: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
+  expire: write<(key: Key, seconds: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE).traits("bare"),
   /** Like expire, in milliseconds. Since 2.6.0; options 7.0. */
-  pexpire: write<(key: Key, milliseconds: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
+  pexpire: write<(key: Key, milliseconds: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE)
+    .traits("bare"),
   /** Like expire, at a Unix time in seconds; a past time removes the key. Since 1.2.0; options 7.0. */
-  expireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
+  expireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE).traits("bare"),
   /** Like expireat, with the Unix time in milliseconds. Since 2.6.0; options 7.0. */
-  pexpireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE),
+  pexpireat: write<(key: Key, unixTime: Int, options?: ExpireOptions) => number>().options(3, ...EXPIRE).traits("bare"),
   /** The Unix time in seconds at which `key` expires; -1 when it never does, -2 when it is missing. Since 7.0.0. */
-  expiretime: read<(key: Key) => number>(),
+  expiretime: read<(key: Key) => number>().traits("unproxied"),
   /** Like expiretime, in milliseconds. Since 7.0.0. */
-  pexpiretime: read<(key: Key) => number>(),
+  pexpiretime: read<(key: Key) => number>().traits("unproxied"),
   /** The time to live in seconds; -1 when there is none, -2 when `key` is missing. Since 1.0.0. */
   ttl: read<(key: Key) => number>(),
   /** The time to live in milliseconds; -1 when there is none, -2 when `key` is missing. Since 2.6.0. */
@@ -2555,17 +2592,18 @@ const commands = {
   /** Sorted elements, as numbers unless ALPHA; GET: the values its patterns find; STORE: their number. Since 1.0.0. */
   sort: write<SortInto | Sorted<SortOptions & { STORE?: undefined }>>(oneAndAfter(1, "STORE"))
     .options(2, "LIMIT 2", "ASC?", "DESC?", "ALPHA?")
-    .traits("patterns"),
+    .traits("patterns", "codis"),
   /** Like sort, without STORE. Since 7.0.0. */
-  sort_ro: read<Sorted<SortRoOptions>>().options(2, "LIMIT 2", "ASC?", "DESC?", "ALPHA?").traits("patterns"),
+  sort_ro: read<Sorted<SortRoOptions>>().options(2, "LIMIT 2", "ASC?", "DESC?", "ALPHA?")
+    .traits("patterns", "twemproxy"),
   /** The value in the server's own format, for restore, always as a Buffer; null when missing. Since 2.6.0. */
   dump: read<(key: Key) => Buffer | null>().traits("binary"),
   /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, unless REPLACE. Since 2.6.0. */
   restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">()
-    .options(4, "REPLACE?", "ABSTTL?"),
+    .options(4, "REPLACE?", "ABSTTL?").traits("codis"),
   /** Move `key`, or KEYS if it is "", to another server; "NOKEY" if missing. `timeout`: ms of silence. Since 2.6.0. */
   migrate: write<(host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY">
-    (thirdOrKeys).options(6, "COPY?", "REPLACE?", "AUTH2 2", "KEYS n").traits("partly"),
+    (thirdOrKeys).options(6, "COPY?", "REPLACE?", "AUTH2 2", "KEYS n").traits("partly", "unproxied"),
   /** The internal encoding of the value ("listpack", "embstr" ...); null when `key` is missing. Since 2.2.3. */
   objectEncoding: read<(key: Key) => Bulk>(),
   /** Access frequency on a logarithmic scale; null when missing, an error unless an LFU policy is set. Since 4.0.0. */
@@ -2612,7 +2650,7 @@ const commands = {
   /** Set several keys at once, atomically. Since 1.0.1. */
   mset: write<(...pairs: (Arg | Pairs)[]) => "OK">(pairs).pairs(1).across("split"),
   /** Set several keys only when none of them exists: 1, else 0 and nothing is set. Since 1.0.1. */
-  msetnx: write<(...pairs: (Arg | Pairs)[]) => number>(pairs).pairs(1),
+  msetnx: write<(...pairs: (Arg | Pairs)[]) => number>(pairs).pairs(1).traits("unproxied"),
   /** Set `numkeys` keys with one expiry: 1, or 0 and none is set when NX or XX fails for any. Since 8.4.0. */
   msetex: write<(numkeys: number, pairs: Pairs, options?: MsetexOptions) => number>(numkeys(1, 2)).pairs(2)
     .options(3, "NX?", "XX?", "KEEPTTL?"),
@@ -2623,7 +2661,7 @@ const commands = {
   /** The bytes from `start` to `end` (-1), both included, negative from the end; "" if there are none. Since 2.4.0. */
   getrange: read<(key: Key, start: Int, end?: Int) => string>().optional(3).defaults([-1]),
   /** Like getrange. Deprecated since 2.0.0: getrange. Since 1.0.0. */
-  substr: read<(key: Key, start: Int, end?: Int) => string>().optional(3).defaults([-1]),
+  substr: read<(key: Key, start: Int, end?: Int) => string>().optional(3).defaults([-1]).traits("twemproxy"),
   /** Overwrite bytes from `offset` on, padding with zero bytes; returns the new length. Since 2.2.0. */
   setrange: write<(key: Key, offset: Int, value: Arg) => number>(),
   /** The new value, a bigint beyond 2^53; a missing key counts as 0. An error if not an integer. Since 1.0.0. */
@@ -2638,20 +2676,20 @@ const commands = {
   decrby: write<(key: Key, decrement: Int) => number>(),
   /** Add 1, BYINT or BYFLOAT, but not past a bound; SATURATE stops there. ENX: only without expiry. Since 8.8.0. */
   increx: write<(key: Key, options?: IncrexOptions) => [value: number, added: number]>()
-    .options(2, "SATURATE?", "PERSIST?", "ENX?").as(numbers),
+    .options(2, "SATURATE?", "PERSIST?", "ENX?").as(numbers).traits("unproxied"),
   /** 1 when removed, 0 when missing or the condition fails; WRONGTYPE for a condition on another type. Since 8.4.0. */
-  delex: write<(key: Key, options?: Compare) => number>().options(2, "*!"),
+  delex: write<(key: Key, options?: Compare) => number>().options(2, "*!").traits("unproxied"),
   /** Remove `key` only when it holds `value`: 1, else 0. Valkey 9.0; in Redis delex. */
-  delifeq: write<(key: Key, value: Arg) => number>(),
+  delifeq: write<(key: Key, value: Arg) => number>().traits("unproxied"),
   /** The XXH3 hash of the string as 16 hexadecimal digits, for IFDEQ and IFDNE; null when missing. Since 8.4.0. */
-  digest: read<(key: Key) => Bulk>(),
+  digest: read<(key: Key) => Bulk>().traits("unproxied"),
   /** The longest common subsequence; LEN: its length; IDX: its pieces, last first. A missing key is empty. Since 7. */
   lcs: read<
     | ((key1: Key, key2: Key, options: LcsOptions & { IDX: true }) => { matches: LcsMatch[]; len: number })
     | ((key1: Key, key2: Key, options: LcsOptions & { LEN: true; IDX?: No }) => number)
     | ((key1: Key, key2: Key) => string)
     | Either<[key1: Key, key2: Key, options: LcsOptions], [{ matches: LcsMatch[]; len: number }, number, string]>
-  >(two).options(3, "LEN?", "IDX?", "WITHMATCHLEN?").as(when("IDX", map)).across("string"),
+  >(two).options(3, "LEN?", "IDX?", "WITHMATCHLEN?").as(when("IDX", map)).across("string").traits("unproxied"),
 
   // ---- Bitmaps ----
   /** The bit at `offset`; 0 beyond the end and when `key` is missing. Since 2.2.0. */
@@ -2672,7 +2710,8 @@ const commands = {
   bitfield: write<(key: Key, ...operations: BitfieldOperation[]) => (number | null)[]>()
     .options(2, "GET 2", "SET 3", "INCRBY 3"),
   /** Like bitfield, GET only. Since 6.0.0. */
-  bitfield_ro: read<(key: Key, ...operations: { GET: BitfieldPlace }[]) => number[]>().options(2, "GET 2"),
+  bitfield_ro: read<(key: Key, ...operations: { GET: BitfieldPlace }[]) => number[]>().options(2, "GET 2")
+    .traits("twemproxy"),
 
   // ---- HyperLogLogs ----
   /** 1 when the estimate changed or `key` was created, else 0. Since 2.8.9. */
@@ -2703,12 +2742,13 @@ const commands = {
   georadius: write<Georadius<AroundPoint>>(oneAndAfter(5, "STORE", "STOREDIST")).options(6, ...ORDER, ...FOUND)
     .as(located),
   /** Like geosearch around a point. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
-  georadius_ro: read<GeoradiusRo<AroundPoint>>().options(6, ...ORDER, ...FOUND).as(located),
+  georadius_ro: read<GeoradiusRo<AroundPoint>>().options(6, ...ORDER, ...FOUND).as(located).traits("twemproxy"),
   /** Like georadius, around a member; an error when that is missing. Deprecated since 6.2.0. Since 3.2.0. */
   georadiusbymember: write<Georadius<AroundMember>>(oneAndAfter(4, "STORE", "STOREDIST")).options(5, ...ORDER, ...FOUND)
     .as(located),
   /** Like geosearch around a member. Deprecated since 6.2.0: geosearch. Since 3.2.10. */
-  georadiusbymember_ro: read<GeoradiusRo<AroundMember>>().options(5, ...ORDER, ...FOUND).as(located),
+  georadiusbymember_ro: read<GeoradiusRo<AroundMember>>().options(5, ...ORDER, ...FOUND).as(located)
+    .traits("twemproxy"),
 
   // ---- Hashes ----
   /** Set fields; returns the number added. Since 2.0.0; several fields 4.0.0. */
@@ -2747,30 +2787,35 @@ const commands = {
   hscan: read<With<"NOVALUES", [key: Key, ...Leading<[cursor: Arg]>], Page<string[]>, Page<Fields>, ScanOptions>>()
     .options(3, "NOVALUES?").optional(2).as(when("NOVALUES", same, tuple(same, map))).defaults([0]).traits("cursor"),
   /** For each field 1: set, 2: removed (the time is past), 0: condition failed, -2: no such field. Since 7.4.0. */
-  hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n"),
+  hexpire: write<(key: Key, seconds: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n")
+    .traits("unproxied"),
   /** Like hexpire, in milliseconds. Since 7.4.0. */
   hpexpire: write<(key: Key, milliseconds: Int, options: HexpireOptions) => number[]>()
-    .needs(3, ...EXPIRE, "FIELDS 1+n"),
+    .needs(3, ...EXPIRE, "FIELDS 1+n").traits("unproxied"),
   /** Like hexpire, at a Unix time in seconds. Since 7.4.0. */
-  hexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n"),
+  hexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n")
+    .traits("unproxied"),
   /** Like hexpire, at a Unix time in milliseconds. Since 7.4.0. */
-  hpexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n"),
+  hpexpireat: write<(key: Key, unixTime: Int, options: HexpireOptions) => number[]>().needs(3, ...EXPIRE, "FIELDS 1+n")
+    .traits("unproxied"),
   /** For each field the Unix time in seconds when it expires; -1 when never, -2 when missing. Since 7.4.0. */
-  hexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
+  hexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n").traits("unproxied"),
   /** Like hexpiretime, in milliseconds. Since 7.4.0. */
-  hpexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
+  hpexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n").traits("unproxied"),
   /** For each field the time to live in seconds; -1 when there is none, -2 when it is missing. Since 7.4.0. */
-  httl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
+  httl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n").traits("unproxied"),
   /** Like httl, in milliseconds. Since 7.4.0. */
-  hpttl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
+  hpttl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n").traits("unproxied"),
   /** For each field 1 when its expiry was removed, -1 when it had none, -2 when it is missing. Since 7.4.0. */
-  hpersist: write<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n"),
+  hpersist: write<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n").traits("unproxied"),
   /** Remove fields and return their values, null for each that is missing. Since 8.0.0. */
-  hgetdel: write<(key: Key, options: FieldsOption) => Bulk[]>().needs(2, "FIELDS 1+n"),
+  hgetdel: write<(key: Key, options: FieldsOption) => Bulk[]>().needs(2, "FIELDS 1+n").traits("unproxied"),
   /** The values of the fields, null for each that is missing, after setting their expiry. Since 8.0.0. */
-  hgetex: write<(key: Key, options: GetexOptions & FieldsOption) => Bulk[]>().needs(2, "PERSIST?", "FIELDS 1+n"),
+  hgetex: write<(key: Key, options: GetexOptions & FieldsOption) => Bulk[]>().needs(2, "PERSIST?", "FIELDS 1+n")
+    .traits("unproxied"),
   /** Set fields and their expiry: 1, or 0 and none is set when FNX or FXX fails for any. Since 8.0.0. */
-  hsetex: write<(key: Key, options: HsetexOptions) => number>().needs(2, "FNX?", "FXX?", "KEEPTTL?", "FIELDS 1+2n"),
+  hsetex: write<(key: Key, options: HsetexOptions) => number>().needs(2, "FNX?", "FXX?", "KEEPTTL?", "FIELDS 1+2n")
+    .traits("unproxied"),
   /** Name a list of fields for himportSet, on this connection: in a lease. Since 8.10.0. */
   himportPrepare: leased<(fieldset: Arg, ...fields: Many) => "OK">("hset()").lists(2),
   /** Replace `key` with a hash of these values, in the order of himportPrepare's fields. Since 8.10.0. */
@@ -2782,47 +2827,50 @@ const commands = {
 
   // ---- Arrays ----
   /** Set elements from `index` on; returns the number added. Since 8.8.0. */
-  arset: write<(key: Key, index: Int, ...values: Many) => number>().lists(3),
+  arset: write<(key: Key, index: Int, ...values: Many) => number>().lists(3).traits("unproxied"),
   /** Set elements by { index: value }; returns the number added. Since 8.8.0. */
-  armset: write<(key: Key, ...elements: (Arg | Pairs)[]) => number>().pairs(2),
+  armset: write<(key: Key, ...elements: (Arg | Pairs)[]) => number>().pairs(2).traits("unproxied"),
   /** The element at `index`, or null. Since 8.8.0. */
-  arget: read<(key: Key, index: Int) => Bulk>(),
+  arget: read<(key: Key, index: Int) => Bulk>().traits("unproxied"),
   /** The elements at the indexes, null for each that is missing. Since 8.8.0. */
-  armget: read<(key: Key, ...indexes: Many<Int>) => Bulk[]>().lists(2).empty([]),
+  armget: read<(key: Key, ...indexes: Many<Int>) => Bulk[]>().lists(2).empty([]).traits("unproxied"),
   /** The elements from `start` to `end`, backwards if `end` is less; null in gaps. At most 1,000,000. Since 8.8.0. */
-  argetrange: read<(key: Key, start: Int, end: Int) => Bulk[]>(),
+  argetrange: read<(key: Key, start: Int, end: Int) => Bulk[]>().traits("unproxied"),
   /** The elements that exist from `start` to `end`, backwards if `end` is less, with their indexes. Since 8.8.0. */
-  arscan: read<(key: Key, start: Int, end: Int, options?: Loose<{ LIMIT: Int }>) => Indexed[]>().options(4).as(couples),
+  arscan: read<(key: Key, start: Int, end: Int, options?: Loose<{ LIMIT: Int }>) => Indexed[]>().options(4).as(couples)
+    .traits("unproxied"),
   /** Indexes from `start` ("-") to `end` ("+") whose elements pass any test; WITHVALUES: elements too. Since 8.8.0. */
   argrep: read<Ending<"WITHVALUES", ArgrepOf, Indexed[], number[], ArgrepTest>>()
     .options(4, "AND?", "OR?", "NOCASE?", "WITHVALUES?")
-    .as(when("WITHVALUES", couples)),
+    .as(when("WITHVALUES", couples)).traits("unproxied"),
   /** SUM, MIN, MAX, AND, OR or XOR: null when no element is a number; MATCH and USED count. Since 8.8.0. */
   arop: read<
     | ((key: Key, start: Int, end: Int, operation: { SUM: true } | { MIN: true } | { MAX: true }) => number | null)
     | ((key: Key, start: Int, end: Int, operation: { AND: true } | { OR: true } | { XOR: true }) => number | null)
     | ((key: Key, start: Int, end: Int, operation: { MATCH: Arg } | { USED: true }) => number)
-  >().needs(4, "SUM?", "MIN?", "MAX?", "AND?", "OR?", "XOR?", "USED?").as(number),
+  >().needs(4, "SUM?", "MIN?", "MAX?", "AND?", "OR?", "XOR?", "USED?").as(number).traits("unproxied"),
   /** Number of elements, not counting gaps; 0 when `key` is missing. Since 8.8.0. */
-  arcount: read<(key: Key) => number>(),
+  arcount: read<(key: Key) => number>().traits("unproxied"),
   /** The last index in use, plus 1; 0 when `key` is missing. Since 8.8.0. */
-  arlen: read<(key: Key) => number>(),
+  arlen: read<(key: Key) => number>().traits("unproxied"),
   /** Size and layout of the array; an error when `key` is missing. Since 8.8.0. */
-  arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().options(2, "FULL?").as(mapOf(number)),
+  arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().options(2, "FULL?").as(mapOf(number))
+    .traits("unproxied"),
   /** Number of elements removed; removing the last one removes the key. Since 8.8.0. */
-  ardel: write<(key: Key, ...indexes: Many<Int>) => number>().lists(2).empty(0),
+  ardel: write<(key: Key, ...indexes: Many<Int>) => number>().lists(2).empty(0).traits("unproxied"),
   /** Remove all elements in each [start, end], both included; returns their number. Since 8.8.0. */
-  ardelrange: write<(key: Key, ...ranges: Many<Int>) => number>().lists(2).empty(0),
+  ardelrange: write<(key: Key, ...ranges: Many<Int>) => number>().lists(2).empty(0).traits("unproxied"),
   /** Set elements at the insert cursor, and move it; returns the index of the last. Since 8.8.0. */
-  arinsert: write<(key: Key, ...values: Many) => number>().lists(2),
+  arinsert: write<(key: Key, ...values: Many) => number>().lists(2).traits("unproxied"),
   /** Like arinsert, in a ring of `size` elements: the first follows the last. Since 8.8.0. */
-  arring: write<(key: Key, size: Int, ...values: Many) => number>().lists(3),
+  arring: write<(key: Key, size: Int, ...values: Many) => number>().lists(3).traits("unproxied"),
   /** The next index for arinsert, 0 when `key` is missing, null when none is left. Since 8.8.0. */
-  arnext: read<(key: Key) => number | null>(),
+  arnext: read<(key: Key) => number | null>().traits("unproxied"),
   /** Move the insert cursor: 1, or 0 when `key` is missing. Since 8.8.0. */
-  arseek: write<(key: Key, index: Int) => number>(),
+  arseek: write<(key: Key, index: Int) => number>().traits("unproxied"),
   /** The last `count` elements up to the insert cursor, with REV the newest first; null in gaps. Since 8.8.0. */
-  arlastitems: read<(key: Key, count: Int, options?: { REV?: Flag }) => Bulk[]>().options(3, "REV?"),
+  arlastitems: read<(key: Key, count: Int, options?: { REV?: Flag }) => Bulk[]>().options(3, "REV?")
+    .traits("unproxied"),
 
   // ---- Lists ----
   /** Add elements at the head, each before the previous one; returns the new length. Since 1.0.0; several 2.4. */
@@ -2858,7 +2906,8 @@ const commands = {
   /** Move one element from an end of `source` to an end of `destination` and return it, or null. Since 6.2.0. */
   lmove: write<(source: Key, destination: Key, wherefrom: End, whereto: End) => Bulk>(two),
   /** lmove of up to COUNT elements, or of EXACTLY that many, else null; OBO or BULK. Since 8.10.0. */
-  lmovem: write<With<"EXACTLY", Move, string[] | null, string[], LmovemOptions, Int>>(two).options(5, "OBO?", "BULK?"),
+  lmovem: write<With<"EXACTLY", Move, string[] | null, string[], LmovemOptions, Int>>(two).options(5, "OBO?", "BULK?")
+    .traits("unproxied"),
   /** Move the last element of `source` to the head of `destination`, or null. lmove replaces it. Since 1.2.0. */
   rpoplpush: write<(source: Key, destination: Key) => Bulk>(two),
   /** lpop from the first non-empty list, waiting up to `timeout` seconds (0: forever). Since 2.0.0. */
@@ -3016,24 +3065,25 @@ const commands = {
    * keeps their order and repeated names; an object lists names that are whole numbers first. Since 5.0.0.
    */
   xadd: write<Adds<"NOMKSTREAM", Bulk, string, XaddOptions, [id: Arg, ...fields: Pairs[]]>>()
-    .lead(2, "NOMKSTREAM?", "IDMP 2", ...TRIM).pairs(3),
+    .lead(2, "NOMKSTREAM?", "IDMP 2", ...TRIM).pairs(3).traits("twemproxy"),
   /** Delete the oldest entries, to MAXLEN or MINID; returns their number. Since 5.0.0; MINID 6.2; KEEPREF ... 8.2. */
-  xtrim: write<(key: Key, options: Trimming & References) => number>().needs(2, ...TRIM),
+  xtrim: write<(key: Key, options: Trimming & References) => number>().needs(2, ...TRIM).traits("twemproxy"),
   /** Delete entries; returns the number deleted. Since 5.0.0. */
-  xdel: write<(key: Key, ...ids: Many) => number>().lists(2).empty(0),
+  xdel: write<(key: Key, ...ids: Many) => number>().lists(2).empty(0).traits("twemproxy"),
   /** Delete entries, and groups' references to them; for each 1, -1 if missing, 2 if kept (ACKED). Since 8.2.0. */
-  xdelex: write<(key: Key, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(2, ...REFERENCES, "IDS 1+n"),
+  xdelex: write<(key: Key, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(2, ...REFERENCES, "IDS 1+n")
+    .traits("unproxied"),
   /** Number of entries; 0 when `key` is missing. Since 5.0.0. */
-  xlen: read<(key: Key) => number>(),
+  xlen: read<(key: Key) => number>().traits("twemproxy"),
   /**
    * All entries, or those from `start` to `end`: "-" and "+" are the ends, "(id" excludes. An object has the last of
    * repeated fields; with({ maps: "pairs" }) returns all fields in their order. Since 5.0.0; "(" 6.2.
    */
   xrange: read<Ranging<[start: Arg, end: Arg], CountOptions, Entry[]>>().options(4).optional(2).as(entries)
-    .defaults(["-", "+"]),
+    .defaults(["-", "+"]).traits("twemproxy"),
   /** xrange from the newest down, `end` first. Since 5.0.0; "(" 6.2. */
   xrevrange: read<Ranging<[end: Arg, start: Arg], CountOptions, Entry[]>>().options(4).optional(2).as(entries)
-    .defaults(["+", "-"]),
+    .defaults(["+", "-"]).traits("twemproxy"),
   /** Entries after the ids, by stream; null if there are none, even after BLOCK ms (0: forever). Since 5.0.0. */
   xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams).needs(1, "STREAMS n+n")
     .as(mapOf(entries)).blocks(blockOption),
@@ -3045,24 +3095,25 @@ const commands = {
   >(streams).needs(1, "GROUP 2", "NOACK?", "STREAMS n+n").as(mapOf(list(tuple(same, map, number, number))))
     .blocks(blockOption),
   /** Remove entries from the group's pending list; returns the number removed. Since 5.0.0. */
-  xack: write<(key: Key, group: Arg, ...ids: Many) => number>().lists(3).empty(0),
+  xack: write<(key: Key, group: Arg, ...ids: Many) => number>().lists(3).empty(0).traits("twemproxy"),
   /** xack and xdelex in one; for each 1, -1 if missing, 2 if acknowledged but not deleted (ACKED). Since 8.2.0. */
-  xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(3, ...REFERENCES, "IDS 1+n"),
+  xackdel: write<(key: Key, group: Arg, options: XdelexOptions) => (-1 | 1 | 2)[]>().needs(3, ...REFERENCES, "IDS 1+n")
+    .traits("unproxied"),
   /** Return pending entries to the group; returns their number. FATAL: with 2^63 - 1 deliveries. Since 8.8.0. */
   xnack: write<(key: Key, group: Arg, mode: Token<"SILENT" | "FAIL" | "FATAL">, options: XnackOptions) => number>()
-    .needs(4, "FORCE?", "IDS 1+n"),
+    .needs(4, "FORCE?", "IDS 1+n").traits("unproxied"),
   /** A group's pending entries: number, first and last id, number per consumer; or a range, idle in ms. Since 5.0.0. */
   xpending: read<
     ((key: Key, group: Arg) => XpendingSummary) | ((key: Key, group: Arg, ...range: PendingRange) => XpendingEntry[])
-  >().lead(3).optional(3).as(upTo(2, tuple(same, same, same, list(pair)))),
+  >().lead(3).optional(3).as(upTo(2, tuple(same, same, same, list(pair)))).traits("twemproxy"),
   /** Make `consumer` own entries idle for `minIdleTime` ms; returns these, with JUSTID their ids. Since 5.0.0. */
   xclaim: write<Ending<"JUSTID", [...Claim, id: Listed, ...more: Many], string[], Entry[], XclaimOptions>>().lists(5)
     .options(6, "FORCE?", "JUSTID?")
-    .as(when("JUSTID", same, entries)),
+    .as(when("JUSTID", same, entries)).traits("twemproxy"),
   /** xclaim of the idle entries from `start` on; next is "0-0" at the end. Since 6.2.0; deleted ids 7.0. */
   xautoclaim: write<With<"JUSTID", [...Claim, start: Arg], Claimed<string[]>, Claimed<Entry[]>, CountOptions>>()
     .options(6, "JUSTID?")
-    .as(when("JUSTID", same, tuple(same, entries, same))),
+    .as(when("JUSTID", same, tuple(same, entries, same))).traits("twemproxy"),
   /** Create a group that starts after `id` ("0": all, "$": only new); BUSYGROUP when it exists. Since 5.0.0. */
   xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: Loose<{ MKSTREAM: Flag; ENTRIESREAD: Int }>) => "OK">()
     .options(4, "MKSTREAM?"),
@@ -3082,45 +3133,48 @@ const commands = {
   /** The consumers of a group; idle and inactive in milliseconds. Since 5.0.0; inactive 7.2. */
   xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(maps),
   /** Set the seconds and the number of ids per producer that IDMP remembers; forgets current ids. Since 8.6.0. */
-  xcfgset: write<(key: Key, options: Loose<{ "IDMP-DURATION": Int; "IDMP-MAXSIZE": Int }>) => "OK">().needs(2),
+  xcfgset: write<(key: Key, options: Loose<{ "IDMP-DURATION": Int; "IDMP-MAXSIZE": Int }>) => "OK">().needs(2)
+    .traits("unproxied"),
   /** Set an existing stream's last id, not below its last entry's; meant for replication. Since 5.0.0; options 7.0. */
   xsetid: write<(key: Key, lastId: Arg, options?: Loose<{ ENTRIESADDED: Int; MAXDELETEDID: Arg }>) => "OK">()
-    .options(3),
+    .options(3).traits("twemproxy"),
 
   // ---- Vector sets ----
   /** Add an element or replace its vector: 1 when it is new, else 0. REDUCE precedes the vector. Since 8.0.0. */
   vadd: write<(key: Key, vector: Vector & Loose<{ REDUCE: Int }>, element: Arg, options?: VaddOptions) => number>()
-    .lead(2, "VALUES 1+n").options(3, "CAS?", "NOQUANT?", "BIN?", "Q8?").as(flag),
+    .lead(2, "VALUES 1+n").options(3, "CAS?", "NOQUANT?", "BIN?", "Q8?").as(flag).traits("unproxied"),
   /** Remove an element: 1, or 0 when there is no such element. Since 8.0.0. */
-  vrem: write<(key: Key, element: Arg) => number>().as(flag),
+  vrem: write<(key: Key, element: Arg) => number>().as(flag).traits("unproxied"),
   /** Number of elements; 0 when `key` is missing. Since 8.0.0. */
-  vcard: read<(key: Key) => number>(),
+  vcard: read<(key: Key) => number>().traits("unproxied"),
   /** The dimension of the vectors, after REDUCE; an error when `key` is missing. Since 8.0.0. */
-  vdim: read<(key: Key) => number>(),
+  vdim: read<(key: Key) => number>().traits("unproxied"),
   /** 1 when `element` is in the set, else 0. Since 8.2.0. */
-  vismember: read<(key: Key, element: Arg) => number>().as(flag),
+  vismember: read<(key: Key, element: Arg) => number>().as(flag).traits("unproxied"),
   /** An element's vector, approximately as added, or null; RAW: as stored, in a Buffer. Since 8.0.0. */
   vemb: read<With<"RAW", [key: Key, element: Arg], VembRaw | null, number[] | null>>().options(3, "RAW?")
-    .as(when("RAW", tuple(text, same, number, number), numbers)).traits("binary"),
+    .as(when("RAW", tuple(text, same, number, number), numbers)).traits("binary", "unproxied"),
   /** An element's attributes, a JSON text, or null. Since 8.0.0. */
-  vgetattr: read<(key: Key, element: Arg) => Bulk>(),
+  vgetattr: read<(key: Key, element: Arg) => Bulk>().traits("unproxied"),
   /** Set an element's attributes, "" to remove them: 1, or 0 when there is no such element. Since 8.0.0. */
-  vsetattr: write<(key: Key, element: Arg, json: Arg) => number>().as(flag),
+  vsetattr: write<(key: Key, element: Arg, json: Arg) => number>().as(flag).traits("unproxied"),
   /** A random element or null; up to `count` different ones, -3 for 3 that may repeat. Since 8.0.0. */
-  vrandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>().optional(2),
+  vrandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>().optional(2).traits("unproxied"),
   /** Elements by name from `start` to `end`: "[a" includes, "(a" excludes, "-" and "+" are unbounded. Since 8.4.0. */
-  vrange: read<(key: Key, start?: Arg, end?: Arg, count?: Int) => string[]>().optional(2).defaults(["-", "+"]),
+  vrange: read<(key: Key, start?: Arg, end?: Arg, count?: Int) => string[]>().optional(2).defaults(["-", "+"])
+    .traits("unproxied"),
   /** The elements most like a vector or an element, best first; scores from 1 (same) to 0 (opposite). Since 8.0.0. */
   vsim: read<
     | Adding<Query, VsimOptions, [element: string], [["WITHSCORES", [score: number]], ["WITHATTRIBS", [attribs: Bulk]]]>
     | ((...args: [...Query, options?: VsimOptions & Optional<"WITHSCORES" | "WITHATTRIBS", No>]) => string[])
-  >().needs(2, "VALUES 1+n", "WITHSCORES?", "WITHATTRIBS?", "TRUTH?", "NOTHREAD?").as(similar).traits("ordered"),
+  >().needs(2, "VALUES 1+n", "WITHSCORES?", "WITHATTRIBS?", "TRUTH?", "NOTHREAD?").as(similar)
+    .traits("ordered", "unproxied"),
   /** An element's neighbours, layer by layer from the top, or null. Since 8.0.0. */
   vlinks: read<With<"WITHSCORES", [key: Key, element: Arg], Scored[][] | null, string[][] | null>>()
     .options(3, "WITHSCORES?")
-    .as(when("WITHSCORES", list(records(same, number)))).traits("ordered"),
+    .as(when("WITHSCORES", list(records(same, number)))).traits("ordered", "unproxied"),
   /** Dimension, size, quantization and graph of a vector set, or null. Since 8.0.0. */
-  vinfo: read<(key: Key) => Facts | null>().as(map),
+  vinfo: read<(key: Key) => Facts | null>().as(map).traits("unproxied"),
 
   // ---- Scripting ----
   /** Run a Lua script: `numkeys` keys, then other arguments; returns its result unchanged. Since 2.6.0. */
@@ -3133,7 +3187,8 @@ const commands = {
   /** evalsha of a script that may only read. Since 7.0.0. */
   evalsha_ro: read<(sha1: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
   /** Call a function of a loaded library: `numkeys` keys, then arguments; returns its result. Since 7.0.0. */
-  fcall: other<(name: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3).traits("partly"),
+  fcall: other<(name: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3)
+    .traits("partly", "unproxied"),
   /** fcall of a function flagged no-writes; an error for any other. Since 7.0.0. */
   fcall_ro: read<(name: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
   /** Delete a library and its functions; an error when there is none of that name. Since 7.0.0. */
@@ -3176,7 +3231,7 @@ const commands = {
   /** Send a message to a channel; returns the number of clients of this server that received it. Since 2.0.0. */
   publish: other<(channel: Arg, message: Arg) => number, "placed">(none, one).traits("channel"),
   /** Send a message to a shard channel, on the node of its slot; returns the number of receivers. Since 7.0.0. */
-  spublish: other<(shardchannel: Key, message: Arg) => number, "placed">(one).traits("channel"),
+  spublish: other<(shardchannel: Key, message: Arg) => number, "placed">(one).traits("channel", "unproxied"),
   /** Channels with at least one subscriber, or those that match the glob pattern. Since 2.8.0. */
   pubsubChannels: other<(pattern?: Arg) => string[]>().optional(1).across("all", joined),
   /** Number of distinct patterns with subscribers. Since 2.8.0. */
@@ -3264,7 +3319,7 @@ const commands = {
   hello: leased<(protover?: 2 | 3, options?: HelloOptions) => Report>("the protocol option").options(2, "AUTH 2")
     .optional(1).as(fields({ modules: maps })),
   /** "PONG", or the message itself. Since 1.0.0; message 2.8. */
-  ping: other<(() => "PONG") | ((message: Arg) => string)>().optional(1).across("each").traits("harmless"),
+  ping: other<(() => "PONG") | ((message: Arg) => string)>().optional(1).across("each").traits("harmless", "bare"),
   /** Ask the server to close the connection. Since 1.0.0; deprecated 7.2. */
   quit: session<() => "OK">("disconnect()"),
   /** Reset the connection: RESP2, database 0, logged out. Since 6.2.0. */
@@ -3538,7 +3593,7 @@ const commands = {
   /** Some keys of the cluster, and the cursor for the next call, "0" at the end. Valkey 9.1. */
   clusterscan: read<
     (...args: [...Leading<[cursor: Arg]>, options?: ScanOptions & Loose<{ TYPE: Arg; SLOT: Int }>]) => Page<string[]>
-  >().options(2).optional(1).defaults([0]),
+  >().options(2).optional(1).defaults([0]).traits("unproxied"),
   /** Let this replica in a cluster answer reads. Since 3.0.0. */
   readonly: leased<() => "OK">(),
   /** Undo readonly. Since 3.0.0. */
@@ -4162,8 +4217,8 @@ function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
 /** Outcome of an error reply: a script, MIGRATE or an unlisted command may have done some of its work. */
 function outcomeOf(row: Row, words: Words, error: ReplyError): Outcome {
   const { kind, is, name } = row;
-  const mayHaveBegun = is.partly || (is.unlisted && kind !== "read" && !isRefusal(error));
-  if (!mayHaveBegun) return "not-executed";
+  const { begun } = refusalOf(error);
+  const mayHaveBegun = is.partly || (kind !== "read" && (begun || (is.unlisted && !isRefusal(error))));
   // The number of keys decides, not the error's text: a script that ran may fail with the same text.
   const lacksKeys = row.form.count > 0 && !(words.length >= endOfKeys(words, row.form));
   const isUnbegun = lacksKeys || hasNotBegun(name, error) || (is.digest && error.raw.startsWith(UNKNOWN_SCRIPT));
@@ -5215,9 +5270,9 @@ class Connection {
 
   /** Sends the part that both protocols share: CLIENT INFO, SELECT, and the commands of the address. */
   async #introduce(): Promise<void> {
-    const { dbid } = this.#options;
+    const { dbid, proxy } = this.#options;
     const { greeting = [] } = this.#owner.address;
-    const identity = this.ask(commands.clientInfo).then((line) => {
+    const identity = proxy !== undefined ? undefined : this.ask(commands.clientInfo).then((line) => {
       if (typeof line !== "string" && !Buffer.isBuffer(line)) throw badReply(commands.clientInfo);
       const socket = TRANSPORTS.get(this.#socket!) ?? this.#socket!;
       Object.assign(this.fence, readIdentity(String(line), this.#endpoint, socket));
@@ -6327,6 +6382,8 @@ type Plan<M = Member> = { server?: undefined; parts: readonly Part<M>[]; merge(r
 interface Router {
   /** The server, if there is only one. */
   readonly only: Target | undefined;
+  /** Kind of proxy that its servers are. */
+  readonly proxy: ProxyName | undefined;
   /** Throws if it sends no commands any more. */
   mustBeOpen(command: string): void;
   /** Throws for a command that is not supported here. `gathered`: its arguments, in a pipeline or a transaction. */
@@ -6352,6 +6409,59 @@ const unshared = (row: Row): NotSupportedError =>
 const SCATTERED = "its keys are on several nodes";
 const unsharded = (row: Row, why: string): NotSupportedError => notSupported(row,
   `cannot be sharded: ${why}; give all its keys one hash tag, use shard(key), or use shards() for each node`);
+
+// ---- Proxies ----
+
+/** As in Redis Cluster: the text between the first { and the next }, unless it is empty. */
+function tagOf(key: string): string {
+  const from = key.indexOf("{") + 1;
+  const to = from === 0 ? -1 : key.indexOf("}", from);
+  return to > from ? key.slice(from, to) : key;
+}
+
+/** Whether BY or GET refers to other keys: without "*", as in BY "nosort" and GET "#", it does not. */
+const hasPattern = (words: Words): boolean => words.some((word, i) =>
+  ["BY", "GET"].includes(String(words[i - 1]).toUpperCase()) && String(word).includes("*"));
+
+/** Throws if the router's proxy refuses a command, or, with arguments, this call; or would answer it wrongly. */
+function mustPass({ proxy }: Pick<Router, "proxy">, row: Row, args?: readonly unknown[]): void {
+  if (proxy === undefined) return;
+  const why = whyNot(proxy, row) ?? (args && whyNotCalled(proxy, row, wordsOf(row.name, args, row.form)));
+  if (why !== undefined) throw notSupported(row, `${proxy} ${why}`);
+}
+
+const SHARING = "shares its connections to the servers among its clients, so that no client can rely on one";
+
+/** The reason why a proxy does not pass a command, whatever its arguments are. */
+function whyNot(proxy: ProxyName, row: Row): string | undefined {
+  const { block, is, instead, placing } = row;
+  const isTransaction = row === commands.multi || row === commands.exec || row === commands.discard;
+  if (row === commands.ping || (isTransaction && proxy === "envoy")) return undefined;
+  if (instead !== undefined || row === LEASE) return SHARING;
+  if (placing === none) return "passes only commands that have a key, and PING";
+  if (block !== undefined) return "passes no commands that may block";
+  if (is.channel && proxy !== "envoy") return "passes no messages";
+  return is.unproxied || is[proxy] || (is.unlisted && proxy === "twemproxy") ? "does not pass this command" : undefined;
+}
+
+/**
+ * The reason why a proxy does not pass this call, or sends it to the wrong server. Proxies find the server by the first
+ * argument, for EVAL by the third; they divide some commands with several keys.
+ */
+function whyNotCalled(proxy: ProxyName, row: Row, words: Words): string | undefined {
+  const { form: { lists, options, optional }, is, name } = row;
+  const isBare = words.length < Math.min(options, optional, lists + 1);
+  if (is.bare && proxy === "twemproxy" && !isBare) return "passes it only with one key, and without options";
+  if (row === commands.ping) return undefined;
+  const [first, ...others] = row.positions(words, row.placing);
+  if (first === undefined) return "passes only calls that have a key";
+  if (name.words > 1 || first !== (is.partly ? 2 : 0)) return "finds no key where this command has its keys";
+  if (is.patterns && hasPattern(words)) return "does not look at patterns, which refer to keys of other servers";
+  if (others.length === 0 || row.spread === "split") return undefined;
+  if (proxy === "envoy" && !is.partly) return "does not pass this command with several keys";
+  const tags = new Set([first, ...others].map((at) => tagOf(byteText(wordOf("a key", words[at])))));
+  return tags.size === 1 ? undefined : "passes it to one server only; give all its keys one hash tag";
+}
 
 /** Replies to calls with empty lists, which are not sent, and the positions of these calls. */
 type Known = [at: number, reply: unknown][];
@@ -6430,6 +6540,7 @@ class Gathering extends Commander {
     if (this.#batch.length === 0) return this.#ofNothing();
     const later = this.#later();
     if (later !== undefined) return (await later).commit();
+    mustPass(this.#router, commands.multi);
     const [[server, batch], ...others] = [...this.#divide().batches] as [[Target, Batch]];
     if (others.length > 0) throw unsharded(commands.multi, "a transaction runs on one server");
     batch.makeAtomic();
@@ -6859,6 +6970,7 @@ function begin<Text>(
     try {
       const listed = router.known?.(view);
       if (listed !== undefined) await listed;
+      mustPass(router, row);
       const [server, args = []] = route();
       const [command, lease] = borrow(server, row, args, view);
       first = command;
@@ -6908,6 +7020,7 @@ class Loan implements Router {
   }
 
   get only(): Target | undefined { return this.#router.only && this; }
+  get proxy(): ProxyName | undefined { return this.#router.proxy; }
 
   mustBeOpen(command: string): void {
     if (this.#user !== "body") throw this.#refusal.of(command, "not-sent");
@@ -7044,6 +7157,7 @@ async function lend<Text, T>(
   if (typeof body !== "function") throw new ArgumentError("the body of lease() must be a function");
   const listed = router.known?.(view);
   if (listed !== undefined) await listed;
+  mustPass(router, LEASE);
   const [server] = single(router, LEASE, keys);
   const [, lease] = borrow(server, LEASE, [], view);
   const loan = new Loan(router, server, await lease);
@@ -7294,6 +7408,7 @@ class Consumer<Text> {
   #check(): void {
     const { group, consumer, maxDeliveries, deadLetter } = this.#options;
     checkAll(this.#options, CONSUMING);
+    mustPass(this.#router, commands.xreadgroup);
     for (const [name, value] of Object.entries({ group, consumer })) checked(name, value, CONSUMING.group);
     if ((maxDeliveries === undefined) !== (deadLetter === undefined)) {
       throw new ArgumentError("options maxDeliveries and deadLetter need each other");
@@ -8477,13 +8592,20 @@ class Server implements Origin {
 
   // ---- The router ----
 
+  get proxy(): ProxyName | undefined { return this.config.proxy; }
+
   check(row: Row, gathered?: readonly unknown[]): void {
     checkShared(this.config, row, gathered);
     if (this.onlyReads && (changesData(row) || row === LEASE)) throw notSupported(row, ONLY_READS);
   }
 
   mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
-  route(): Named { return this.#self; }
+
+  route(row: Row, args: readonly unknown[]): Named {
+    if (this.config.proxy !== undefined) mustPass(this, row, args);
+    return this.#self;
+  }
+
   where(): readonly Server[] { return [this]; }
 
   // ---- Replicas ----
@@ -8572,7 +8694,8 @@ class Server implements Origin {
 }
 
 /** Throws for a command that needs a connection of its own, or is about earlier ones on its connection. */
-function checkShared({ poolsize }: Config, row: Row, gathered?: readonly unknown[]): void {
+function checkShared({ poolsize, proxy }: Config, row: Row, gathered?: readonly unknown[]): void {
+  if (proxy !== undefined) mustPass({ proxy }, row, gathered);
   if (row.instead !== undefined) throw unshared(row);
   if (row.is.bound && gathered === undefined && poolsize > 1) throw notSupported(row, UNBOUND);
 }
@@ -8706,6 +8829,13 @@ export abstract class Client<Text> extends Commander {
   /** The same handler with other options for the calls made through it. */
   abstract with(options: ViewOptions): Commander;
 
+  protected viewWith(changes: ViewOptions): View {
+    const view = this.view.with(changes);
+    const { proxy } = this.#router;
+    if (proxy !== undefined) throughProxy({ ...view, proxy, dbid: 0 });
+    return view;
+  }
+
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
     this.#router.check(row);
     const route = this.#router.route(row, args);
@@ -8772,6 +8902,7 @@ export abstract class Client<Text> extends Commander {
   /** Iterates over the keys of all servers, by SCAN; keys may repeat. Since Redis 2.8; TYPE 6.0. */
   async *scanIterator(options?: ScanOptions & Loose<{ TYPE: Arg }>): AsyncGenerator<TextIn<Text>, void, undefined> {
     await this.#router.known?.(this.view);
+    mustPass(this.#router, commands.scan);
     for (const { server: { pinned } } of this.#router.fleet.members) {
       yield* scan<any>(options, commands.scan, (cursor) =>
         pinned.dispatch(new Command(commands.scan, [cursor, options], this.view)));
@@ -8827,6 +8958,7 @@ export abstract class Client<Text> extends Commander {
   }
 
   async #listen<T>(kind: Subscribing, [channels, ...how]: Listening<T>): Promise<Subscription<T>> {
+    mustPass(this.#router, commands[kind]);
     const [listener, options = {}] = how.length > 1 || typeof how[0] === "function" ? how : [undefined, how[0]];
     if (listener !== undefined && typeof listener !== "function") {
       throw new ArgumentError("the listener must be a function");
@@ -8872,7 +9004,7 @@ export class Handler<Text = string> extends Client<Text> {
     const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined,
     const M extends Maps | undefined = undefined,
   >(options: ViewOptions & { charset?: C; convertNumbers?: N; maps?: M }): Handler<ViewOfForm<Text, C, N, M>> {
-    return new Handler(this.#server, this.view.with(options));
+    return new Handler(this.#server, this.viewWith(options));
   }
 
   /**
@@ -8887,6 +9019,7 @@ export class Handler<Text = string> extends Client<Text> {
 
   /** Streams every command that the server executes, with MONITOR, which costs the server much of its speed. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
+    mustPass(this.#server, commands.monitor);
     if (this.#server.fleet.isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
     const charset = this.#server.config.charset ?? "latin1";
     const feed = new Feed<Monitored>(([line]) => readMonitored(String(line), charset), options);
@@ -9110,9 +9243,15 @@ class Several implements Origin {
 
   // ---- The router ----
 
+  get proxy(): ProxyName | undefined { return this.config.proxy; }
   check(row: Row, gathered?: readonly unknown[]): void { checkShared(this.config, row, gathered); }
   mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
-  route(): Named { return this.#self; }
+
+  route(row: Row, args: readonly unknown[]): Named {
+    if (this.config.proxy !== undefined) mustPass(this, row, args);
+    return this.#self;
+  }
+
   where(): readonly Origin[] { return [this]; }
   get pinned(): Server { return this.#best.server; }
 
@@ -9437,13 +9576,6 @@ const RULES: Record<string, Rule> = {
   },
 };
 
-/** As in Redis Cluster: the text between the first { and the next }, unless it is empty. */
-function tagOf(key: string): string {
-  const from = key.indexOf("{") + 1;
-  const to = from === 0 ? -1 : key.indexOf("}", from);
-  return to > from ? key.slice(from, to) : key;
-}
-
 /** In the key's first line, the text between the last } and the last { before it, unless that { is the first byte. */
 function lastTagOf(key: string): string {
   const [line = ""] = key.split("\n", 1);
@@ -9623,7 +9755,10 @@ class Shards implements ClientRouter {
     else void this.#replace(hosts, timeout);
   }
 
+  get proxy(): ProxyName | undefined { return this.#options.proxy as ProxyName | undefined; }
+
   check(row: Row, gathered?: readonly unknown[]): void {
+    if (this.#options.proxy !== undefined) mustPass(this, row);
     if (row.instead !== undefined) throw unshared(row);
     if (row.is.bound) throw notSupported(row, UNBOUND);
     if (!isSharded(row)) throw unsharded(row, "it has no key");
@@ -9668,6 +9803,7 @@ class Shards implements ClientRouter {
       return { parts, merge: (replies) => conclude(row, [], parts, replies) };
     }
     const words = flatten(row.name, args, row.form);
+    if (this.#options.proxy !== undefined) mustPass(this, row, words);
     const positions = row.positions(words, row.placing);
     if (words.length === 0 && row.placing !== none) throw new ArgumentError("no key was passed", row.name.text);
     if (positions.length === 0) throw unsharded(row, "this call has no key");
@@ -9803,7 +9939,7 @@ class Shards implements ClientRouter {
     const seen = new Set<string>();
     const nodes = readHosts("hosts", hosts, (host, at) => {
       const { weight = 1, ...own } = this.#readHost(host) as Unchecked & { weight?: unknown };
-      mustBeCommon(own, "nodes");
+      mustBeCommon(own, "nodes", "proxy");
       checked("weight", weight, MEMBER.weight);
       if (this.#rule.equal && weight !== 1) throw new ArgumentError("this placement does not support weights");
       const config = readOptions({ ...this.#options, ...own });
@@ -9835,10 +9971,6 @@ function divide(places: readonly Place[], words: readonly Word[]): Part<Node>[] 
   }
   return [...parts.values()];
 }
-
-/** Whether BY or GET refers to other keys: without "*", as in BY "nosort" and GET "#", it does not. */
-const hasPattern = (words: Words): boolean => words.some((word, i) =>
-  ["BY", "GET"].includes(String(words[i - 1]).toUpperCase()) && String(word).includes("*"));
 
 const isForAll = ({ spread }: Row): boolean => spread === "all" || spread === "each";
 
@@ -10104,7 +10236,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
     const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined,
     const M extends Maps | undefined = undefined,
   >(options: ViewOptions & { charset?: C; convertNumbers?: N; maps?: M }): ShardedHandler<ViewOfForm<Text, C, N, M>> {
-    return new ShardedHandler(this.#shards, this.view.with(options));
+    return new ShardedHandler(this.#shards, this.viewWith(options));
   }
 }
 

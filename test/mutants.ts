@@ -66,7 +66,7 @@ export const mutants: readonly Mutant[] = [
     'else {\n            seat.state = "open";\n            this.#serve();\n        }'],
   ["a fence is called done before it is", "connection.ask(commands.clientKill,", "fence.done = true;\n        connection.ask(commands.clientKill,"],
   ["the wrong connection is fenced off", "ID: fence.id, ADDR", 'ID: "9" + fence.id, ADDR'],
-  ["servers are not asked who we are", "const identity = this.ask(commands.clientInfo)", "const identity = Promise.resolve(\"\")"],
+  ["servers are not asked who we are", "proxy !== undefined ? undefined : this.ask(commands.clientInfo)", "const identity = Promise.resolve(\"\")"],
   // Time
   ["the deadline is not armed", "if (command.deadline < this.#due)\n            this.#wakeAt(command.deadline, now);", ""],
   ["only the first deadline is seen to",

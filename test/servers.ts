@@ -480,6 +480,74 @@ function fields(pairs: string[]): Record<string, string> {
   return Object.fromEntries(Array.from({ length: pairs.length / 2 }, (_, i) => [pairs[2 * i], pairs[2 * i + 1]]));
 }
 
+// ==== A real proxy ====
+
+/** Whether there is a twemproxy, whose program is `nutcracker`. */
+export function hasTwemproxy(): boolean {
+  try {
+    execFileSync("nutcracker", ["--version"], { stdio: "pipe" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A twemproxy in front of these servers. */
+export class Twemproxy {
+  readonly host = "127.0.0.1";
+  readonly port: number;
+  readonly #dir = makeFolder();
+  #child: ChildProcess | undefined;
+
+  private constructor(port: number, servers: readonly RedisServer[], timeout: number) {
+    this.port = port;
+    const settings = {
+      listen: `${this.host}:${port}`, hash: "md5", distribution: "modula", redis: true, hash_tag: '"{}"', timeout,
+      auto_eject_hosts: false, server_retry_timeout: 100,
+    };
+    const lines = Object.entries(settings).map(([name, value]) => `  ${name}: ${value}`);
+    const hosts = servers.map((server) => `   - ${server.host}:${server.port}:1`);
+    writeFileSync(join(this.#dir, "conf"), ["all:", ...lines, "  servers:", ...hosts, ""].join("\n"));
+  }
+
+  static async start(servers: readonly RedisServer[], timeout = 2_000): Promise<Twemproxy> {
+    const proxy = new Twemproxy(await freePort(), servers, timeout);
+    await proxy.launch();
+    return proxy;
+  }
+
+  async launch() {
+    const file = (name: string) => join(this.#dir, name);
+    const stats = ["-a", this.host, "-s", String(await freePort())];
+    const args = ["-c", file("conf"), "-o", file("log"), "-p", file("pid"), ...stats];
+    const child = spawn("nutcracker", args, { stdio: "ignore" });
+    children.add(child);
+    child.once("exit", () => children.delete(child));
+    child.unref();
+    this.#child = child;
+    await until(async () => {
+      const socket = connect(this.port, this.host);
+      const opened = await Promise.race([once(socket, "connect").then(() => true), once(socket, "error").then(() => false)])
+        .catch(() => false);
+      socket.destroy();
+      if (child.exitCode !== null) throw new Error(`twemproxy did not start: ${readFileSync(file("log"), "utf8")}`);
+      return opened;
+    }, "twemproxy to accept connections");
+  }
+
+  async kill() {
+    const exit = once(this.#child!, "exit");
+    this.#child!.ref();
+    this.#child!.kill("SIGKILL");
+    await exit;
+  }
+
+  async stop() {
+    await this.kill();
+    removeFolder(this.#dir);
+  }
+}
+
 // ==== A scripted server ====
 
 /** A client of a ScriptedServer, seen from the server. */

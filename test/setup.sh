@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what tests and examples need and the machine lacks: the compiler, a Redis or Valkey server, openssl.
+# Installs what tests and examples need and the machine lacks: the compiler, a Redis or Valkey server, openssl, and on
+# Debian nutcracker (twemproxy), whose tests are skipped elsewhere, except under CI.
 # Prints nothing if all of it is there. REDIS_SERVER names another server binary; then no server is installed.
 set -eu
 cd "$(dirname "$0")/.."
@@ -7,6 +8,7 @@ cd "$(dirname "$0")/.."
 has() { command -v "$1" >/dev/null 2>&1; }
 say() { echo "setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
+proxy() { has nutcracker || { ! has apt-get && [ -z "${CI:-}" ]; }; }
 server() { if [ -n "${REDIS_SERVER:-}" ]; then has "$REDIS_SERVER"; else has redis-server || has valkey-server; fi; }
 
 has npm && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ||
@@ -19,7 +21,7 @@ if [ ! -x node_modules/.bin/tsc ] ||
   npm ci --include=dev --no-audit --no-fund --loglevel=error >&2
 fi
 
-if server && has openssl; then exit 0; fi
+if server && has openssl && proxy; then exit 0; fi
 if [ -n "${REDIS_SERVER:-}" ] && ! server; then fail "cannot run REDIS_SERVER ($REDIS_SERVER)"; fi
 
 servers="redis valkey"
@@ -32,7 +34,7 @@ elif has apk; then install="apk add --no-cache"
 elif has pacman; then install="pacman -Sy --noconfirm"; servers="valkey redis"
 elif has zypper; then install="zypper --non-interactive install"
 elif has brew; then install="brew install"; root=
-else fail "no known package manager found; please install redis-server (or valkey-server) and openssl"
+else fail "no known package manager found; please install redis-server (or valkey-server) and openssl; under CI, also nutcracker"
 fi
 
 # For apt-get: ask no questions and (RUNLEVEL) start no service, because the tests start their own servers.
@@ -53,8 +55,11 @@ install_any() { # installs the first of these packages that is available
 output=
 server || install_any $servers
 has openssl || install_any openssl
+proxy || install_any nutcracker twemproxy
 
 server || fail "could not install a server; please run ${root:+sudo }$install ${servers%% *}
 $output"
 has openssl || fail "could not install openssl; please run ${root:+sudo }$install openssl
+$output"
+proxy || fail "could not install nutcracker (twemproxy); please run ${root:+sudo }$install nutcracker
 $output"
