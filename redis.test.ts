@@ -40,8 +40,10 @@ import { cpuSince, effort, encoded, failure, ours, runProgram, runtime, using } 
 import { samples } from "./test/samples.ts";
 import { Proxy } from "./test/proxy.ts";
 import type { Link } from "./test/proxy.ts";
-import { RedisServer, ScriptedServer, SentinelSet, Twemproxy, freePort, hasTwemproxy, until } from "./test/servers.ts";
-import type { Peer, ServerOptions } from "./test/servers.ts";
+import {
+  RedisServer, ScriptedSentinel, ScriptedServer, SentinelSet, Twemproxy, freePort, hasTwemproxy, until,
+} from "./test/servers.ts";
+import type { Peer, Said, ServerOptions } from "./test/servers.ts";
 import { clusterSurface, surface } from "./test/surface.ts";
 
 const { Decoder, MORE, commands, encodeName, flatten, world } = internals;
@@ -8492,72 +8494,6 @@ describe("monitor()", () => {
 
 // ==== 12. Sentinel ====
 
-/** What a scripted Sentinel says of a master: undefined for an answer that never comes. */
-type Said = {
-  address?: readonly [host: string, port: number | string] | null | undefined;
-  epoch?: number;
-  state?: Record<string, string>;
-  sentinels?: Record<string, string>[];
-  replicas?: Record<string, string>[];
-};
-
-/** A scripted Sentinel, which says what `said` says at the time; `logins` are the words of HELLO, `publish` sends an event. */
-class ScriptedSentinel {
-  said: Said;
-  readonly logins: string[][] = [];
-  server!: ScriptedServer;
-  asked = 0;
-  events = true;
-  readonly #id: string;
-
-  constructor(said: Said, id = "") {
-    this.said = said;
-    this.#id = id;
-  }
-
-  static async start(said: Said = {}, { id, port }: { id?: string; port?: number } = {}): Promise<ScriptedSentinel> {
-    const sentinel = new ScriptedSentinel(said, id);
-    sentinel.server = await ScriptedServer.start((peer) => sentinel.#serve(peer), port === undefined ? {} : { port });
-    return sentinel;
-  }
-
-  get host(): string { return `127.0.0.1:${this.server.port}`; }
-  get open(): number { return this.server.peers.filter(({ socket }) => !socket.destroyed).length; }
-
-  publish(event: string, text: string): void {
-    for (const peer of this.server.peers) if (!peer.socket.destroyed) peer.write(`>3\r\n${[`message`, event, text].map(bulk).join("")}`);
-  }
-
-  async #serve(peer: Peer): Promise<void> {
-    const maps = (states: Record<string, string>[]) => `*${states.length}\r\n${states.map(mapped).join("")}`;
-    for (;;) {
-      const words = await peer.read();
-      const [name = "", what = ""] = words;
-      const { address, epoch = 0, state = {}, sentinels = [], replicas = [] } = this.said;
-      if (name === "HELLO") {
-        this.logins.push(words);
-        peer.write(`%2\r\n${bulk("mode")}${bulk("sentinel")}${bulk("proto")}:3\r\n`);
-      } else if (name === "SUBSCRIBE") {
-        peer.write(this.events ? `>3\r\n${bulk("subscribe")}${bulk(what)}:1\r\n` : "-NOPERM this user has no permissions\r\n");
-      } else if (what === "MYID") peer.write(bulk(this.#id));
-      else if (address === undefined) return peer.closed; // silent from now on
-      else if (what === "GET-MASTER-ADDR-BY-NAME") {
-        this.asked++;
-        peer.write(address === null ? "_\r\n" : `*2\r\n${bulk(address[0])}${bulk(String(address[1]))}`);
-      } else if (what === "MASTER") peer.write(mapped({ "config-epoch": String(epoch), flags: "master", ...state }));
-      else if (what === "SENTINELS") peer.write(maps(sentinels));
-      else if (what === "REPLICAS") peer.write(maps(replicas));
-      else peer.write("+PONG\r\n");
-    }
-  }
-
-  stop(): Promise<void> { return this.server.stop(); }
-  [Symbol.asyncDispose](): Promise<void> { return this.stop(); }
-}
-
-const bulk = (text: string): string => `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
-const mapped = (state: Record<string, string>): string =>
-  `%${Object.keys(state).length}\r\n${Object.entries(state).flat().map(bulk).join("")}`;
 const replicaAt = (port: number, more: Record<string, string> = {}) =>
   ({ ip: "127.0.0.1", port: String(port), flags: "slave", "role-reported": "slave", "slave-priority": "100", ...more });
 
@@ -8955,6 +8891,25 @@ describe("Sentinels", () => {
         assert.equal(await db.set("k", 2), "OK");
         assert.equal(await next!.call("GET", "k"), "2", "although the Sentinel still names the old one");
         await until(async () => !await probes(), "the watching to end");
+      });
+    }));
+
+  test("that agree that a frozen master is down have the selected one take its place while the old connections are open", () =>
+    withScriptedSentinels([1, 2], async ([sentinel], [old, next], options) => {
+      await becomesReplica(next!, old!);
+      sentinel!.said.replicas = [replicaAt(next!.port)];
+      const about = `@ mymaster 127.0.0.1 ${old!.port}`;
+      await using(lazyPool(options), async (db) => {
+        await db.set("k", 1);
+        sentinel!.said.state = { flags: "s_down,o_down,master" };
+        sentinel!.publish("+odown", `master mymaster 127.0.0.1 ${old!.port} #quorum 2/2`);
+        sentinel!.publish("+selected-slave", `slave x 127.0.0.1 ${next!.port} ${about}`);
+        await until(async () => (await next!.call("CLIENT", "LIST")).includes("cmd=role"), "the replica to be watched");
+        assert.equal(await portOf(db), old!.port, "it is not a master yet");
+        await next!.call("MULTI");
+        for (const words of [["REPLICAOF", "NO", "ONE"], ["CLIENT", "KILL", "TYPE", "normal"]]) await next!.call(...words);
+        await next!.call("EXEC"); // as a Sentinel does it
+        await until(async () => await portOf(db) === next!.port, "the new master");
       });
     }));
 

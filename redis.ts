@@ -8024,8 +8024,8 @@ const EVENTS = ["+switch-master", "+promoted-slave", "+selected-slave", "-role-c
   "-sdown", "+slave", "+sentinel", "+reset-master"];
 /** Flags of a replica that is down, is being promoted, or is being attached to another master. */
 const UNFIT = ["s_down", "o_down", "disconnected", "master_down", "promoted", "reconf_sent", "reconf_inprog"];
-/** Events that name a replica which is about to become the master, or has become it. */
-const PROMOTIONS = ["+selected-slave", "+promoted-slave", "-role-change"];
+/** Events that name the replica that becomes the master. Any old master that comes back has a -role-change, too. */
+const PROMOTIONS = ["+selected-slave", "+promoted-slave"];
 
 /** Whether a server or a Sentinel has one of these flags; it has them as "master,s_down,o_down". */
 const isIn = ({ flags = "" }: Partial<Fields>, ...wanted: string[]): boolean =>
@@ -8233,6 +8233,8 @@ class WatchedMaster {
   #isDown = false;
   /** Time at which no connection was left. */
   #lostAt = Infinity;
+  /** Time since which it is lost, or reported down. */
+  #urgentSince = Infinity;
   /** Times of the last answer, and of the one that still counts as new. */
   #answeredAt = -Infinity;
   #freshAt = -Infinity;
@@ -8257,14 +8259,14 @@ class WatchedMaster {
     this.#sentinels.forget(this);
   }
 
+  get #downAfter(): Milliseconds { return Number(this.#state["down-after-milliseconds"]) || 0; }
   get location(): Location | undefined { return this.#instead ?? this.#said; }
   get #pools(): Pool[] { return [...this.#users.keys()].filter((user) => user instanceof Pool); }
 
   /** Whether a failover is under way, or about to begin: the master is lost, and a replica can take its place. */
   get expected(): boolean {
     const now = world.now();
-    const downAfter = Number(this.#state["down-after-milliseconds"]) || 0;
-    const isSoon = now < this.#lostAt + downAfter + FAILOVER || isIn(this.#state, "failover_in_progress");
+    const isSoon = now < this.#lostAt + this.#downAfter + FAILOVER || isIn(this.#state, "failover_in_progress");
     const isKnown = this.#said !== undefined && now < this.#answeredAt + 10 * ANSWER;
     return isKnown && this.#lostAt < Infinity && isSoon &&
       this.#replicas.some((replica) => !isIn(replica, "s_down", "o_down") && replica["slave-priority"] !== "0");
@@ -8342,7 +8344,8 @@ class WatchedMaster {
     world.cancel(this.#timer);
     if (this.#pools.length === 0) return;
     const isUrgent = this.#lostAt < Infinity || isIn(this.#state, "s_down", "o_down", "failover_in_progress");
-    const isLong = isUrgent && !this.expected;
+    this.#urgentSince = isUrgent ? Math.min(this.#urgentSince, world.now()) : Infinity;
+    const isLong = world.now() > this.#urgentSince + this.#downAfter + FAILOVER;
     const usual = (isLong ? POLL_LONG : isUrgent ? POLL_LOST : POLL) * (0.5 + world.random());
     this.#timer = world.after(delay ?? usual, () => void this.ask().catch(ignore)).unref();
   }
@@ -8388,35 +8391,35 @@ class WatchedMaster {
     throw new Error(role === "sentinel" ? "it is a Sentinel" : `its role is ${role}`);
   }
 
-  /** Watches a replica that a Sentinel has named in a failover. */
+  /** Watches a replica that a Sentinel has named in a failover; a promotion closes its connections. */
   async #watch(host: unknown, port: unknown): Promise<void> {
     const address = [...this.#users.values()].find((user) => user !== undefined);
     const location = this.#sentinels.learned(host, port);
     if (address === undefined || location === undefined || isSame(location, this.location)) return;
     const name = hostOf(location);
     if (this.#probes.has(name) || this.#probes.size >= MOST_PROBES) return;
-    const connection = address.connect(location);
-    this.#probes.set(name, connection);
-    const timer = world.after(FAILOVER, () => connection.close(CLOSED)).unref();
-    try {
-      await this.#probe(connection, location);
-    } finally {
+    for (const end = world.now() + FAILOVER; world.now() < end && this.#users.size > 0;) {
+      const connection = address.connect(location);
+      this.#probes.set(name, connection);
+      const timer = world.after(end - world.now(), () => connection.close(CLOSED)).unref();
+      const isOver = await this.#probe(connection, location).catch(() => false);
       world.cancel(timer);
-      this.#probes.delete(name);
       connection.close(CLOSED);
+      if (isOver) break;
+      await rest(PROBE);
     }
+    this.#probes.delete(name);
   }
 
   /** Once it is a master, and the old one is down or cannot be reached, it is the one, before any Sentinel says so. */
-  async #probe(connection: Connection, location: Location): Promise<void> {
-    await connection.opened;
-    while (!isSame(location, this.location)) {
+  async #probe(connection: Connection, location: Location): Promise<boolean> {
+    for (await connection.opened; !isSame(location, this.location); await rest(PROBE)) {
       const [role] = await askRole(connection);
-      if (role === "master" && (this.#isDown || !this.#pools.some((pool) => pool.isUp))) {
-        this.#instead = location;
-        this.#moved();
-      } else await new Promise<void>((resolve) => void world.after(PROBE, resolve));
+      if (role !== "master" || (!this.#isDown && this.#pools.some((pool) => pool.isUp))) continue;
+      this.#instead = location;
+      this.#moved();
     }
+    return true;
   }
 }
 
@@ -8427,6 +8430,8 @@ async function roleOf(connection: Connection): Promise<readonly unknown[]> {
   const role = fields.find(([name]) => String(name) === "role")?.[1];
   return String(role) === "master" ? ["master"] : askRole(connection);
 }
+
+const rest = (time: Milliseconds): Promise<void> => new Promise((resolve) => void world.after(time, resolve));
 
 const fieldsOfInfo = (info: string): Map<string, string> => new Map(info.split("\r\n").map((line) => cut(line, ":")));
 

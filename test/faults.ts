@@ -18,7 +18,7 @@ import { Log, nothing, outcomeOf } from "./oracle.ts";
 import type { Adapter, CallOptions, Counts, LogOptions, Opening, Outcome } from "./oracle.ts";
 import { Proxy } from "./proxy.ts";
 import type { Cut, Fate, Link } from "./proxy.ts";
-import { RedisServer, ScriptedServer, freePort, until } from "./servers.ts";
+import { RedisServer, ScriptedSentinel, ScriptedServer, SentinelSet, freePort, until } from "./servers.ts";
 import type { ServerOptions } from "./servers.ts";
 
 // ==== The client ====
@@ -1378,6 +1378,116 @@ const R25: Row = {
   },
 };
 
+// ==== H. Sentinels ====
+
+/**
+ * Callers whose writes a replica must have: each INCR that succeeds must be higher than the last one of its key. One
+ * does not wait for replicas, which are attached to the new master only once it is announced; it shows when that works.
+ */
+function writers(scene: Scene, db: Handler): { stop: () => Promise<void>; since: (time: number) => Promise<number> } {
+  const view = db.with({ durable: { replicas: 1, timeout: 500 } });
+  const executed: number[] = [];
+  let isOver = false;
+  const all = Promise.all(range(8).map(async (n) => {
+    for (let last = 0; !isOver;) {
+      const { state, value } = await scene.settled(scene.call(n === 0 ? db : view, ["INCR", `count:${n}`]), 10_000);
+      if (state === "acked" && n === 0) executed.push(performance.now());
+      if (state === "acked" && n > 0 && value <= last) scene.counts.lost += last - value + 1;
+      if (state === "acked") last = value;
+      await sleep(1);
+    }
+  }));
+  return {
+    stop: async () => {
+      isOver = true;
+      await all;
+    },
+    since: (time) => until(() => executed.find((at) => at > time), "a write after the failover", 60_000) as Promise<number>,
+  };
+}
+
+/** The first moment at which one of these takes writes. */
+const promotion = (nodes: RedisServer[]): Promise<number> =>
+  until(async () => {
+    const roles = await Promise.all(nodes.map((node) => node.call("ROLE").catch(() => [])));
+    return roles.some(([role]) => role === "master") && performance.now();
+  }, "a new master", 60_000) as Promise<number>;
+
+async function failovers(scene: Scene, times: number, fault: (old: RedisServer) => unknown, mend: (old: RedisServer) => unknown) {
+  const set = await SentinelSet.start();
+  scene.atEnd(() => set.stop());
+  const db = scene.db({ host: undefined, sentinels: set.hosts, master: set.name, poolsize: 16, replyTimeout: 10_000, name: "tested" });
+  await db.ready();
+  const work = writers(scene, db);
+  for (let i = 0; i < times; i++) {
+    const old = await set.settle();
+    await work.since(performance.now());
+    const writable = promotion(set.nodes.filter((node) => node !== old));
+    await fault(old);
+    scene.counts.faults++;
+    const promoted = await writable;
+    scene.recovered(await work.since(promoted) - promoted);
+    await mend(old);
+  }
+  await work.stop();
+  scene.breach(scene.counts.recovery > SOON, "the new master was not found soon");
+}
+
+const R26: Row = {
+  id: "R26",
+  what: "a master that Sentinels watch is killed: the new one is found, and what a replica had is not lost",
+  needs: "redis.ts",
+  load: "busy",
+  run: (scene) => failovers(scene, scene.times(20, 1), (old) => old.kill(), (old) => old.restart()),
+};
+
+const R27: Row = {
+  id: "R27",
+  what: "a master that Sentinels watch freezes: the new one is found, and the old one gets nothing more when it thaws",
+  needs: "redis.ts",
+  load: "busy",
+  run: (scene) => failovers(scene, scene.times(10, 1), (old) => old.freeze(), async (old) => {
+    old.thaw();
+    let isLeft = false; // once it has noticed that they were closed
+    await until(async () => {
+      const [[role], clients] = await Promise.all([old.call("ROLE"), old.call("CLIENT", "LIST")]);
+      const isOurs = clients.includes(" name=tested ");
+      scene.breach(isLeft && isOurs, "the old master has new connections of ours");
+      isLeft ||= !isOurs;
+      return role === "slave";
+    }, "the old master to be demoted");
+    scene.breach(!isLeft, "the old master keeps connections of ours");
+  }),
+};
+
+const R28: Row = {
+  id: "R28",
+  what: "Sentinels are stale, silent, know nothing, lie or are all away: one good one is enough, and soon",
+  needs: "redis.ts",
+  async run(scene) {
+    const [good, replica] = [await scene.server(), await scene.server()];
+    await replica.call("REPLICAOF", good.host, `${good.port}`);
+    const at = ({ port }: { port: number }, host = "127.0.0.1") => ({ address: [host, port] as const });
+    const many = range(1_000).map((i) => ({ ip: "127.0.0.1", port: "1", runid: `${i}`, flags: "sentinel" }));
+    const lies = [{}, { address: null }, { ...at(replica), epoch: 1 }, at({ port: 1 }), at({ port: 0 }), at(good, ""), at(good, "::1"),
+      at(good, "no.such.host.invalid"), { ...at(good), epoch: 2, sentinels: many }];
+    const sentinels = await Promise.all(range(4).map(() => ScriptedSentinel.start({})));
+    scene.atEnd(() => Promise.all(sentinels.map((sentinel) => sentinel.stop())));
+    for (const lie of lies) {
+      for (const sentinel of sentinels) sentinel.said = lie;
+      const hosts = sentinels.map(({ host }) => host);
+      const db = scene.db({ host: undefined, sentinels: hosts, master: "m", replyTimeout: 1_000 });
+      await scene.settled(scene.call(db, ["SET", "k", "v"]), 1_000);
+      scene.counts.faults++;
+      sentinels[3]!.said = { ...at(good), epoch: 9 };
+      await scene.recovery(scene.eventually(db, ["SET", "k", "v"], { pause: 50 }));
+      db.destroy();
+    }
+    scene.breach(/cmdstat_set:.*rejected_calls=[1-9]/.test(await replica.call("INFO", "commandstats")), "a write was sent to a replica");
+    scene.breach(scene.counts.recovery > SOON, "one good Sentinel was not enough");
+  },
+};
+
 // ==== I. Resources and lifetime ====
 
 const R37: Row = {
@@ -1658,7 +1768,7 @@ const A05: Row = {
 
 export const rows: Row[] = [
   R01, R02, R03, R04, R05, R06, R07, R08, R09, R10, R11, R12, R13, R14, R15, R16, R17, R18, R19, R20, R21, R22, R23, R24,
-  R25, R37, R38, R39, A01, A02, A03, A04, A05,
+  R25, R26, R27, R28, R37, R38, R39, A01, A02, A03, A04, A05,
 ];
 
 // ==== The program ====

@@ -24,7 +24,9 @@ import type { Handler, Options } from "../redis.ts";
 import { random } from "./reference.ts";
 import { cpuSince, failure, using } from "./handlers.ts";
 import { samples } from "./samples.ts";
-import { Peer, RedisServer, ScriptedServer, certificates, freePort, until } from "./servers.ts";
+import {
+  Peer, RedisServer, ScriptedSentinel, ScriptedServer, certificates, freePort, until,
+} from "./servers.ts";
 
 const { Decoder, MORE, commands } = internals;
 const built = dirname(fileURLToPath(import.meta.url)); // the tests run compiled, in dist/test
@@ -1759,5 +1761,79 @@ describe("the package", () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+});
+
+// ==== Sentinels ====
+
+describe("with TLS, Sentinels", () => {
+  const { ca, wrong, stranger } = certificates();
+
+  /** A Sentinel and its master, both with TLS; `use` gets their options, which lead to the ports with TLS. */
+  const withSentinel = async (
+    [sentinelArgs, serverArgs]: [string[], string[]], use: (options: Options, master: RedisServer) => Promise<void>,
+  ): Promise<void> => {
+    const master = await RedisServer.start({ tls: true, args: serverArgs, unix: false });
+    const lines = `sentinel monitor m 127.0.0.1 ${master.port} 1\n`;
+    const sentinel = await RedisServer.start({ tls: true, args: sentinelArgs, sentinel: lines, unix: false });
+    try {
+      await use({
+        sentinels: [`127.0.0.1:${sentinel.tlsPort}`], master: "m", password: PASSWORD, tls: { ca: ca.cert },
+        addressMap: { [`127.0.0.1:${master.port}`]: `127.0.0.1:${master.tlsPort}` },
+      }, master);
+    } finally {
+      await Promise.all([sentinel.stop(), master.stop()]);
+    }
+  };
+  const fake = (certificate: typeof wrong): string[] =>
+    ["--tls-cert-file", certificate.certFile, "--tls-key-file", certificate.keyFile];
+  const hello = async (node: RedisServer): Promise<boolean> => /cmdstat_hello/.test(await node.call("INFO", "commandstats"));
+
+  test("and the master that they name are reached if their certificates are right", () => withSentinel([[], []], async (options, master) => {
+    await using(await connection(options) as Handler, async (db) => assert.equal(await db.ping(), "PONG"));
+    assert.equal(await hello(master), true);
+  }));
+
+  test("are not spoken to if their certificates are wrong, nor is a master with a wrong one", async () => {
+    for (const [name, certificate] of [["another name", wrong], ["an unknown authority", stranger]] as const) {
+      await withSentinel([fake(certificate), []], async (options, master) => {
+        assert.equal((await failure(connection(options))).code, "NO_SENTINEL", name);
+        assert.equal(await hello(master), false, name);
+      });
+      await withSentinel([[], fake(certificate)], async (options, master) => {
+        assert.equal((await failure(connection(options))).code, "CONNECT_FAILED", name);
+        assert.equal(await hello(master), false, name);
+      });
+    }
+  });
+
+  test("and all that they name never see a plain byte", async () => {
+    const first: number[] = [];
+    let seen = "";
+    const sniffer = await ScriptedServer.start((peer) => new Promise((resolve) => {
+      peer.socket.on("data", (chunk) => {
+        first.push(chunk[0]!);
+        seen += chunk.toString("latin1");
+        peer.end();
+        resolve();
+      });
+    }));
+    const at = { ip: "127.0.0.1", port: String(sniffer.port) };
+    const said = { address: ["127.0.0.1", sniffer.port] as const, replicas: [{ ...at, flags: "slave" }] };
+    const sentinel = await ScriptedSentinel.start(said);
+    const plain = { host: "127.0.0.1", port: sentinel.server.port, tls: false, password: `${SONG} of Sentinels` };
+    const secret = { host: "127.0.0.1", port: sniffer.port, password: `${SONG} of Sentinels` };
+    for (const sentinels of [[secret], [plain]]) {
+      const options: Options = { sentinels, master: "m", tls: true, password: PASSWORD, readFrom: "any", replyTimeout: 300 };
+      await using(lazyConnectionPool(options) as Handler, async (db) => {
+        await failure(db.get("k"));
+        await failure(db.subscribe("news"));
+        await until(() => first.length > 5, "some attempts");
+      });
+    }
+    assert.deepEqual([...new Set(first)], [0x16]); // a TLS handshake
+    assert.ok(!seen.includes(SONG));
+    assert.ok(!String(sentinel.logins).includes(PASSWORD));
+    await Promise.all([sniffer.stop(), sentinel.stop()]);
   });
 });
