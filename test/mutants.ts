@@ -88,8 +88,8 @@ export const mutants: readonly Mutant[] = [
   // Session state
   ["the database is not selected", "const select = dbid === 0 ?", "const select = true ?"],
   ["the name is forgotten", "SETNAME: this.#options.name", "SETNAME: undefined"],
-  ["users do not wait for the handshake", "await this.#findLogin();",
-    'this.#phase = "open";\n this.#settle.resolve();\n await this.#findLogin();'],
+  ["users do not wait for the handshake", "const { credentials } = this.#endpoint;",
+    'this.#phase = "open";\n this.#settle.resolve();\n const { credentials } = this.#endpoint;'],
   // Recovery
   ["a lost connection is not opened again", "seat.timer = world.after(delay, () => this.#open(seat));", ";"],
   ["a silent connection is kept", "this.close(SILENT);", ";"],
