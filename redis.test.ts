@@ -33,6 +33,7 @@ import type {
   ConsumeOptions, Consumed, Gap, Handler, Key, LeasedConnection, Manager, Message, Monitored, Options, Subscription, Transaction, Watch,
 } from "./redis.ts";
 import { fromDns } from "./examples/from-dns.ts";
+import { fromEtcd } from "./examples/from-etcd.ts";
 import { fromFile } from "./examples/from-file.ts";
 import { Editor } from "./test/editor.ts";
 import * as reference from "./test/reference.ts";
@@ -14313,6 +14314,47 @@ describe("sources of live lists", () => {
       });
     } finally {
       dns.close();
+    }
+  });
+
+  test("etcd is read and watched: keys that come, change and go; while it is down the list stays", async (t) => {
+    const [port, peers] = [await freePort(), await freePort()];
+    const folder = mkdtempSync(join(tmpdir(), "etcd-"));
+    const start = () => spawn("etcd", ["--data-dir", folder, "--listen-client-urls", `http://127.0.0.1:${port}`,
+      "--advertise-client-urls", `http://127.0.0.1:${port}`, "--listen-peer-urls", `http://127.0.0.1:${peers}`], { stdio: "ignore" });
+    let etcd = start();
+    const isThere = await new Promise((resolve) => etcd.once("error", () => resolve(false)).once("spawn", () => resolve(true)));
+    if (!isThere) return skip(t, "there is no etcd");
+    const stop = async (): Promise<void> => {
+      const gone = once(etcd, "exit");
+      etcd.kill("SIGKILL");
+      await gone;
+    };
+    const base64 = (text: string): string => Buffer.from(text).toString("base64");
+    const send = (path: string, body: object): Promise<boolean> => until(() => fetch(`http://127.0.0.1:${port}/v3/kv/${path}`,
+      { method: "POST", body: JSON.stringify(body) }).then((response) => response.ok, () => false), "etcd to answer");
+    const put = (name: string, { port }: RedisServer): Promise<boolean> =>
+      send("put", { key: base64(`/redis/${name}`), value: base64(`redis://127.0.0.1:${port}?weight=3`) });
+    try {
+      await put("a", servers[0]!);
+      await using(lazyConnectionPool({ anyOf: fromEtcd(`http://127.0.0.1:${port}`, "/redis/"), poolsize: 1 }), async (db) => {
+        await serves(db, servers[0]!);
+        await put("a", servers[1]!);
+        await serves(db, servers[1]!);
+        await put("b", servers[0]!);
+        await areIn(db, "live", 2);
+        await send("deleterange", { key: base64("/redis/a") });
+        await serves(db, servers[0]!);
+        await until(() => !inspect(db).includes(String(servers[1]!.port)), "the other to have left");
+        await stop();
+        for (let i = 0; i < 20; i++) assert.equal(await db.get("who"), String(servers[0]!.port));
+        etcd = start();
+        await put("b", servers[1]!);
+        await serves(db, servers[1]!);
+      });
+    } finally {
+      await stop();
+      rmSync(folder, { recursive: true });
     }
   });
 });
