@@ -10224,6 +10224,25 @@ describe("one of several", () => {
         for await (const _ of db.scanIterator({ COUNT: 10 })) if (found++ === 600) await best.kill();
       })());
       assert.ok(cut instanceof ConnectionError, String(cut));
+      await best.restart();
+      const fill = async (one: RedisServer): Promise<void> => {
+        const words = Array.from({ length: 4_000 }, (_, i) => `${i}`);
+        await one.call("HSET", "hash", ...words);
+        await one.call("SADD", "set", "text", ...words);
+        await one.call("ZADD", "zset", ...words);
+      };
+      await Promise.all([best, ...servers].map(fill));
+      const parts = [() => db.hscanIterator("hash"), () => db.sscanIterator("set"), () => db.zscanIterator("zset")];
+      for (const iterate of parts) {
+        await areIn(db, "live", 2);
+        let read = 0;
+        const lost = await failure((async () => {
+          for await (const _ of iterate()) if (read++ === 100) await best.kill();
+        })());
+        assert.ok(lost instanceof ConnectionError && read < 2_000, `${lost} after ${read}`);
+        await best.restart();
+        await fill(best);
+      }
     });
     await Promise.all(servers.map((one) => one.call("FLUSHALL")));
   }));

@@ -8914,23 +8914,35 @@ export abstract class Client<Text> extends Commander {
     }
   }
 
+  /** Reads pages of one key, all from one server: a cursor is valid only there. */
+  #pages(row: Row, key: Key, options: ScanOptions | undefined): (cursor: string) => Promise<unknown> {
+    let pinned: Server | undefined;
+    return async (cursor) => {
+      await this.#router.known?.(this.view);
+      this.#router.check(row);
+      const [server, args] = single(this.#router, row, [key, cursor, options]);
+      pinned ??= (server as Origin).pinned;
+      return pinned.dispatch(new Command(row, args, this.view));
+    };
+  }
+
   /** Iterates over the fields of a hash and their values, by HSCAN; fields may repeat. Since Redis 2.8. */
   hscanIterator(
     key: Key, options?: ScanOptions,
   ): AsyncGenerator<[field: TextIn<Text>, value: TextIn<Text>], void, undefined> {
-    return scan(options, commands.hscan, (cursor) => this.call("HSCAN", key, cursor, options));
+    return scan(options, commands.hscan, this.#pages(commands.hscan, key, options));
   }
 
   /** Iterates over the members of a set, by SSCAN; members may repeat. Since Redis 2.8. */
   sscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<TextIn<Text>, void, undefined> {
-    return scan(options, commands.sscan, (cursor) => this.call("SSCAN", key, cursor, options));
+    return scan(options, commands.sscan, this.#pages(commands.sscan, key, options));
   }
 
   /** Iterates over the members of a sorted set and their scores, by ZSCAN; members may repeat. Since Redis 2.8. */
   zscanIterator(
     key: Key, options?: ScanOptions,
   ): AsyncGenerator<[member: TextIn<Text>, score: number], void, undefined> {
-    return scan(options, commands.zscan, (cursor) => this.call("ZSCAN", key, cursor, options));
+    return scan(options, commands.zscan, this.#pages(commands.zscan, key, options));
   }
 
   /**
