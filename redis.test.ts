@@ -8584,13 +8584,15 @@ describe("options of Sentinels", () => {
 
 describe("a master that Sentinels watch", () => {
   let set: SentinelSet;
+  /** A single Sentinel elects itself; several may split their votes, and then take many seconds. */
+  let lone: SentinelSet;
   before(async () => {
-    set = await SentinelSet.start();
+    [set, lone] = await Promise.all([SentinelSet.start(), SentinelSet.start({ sentinels: 1 })]);
   });
-  after(() => set.stop());
-  beforeEach(() => set.settle());
-  const options = (more: Options = {}): Options =>
-    ({ sentinels: set.hosts, master: "mymaster", replyTimeout: 60_000, poolsize: 3, ...more });
+  after(() => Promise.all([set.stop(), lone.stop()]));
+  beforeEach(() => Promise.all([set.settle(), lone.settle()]));
+  const options = (more: Options = {}, { hosts } = set): Options =>
+    ({ sentinels: hosts, master: "mymaster", replyTimeout: 60_000, poolsize: 3, ...more });
 
   test("is found by every kind of factory, and by a URL", async () => {
     const { port } = (await set.master())!;
@@ -8613,17 +8615,17 @@ describe("a master that Sentinels watch", () => {
   });
 
   test("is followed when it is killed: commands wait for the new one, and subscriptions move with a gap", async () => {
-    await using(lazyPool(options()), async (db) => {
+    await using(lazyPool(options({}, lone)), async (db) => {
       await db.set("k", 0);
       const messages = await db.subscribe("news");
-      const old = (await set.master())!;
+      const old = (await lone.master())!;
       const failed: unknown[] = [];
       let done = 0;
       await old.kill();
       const writes = Array.from({ length: 100 }, (_, i) => db.set("k", i + 1).then(() => done++, (error) => failed.push(error)));
       await Promise.all(writes);
       assert.deepEqual([done, failed], [100, []]);
-      const now = set.node(await portOf(db));
+      const now = lone.node(await portOf(db));
       assert.notEqual(now, old);
       assert.equal(await now.call("GET", "k"), "100");
       const items = messages[Symbol.asyncIterator]();
@@ -8659,9 +8661,9 @@ describe("a master that Sentinels watch", () => {
   });
 
   test("that freezes is left; when it thaws, it gets no more commands", async () => {
-    await using(lazyPool(options({ name: "tested" })), async (db) => {
+    await using(lazyPool(options({ name: "tested" }, lone)), async (db) => {
       await db.set("k", 0);
-      const old = (await set.master())!;
+      const old = (await lone.master())!;
       const popped = failure(db.blpop("queue", 0));
       old.freeze();
       try {
@@ -8874,6 +8876,37 @@ describe("Sentinels", () => {
       });
     }));
 
+  test("know the server's run id: another server at its address gets no command, a restarted one does", () =>
+    withScriptedSentinels([1, 0], async ([sentinel], _, options) => {
+      let info = "run_id:stranger\r\nuptime_in_seconds:100\r\n";
+      const seen: string[] = [];
+      const data = await ScriptedServer.start(async (peer) => {
+        await peer.hello();
+        for (;;) {
+          const [name = ""] = await peer.read();
+          if (name === "INFO") peer.write(`$${info.length}\r\n${info}\r\n`);
+          else {
+            seen.push(name);
+            peer.write("+OK\r\n");
+          }
+        }
+      });
+      const state = { ip: "127.0.0.1", port: String(data.port), runid: "known", "info-refresh": "90000" };
+      sentinel!.said = { address: ["127.0.0.1", data.port], state };
+      const refused = await failure(connection(options));
+      assert.equal(refused.code, "WRONG_SERVER");
+      assert.match(refused.message, /the Sentinels know another server at this address/);
+      assert.deepEqual(seen, []);
+      for (const known of [{ ...state, "info-refresh": "100000" }, { ...state, runid: "stranger" }, { ...state, runid: "" }]) {
+        sentinel!.said.state = known;
+        await using(lazyOne(options), async (db) => assert.equal(await db.set("k", 1), "OK"));
+      }
+      sentinel!.said.state = state;
+      info = "";
+      await using(lazyOne(options), async (db) => assert.equal(await db.set("k", 1), "OK", "the user may not run INFO"));
+      await data.stop();
+    }));
+
   test("select a replica, which gets the commands as soon as it is a master and the old one is lost", () =>
     withScriptedSentinels([1, 2], async ([sentinel], [old, next], options) => {
       await becomesReplica(next!, old!);
@@ -8927,11 +8960,10 @@ describe("Sentinels", () => {
         sentinel!.said.replicas = [replicaAt(next!.port)];
         const asked = sentinel!.asked;
         await until(() => sentinel!.asked > asked + 3, "more questions");
-        let set = db.set("k", 1);
-        await until(async () => {
-          const isWaiting = await Promise.race([set.catch(() => false), sleep(400, true)]) === true;
-          if (!isWaiting) set = db.set("k", 1);
-          return isWaiting;
+        let set: Promise<unknown> = Promise.resolve();
+        await until(() => {
+          set = db.set("k", 1);
+          return Promise.race([set.catch(() => false), sleep(400, true)]).then((isWaiting) => isWaiting === true);
         }, "a command that waits");
         sentinel!.said = { ...sentinel!.said, address: ["127.0.0.1", next!.port], epoch: 2 };
         assert.equal(await set, "OK");

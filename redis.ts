@@ -5490,7 +5490,7 @@ const LONGEST_HOST = 253;
 /** Options about addresses that servers report. */
 type LearningOptions = Pick<Config, "addressMap" | "allowNode">;
 
-/** Where to connect for an address that a server has reported, which the option addressMap may change. */
+/** Where to connect for an address that a server has reported, which addressMap may change: no other place decides. */
 function learned({ addressMap: map = {} }: LearningOptions, host: unknown, port: unknown): Location | undefined {
   const told = { host: String(host), port: Number(port) };
   const isHost = visible.holds(told.host) && told.host.length <= LONGEST_HOST;
@@ -8010,6 +8010,8 @@ const FRESH: Milliseconds = 50;
 const PROBE: Milliseconds = 25;
 /** Longest time that a failover usually takes, once down-after-milliseconds have passed. */
 const FAILOVER: Milliseconds = 10_000;
+/** The uptime of a server is in whole seconds. */
+const SLACK_OF_UPTIME: Milliseconds = 2_000;
 const MOST_SENTINELS = 64;
 /** Maximum number of replicas that are taken from Sentinels, or from a primary's INFO. */
 const MOST_REPLICAS = 64;
@@ -8040,9 +8042,11 @@ type Answer = {
   readonly location?: Location;
   readonly epoch: number;
   readonly state: Partial<Fields>;
-  readonly replicas?: readonly Fields[];
-  readonly sentinels?: readonly Fields[];
+  readonly sentinels: readonly Fields[];
+  readonly replicas: readonly Fields[] | undefined;
 };
+
+type SentinelOptions = Pick<Config, "sentinels"> & LearningOptions;
 
 /** A connection to one Sentinel, for questions and events. */
 class SentinelLink {
@@ -8088,23 +8092,20 @@ class SentinelLink {
       this.pool.renew();
     }
     const view = this.pool.isUp ? QUESTION : FIRST_QUESTION;
-    const questions = [commands.sentinelGetMasterAddrByName, commands.sentinelMaster, commands.sentinelSentinels,
-      commands.sentinelReplicas];
-    const [address, state, sentinels, replicas] = await Promise.all(questions.map((row) =>
-      this.pool.dispatch(new Command(row, [name], view)).catch((error: Error) => error))) as [unknown, ...unknown[]];
+    const put = (row: Row, failed: (error: Error) => unknown): Promise<any> =>
+      this.pool.dispatch(new Command(row, [name], view)).catch(failed);
+    const [address, state = {}, sentinels = [], replicas] = await Promise.all([
+      put(commands.sentinelGetMasterAddrByName, (error) => error),
+      put(commands.sentinelMaster, ignore), // its user may not be allowed to ask for this
+      put(commands.sentinelSentinels, ignore),
+      put(commands.sentinelReplicas, ignore),
+    ]);
     this.misses = address instanceof ConnectionError ? this.misses + 1 : 0;
-    const answer = {
-      from: this,
-      state: state instanceof Error ? {} : state as Fields,
-      epoch: Number(state instanceof Error ? 0 : (state as Fields)["config-epoch"]) || 0,
-      ...(sentinels instanceof Error ? {} : { sentinels: sentinels as Fields[] }),
-      ...(replicas instanceof Error ? {} : { replicas: replicas as Fields[] }),
-    };
+    const answer = { from: this, state, epoch: Number(state["config-epoch"]) || 0, sentinels, replicas };
     try {
       if (address instanceof Error) throw address;
       if (address === null) throw new Error("it does not know this name");
-      const [host, port] = address as string[];
-      const location = learned(this.config, host, port);
+      const location = learned(this.config, address[0], address[1]);
       if (location === undefined) throw new Error("it says no address");
       if (!isAllowed(this.config, location)) throw new Error(`allowNode refuses ${hostOf(location)}`);
       return { ...answer, location };
@@ -8113,8 +8114,6 @@ class SentinelLink {
     }
   }
 }
-
-type SentinelOptions = Pick<Config, "sentinels"> & LearningOptions;
 
 /** The Sentinels of some handlers: those of the option, for ever, and those that these list. */
 class Sentinels {
@@ -8187,8 +8186,8 @@ class Sentinels {
   /** Adds the Sentinels that others list, under their new addresses; drops those that neither answer nor are listed. */
   #learn(answers: readonly Answer[]): void {
     const listed = new Map<string, Config>();
-    for (const { from, sentinels = [] } of answers) {
-      for (const state of sentinels.slice(0, 1_000)) {
+    for (const { from, sentinels } of answers) {
+      for (const state of sentinels) {
         const { ip, port, runid } = state;
         const location = isIn(state, "s_down", "disconnected") ? undefined : this.learned(ip, port);
         if (location === undefined || !runid) continue;
@@ -8377,11 +8376,12 @@ class WatchedMaster {
   /** Throws unless the server says that it is a master; follows a replica to its master, once. */
   async verify(connection: Connection, endpoint: Location): Promise<void> {
     const [role, host, port, link] = await roleOf(connection);
-    if (role === "master" && isSame(endpoint, this.location)) {
+    if (role === "master") {
+      if (!isSame(endpoint, this.location)) throw new Error("the master has moved meanwhile");
+      if (this.#isForeign(connection, endpoint)) throw new Error("the Sentinels know another server at this address");
       this.#lostAt = Infinity;
       return;
     }
-    if (role === "master") throw new Error("the master has moved meanwhile");
     const isLinked = role === "slave" && (link === "connected" || link === "sync");
     const master = isLinked && isSame(endpoint, this.#said) ? this.#sentinels.learned(host, port) : undefined;
     if (master !== undefined && !isSame(master, endpoint)) {
@@ -8389,6 +8389,20 @@ class WatchedMaster {
       this.#moved();
     }
     throw new Error(role === "sentinel" ? "it is a Sentinel" : `its role is ${role}`);
+  }
+
+  /**
+   * Whether this is another server than the one that the Sentinels have seen at this address: with another run id, and
+   * started before they last looked. If it was started later, the master may have been restarted.
+   */
+  #isForeign({ replies }: Connection, endpoint: Location): boolean {
+    const { runid, ip, port, "info-refresh": seen = "" } = this.#state;
+    const info = fieldsOfInfo(String(replies.greeting[0])); // or an error, without fields
+    const [id = runid, uptime] = [info.get("run_id"), info.get("uptime_in_seconds")];
+    const isSeen = Boolean(runid && seen) && [this.#said, this.#sentinels.learned(ip, port)].every((at) =>
+      isSame(at, endpoint));
+    const age = Number(seen) + world.now() - this.#answeredAt + SLACK_OF_UPTIME;
+    return isSeen && id !== runid && Number(uptime) * 1_000 > age;
   }
 
   /** Watches a replica that a Sentinel has named in a failover; a promotion closes its connections. */
@@ -8402,7 +8416,7 @@ class WatchedMaster {
       const connection = address.connect(location);
       this.#probes.set(name, connection);
       const timer = world.after(end - world.now(), () => connection.close(CLOSED)).unref();
-      const isOver = await this.#probe(connection, location).catch(() => false);
+      const isOver = await this.#probe(connection, location).catch(({ code }) => code !== "CONNECTION_LOST");
       world.cancel(timer);
       connection.close(CLOSED);
       if (isOver) break;
@@ -8450,6 +8464,7 @@ async function askRole(connection: Connection): Promise<readonly unknown[]> {
 
 /** The address of a master that Sentinels watch. */
 class SentinelMaster implements Address {
+  readonly greeting = [[commands.info, "server"]] as const;
   readonly #config: Config;
   #master: WatchedMaster | undefined;
 

@@ -2,7 +2,8 @@
 
 import { Buffer } from "node:buffer";
 import {
-  connection, lazyConnection, lazyShardedConnection, lazyUnixConnection, manager, script, shardedConnectionPool, unixConnection,
+  connection, lazyConnection, lazyShardedConnection, lazyUnixConnection, manager, script, sentinel, shardedConnectionPool,
+  unixConnection,
 } from "../redis.ts";
 import type {
   Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Facts, Fields, FunctionLibrary, Handler, InPairs, LcsMatch,
@@ -449,6 +450,16 @@ export function shards(db: ShardedHandler, raw: ShardedHandler<Buffer>): void {
   db.clientId();
   // @ts-expect-error
   lazyShardedConnection(["a:1"], { placement: "ketama" });
+  is<Bulk>()(lazyConnection({ sentinels: ["a:1", { host: "b", password: "p" }], master: "m" }).get("k"));
+  is<Bulk>()(lazyShardedConnection([{ master: "m" }], { sentinels: ["a:1"] }).get("k"));
+  is<Bulk>()(sentinel(["a:1"]).masterFor("m", { dbid: 1 }).get("k"));
+  is<Buffer | null>()(sentinel(["a:1"], { charset: null }).replicaFor("m").get("k"));
+  is<{ host: string; port: number }[]>()(sentinel(["a:1"]).discoverReplicas("m"));
+  lazyConnection({ addressMap: (address) => (address === "a:1" ? "b:2" : undefined) });
+  // @ts-expect-error
+  sentinel(["a:1"]).masterFor("m", { charset: null });
+  // @ts-expect-error
+  lazyConnection({ sentinels: "a:1", master: "m" });
 }
 
 
