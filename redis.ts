@@ -4219,6 +4219,7 @@ function outcomeOf(row: Row, words: Words, error: ReplyError): Outcome {
   const { kind, is, name } = row;
   const { begun } = refusalOf(error);
   const mayHaveBegun = is.partly || (kind !== "read" && (begun || (is.unlisted && !isRefusal(error))));
+  if (!mayHaveBegun) return "not-executed";
   // The number of keys decides, not the error's text: a script that ran may fail with the same text.
   const lacksKeys = row.form.count > 0 && !(words.length >= endOfKeys(words, row.form));
   const isUnbegun = lacksKeys || hasNotBegun(name, error) || (is.digest && error.raw.startsWith(UNKNOWN_SCRIPT));
