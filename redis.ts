@@ -7248,7 +7248,7 @@ const areDigits = (text: string): boolean =>
 
 /** Returns the id of a stream's entry, 1700000000000-0, in a reply; throws if it is anything else. */
 function entryId<T>(row: Row, id: T): T {
-  const parts = String(id).split("-", 3);
+  const parts = typeof id === "string" || Buffer.isBuffer(id) ? id.toString().split("-", 3) : [];
   if (parts.length !== 2 || !parts.every(areDigits)) throw badReply(row);
   return id;
 }

@@ -1278,10 +1278,10 @@ describe("a call's bytes", () => {
       [Object.fromEntries(Array.from({ length: 2 ** 19 }, (_, i) => [`f${i}`, 1]))],
     ];
     for (const args of tooMuch as unknown[][]) {
-      const error = await failure(db.call("SADD", "k", args as never));
+      const error = await failure(db.call("SADD", "too many", args as never));
       assert.ok(error instanceof TypeError && (error as any).outcome === "not-sent", String(error).slice(0, 200));
     }
-    assert.equal(await db.exists("k"), 0);
+    assert.equal(await db.exists("too many"), 0);
   }));
 });
 
@@ -1706,7 +1706,7 @@ describe("a cursor or an id that is none is not sent back", () => {
         }, async (db) => {
           const entries = db.consume("s", { group: "g", consumer: "c", claimAfter: 1 });
           const next = entries.next();
-          await until(() => times(forger) === 2, "a second attempt"); // it rests and asks again, as after any bad reply
+          await until(() => times(forger) >= 2, "a second attempt"); // it rests and asks again, as after any bad reply
           await entries.return();
           assert.deepEqual(await next, { value: undefined, done: true });
         });

@@ -498,7 +498,7 @@ test("many clients whose credentials expire at the same time ask for new ones at
 for (const [what, call, auth, why] of [
   ["fails", async () => { throw new Error("vault sealed"); }, "+OK\r\n", "the credentials function failed"],
   ["is not answered", () => new Promise<never>(() => {}), "+OK\r\n", "the credentials function did not answer in time"],
-  ["is refused by the server", async () => expiring("wrong"), "-WRONGPASS no\r\n", "WRONGPASS no\u2026 (AUTH)"],
+  ["is refused by the server", async () => expiring("wrong"), "-WRONGPASS no\r\n", "WRONGPASS no (AUTH)"],
 ] as const) {
   /** A handler whose function does its worst from its second call on, until it is mended. */
   const spoilt = (virtual: VirtualWorld) => {
