@@ -24,13 +24,14 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import {
   AbortError, ConnectionError, DurabilityError, NotSupportedError, PipelineError, ProtocolError, RedisError, ReplyError, ShardError,
-  ShardedHandler, TimeoutError, WatchError, connection, connectionPool, internals, lazyConnection, lazyConnectionPool, lazyShardedConnection,
+  ShardedHandler, TimeoutError, WatchError, clusterConnection, clusterConnectionPool, connection, connectionPool, internals,
+  lazyClusterConnection, lazyClusterConnectionPool, lazyConnection, lazyConnectionPool, lazyShardedConnection,
   lazyShardedConnectionPool, lazyShardedUnixConnection, lazyShardedUnixConnectionPool, lazyUnixConnection,
   lazyUnixConnectionPool, libraryFunction, manager, script, sentinel, shardedConnection, shardedConnectionPool, shardedUnixConnection,
   shardedUnixConnectionPool, unixConnection, unixConnectionPool,
 } from "./redis.ts";
 import type {
-  ConsumeOptions, Consumed, Gap, Handler, Key, LeasedConnection, Manager, Message, Monitored, Options, Subscription, Transaction, Watch,
+  ClusterHandler, ConsumeOptions, Consumed, Gap, Handler, Key, LeasedConnection, Manager, Message, Monitored, Options, Subscription, Transaction, Watch,
 } from "./redis.ts";
 import { fromDns } from "./examples/from-dns.ts";
 import { fromEtcd } from "./examples/from-etcd.ts";
@@ -42,7 +43,7 @@ import { samples } from "./test/samples.ts";
 import { Proxy } from "./test/proxy.ts";
 import type { Link } from "./test/proxy.ts";
 import {
-  RedisServer, ScriptedSentinel, ScriptedServer, SentinelSet, Twemproxy, freePort, hasTwemproxy, until,
+  RedisCluster, RedisServer, ScriptedSentinel, ScriptedServer, SentinelSet, Twemproxy, freePort, hasTwemproxy, until,
 } from "./test/servers.ts";
 import type { Peer, Said, ServerOptions } from "./test/servers.ts";
 import { clusterSurface, surface } from "./test/surface.ts";
@@ -205,11 +206,13 @@ describe("the file", () => {
     const examples = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!);
     assert.ok(examples.length > 5);
     const more = await Promise.all([RedisServer.start(), RedisServer.start()]);
+    const cluster = await RedisCluster.start({ replicas: 0 });
     for (const example of examples) {
-      const shards = example.replace("localhost:6380", `localhost:${more[0].port}`).replace("localhost:6381", `localhost:${more[1].port}`);
+      const shards = example.replace("localhost:6380", `localhost:${more[0].port}`).replace("localhost:6381", `localhost:${more[1].port}`)
+        .replace("localhost:7000", cluster.hosts[0]!).replace("localhost:7001", cluster.hosts[1]!);
       if (!isOld() || !example.includes("GT: true")) await runExample(shards);
     }
-    await Promise.all(more.map((server) => server.stop()));
+    await Promise.all([...more, cluster].map((server) => server.stop()));
   });
 });
 
@@ -14043,7 +14046,645 @@ describe("steps over nodes", () => {
   })));
 });
 
-// ==== 17. The door ====
+// ==== 17. Slots, 18. Cluster ====
+
+describe("a cluster", () => {
+  let cluster: RedisCluster;
+  before(async () => {
+    cluster = await RedisCluster.start();
+  });
+  after(() => cluster.stop());
+
+  const withCluster = <T>(use: (db: ClusterHandler) => Promise<T>, options: Options = {}): Promise<T> =>
+    using(lazyClusterConnectionPool(cluster.hosts.slice(0, 1), options) as ClusterHandler, use);
+  /** The server after the owner of a slot, in turn: a slot can move there. */
+  const nextOf = async (slot: number): Promise<RedisServer> => {
+    const primaries: RedisServer[] = [];
+    for (const at of [0, 8_191, 16_383]) primaries.push(await cluster.owner(at));
+    const owner = await cluster.owner(slot);
+    return primaries.find((server) => server !== owner)!;
+  };
+  const slotOf = (key: string): number => internals.slotOf(key);
+  /** How many calls of a command a server has counted. */
+  const calls = async (on: RedisServer, name: string): Promise<number> =>
+    Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(await on.call("INFO", "commandstats"))?.[1] ?? 0);
+
+  test("finds every key's slot as the server does, in text and in bytes", async () => {
+    const keys = ["", "123456789", "foo", "{user1000}.following", "foo{}{bar}", "foo{{bar}}zap", "{bar", "foo{bar}{zap}", "{}", "{}key",
+      "{a}{b}:x", "a{b", "a}b{c}d", "a{b}c}d", "}{a}", "{中}x", "中文", "é", "x".repeat(4_856), "x".repeat(4_855)];
+    for (let i = 0; i < 200; i++) keys.push(Array.from({ length: i % 40 }, () => "ab{}é€😀:"[Math.floor(Math.random() * 9)]).join(""));
+    for (const key of keys) {
+      const slot = await cluster.servers[0]!.call("CLUSTER", "KEYSLOT", key);
+      assert.equal(internals.slotOf(key), slot, JSON.stringify(key));
+      assert.equal(internals.slotOf(Buffer.from(key)), slot, JSON.stringify(key));
+    }
+    assert.equal(internals.slotOf(Buffer.from([0, 255, 0])), 1_023);
+  });
+
+  test("commands without a key, and with keys to be divided, go where the server's tips say", async () => {
+    const unsplit = ["msetnx"]; // not atomic in parts: later servers have no such tip
+    const unasked = ["wait", "script|kill", "function|kill", "latency|graph", "latency|histogram", "latency|history", "memory|malloc-stats"];
+    const merges: Record<string, string[]> = {
+      agg_sum: ["sum"], agg_logical_and: ["least"], all_succeeded: ["first"], special: ["first"], undefined: ["joined", "random", "first", "inTurn"],
+    };
+    const all: any[] = await cluster.servers[0]!.call("COMMAND");
+    const byName = new Map(rows.map(([, row]) => [row.name.text.toLowerCase().replace(" ", "|"), row]));
+    let count = 0;
+    for (const [name, , , , , , , tips] of all.flatMap((command) => [command, ...command[9]])) {
+      const policy = (kind: string): string | undefined => tips.find((tip: string) => tip.startsWith(`${kind}_policy:`))?.split(":")[1];
+      const row = byName.get(name);
+      const request = policy("request");
+      if (row === undefined || request === undefined || request === "special" || [...unsplit, ...unasked].includes(name)) continue;
+      count++;
+      const spread = row.spread as string;
+      assert.ok(request === "multi_shard" ? spread === "split" : ["all", "each"].includes(spread), `${name}: ${request}, ${spread}`);
+      if (spread !== "each") assert.ok(merges[String(policy("response"))]!.includes(row.merge.name), `${name}: ${row.merge.name}`);
+    }
+    assert.ok(count > 25, `${count} with a tip`);
+  });
+
+  test("is found from one seed, and each command goes to the node of its key", () => withCluster(async (db) => {
+    const before = await Promise.all(cluster.servers.map((server) => calls(server, "set")));
+    const keys = Array.from({ length: 300 }, (_, i) => `spread:${i}`);
+    assert.deepEqual(await Promise.all(keys.map((key, i) => db.set(key, i))), keys.map(() => "OK"));
+    assert.deepEqual(await db.mget(keys), keys.map((_, i) => String(i)));
+    assert.equal(await db.exists(keys, "spread:none"), 300);
+    assert.equal(await db.del(keys.slice(100)), 200);
+    assert.equal(await db.dbsize(), 100);
+    const found: string[] = [];
+    for await (const key of db.scanIterator({ COUNT: 10 })) found.push(key);
+    assert.deepEqual(found.sort(), keys.slice(0, 100).sort());
+    assert.equal(await db.flushall(), "OK");
+    assert.equal(await db.dbsize(), 0);
+    const counts = await Promise.all(cluster.servers.slice(0, 3).map((server) => calls(server, "set")));
+    assert.ok(counts.every((count, i) => count > before[i]!));
+    assert.equal(counts.reduce((sum, count, i) => sum + count - before[i]!, 0), 300); // none was redirected
+  }));
+
+  test("describes its nodes, with their slots and states", () => withCluster(async (db) => {
+    const nodes = await db.nodes();
+    assert.deepEqual(nodes.map(({ address }) => address).sort(), [...cluster.hosts].sort());
+    const primaries = nodes.filter(({ role }) => role === "primary");
+    assert.equal(primaries.length, 3);
+    assert.equal(primaries.flatMap(({ slots }) => slots).reduce((sum, [from, to]) => sum + to - from + 1, 0), 16_384);
+    for (const { id, state, role } of nodes) {
+      assert.match(id, /^[0-9a-f]{40}$/);
+      if (role === "replica") assert.equal(state, "unused");
+    }
+    await db.ready();
+    assert.ok((await db.nodes()).every(({ role, state }) => role === "replica" || state === "connected"));
+    assert.equal(db.nodeFor("{06S}x"), primaries.find(({ slots }) => slots[0]![0] === 0)!.address);
+    assert.equal(await db.shard("{06S}x").ping(), "PONG");
+    assert.deepEqual(Object.keys(await db.ping()).sort(), primaries.map(({ address }) => address).sort());
+  }));
+
+  test("call() of a command whose keys it does not know goes where the node says", () => withCluster(async (db) => {
+    for (const key of ["{06S}pf", "{8YG}pf", "{6ZJ}pf"]) {
+      await db.pfadd(key, "x");
+      assert.equal(await db.call("PFDEBUG", "ENCODING", key), "sparse"); // its key comes second
+    }
+    assert.equal(await db.publish(5, "to a channel that is a number"), 0);
+  }));
+
+  test("an eager handler has all its connections, and closes all of them", async () => {
+    const db = await clusterConnectionPool(cluster.hosts, { poolsize: 2, name: "eager" });
+    assert.equal(await db.set("eager", 1), "OK");
+    const named = async (): Promise<number> => {
+      const lists = await Promise.all(cluster.servers.map((server) => server.call("CLIENT", "LIST")));
+      return lists.join("").split("name=eager ").length - 1;
+    };
+    assert.equal(await named(), 6);
+    await db.disconnect();
+    await until(async () => await named() === 0, "the connections to close");
+    assert.equal((await failure(db.get("eager"))).code, "CLOSED");
+  });
+
+  test("a server that is not one says so, to eager and to lazy handlers", async () => {
+    const error = await failure(clusterConnection([`127.0.0.1:${server.port}`]));
+    assert.equal(error.code, "WRONG_SERVER");
+    assert.match(error.message, /is not a node of a cluster; use connection\(\) or connectionPool\(\)/);
+    await using(lazyClusterConnection([{ port: server.port }]), async (db) => {
+      const lazy = await failure(db.get("k"));
+      assert.deepEqual([lazy.code, lazy.outcome, lazy.unavailable], ["NOT_CONNECTED", "not-sent", true]);
+      assert.match(lazy.message, /is not a node of a cluster/);
+    });
+    assert.throws(() => lazyClusterConnection([]), /seeds must be a list of hosts/);
+    assert.throws(() => lazyClusterConnection(["unix:///tmp/redis.sock"]), /option path does not go with a cluster/);
+  });
+
+  test("of one primary without replicas works", async () => {
+    const alone = await RedisCluster.start({ primaries: 1, replicas: 0 });
+    await using(await clusterConnection(alone.hosts), async (db) => {
+      await db.mset({ a: 1, b: 2 });
+      assert.deepEqual(await db.mget("a", "b", "c"), ["1", "2", null]);
+      assert.deepEqual((await db.nodes()).map(({ slots }) => slots), [[[0, 16_383]]]);
+      assert.equal((await failure(db.transaction([], () => {}))).code, "NOT_SUPPORTED");
+    }).finally(() => alone.stop());
+  });
+
+  test("a slot that has moved is followed, and the map learns of it", () => withCluster(async (db) => {
+    const slot = slotOf("{moved}");
+    await db.set("{moved}k", "v");
+    const to = await nextOf(slot);
+    await cluster.move(slot, to);
+    assert.equal(await db.get("{moved}k"), "v");
+    assert.equal(await db.append("{moved}k", "w"), 2);
+    assert.equal(db.nodeFor("{moved}"), `127.0.0.1:${to.port}`);
+    const gets = await calls(to, "get");
+    assert.equal(await db.get("{moved}k"), "vw");
+    assert.equal(await calls(to, "get"), gets + 1);
+  }));
+
+  test("while a slot moves, its keys are found on both nodes; ASKING goes before each command, and ASK is not remembered", () =>
+    withCluster(async (db) => {
+      const slot = slotOf("{ask}");
+      await db.set("{ask}old", "source");
+      const to = await nextOf(slot);
+      const from = await cluster.beginMove(slot, to);
+      const askings = await calls(to, "asking");
+      assert.equal(await db.set("{ask}new", "target"), "OK");
+      assert.deepEqual([await db.get("{ask}old"), await db.get("{ask}new")], ["source", "target"]);
+      assert.deepEqual(await Promise.all([db.incr("{ask}n"), db.incr("{ask}n"), db.incr("{ask}n")]), [1, 2, 3]);
+      const big = "x".repeat(1_000_000); // does not fit into a socket at once
+      assert.deepEqual(await Promise.all([db.set("{ask}big", big), db.strlen("{ask}big")]), ["OK", 1_000_000]);
+      assert.equal(await calls(to, "asking") - askings, 7);
+      assert.equal(db.nodeFor("{ask}"), `127.0.0.1:${from.port}`);
+      await cluster.moveKeys(slot, from, to);
+      await cluster.finishMove(slot, from, to);
+      assert.deepEqual(await db.mget("{ask}old", "{ask}new", "{ask}n"), ["source", "target", "3"]);
+    }));
+
+  test("commands with several keys of a slot that moves wait until its keys are on one node", () => withCluster(async (db) => {
+    const slot = slotOf("{try}");
+    await db.mset({ "{try}a": 1, "{try}b": 2 });
+    const to = await nextOf(slot);
+    const from = await cluster.beginMove(slot, to);
+    await from.call("MIGRATE", to.host, String(to.port), "{try}a", "0", "5000");
+    const pending = Promise.all([
+      db.mget("{try}a", "{try}b"), db.mset({ "{try}c": 3, "{try}d": 4 }), db.pipeline().mget("{try}a", "{try}b").execPipeline(),
+      db.pipeline().incr("{try}a").incr("{try}b").commit(),
+      db.eval("return #KEYS", 2, "{try}a", "{try}c"),
+    ]);
+    await until(async () => await calls(from, "mget") > 1, "a second attempt");
+    await cluster.moveKeys(slot, from, to);
+    await cluster.finishMove(slot, from, to);
+    const [values, set, piped, committed, count] = await pending;
+    assert.deepEqual([values.length, set, piped.length, committed, count], [2, "OK", 1, [2, 3], 2]);
+    assert.deepEqual(await db.mget("{try}a", "{try}b", "{try}c", "{try}d"), ["2", "3", "3", "4"]);
+  }));
+
+  test("CLUSTERDOWN is waited for, within the deadline", () => withCluster(async (db) => {
+    const slot = slotOf("{down}");
+    await db.set("{down}k", 1);
+    const owner = await cluster.owner(slot);
+    await owner.call("CLUSTER", "DELSLOTS", String(slot));
+    const late = await failure(db.with({ replyTimeout: 200 }).get("{down}k"));
+    assert.deepEqual([late.code, late.outcome], ["CLUSTERDOWN", "not-executed"]);
+    const pending = Promise.all([db.incr("{down}k"), db.pipeline().get("{down}k").execPipeline()]);
+    await sleep(100);
+    await owner.call("CLUSTER", "ADDSLOTS", String(slot));
+    assert.equal((await pending)[0], 2);
+    await cluster.settled();
+  }));
+
+  test("of a pipeline, only the commands that were redirected are issued again", () => withCluster(async (db) => {
+    const slot = slotOf("{pipe}");
+    await db.mset({ "{pipe}a": 0, "other:a": 0, "other:b": 0 });
+    await cluster.move(slot, await nextOf(slot));
+    const replies = await db.pipeline().incr("other:a").incr("{pipe}a").incr("other:b").incr("{pipe}a").get("{pipe}a")
+      .mget("other:a", "{pipe}a").execPipeline();
+    assert.deepEqual(replies, [1, 1, 1, 2, "2", ["1", "2"]]);
+    const from = await cluster.beginMove(slot, await nextOf(slot));
+    assert.deepEqual(await db.pipeline().incr("other:a").incr("{pipe}x").incr("{pipe}x").incr("{pipe}a").execPipeline(), [2, 1, 2, 3]);
+    const to = await nextOf(slot);
+    await cluster.moveKeys(slot, from, to);
+    await cluster.finishMove(slot, from, to);
+    assert.deepEqual(await db.mget("other:a", "{pipe}a", "{pipe}x"), ["2", "3", "2"]);
+  }));
+
+  test("MULTI is issued again as a whole, and a watch that meets a redirection is a WatchError", () => withCluster(async (db) => {
+    const slot = slotOf("{multi}");
+    await db.set("{multi}a", 0);
+    const watch = await db.watch("{multi}a");
+    assert.equal(await watch.get("{multi}a"), "0");
+    await cluster.move(slot, await nextOf(slot));
+    const error = await failure(watch.get("{multi}a"));
+    assert.ok(error instanceof WatchError);
+    assert.deepEqual([error.code, error.outcome, error.command], ["WATCH", "not-executed", "GET"]);
+    assert.deepEqual(await db.pipeline().incr("{multi}a").incr("{multi}b").commit(), [1, 1]);
+
+    const queued = await db.multi("{multi}a");
+    const from = await cluster.beginMove(slot, await nextOf(slot));
+    const to = await nextOf(slot);
+    await cluster.moveKeys(slot, from, to);
+    void queued.incr("{multi}a");
+    assert.ok(await failure(queued.commit()) instanceof WatchError);
+    assert.deepEqual(await db.pipeline().incr("{multi}a").incr("{multi}b").commit(), [2, 2]); // behind ASKING
+    let bodies = 0;
+    assert.deepEqual(await db.transaction(["{multi}a"], async (t) => {
+      const value = Number(await t.get("{multi}a"));
+      if (bodies++ === 0) await cluster.finishMove(slot, from, to);
+      void (await t.multi()).set("{multi}a", value + 1);
+    }), ["OK"]);
+    assert.equal(await db.get("{multi}a"), "3");
+    await cluster.settled();
+  }));
+
+  test("a durable write follows its slot, and the replicas of its new primary must have it", () => withCluster(async (db) => {
+    const durable = db.with({ durable: 1 });
+    const slot = slotOf("{durable}");
+    await db.set("{durable}a", 0);
+    await cluster.move(slot, await nextOf(slot));
+    assert.equal(await durable.incr("{durable}a"), 1);
+    const to = await nextOf(slot);
+    const from = await cluster.beginMove(slot, to);
+    assert.deepEqual(await durable.pipeline().incr("{durable}b").incr("{durable}a").get("{durable}b").execPipeline(), [1, 2, "1"]);
+    await cluster.moveKeys(slot, from, to);
+    await cluster.finishMove(slot, from, to);
+    const error = await failure(db.with({ durable: { replicas: 2, timeout: 100 } }).incr("{durable}a"));
+    assert.ok(error instanceof DurabilityError);
+    assert.deepEqual([error.replicas, error.reply], [1, 3]);
+  }));
+
+  test("scanIterator misses no key while slots move between nodes that it has scanned and others", () => withCluster(async (db) => {
+    await db.flushall();
+    const keys = Array.from({ length: 60 }, (_, i) => `{scan:${i % 12}}${i}`);
+    await Promise.all(keys.map((key) => db.set(key, 1)));
+    const found = new Set<string>();
+    const slots = [...new Set(keys.map(slotOf))];
+    let first = "";
+    for await (const key of db.scanIterator({ COUNT: 1 })) {
+      found.add(key);
+      first ||= db.nodeFor(key);
+      const slot = slots.pop(); // moves to the node that is scanned first, after the scan has begun there
+      const to = cluster.servers.find(({ port }) => first.endsWith(`:${port}`))!;
+      if (slot !== undefined && await cluster.owner(slot) !== to) await cluster.move(slot, to);
+    }
+    assert.deepEqual([...found].sort(), [...keys].sort());
+  }));
+
+  test("what its slots do not allow is refused by name before it is sent", () => withCluster(async (db) => {
+    await db.ready();
+    const refused = [
+      db.rename("a", "b"), db.sinterstore("a", "b", "c"), db.msetnx({ a: 1, b: 2 }), db.lmove("a", "b", "LEFT", "LEFT"),
+      db.watch("a", "b"), db.pipeline().get("a").get("b").commit(), db.transaction(["a", "b"], () => {}), db.multi("a", "b"),
+      db.eval("return 1", 2, "a", "b"), db.lease(["a", "b"], () => {}), db.call("WAIT", 1, 0),
+    ];
+    for (const { code, outcome } of await Promise.all(refused.map(failure))) {
+      assert.deepEqual([code, outcome], ["NOT_SUPPORTED", "not-sent"]);
+    }
+    assert.throws(() => db.pipeline().rename("a", "b"), NotSupportedError);
+    const t = await db.watch("{w}a");
+    assert.match((await failure(t.get("b"))).message, /not on the node of this transaction/);
+    await t.discard();
+    // On one node, but in two slots.
+    const [one, other] = ["{06S}a", "{Qi}a"];
+    assert.equal(db.nodeFor(one), db.nodeFor(other));
+    assert.match((await failure(db.rename(one, other))).message, /RENAME: .*its keys are in several slots/);
+    assert.deepEqual([await db.mset({ [one]: 1, [other]: 2 }), await db.mget(one, other)], ["OK", ["1", "2"]]);
+  }));
+
+  test("calls of one tick to one slot keep their order while it moves", async () => {
+    for (const make of [lazyClusterConnection, lazyClusterConnectionPool]) {
+      await using(make(cluster.hosts), async (db) => {
+        const slot = slotOf("{order}");
+        await db.del("{order}");
+        const given: number[] = [];
+        const pending: Promise<number>[] = [];
+        let isMoving = true;
+        const push = async (): Promise<void> => {
+          while (isMoving) {
+            for (let i = 0; i < 20; i++) {
+              given.push(given.length);
+              pending.push(db.rpush("{order}", given.length - 1));
+            }
+            if (make === lazyClusterConnectionPool) await pending.at(-1);
+            else await new Promise(setImmediate);
+          }
+        };
+        const pushing = push();
+        for (let i = 0; i < 6; i++) await cluster.move(slot, await nextOf(slot));
+        isMoving = false;
+        await pushing;
+        const positions = await Promise.all(pending);
+        assert.deepEqual(positions, given.map((n) => n + 1));
+        assert.deepEqual((await db.lrange("{order}", 0, -1)).map(Number), given);
+      });
+    }
+  });
+
+  test("a blocking command follows its slot, with the time that it has left", () => withCluster(async (db) => {
+    const slot = slotOf("{block}");
+    const popped = db.blpop("{block}q", 20);
+    await until(async () => (await (await cluster.owner(slot)).call("INFO", "clients")).includes("blocked_clients:1"), "the command to block");
+    const to = await nextOf(slot);
+    await cluster.move(slot, to);
+    await until(async () => (await to.call("INFO", "clients")).includes("blocked_clients:1"), "the command to block again");
+    const [sent] = (await to.call("CLIENT", "LIST")).split("\n").filter((line: string) => line.includes("cmd=blpop"));
+    assert.ok(sent);
+    assert.equal(await db.rpush("{block}q", "x"), 1);
+    assert.deepEqual(await popped, ["{block}q", "x"]);
+    const unblocked = failure(db.blpop("{block}q", 20)); // by another client: that is for the caller
+    await until(async () => (await to.call("CLIENT", "LIST")).includes("cmd=blpop"), "the command to block");
+    const [, id] = /id=(\d+) .*cmd=blpop/.exec(await to.call("CLIENT", "LIST"))!;
+    await to.call("CLIENT", "UNBLOCK", id!, "ERROR");
+    assert.equal((await unblocked).code, "UNBLOCKED");
+    assert.equal(await db.blpop("{block}q", 0.05), null);
+  }));
+
+  test("replicas answer reads, if the view asks for it", () => withCluster(async (db) => {
+    const reader = db.with({ readFrom: "replica" });
+    await db.set("{06S}read", "v");
+    const [replica] = await cluster.replicasOf(await cluster.owner(0));
+    await until(async () => {
+      assert.equal(await reader.get("{06S}read"), "v");
+      return await calls(replica!, "get") > 0;
+    }, "a read on the replica");
+    assert.equal(await reader.set("{06S}read", "w"), "OK");
+    const { state } = (await db.nodes()).find(({ address }) => address === `127.0.0.1:${replica!.port}`)!;
+    assert.equal(state, "connected");
+  }));
+
+  test("a manual failover shows in no error", () => withCluster(async (db) => {
+    let isRunning = true;
+    const acked = new Array<number>(8).fill(0);
+    const work = async (id: number): Promise<void> => {
+      for (let k = 1; isRunning; k++) {
+        assert.equal(await db.incr(`{06S}w${id}`), k);
+        assert.equal(await db.incr(`w${id}`), k);
+        await db.pipeline().incr(`{06S}p${id}`).get(`w${id}`).execPipeline();
+        assert.deepEqual(await db.pipeline().incr(`{06S}m${id}`).incr(`{06S}n${id}`).commit(), [k, k]);
+        acked[id] = k;
+      }
+    };
+    await db.flushall();
+    const workers = Promise.all(Array.from({ length: 8 }, (_, id) => work(id)));
+    const old = await cluster.owner(0);
+    const [replica] = await cluster.replicasOf(old);
+    await replica!.call("CLUSTER", "FAILOVER");
+    await until(async () => await cluster.owner(0) === replica, "the failover");
+    const seen = Math.min(...acked);
+    await until(() => Math.min(...acked) > seen + 5, "more work");
+    isRunning = false;
+    await workers;
+    assert.equal(db.nodeFor("{06S}x"), `127.0.0.1:${replica!.port}`);
+    assert.deepEqual((await db.mget(acked.map((_, id) => `{06S}p${id}`))).map(Number), acked);
+    await cluster.settled();
+  }, { replyTimeout: 20_000 }));
+
+  test("a primary that is killed costs only what was in flight there, and its replica is used once it takes over", () =>
+    withCluster(async (db) => {
+      const counts = new Map<string, number>();
+      let isRunning = true;
+      const errors: any[] = [];
+      const worst = { other: 0 };
+      const work = async (key: string): Promise<void> => {
+        for (let k = 1; isRunning; k++) {
+          const begun = performance.now();
+          await db.incr(key).then(() => counts.set(key, (counts.get(key) ?? 0) + 1), (error) => errors.push(error));
+          if (key.startsWith("{6ZJ}")) worst.other = Math.max(worst.other, performance.now() - begun);
+        }
+      };
+      await db.flushall();
+      const keys = Array.from({ length: 16 }, (_, i) => `${i % 2 === 0 ? "{06S}" : "{6ZJ}"}killed:${i}`);
+      const workers = Promise.all(keys.map(work));
+      const victim = await cluster.owner(0);
+      const [replica] = await cluster.replicasOf(victim);
+      await until(() => counts.size === 16, "all to work");
+      await victim.kill();
+      await until(() => replica!.call("ROLE").then(([role]) => role === "master"), "the failover");
+      const before = counts.get(keys[0]!)!;
+      await until(() => counts.get(keys[0]!)! > before + 10, "commands on the new primary");
+      isRunning = false;
+      await workers;
+      assert.ok(errors.length <= 8, `${errors.length} errors`);
+      for (const { outcome, code } of errors) assert.deepEqual([outcome, code], ["unknown", "CONNECTION_LOST"]);
+      assert.equal(db.nodeFor("{06S}x"), `127.0.0.1:${replica!.port}`);
+      await victim.restart();
+      await cluster.settled();
+      await until(async () => !(await db.nodes()).some(({ state, role }) => role === "primary" && state !== "connected"), "a calm map");
+    }, { replyTimeout: 20_000, poolsize: 1 }));
+
+  test("subscriptions follow: shard channels their slots, others the nodes that are left, each with a gap", () =>
+    withCluster(async (db) => {
+      const slot = slotOf("{ssub}");
+      const shard = await db.ssubscribe("{ssub}ch");
+      const items = shard[Symbol.asyncIterator]();
+      assert.equal(await db.spublish("{ssub}ch", "one"), 1);
+      assert.equal((await items.next()).value!.message, "one");
+      await cluster.move(slot, await nextOf(slot));
+      assert.ok((await items.next()).value!.gap! >= 0);
+      await until(async () => await db.spublish("{ssub}ch", "two") === 1, "the subscription");
+      let item = (await items.next()).value!;
+      while (item.message === undefined) item = (await items.next()).value!;
+      assert.equal(item.message, "two");
+      shard.close();
+      await cluster.move(slot, await nextOf(slot)); // which the driver has no reason to know yet
+      const late = await db.ssubscribe("{ssub}ch");
+      assert.equal(await db.spublish("{ssub}ch", "three"), 1);
+      for await (const { message } of late) if (message === "three") break;
+
+      const news = await db.subscribe("news");
+      await db.publish("news", "hello");
+      const messages = news[Symbol.asyncIterator]();
+      assert.equal((await messages.next()).value!.message, "hello");
+      const port = await Promise.all(cluster.servers.map(async (each) => await each.call("PUBSUB", "NUMSUB", "news")));
+      const listener = cluster.servers[port.findIndex(([, count]) => count === 1)]!;
+      await listener.kill();
+      assert.ok((await messages.next()).value!.gap! >= 0);
+      await until(async () => {
+        const running = cluster.servers.filter(({ isRunning }) => isRunning);
+        const counts = await Promise.all(running.map((each) => each.call("PUBSUB", "NUMSUB", "news")));
+        return counts.some(([, count]) => count === 1);
+      }, "the subscription on another node");
+      await listener.restart();
+      await cluster.settled();
+      news.close();
+    }));
+});
+
+/** A cluster of scripted nodes; `answer` gets what no handshake asks, and `nodes` is what CLUSTER SLOTS says. */
+async function scriptedCluster<T>(
+  count: number, slots: (ports: number[]) => string, answer: (node: number, words: string[], peer: Peer, ports: number[]) => void,
+  use: (db: ClusterHandler, ports: number[], greetings: string[][]) => Promise<T>, options: Options = {},
+): Promise<T> {
+  const ports: number[] = [];
+  const greetings: string[][] = [];
+  const servers: ScriptedServer[] = [];
+  for (let node = 0; node < count; node++) {
+    const scripted = await ScriptedServer.start(async (peer) => {
+      greetings.push([String(node), ...await peer.hello()]);
+      for (;;) {
+        const words = await peer.read();
+        const text = words.join(" ");
+        if (text === "CLUSTER SLOTS") peer.write(slots(ports));
+        else if (text === "CLUSTER INFO") peer.write("$25\r\ncluster_current_epoch:5\r\n\r\n");
+        else if (text === "PING") peer.write("+PONG\r\n");
+        else answer(node, words, peer, ports);
+      }
+    });
+    servers.push(scripted);
+    ports.push(scripted.port);
+  }
+  try {
+    return await using(lazyClusterConnection([`127.0.0.1:${ports[0]}`], options) as ClusterHandler, (db) => use(db, ports, greetings));
+  } finally {
+    for (const scripted of servers) await scripted.stop();
+  }
+}
+const node = (host: string | null, port: number, id: string): string =>
+  `*3\r\n${host === null ? "$-1" : `$${host.length}\r\n${host}`}\r\n:${port}\r\n$${id.length}\r\n${id}\r\n`;
+const ranges = (...all: [first: number, last: number, ...nodes: string[]][]): string =>
+  `*${all.length}\r\n${all.map(([first, last, ...nodes]) => `*${2 + nodes.length}\r\n:${first}\r\n:${last}\r\n${nodes.join("")}`).join("")}`;
+const half = ([one, two]: number[]): string => ranges([0, 8_191, node(null, one!, "a")], [8_192, 16_383, node("127.0.0.1", two!, "b")]);
+
+describe("a cluster that is resharded under load", () => {
+  test("shows no error, and does nothing twice: single keys, several, pipelines, MULTI, scripts, transactions", async () => {
+    const cluster = await RedisCluster.start({ replicas: 0 });
+    const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 });
+    try {
+      await using(lazyClusterConnectionPool(cluster.hosts.slice(0, 1), { replyTimeout: 30_000 }) as ClusterHandler, async (db) => {
+        const heard = await db.ssubscribe("{w:0}ch");
+        let isRunning = true;
+        const rounds: number[] = [];
+        const work = async (id: number): Promise<void> => {
+          const key = `{w:${id}}`;
+          for (let k = 1; isRunning; k++) {
+            const [pushed, counted] = await Promise.all([db.rpush(`${key}list`, k), db.rpush(`${key}list`, -k)]);
+            assert.deepEqual([pushed, counted], [2 * k - 1, 2 * k]);
+            await db.mset({ [`${key}a`]: k, [`${key}b`]: k, [`far:${id}`]: k });
+            assert.deepEqual(await db.mget(`${key}a`, `far:${id}`, `${key}b`), [String(k), String(k), String(k)]);
+            const piped = await db.pipeline().incr(`${key}p`).set(`far:${id}:${k % 9}`, k).incr(`${key}p`).execPipeline();
+            assert.deepEqual(piped, [2 * k - 1, "OK", 2 * k]);
+            assert.deepEqual(await db.pipeline().incr(`${key}m`).incr(`${key}n`).commit(), [k, k]);
+            assert.equal(await add(db, `${key}s`, 2), 2 * k);
+            if (k % 5 === 0) {
+              await db.transaction([`${key}t`], async (t) => {
+                const value = Number(await t.get(`${key}t`));
+                void (await t.multi()).set(`${key}t`, value + 1);
+              });
+            }
+            rounds[id] = k;
+          }
+        };
+        const workers = Promise.all(Array.from({ length: 12 }, (_, id) => work(id)));
+        for (let round = 0; round < 3; round++) {
+          for (let id = 0; id < 12; id++) {
+            const slot = internals.slotOf(`{w:${id}}`);
+            const owner = cluster.servers.indexOf(await cluster.owner(slot));
+            await cluster.move(slot, cluster.servers[(owner + 1) % 3]!);
+          }
+        }
+        isRunning = false;
+        await workers;
+        for (const [id, k] of rounds.entries()) {
+          assert.deepEqual(await db.mget(`{w:${id}}p`, `{w:${id}}m`, `{w:${id}}s`), [2 * k, k, 2 * k].map(String));
+          assert.equal(Number(await db.get(`{w:${id}}t`)), Math.floor(k / 5));
+        }
+        assert.equal(await until(() => db.spublish("{w:0}ch", "still here"), "the subscription"), 1);
+        for await (const { message } of heard) if (message === "still here") break;
+      });
+    } finally {
+      await cluster.stop();
+    }
+  });
+});
+
+describe("nodes of a cluster that disagree", () => {
+  test("send a command round at most 16 times, and not in a hurry", async () => {
+    const asked = [0, 0];
+    await scriptedCluster(2, half, (at, _, peer, ports) => {
+      asked[at]!++;
+      peer.write(`-MOVED ${internals.slotOf("k")} 127.0.0.1:${ports[1 - at]}\r\n`);
+    }, async (db) => {
+      const begun = performance.now();
+      const error = await failure(db.get("k"));
+      assert.deepEqual([error.code, error.outcome, error.command], ["MOVED", "not-executed", "GET"]);
+      assert.equal(asked[0]! + asked[1]!, 17);
+      assert.ok(performance.now() - begun > 13 * 50);
+    });
+  });
+
+  test("send a command to themselves: it goes there on a new connection", async () => {
+    let refusals = 0;
+    await scriptedCluster(2, half, (_, __, peer, ports) => {
+      if (peer.id !== 0 && refusals++ === 0) peer.write(`-MOVED ${internals.slotOf("k")} :${ports[1]}\r\n`);
+      else peer.write("$1\r\nv\r\n");
+    }, async (db) => {
+      assert.equal(internals.slotOf("k") > 8_191, false);
+      assert.equal(await db.get("k"), "v");
+      assert.equal(refusals, 2);
+    });
+  });
+
+  test("say nonsense, which goes to the caller", async () => {
+    const nonsense = ["MOVED", "MOVED x", "MOVED __proto__ 127.0.0.1:1", "MOVED -1 127.0.0.1:1", "MOVED 16384 127.0.0.1:1", "MOVED 1e3 127.0.0.1:1",
+      "ASK 1000000000 127.0.0.1:1", "MOVED 5 nowhere"];
+    let next = "";
+    await scriptedCluster(2, half, (_, __, peer) => peer.write(`-${next}\r\n`), async (db) => {
+      for (next of nonsense) assert.equal((await failure(db.get("k"))).raw, next);
+    });
+  });
+
+  test("leave slots out: those fail at once, the others work", () => scriptedCluster(1, ([one]) =>
+    `*5\r\n$3\r\nbad\r\n*2\r\n:5\r\n:6\r\n*3\r\n:-4\r\n:99999\r\n${node(null, one!, "a")}*3\r\n:0\r\n:8191\r\n${node(null, one!, "a")}` +
+    `*3\r\n:9000\r\n:9001\r\n${node("?", 0, "b")}`,
+  (_, __, peer) => peer.write("$1\r\nv\r\n"), async (db) => {
+    const covered = Array.from({ length: 20 }, (_, i) => `k${i}`).find((key) => internals.slotOf(key) < 8_192)!;
+    const uncovered = Array.from({ length: 20 }, (_, i) => `k${i}`).find((key) => internals.slotOf(key) > 9_001)!;
+    assert.equal(await db.get(covered), "v");
+    const error = await failure(db.get(uncovered));
+    assert.deepEqual([error.code, error.outcome], ["SLOT_NOT_SERVED", "not-sent"]);
+    assert.equal(await db.get(covered), "v");
+  }));
+
+  test("get the login and the name of the handler, and no message or inspection shows the password", () =>
+    scriptedCluster(2, half, (_, __, peer) => peer.write("-NOPERM no\r\n"), async (db, _, greetings) => {
+      const errors = await Promise.all(["foo", "k"].map((key) => failure(db.get(key))));
+      assert.deepEqual([...new Set(greetings.map(([node]) => node))].sort(), ["0", "1"]);
+      for (const [, ...greeting] of greetings) assert.equal(greeting.join(" "), "HELLO 3 AUTH default canary SETNAME app");
+      for (const shown of [inspect(errors, { depth: 9 }), inspect(db), JSON.stringify(await db.nodes())]) assert.doesNotMatch(shown, /canary/);
+    }, { password: "canary", name: "app" }));
+
+  test("know of no slots yet: they are asked again until one does", async () => {
+    let asked = 0;
+    await scriptedCluster(1, (ports) => asked++ < 2 ? "*0\r\n" : ranges([0, 16_383, node(null, ports[0]!, "a")]),
+      (_, __, peer) => peer.write("$1\r\nv\r\n"), async (db) => {
+        const error = await failure(db.get("k"));
+        assert.deepEqual([error.code, error.outcome], ["NOT_CONNECTED", "not-sent"]);
+        assert.match(error.message, /tells no slots/);
+        assert.equal((await failure(db.ready())).code, "NOT_READY");
+        assert.equal(await until(() => db.get("k").catch(() => undefined), "the slots"), "v");
+      });
+  });
+
+  test("go: their connections are closed when no slot is theirs any more", async () => {
+    let isGone = false;
+    await scriptedCluster(2, (ports) => isGone ? ranges([0, 16_383, node(null, ports[0]!, "a")]) : half(ports),
+      (at, words, peer, ports) => peer.write(isGone && at === 1 ? `-MOVED 12182 127.0.0.1:${ports[0]}\r\n` : "+OK\r\n"),
+      async (db) => {
+        assert.equal(await db.set("foo", 1), "OK"); // slot 12182
+        assert.ok((await db.nodes()).length === 2);
+        isGone = true;
+        assert.equal(await db.set("foo", 1), "OK");
+        await until(() => !inspect(db).includes(" | "), "one node to be left");
+        assert.equal((await db.nodes()).length, 1);
+        assert.equal(await db.set("foo", 1), "OK");
+      });
+  });
+
+  test("know no host but a name for it, a null, an empty one or an ip of metadata", async () => {
+    for (const host of ["$-1\r\n", "$0\r\n\r\n", "$1\r\n?\r\n"]) {
+      await scriptedCluster(1, ([one]) =>
+        `*1\r\n*3\r\n:0\r\n:16383\r\n*4\r\n${host}:${one}\r\n$1\r\na\r\n*2\r\n$2\r\nip\r\n$9\r\n127.0.0.1\r\n`,
+      (_, __, peer) => peer.write("$1\r\nv\r\n"), async (db) => {
+        assert.equal(await db.get("k"), "v");
+      });
+    }
+  });
+});
+
+// ==== 19. The door ====
 
 describe("a handler", () => {
   test("eager: is ready, or the promise is rejected; lazy: is there at once", async () => {

@@ -27,12 +27,14 @@
 //   14. One of several              servers with the same data, by weight and priority; lists of hosts that change
 //   15. Placement                   the mapping of keys to nodes
 //   16. Sharding                    many servers behind one handler
-//   17. The door                    the functions that a user calls
+//   17. Slots                       the slots of a Redis Cluster and its nodes
+//   18. Cluster                     a handler over slots, which move
+//   19. The door                    the functions that a user calls
 //
 // How a command travels
 //
 //   db.get("k")               checks the arguments against GET's row; makes a Command, which holds the promise   (5, 2)
-//   Router.route              finds the server of its keys: the only one, or the one that a placement names    (8, 16)
+//   Router.route              finds the server of its keys: the only one, or that of a placement or a slot (8, 16, 18)
 //   Pool.dispatch             sets its deadline and picks a connection, or queues it until one is free           (7)
 //   Connection.push           queues it for output; at the end of the tick, the connection encodes its queue     (6)
 //   Encoder.put               into one buffer, and sends it in one write                                         (2)
@@ -718,9 +720,11 @@ type Stage = "hello" | "handshake" | "primary" | "replica" | "member";
 /**
  * `holds`: the commands of the pool that wait until the server has accepted one of them. `passes`: the error concerns
  * the server, not the command, and is temporary. `begun`: the command may have been executed, at least in part.
+ * `routed`: it concerns the slot of the keys, so the router of a cluster decides what becomes of the command, which has
+ * not begun.
  */
-type Refusal = { readonly [S in Stage]?: Verdict } &
-  { readonly holds?: "writes" | "everything"; readonly passes?: true; readonly begun?: true };
+type Refusal = { readonly [S in Stage]?: Verdict } & { readonly holds?: "writes" | "everything" } &
+  { readonly [F in "passes" | "begun" | "routed"]?: true };
 
 /** Reactions by error code and stage. Without a reaction, the error goes to the caller. */
 const REFUSALS: Record<string, Refusal> = {
@@ -730,15 +734,18 @@ const REFUSALS: Record<string, Refusal> = {
   MASTERDOWN: {
     handshake: "wait", primary: "wait", replica: "elsewhere", member: "elsewhere", holds: "everything", passes: true,
   },
-  TRYAGAIN: { handshake: "wait", primary: "wait", passes: true },
+  TRYAGAIN: { handshake: "wait", primary: "wait", passes: true, routed: true },
   BUSY: { handshake: "wait", member: "elsewhere", passes: true }, // commands do not wait, because SCRIPT KILL must not
   // The host name may now resolve to the new primary.
   READONLY: { primary: "follow", member: "elsewhere", holds: "writes", passes: true },
-  CLUSTERDOWN: { member: "elsewhere", passes: true },
+  CLUSTERDOWN: { member: "elsewhere", holds: "everything", passes: true, routed: true },
+  SLOT_NOT_SERVED: { member: "elsewhere", passes: true, routed: true },
   MISCONF: { member: "elsewhere", passes: true }, // the server cannot write to its disk
   NOREPLICAS: { member: "elsewhere", passes: true },
   OOM: { member: "elsewhere", passes: true },
-  UNBLOCKED: { member: "elsewhere", passes: true }, // the server was demoted while the command was blocked
+  UNBLOCKED: { passes: true }, // by CLIENT UNBLOCK
+  // The server was demoted while the command was blocked.
+  UNBLOCKED_BY_FORCE: { member: "elsewhere", passes: true, routed: true },
   PROXY_FAILURE: { passes: true, begun: true },
   NOPROTO: { hello: "fallback" },
   NOPERM: { hello: "fallback" },
@@ -746,8 +753,9 @@ const REFUSALS: Record<string, Refusal> = {
   UNKNOWN_COMMAND: { hello: "fallback" },
   NO_PASSWORD_SET: { handshake: "ignore" },
   UNKNOWN_SUBCOMMAND: {},
-  MOVED: {},
-  ASK: {},
+  MOVED: { routed: true },
+  ASK: { routed: true },
+  EXECABORT: { routed: true }, // perhaps because a command of the transaction was refused with one of the others
   CROSSSLOT: {},
   NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
   CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
@@ -761,6 +769,8 @@ const TEXTS: readonly [text: string, name: string][] = [
   ["ERR unknown subcommand", "UNKNOWN_SUBCOMMAND"],
   ["called without any password configured", "NO_PASSWORD_SET"],
   ["but no password is set", "NO_PASSWORD_SET"], // before Redis 6
+  ["UNBLOCKED force unblock", "UNBLOCKED_BY_FORCE"],
+  ["CLUSTERDOWN Hash slot not served", "SLOT_NOT_SERVED"], // other slots may be
   // A proxy lost one of its servers, or had no answer in time: twemproxy, Codis, Envoy.
   ["ERR Connection refused", "PROXY_FAILURE"],
   ["ERR Connection timed out", "PROXY_FAILURE"],
@@ -2193,8 +2203,9 @@ type Keys = Positions | Finder;
 type Call = { readonly raw: boolean; readonly row: Row; readonly words: Words };
 /** Converts a reply; keeps null, and a reply that already has this shape. */
 type Shape = (reply: any, call: Call) => unknown;
-/** Time for which a call may block; undefined if it does not block. */
-type Block = (words: Words) => Milliseconds | undefined;
+/** Time for which a call may block; undefined if it does not block. `at`: the index of the time, in `unit`. */
+type Block = ((words: Words) => Milliseconds | undefined) &
+  { readonly unit: Milliseconds; readonly at: (words: Words) => number };
 
 /** Answer of a sharded handler to a command: one reply, one per server, or none. */
 type Reach = "placed" | "each" | "nowhere";
@@ -2440,18 +2451,19 @@ const random: Merge = (replies) => {
 
 // ---- How long a call may block ----
 
-/** Reads the time at position `at` (-1: the last argument): 0 means forever, and the server rejects invalid times. */
-const timeAt = (words: Words, at: number, unit: Milliseconds): Milliseconds => {
-  const time = Number(String(words.at(at < 0 ? at : at - 1))) * unit;
+/** Reads the time at this index (-1: the call has none): 0 means forever, and the server rejects invalid times. */
+const blocking = (unit: Milliseconds, at: (words: Words) => number): Block => Object.assign((words: Words) => {
+  const index = at(words);
+  if (index === -1) return undefined;
+  const time = Number(String(words[index])) * unit;
   return time === 0 ? Infinity : time > 0 ? time : 0;
-};
-const seconds = (at: number): Block => (words) => timeAt(words, at, 1_000);
-const ms = (at: number): Block => (words) => timeAt(words, at, 1);
-/** Reads the value of BLOCK, if that precedes STREAMS. */
-const blockOption: Block = (words) => {
-  const at = lastValue(words, 0, ["BLOCK"], indexAfter(words, 0, ["STREAMS"]));
-  return at > 0 ? timeAt(words, at + 1, 1) : undefined;
-};
+}, { unit, at });
+/** The time is at position `at`; -1: the last argument. */
+const timeAt = (at: number) => (words: Words): number => at < 0 ? words.length + at : at - 1;
+const seconds = (at: number): Block => blocking(1_000, timeAt(at));
+const ms = (at: number): Block => blocking(1, timeAt(at));
+/** The time is the value of BLOCK, if that precedes STREAMS. */
+const blockOption = blocking(1, (words) => lastValue(words, 0, ["BLOCK"], indexAfter(words, 0, ["STREAMS"])) || -1);
 
 // ---- What a call may leave out ----
 
@@ -4012,15 +4024,20 @@ type Special = {
   readonly executes?: readonly Command[];
   /** Receives the lease of its connection, which stays leased after this command. */
   readonly keep?: (lease: Lease) => void;
+  readonly detour?: Detour;
 };
+/** How often a cluster has redirected a command, and the state of the ASKING that precedes it in its own write. */
+type Detour = { readonly hops: number; asking: "none" | "due" | "sent" | "answered" };
 const ORDINARY: Special = {};
 const NO_FENCES: readonly Fence[] = [];
 
+/** A server that commands are sent to. */
+type Target = { dispatch(command: Command): Promise<unknown> };
+
 /** The pool that a command waits in, or whose connection it was written to. */
-interface CommandOwner {
-  dispatch(command: Command): Promise<unknown>;
+interface CommandOwner extends Target {
   /** Returns another server for a command that is about to fail here. */
-  elsewhere(command: Command, error: RedisError): CommandOwner | undefined;
+  elsewhere(command: Command, error: RedisError): Target | undefined;
   /** Called after a command's last reply, or after its failure: the connection may then still owe a reply. */
   finished(command: Command, owesReply?: boolean): void;
 }
@@ -4028,8 +4045,8 @@ interface CommandOwner {
 class Command {
   readonly row: Row;
   readonly view: View;
-  readonly special: Special;
-  readonly words: Words;
+  special: Special;
+  words: Words;
   readonly size: number;
   readonly promise: Promise<unknown>;
   /** Determines the outcome if the command fails. */
@@ -4100,7 +4117,7 @@ class Command {
   get isRepeatable(): boolean {
     const { row, view: { idempotent }, special: { batch, keep } } = this;
     if (this.blocks !== undefined || keep !== undefined) return false;
-    if (batch !== undefined) return idempotent && batch.rows.every(mayRepeat);
+    if (batch !== undefined) return (idempotent || row.kind === "read") && batch.rows.every(mayRepeat);
     return row.kind === "read" || (idempotent && changesData(row));
   }
 
@@ -4114,12 +4131,26 @@ class Command {
 
   /** Whether a Buffer among its words was detached after the call. */
   get isChanged(): boolean { return this.special.batch?.words.some(areChanged) ?? areChanged(this.words); }
+  /** Whether the next reply is the one to ASKING. */
+  get isAsking(): boolean { return this.special.detour?.asking === "sent"; }
+
   /** Writes as much as the socket has room for; true if nothing is left to write. */
-  write(to: Encoder): boolean { return this.special.batch?.write(to) ?? to.put(this.row.name, this.words); }
+  write(to: Encoder): boolean {
+    const { batch, detour } = this.special;
+    if (detour?.asking === "due") {
+      to.put(commands.asking.name, []);
+      detour.asking = "sent";
+    }
+    return batch?.write(to) ?? to.put(this.row.name, this.words);
+  }
 
   /** Takes a reply; true if it was the last. */
   answer(reply: unknown): boolean {
-    const { batch, queued } = this.special;
+    const { batch, queued, detour } = this.special;
+    if (detour?.asking === "sent") {
+      detour.asking = "answered";
+      return false;
+    }
     if (batch !== undefined && !batch.take(reply, this.view)) return false;
     if (this.state === "settled") return true;
     const result = batch?.replies ?? (queued && !(reply instanceof ReplyError) ? reply : this.shaped(reply));
@@ -4172,13 +4203,24 @@ class Command {
   again(): void {
     const { special, fence, row } = this;
     if (special.batch !== undefined) special.batch = special.batch.again();
+    if (special.detour !== undefined) this.redirect(special.detour.hops, false);
     if (fence !== undefined && row.kind !== "read") this.#lostWith = [...this.#lostWith, fence];
     this.reissues++;
     this.state = "waiting";
   }
 
+  /** Prepares it for another server, with its promise and deadline, after a server certainly did not execute it. */
+  redirect(hops: number, asks: boolean): void {
+    this.special = { ...this.special, detour: { hops, asking: asks ? "due" : "none" } };
+    this.state = "waiting";
+    const { row: { block }, blocks = Infinity, words, deadline, view: { replyTimeout } } = this;
+    if (block === undefined || blocks === Infinity) return;
+    const left = Math.max(1, Math.ceil(deadline - Math.max(replyTimeout, GRACE) - world.now()));
+    this.words = words.with(block.at(words), String(left / block.unit)); // it has blocked for the rest
+  }
+
   /** Moves it to another server, with its promise and deadline. The tombstone receives the replies still due here. */
-  moveTo(other: CommandOwner): Command {
+  moveTo(other: Target): Command {
     const { row, view, special, words, owner } = this;
     const tombstone = new Command(row, words, view.sure, { ...special, words });
     tombstone.state = "settled";
@@ -4187,6 +4229,7 @@ class Command {
     if (this.state === "written") this.reissues++;
     this.within = Infinity;
     this.state = "waiting";
+    if (special.detour !== undefined) this.redirect(special.detour.hops, false);
     this.fence = undefined;
     void other.dispatch(this); // dispatch() changes the owner
     owner?.finished(this);
@@ -4268,6 +4311,8 @@ class Batch {
   #attempted = 0;
   /** Whether its connection was lost, so that the encoder writes no more of it. */
   isLost = false;
+  /** Replies of other servers to commands that a cluster has redirected, by the positions of the commands. */
+  redirected: Map<number, Promise<unknown>> | undefined = undefined;
 
   get length(): number { return this.rows.length; }
   get isAtomic(): boolean { return this.exec !== undefined; }
@@ -4325,12 +4370,15 @@ class Batch {
   /** Replies that stay valid in a reissue: none if the batch is atomic, or if WAIT must cover all its writes. */
   get #kept(): readonly unknown[] { return this.isAtomic || this.wait !== undefined ? [] : this.replies; }
 
-  /** Copies the batch for another connection; this one may still be queued at its own. `kept`: replies to keep. */
-  again(kept = this.#kept): Batch {
+  /**
+   * Copies the batch for another connection; this one may still be queued at its own. `kept`: replies to keep;
+   * `attempted`: the number of commands that may have been executed.
+   */
+  again(kept = this.#kept, attempted = this.#begun): Batch {
     const replies = [...kept];
     const batch = Object.assign(new Batch(), this, { replies, isLost: false });
     batch.#written = replies.length;
-    batch.#begun = batch.#attempted = this.#begun;
+    batch.#begun = batch.#attempted = attempted;
     return batch;
   }
 
@@ -4751,6 +4799,8 @@ type Owner = {
   readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
   /** Takes back a command that the server refused, to retry it; returns false if its caller must get the error. */
   readonly refused: (command: Command, error: ReplyError) => boolean;
+  /** The same for a command, in a batch or not, that a server of a cluster refused because of its slot. */
+  readonly redirected?: ((command: Command, error: ReplyError) => boolean) | undefined;
   /** Called when AUTH waits behind this command, which may block for ever. */
   readonly interrupt?: (command: Command) => void;
   /** Called when the connection cannot log in again, and another one must take its place. */
@@ -5199,7 +5249,9 @@ class Connection {
 
   /** Whether the owner takes back a command that was certainly not executed. Commands without an owner stay here. */
   #takenBack(command: Command, error: ReplyError): boolean {
-    const { owner, special, state, row } = command;
+    const { owner, special, state, row, isAsking } = command;
+    if (isAsking) return false;
+    if (refusalOf(error).routed && state === "written" && this.#owner.redirected?.(command, error)) return true;
     const isUnblocked = error.code === "UNBLOCKED";
     const isBound = owner === undefined && !isUnblocked;
     const exclusive = command.exclusive && !isUnblocked;
@@ -5557,6 +5609,16 @@ type Hooks = Pick<Owner, "prepare" | "carries" | "pushed"> & {
   readonly role?: "primary" | "replica" | "member";
   /** Finds another copy of the data for a command that is about to fail with this error. */
   readonly copy?: (from: Pool, command: Command, error: RedisError) => Pool | undefined;
+  /** Finds the server that has taken over the keys of a command, which is not written yet. */
+  readonly successor?: ((command: Command) => Target | undefined) | undefined;
+  /**
+   * Takes a command that the server refused because of its slot; returns false if its caller must get the error.
+   * `lease`: that of its connection, if this is lent.
+   */
+  readonly redirect?:
+    ((from: Pool, command: Command, error: ReplyError, lease: Lease | undefined) => boolean) | undefined;
+  /** Learns from such an error of a listener, whose commands are not redirected. */
+  readonly learn?: (error: ReplyError) => void;
 };
 
 /** Combines the hooks of several users of the same connections. */
@@ -5695,6 +5757,8 @@ class Pool implements CommandOwner {
       command,
       touched,
       dispatch: (next) => {
+        const { asking = "none" } = command.special.detour ?? {};
+        if (asking !== "none" && precedesMulti(next)) next.redirect(0, true);
         lease.touched = this.admit(next);
         connection.pushLent(next);
         return next.promise;
@@ -5717,13 +5781,16 @@ class Pool implements CommandOwner {
     this.#seats.find(({ lease }) => lease?.command === command)?.lease?.release(!owesReply);
   }
 
-  elsewhere(command: Command, error: RedisError): Pool | undefined {
-    const hasTime = (command.within ?? Infinity) < Infinity || command.deadline > world.now();
-    const mayLeave = refusalOf(error)[this.#hooks.role ?? "primary"] === "elsewhere" && hasTime;
-    return mayLeave ? this.#hooks.copy?.(this, command, error) : undefined;
+  elsewhere(command: Command, error: RedisError): Target | undefined {
+    const { successor, copy, role = "primary" } = this.#hooks;
+    if (refusalOf(error)[role] !== "elsewhere") return undefined;
+    const isInTime = command.deadline > world.now();
+    const next = command.state === "waiting" && isInTime ? successor?.(command) : undefined;
+    const hasTime = isInTime || (command.within ?? Infinity) < Infinity;
+    return next ?? (hasTime ? copy?.(this, command, error) : undefined);
   }
 
-  /** Moves commands that are not written to other copies of the data, as far as there are any. */
+  /** Moves commands that are not written to the servers that have taken over their keys, or to other copies. */
   evacuate(): void {
     if (this.#hooks.copy === undefined) return;
     for (const { connection } of this.#seats) connection?.evacuate();
@@ -5732,6 +5799,12 @@ class Pool implements CommandOwner {
       if (other !== undefined) command.moveTo(other);
     }
     this.#lineUp(); // without those that have moved
+  }
+
+  /** Resolves when the server has answered everything that was sent to it, or after PATIENCE at the latest. */
+  answered(): Promise<void> {
+    const open = this.#seats.filter(({ state }) => state === "open" || state === "recalled");
+    return settled(open.map(({ connection }) => connection!.ask(commands.ping)), PATIENCE);
   }
 
   /** Queues these commands ahead of all others that have no connection. */
@@ -5777,26 +5850,47 @@ class Pool implements CommandOwner {
       return true;
     }
     const copy = this.elsewhere(command, error);
-    const role = this.#hooks.role === "replica" ? "replica" : "primary";
-    const { [role]: verdict, holds = this.#holds } = refusalOf(error);
-    const isLate = world.now() + 2 * PAUSE > command.deadline;
-    const mayWait = (verdict === "wait" || verdict === "follow") && !isLate && this.#closing === undefined;
-    if (copy === undefined && !mayWait) return false;
-    command.state = "waiting";
-    command.refusal = error;
     if (copy !== undefined) {
+      command.state = "waiting";
+      command.refusal = error;
       command.moveTo(copy);
       return true;
     }
+    const verdict = refusalOf(error)[this.#hooks.role === "replica" ? "replica" : "primary"];
+    if ((verdict !== "wait" && verdict !== "follow") || !this.#mayRetry(command)) return false;
+    if (verdict === "follow" && seat.state === "open") this.#recall(seat, DEMOTED, true);
+    return this.retry(command, error);
+  }
+
+  #mayRetry({ deadline }: Command): boolean {
+    return world.now() + 2 * PAUSE <= deadline && this.#closing === undefined;
+  }
+
+  /** Takes a command that was certainly not executed, to send it after PAUSE; false if that would be too late. */
+  retry(command: Command, error: RedisError): boolean {
+    if (!this.#mayRetry(command)) return false;
+    const { holds = this.#holds } = refusalOf(error);
+    command.state = "waiting";
+    command.refusal = error;
+    command.owner = this;
+    this.admit(command);
     this.#refused.push(command);
     const isProbe = command === this.#probe;
     if (isProbe) this.#probe = undefined;
-    if (verdict === "follow" && seat.state === "open") this.#recall(seat, DEMOTED, true);
     this.#pause ??= world.after(PAUSE, () => this.#retry());
     if (holds !== this.#holds && (isProbe || this.#holds !== "everything")) {
       this.#holds = holds;
       this.#lineUp();
     }
+    return true;
+  }
+
+  /** Lets the router take a command that was refused because of its slot; then its connection is free. */
+  #redirect(seat: Seat, command: Command, error: ReplyError): boolean {
+    const { lease } = seat;
+    if (this.#closing !== undefined || !this.#hooks.redirect!(this, command, error, lease)) return false;
+    if (command === this.#probe) this.#resend();
+    if (lease?.command === command) lease.release(true);
     return true;
   }
 
@@ -5939,6 +6033,7 @@ class Pool implements CommandOwner {
       refused: (command, error) => this.#takeBack(seat, command, error),
       interrupt: (command) => this.#interrupt(seat, command),
       replace: (error) => this.#replace(seat, error),
+      redirected: this.#hooks.redirect && ((command, error) => this.#redirect(seat, command, error)),
     });
     seat.connection = connection;
     stopTimer(seat);
@@ -6291,6 +6386,10 @@ const CLOSED_BY_US: readonly RedisError[] = [DEMOTED, MOVED, ABANDONED]; // the 
 /** Stands for the first command of a lease() and is never sent; its arguments are keys, which choose the node. */
 const LEASE = unlisted("other", all, "LEASE");
 
+/** Whether a lease's command is sent before MULTI, or is MULTI. */
+const precedesMulti = ({ row, special }: Command): boolean =>
+  special.queued === undefined && row !== commands.exec && row !== commands.discard;
+
 /** Full jitter: clients that lost the same server do not reconnect in step. */
 const restOf = (doublings: number): Milliseconds =>
   1 + world.random() * Math.min(LONGEST_REST, FIRST_REST * 2 ** doublings);
@@ -6370,14 +6469,17 @@ export interface Pipeline<Done extends unknown[] = [], Text = string> extends Li
 const UNBOUND = "it is about earlier writes on its connection, which here may be any; use with({ durable: n }), " +
   "a transaction, or a handler with one connection";
 
-/** A server that commands are sent to. */
-type Target = Pick<Pool, "dispatch">;
 /** A server of a handler, with its name. */
 type Member = { readonly name: string; readonly server: Target };
 /** The arguments that one server receives, and the indexes of the command's keys among them. */
 type Part<M = Member> = { readonly member: M; readonly args: Words; readonly keys: readonly number[] };
-/** A command in parts, and a function that merges their replies. Without parts, the command cannot be divided. */
-type Plan<M = Member> = { server?: undefined; parts: readonly Part<M>[]; merge(replies: readonly unknown[]): unknown };
+/** A command in parts, and a function that merges their replies. Without parts, it runs in steps, or not at all. */
+type Plan<M = Member> = {
+  server?: undefined;
+  parts: readonly Part<M>[];
+  merge(replies: readonly unknown[]): unknown;
+  inSteps?: (view: View) => Promise<unknown>;
+};
 
 /** Decides which of a handler's servers a command is sent to. */
 interface Router {
@@ -6389,14 +6491,15 @@ interface Router {
   mustBeOpen(command: string): void;
   /** Throws for a command that is not supported here. `gathered`: its arguments, in a pipeline or a transaction. */
   check(row: Row, gathered?: readonly unknown[]): void;
-  route(row: Row, args: readonly unknown[]): Member | Plan;
+  /** `pinned`: for a connection, or a transaction, on which later commands must have the same server. */
+  route(row: Row, args: readonly unknown[], pinned?: boolean): Member | Plan;
   /** Resolves when a live list has named the servers; undefined if they are known. */
   known?(view: View): Promise<void> | undefined;
 }
 
 /** Finds the server of a command, and its arguments there; throws if the command needs several servers. */
 function single(router: Router, row: Row, args: readonly unknown[]): [server: Target, args: readonly unknown[]] {
-  const route = router.route(row, args);
+  const route = router.route(row, args, true);
   if (route.server !== undefined) return [route.server, args];
   const [part, ...others] = route.parts;
   if (part === undefined || others.length > 0) throw unsharded(row, SCATTERED);
@@ -6542,7 +6645,7 @@ class Gathering extends Commander {
     const later = this.#later();
     if (later !== undefined) return (await later).commit();
     mustPass(this.#router, commands.multi);
-    const [[server, batch], ...others] = [...this.#divide().batches] as [[Target, Batch]];
+    const [[server, batch], ...others] = [...this.#divide(true).batches] as [[Target, Batch]];
     if (others.length > 0) throw unsharded(commands.multi, "a transaction runs on one server");
     batch.makeAtomic();
     const known = this.#restart();
@@ -6582,27 +6685,30 @@ class Gathering extends Commander {
   }
 
   /** A batch for each server, and a function that merges their replies in the order of the calls. */
-  #divide(): { batches: Map<Target, Batch>; merge: (replies: readonly unknown[][]) => Promise<unknown[]> } {
+  #divide(
+    pinned = false,
+  ): { batches: Map<Target, Batch>; merge: (replies: readonly unknown[][]) => Promise<unknown[]> } {
     const { only } = this.#router;
     if (only !== undefined) return { batches: new Map([[only, this.#batch]]), merge: async ([replies]) => replies! };
     const batches = new Map<Target, Batch>();
     const { rows, words } = this.#batch;
+    const add = (server: Target, row: Row, args: Words): Target => {
+      const batch = batches.get(server) ?? new Batch();
+      batches.set(server, batch);
+      batch.add(row, args);
+      return server;
+    };
     const routes = rows.map((row, at) => {
-      const route = this.#router.route(row, words[at]!);
-      if (route.server === undefined && route.parts.length === 0) throw unsharded(row, SCATTERED);
-      const own = { member: route as Member, args: words[at]! };
-      for (const part of route.server === undefined ? route.parts : [own]) {
-        const batch = batches.get(part.member.server) ?? new Batch();
-        batches.set(part.member.server, batch);
-        batch.add(row, part.args);
-      }
-      return route;
+      const route = this.#router.route(row, words[at]!, pinned);
+      if (route.server !== undefined) return add(route.server, row, words[at]!);
+      if (route.parts.length === 0) throw unsharded(row, SCATTERED);
+      const servers = route.parts.map(({ member, args }) => add(member.server, row, args));
+      return { servers, merge: (replies: unknown[]) => route.merge(replies) };
     });
     const merge = (replies: readonly unknown[][]): Promise<unknown[]> => {
       const lanes = new Map([...batches.keys()].map((server, i) => [server, replies[i]!.values()]));
-      const next = ({ server }: Member): unknown => lanes.get(server)!.next().value;
-      return inSlices(routes, (route) => route.server === undefined
-        ? route.merge(route.parts.map(({ member }) => next(member))) : next(route));
+      const next = (server: Target): unknown => lanes.get(server)!.next().value;
+      return inSlices(routes, (route) => "servers" in route ? route.merge(route.servers.map(next)) : next(route));
     };
     return { batches, merge };
   }
@@ -6627,19 +6733,20 @@ type Sent = { replies: unknown[]; batch: Batch; lacks: Lack | undefined };
 type Lack = (reply: unknown, command: string) => DurabilityError | undefined;
 
 async function sendBatch(server: Target, batch: Batch, row: Row, view: View): Promise<Sent> {
-  const special = { batch };
   const isDurable = batch.makeDurable(view);
   let replies: unknown[];
   let command: Command | undefined;
   try {
-    command = new Command(row, [], view, special);
+    command = new Command(row, [], view, { batch });
     replies = await server.dispatch(command) as unknown[];
   } catch (error) {
     if (command === undefined) await turn();
-    replies = await inSlices(special.batch.rows, special.batch.failed(error as RedisError));
+    replies = await inSlices(batch.rows, (command?.special.batch ?? batch).failed(error as RedisError));
   }
+  const last = command?.special.batch ?? batch;
+  if (last.redirected !== undefined) for (const [at, reply] of last.redirected) replies[at] = await reply;
   const lacks = isDurable ? lackOf(view, replies.pop()) : undefined;
-  return { replies, batch: special.batch, lacks };
+  return { replies, batch: last, lacks };
 }
 
 /** Compares WAIT's reply with the number of replicas that the view asks for; an error counts as too few. */
@@ -6651,11 +6758,12 @@ function lackOf({ waitArgs: [wanted] = [0, 0] }: View, waited: unknown): Lack {
 
 /** Sends a batch; each write in it fails if too few replicas have it. */
 async function sendPipeline(server: Target, batch: Batch, row: Row, view: View): Promise<unknown[]> {
-  const { rows } = batch;
-  const { replies, lacks } = await sendBatch(server, batch, row, view);
+  const { replies, lacks, batch: { rows, redirected } } = await sendBatch(server, batch, row, view);
   if (lacks === undefined) return replies;
-  return inSlices(replies, (reply, i) =>
-    changesData(rows[i]!) && !(reply instanceof RedisError) ? lacks(reply, rows[i]!.name.text) ?? reply : reply);
+  return inSlices(replies, (reply, i) => {
+    const isJudged = !changesData(rows[i]!) || reply instanceof RedisError || redirected?.has(i);
+    return isJudged ? reply : lacks(reply, rows[i]!.name.text) ?? reply;
+  });
 }
 
 /** Sends a command and, if it may change data, WAIT behind it. */
@@ -6712,7 +6820,7 @@ export class Watch<Text = string> extends Commander {
   /** The first error of a call that could not be queued; commit() then discards all of them. */
   #refused: unknown;
   /** The first error of a command that the server did not queue; EXEC then executes none of them. */
-  #unqueued: ReplyError | undefined;
+  #unqueued: RedisError | undefined;
   /** The failure that ended the transaction. */
   #cause: unknown;
   /** Judges whether enough replicas have the writes of EXEC. */
@@ -6842,6 +6950,7 @@ export class Watch<Text = string> extends Commander {
   /** Throws unless the transaction is in this state; without a state, throws only if it is finished. */
   #expect(state?: "watching" | "queueing", row?: Row): void {
     if (this.#state === "finished") {
+      if (this.#cause instanceof WatchError) throw this.#cause; // its slot has moved
       const about = { command: row?.name.text, cause: this.#cause };
       throw new NotSupportedError("TRANSACTION_OVER", "not-sent", "this transaction is over", about);
     }
@@ -6854,8 +6963,8 @@ export class Watch<Text = string> extends Commander {
   #send(row: Row, args: readonly unknown[] = [], special = ORDINARY): Command {
     const command = new Command(row, args, this.view, special);
     this.#lease.dispatch(command).catch((error) => {
+      if (special.queued) this.#unqueued ??= error;
       if (!isReplyError(error)) this.#end(false, error);
-      else if (special.queued) this.#unqueued ??= error;
     });
     return command;
   }
@@ -6873,6 +6982,7 @@ export class Watch<Text = string> extends Commander {
   /** EXEC's error, with the error of the first command that was not queued as its cause. */
   #caused(error: RedisError): RedisError {
     if (!isReplyError(error) || error.code !== "EXECABORT") return error;
+    if (this.#unqueued instanceof WatchError) return this.#unqueued; // its slot has moved
     return error.of(error.command, error.outcome, undefined, this.#unqueued);
   }
 
@@ -7160,7 +7270,7 @@ async function lend<Text, T>(
   if (listed !== undefined) await listed;
   mustPass(router, LEASE);
   const [server] = single(router, LEASE, keys);
-  const [, lease] = borrow(server, LEASE, [], view);
+  const [, lease] = borrow(server, LEASE, keys, view);
   const loan = new Loan(router, server, await lease);
   try {
     return await body(new LeasedConnection<Text>(loan, view));
@@ -7606,7 +7716,7 @@ const FEEDING: Record<keyof FeedOptions, Check<unknown>> = {
 };
 
 /** A server that a feed can listen to. */
-type Source = { readonly address: Address; readonly config: Config };
+type Source = { readonly address: Address; readonly config: Config; readonly learn?: Hooks["learn"] };
 
 /** Listens to one server. */
 class ListenerConnection {
@@ -7669,6 +7779,10 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     const options = { ...server.config, ...changes, poolsize: 1 };
     listener.pool = new Pool(server.address, options, {
       carries: kind === "monitor" ? "monitor" : "messages",
+      redirect: (_pool, _command, error) => {
+        server.learn?.(error);
+        return false;
+      },
       prepare: async (connection) => {
         listener.opening = undefined;
         listener.connection = connection;
@@ -8572,6 +8686,7 @@ class Server implements Origin {
   readonly #outside: Hooks;
   readonly #hooks: Hooks = { copy: (from, command, error) => this.#copyFor(from, command, error) };
 
+  readonly learn: Hooks["learn"];
   /** Whether it refuses what may change data. */
   readonly onlyReads: boolean;
 
@@ -8580,6 +8695,7 @@ class Server implements Origin {
     this.address = address;
     this.onlyReads = onlyReads;
     this.#outside = outside;
+    this.learn = outside.learn;
     this.primary = new Pool(address, config, { ...outside, ...this.#hooks });
     if (config.readFrom !== "primary") this.#looked = this.#look();
   }
@@ -8628,6 +8744,10 @@ class Server implements Origin {
   }
 
   where(): readonly Server[] { return [this]; }
+  members(): readonly Named[] { return this.fleet.members; }
+  toScan(): readonly Named[] { return this.fleet.members; }
+  anywhere(): Server { return this; }
+  get reconnects(): boolean { return this.config.reconnect; }
 
   // ---- Replicas ----
 
@@ -8651,6 +8771,9 @@ class Server implements Origin {
     if (!this.fleet.isClosed) this.#timer = world.after(LOOK, () => void this.#look()).unref();
   }
 
+  /** Whether a replica could take a command now; undefined if it is not connected to. */
+  isUp(replica: Config): boolean | undefined { return this.#replicas.get(addressOf(replica))?.pool.isUp; }
+
   /** Opens pools for new replicas and drains those of former ones. */
   #keep(configs: readonly Config[]): void {
     const addresses = configs.map(addressOf);
@@ -8662,7 +8785,10 @@ class Server implements Origin {
     }
     for (const config of configs) {
       if (this.#replicas.has(addressOf(config))) continue;
-      const pool = new Pool(fixedAddress(config), config, { ...this.#hooks, role: "replica" });
+      const fixed = fixedAddress(config);
+      const { successor, redirect } = this.#outside;
+      const address = redirect === undefined ? fixed : { ...fixed, greeting: READING };
+      const pool = new Pool(address, config, { successor, redirect, ...this.#hooks, role: "replica" });
       this.#replicas.set(addressOf(config), { pool, fit: false, current: -Infinity, offset: 0 });
     }
   }
@@ -8721,6 +8847,9 @@ function checkShared({ poolsize, proxy }: Config, row: Row, gathered?: readonly 
   if (row.is.bound && gathered === undefined && poolsize > 1) throw notSupported(row, UNBOUND);
 }
 
+/** The greeting of a replica in a cluster, which otherwise redirects reads to its primary. */
+const READING: readonly [Row][] = [[commands.readonly]];
+
 /** slave0:ip=10.0.0.2,port=6379,state=online,offset=...,lag=... or, before Redis 2.8, slave0:10.0.0.2,6379,online */
 function online(info: Map<string, string>, primary: Config): Config[] {
   const hosts = [...info].flatMap(([name, line]) => {
@@ -8745,19 +8874,24 @@ function readyUnlessAborted(companion: Companion, signal: AbortSignal): Promise<
 
 /** The servers of a handler, its feeds and its subscriptions: one life cycle, for one server or many. */
 class Fleet<M extends Named = Named> {
-  /** Assigned only by replace(). */
+  /** Assigned only by add() and replace(). */
   members: readonly M[];
   /** Whether it accepts no more commands and companions. */
   isClosed = false;
+  /** Called when it closes. */
+  onClose = ignore;
   readonly #companions = new Set<Companion>();
   #closing: Promise<void> | undefined;
   /** Servers of an earlier list that have not been drained yet. */
   readonly #leaving = new Set<Origin>();
   /** Running commands of several steps. */
   readonly #steps = new Set<Promise<unknown>>();
+  /** Resolves when all its members are known. */
+  readonly known: () => Promise<unknown>;
 
-  constructor(members: readonly M[]) {
+  constructor(members: readonly M[], known: () => Promise<unknown> = () => Promise.resolve()) {
     this.members = members;
+    this.known = known;
   }
 
   mustBeOpen(command?: string): void {
@@ -8784,13 +8918,19 @@ class Fleet<M extends Named = Named> {
     return steps.finally(() => this.#steps.delete(steps));
   }
 
+  add(member: M): void { this.members = [...this.members, member]; }
+
   /** Lets commands in flight finish on their servers; resolves when the removed servers have been drained. */
   async replace(members: readonly M[], timeout: Milliseconds): Promise<void> {
     const kept = members.map(({ server }) => server);
     const gone = this.members.map(({ server }) => server).filter((server) => !kept.includes(server));
     this.members = members;
-    const moved = Array.from(this.#companions, (companion) => companion.move?.().catch(ignore)); // it retries by itself
-    await Promise.all([...gone.map((server) => this.#drain(server, timeout)), ...moved]);
+    await Promise.all([...gone.map((server) => this.#drain(server, timeout)), this.moveCompanions()]);
+  }
+
+  /** Moves subscriptions to the current servers of their channels. */
+  async moveCompanions(): Promise<void> {
+    await Promise.all(Array.from(this.#companions, (companion) => companion.move?.().catch(ignore))); // they retry
   }
 
   async #drain(server: Origin, timeout: Milliseconds): Promise<void> {
@@ -8802,12 +8942,14 @@ class Fleet<M extends Named = Named> {
 
   async ready(): Promise<void> {
     if (this.isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
+    await this.known();
     await Promise.all(this.members.map(({ server }) => server.ready()));
   }
 
   /** Accepts nothing more, and closes the companions. */
   close(): void {
     this.isClosed = true;
+    this.onClose();
     for (const companion of this.#companions) companion.close();
   }
 
@@ -8833,6 +8975,14 @@ class Fleet<M extends Named = Named> {
 /** A router for a Client: also knows where to listen, and sends a command to several servers. */
 interface ClientRouter extends Router {
   readonly fleet: Fleet;
+  /** Whether its servers reopen lost connections. */
+  readonly reconnects: boolean;
+  /** All servers that have keys. */
+  members(): readonly Named[];
+  /** The servers to scan, one after the other, so that no key is missed. */
+  toScan(): Iterable<Named> | AsyncIterable<Named>;
+  /** The server for a transaction without keys, if all keys are there. */
+  anywhere(): Target | undefined;
   where(kind: Subscribing, channel: Key): readonly Source[];
   /** Runs a command that needs more than one server, or several steps. */
   spread?(row: Row, plan: Plan, view: View): Promise<unknown>;
@@ -8866,10 +9016,10 @@ export abstract class Client<Text> extends Commander {
 
   /** Several servers have a reply each. */
   protected override known(reply: unknown, row: Row): unknown {
-    const { only, fleet } = this.#router;
+    const { only } = this.#router;
     this.#router.mustBeOpen(row.name.text);
     const isEach = row.spread === "each" && only === undefined;
-    return super.known(isEach ? toMap(fleet.members.flatMap(({ name }) => [name, reply]), false) : reply, row);
+    return super.known(isEach ? toMap(this.#router.members().flatMap(({ name }) => [name, reply]), false) : reply, row);
   }
 
   override get direct(): boolean { return true; }
@@ -8887,9 +9037,9 @@ export abstract class Client<Text> extends Commander {
 
   /** The only server; throws if there are several, because only keys could choose among them. */
   #anywhere(row: Row): Target {
-    const [first, ...others] = this.#router.fleet.members;
-    if (others.length > 0) throw unsharded(row, "without keys, its node is not known");
-    return first!.server;
+    const server = this.#router.anywhere();
+    if (server === undefined) throw unsharded(row, "without keys, its node is not known");
+    return server;
   }
 
   /**
@@ -8924,7 +9074,7 @@ export abstract class Client<Text> extends Commander {
   async *scanIterator(options?: ScanOptions & Loose<{ TYPE: Arg }>): AsyncGenerator<TextIn<Text>, void, undefined> {
     await this.#router.known?.(this.view);
     mustPass(this.#router, commands.scan);
-    for (const { server: { pinned } } of this.#router.fleet.members) {
+    for await (const { server: { pinned } } of this.#router.toScan()) {
       yield* scan<any>(options, commands.scan, (cursor) =>
         pinned.dispatch(new Command(commands.scan, [cursor, options], this.view)));
     }
@@ -8966,9 +9116,7 @@ export abstract class Client<Text> extends Commander {
    * returns them. Acknowledges an entry when the loop asks for the next one. Since Redis 5.0.
    */
   consume(stream: Key, options: ConsumeOptions<Text>): Iteration<Consumed<Text>> {
-    const { members } = this.#router.fleet;
-    const reconnects = members.length === 0 || members.some(({ server }) => server.config.reconnect);
-    const consumer = new Consumer<Text>(this.#router, stream, { ...options }, this.view, reconnects);
+    const consumer = new Consumer<Text>(this.#router, stream, { ...options }, this.view, this.#router.reconnects);
     return new Iteration(consumer.entries(), () => consumer.fail());
   }
 
@@ -8997,6 +9145,7 @@ export abstract class Client<Text> extends Commander {
       throw new ArgumentError("the listener must be a function");
     }
     await this.#router.known?.(this.view);
+    await this.#router.fleet.known();
     const where = (channel: Key): readonly Source[] => this.#router.where(kind, channel);
     return this.#router.fleet.admit(
       new Subscription<T>(this.view, kind, where, channelsIn(kind, [channels]), options, listener), this.view.signal);
@@ -9286,6 +9435,10 @@ class Several implements Origin {
   }
 
   where(): readonly Origin[] { return [this]; }
+  members(): readonly Named[] { return this.fleet.members; }
+  toScan(): readonly Named[] { return this.fleet.members; }
+  anywhere(): Several { return this; }
+  get reconnects(): boolean { return this.config.reconnect; }
   get pinned(): Server { return this.#best.server; }
 
   // ---- Members ----
@@ -9737,7 +9890,9 @@ export class ShardError extends RedisError {
     const isUnknown = isPartly || (done.length > 0 && kind !== "read");
     const isRefused = outcomes.includes("not-executed");
     const outcome = isAll ? "executed" : isUnknown ? "unknown" : isRefused ? "not-executed" : "not-sent";
-    const nodes = failures.map(({ node, keys }) => keys.length === 0 ? node : `${node} (${keys.length} keys)`);
+    const counts = new Map<string, number>();
+    for (const { node, keys } of failures) counts.set(node, (counts.get(node) ?? 0) + keys.length);
+    const nodes = Array.from(counts, ([node, keys]) => keys === 0 ? node : `${node} (${keys} keys)`);
     const why = cause.of(undefined, cause.outcome).message;
     super(cause.code, outcome, `failed on ${nodes.join(", ")}: ${why}`, { command: name.text, cause });
     this.#failures = failures;
@@ -9754,14 +9909,69 @@ export class ShardError extends RedisError {
 }
 
 type Node = ShardNode & Named & { readonly config: Config };
-/** The name of a node for a placement: it stays the same when a master moves. */
-/** A key among a command's arguments: its position, its name on its node, and the node. */
-type Place = { readonly at: number; readonly key: Word; readonly node: Node };
-/** Adds `inSteps`, which runs a command that has keys on several nodes and cannot be divided. */
-type ShardPlan = Plan<Node> & { readonly inSteps?: (view: View) => Promise<unknown> };
+
+/** A key among a command's arguments: its position, its name on its server, and its group. */
+type Place<G> = { readonly at: number; readonly key: Word; readonly group: G };
+
+/** The places of keys. A server can use all keys of a group together; a group is a node, or a slot of a cluster. */
+interface Layout<M extends Member, G> {
+  readonly proxy: ProxyName | undefined;
+  members(): readonly M[];
+  groupOf(key: Word): G;
+  memberOf(group: G): M;
+  /** The name that a key has on its server. */
+  stored(key: Word): Word;
+  /** Runs a command that has keys of several groups and cannot be divided. */
+  runInSteps(row: Row, words: readonly Word[], places: readonly Place<G>[], view: View): Promise<unknown>;
+}
+
+/** Finds the servers of a command, and its arguments there. */
+function plan<M extends Member, G>(layout: Layout<M, G>, row: Row, args: readonly unknown[]): Plan<M> {
+  if (isForAll(row)) {
+    const words = wordsOf(row.name, args, row.form);
+    const parts = layout.members().map((member) => ({ member, args: words, keys: [] }));
+    return { parts, merge: (replies) => conclude(row, [], parts, replies) };
+  }
+  const words = flatten(row.name, args, row.form);
+  mustPass(layout, row, words);
+  const positions = row.positions(words, row.placing);
+  if (words.length === 0 && row.placing !== none) throw new ArgumentError("no key was passed", row.name.text);
+  if (positions.length === 0) throw unsharded(row, "this call has no key");
+  if (row.is.patterns && hasPattern(words)) throw unsharded(row, "its patterns refer to other keys");
+  const keys = positions.map((at) => words[at]!);
+  const places = keys.map((key, i) =>
+    ({ at: positions[i]!, key: row.is.channel ? key : layout.stored(key), group: layout.groupOf(key) }));
+  for (const { at, key } of places) words[at] = key;
+  const [group, ...others] = new Set(places.map((place) => place.group));
+  if (others.length === 0) {
+    return { parts: [{ member: layout.memberOf(group!), args: words, keys: [] }], merge: ([reply]) => reply };
+  }
+  if (row.spread !== "split") {
+    return { parts: [], merge: ignore, inSteps: (view) => layout.runInSteps(row, words, places, view) };
+  }
+  if (row.placing === pairs && words.length % 2 !== 0) throw new ArgumentError("a key has no value", row.name.text);
+  const parts = divide(places, words, (group) => layout.memberOf(group));
+  return { parts, merge: (replies) => conclude(row, keys, parts, replies) };
+}
+
+/** Whether the command's only key is its first argument, as for most commands, so that no plan is needed. */
+const hasOneKey = (row: Row, args: readonly unknown[]): boolean =>
+  row.placing === one && !row.is.patterns && typeof args[0] === "string";
+
+/** Throws for a command that several servers cannot run. `isSure`: it has one key, and routing it never throws. */
+function mustSpread(router: ClientRouter, row: Row, gathered: readonly unknown[] | undefined, isSure: boolean): void {
+  if (row.instead !== undefined) throw unshared(row);
+  if (row.is.bound) throw notSupported(row, UNBOUND);
+  if (!isSharded(row)) throw unsharded(row, "it has no key");
+  if (gathered === undefined) return router.fleet.mustBeOpen(row.name.text);
+  if (isForAll(row)) throw unsharded(row, "commands for every node cannot be pipelined");
+  if (isSure) return;
+  const route = router.route(row, gathered);
+  if (route.server === undefined && route.parts.length === 0) throw unsharded(row, SCATTERED);
+}
 
 /** The router of a sharded handler. */
-class Shards implements ClientRouter {
+class Shards implements ClientRouter, Layout<Node, Node> {
   readonly only = undefined;
   readonly fleet: Fleet<Node>;
   readonly #options: Unchecked;
@@ -9792,31 +10002,32 @@ class Shards implements ClientRouter {
 
   check(row: Row, gathered?: readonly unknown[]): void {
     if (this.#options.proxy !== undefined) mustPass(this, row);
-    if (row.instead !== undefined) throw unshared(row);
-    if (row.is.bound) throw notSupported(row, UNBOUND);
-    if (!isSharded(row)) throw unsharded(row, "it has no key");
-    if (gathered === undefined) return this.fleet.mustBeOpen(row.name.text);
-    if (isForAll(row)) throw unsharded(row, "commands for every node cannot be pipelined");
-    if (this.fleet.members.length === 0) return; // checked when it is sent
-    if (this.#hasOneKey(row, gathered) && !this.#rule.fallible) return;
-    const route = this.route(row, gathered);
-    if (route.server === undefined && route.parts.length === 0) throw unsharded(row, SCATTERED);
+    const isSure = this.fleet.members.length === 0 || // checked when it is sent
+      (gathered !== undefined && this.#isSimple(row, gathered) && !this.#rule.fallible);
+    mustSpread(this, row, gathered, isSure);
   }
 
   mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
 
-  route(row: Row, args: readonly unknown[]): Node | ShardPlan {
+  route(row: Row, args: readonly unknown[]): Node | Plan<Node> {
     if (this.fleet.members.length === 0) {
       return { parts: [], merge: ignore, inSteps: (view) => this.#sendLater(row, args, view) };
     }
-    return this.#hasOneKey(row, args) ? this.#locate(args[0] as string) : this.#plan(row, args);
+    return this.#isSimple(row, args) ? this.#locate(args[0] as string) : plan(this, row, args);
   }
 
-  /** Whether the command's only key is its first argument, as for most commands, so that no plan is needed. */
-  #hasOneKey(row: Row, args: readonly unknown[]): boolean {
-    return row.placing === one && !row.is.patterns && typeof args[0] === "string" && this.#rule.stored === undefined;
+  #isSimple(row: Row, args: readonly unknown[]): boolean {
+    return hasOneKey(row, args) && this.#rule.stored === undefined;
   }
 
+  members(): readonly Node[] { return this.fleet.members; }
+  toScan(): readonly Node[] { return this.fleet.members; }
+  anywhere(): Origin | undefined { return this.members().length === 1 ? this.members()[0]!.server : undefined; }
+  groupOf(key: Word): Node { return this.#locate(key); }
+  memberOf(node: Node): Node { return node; }
+  get reconnects(): boolean {
+    return this.fleet.members.length === 0 || this.fleet.members.some(({ config }) => config.reconnect);
+  }
   locate(key: Key): Node { return this.#locate(wordOf("a key", key)); }
 
   /** Channels are on the node that publish() sends to, patterns on all nodes. */
@@ -9829,40 +10040,14 @@ class Shards implements ClientRouter {
     return hosts === undefined ? this.#locate : this.#over(this.#read(hosts));
   }
 
-  #plan(row: Row, args: readonly unknown[]): Node | ShardPlan {
-    if (isForAll(row)) {
-      const words = wordsOf(row.name, args, row.form);
-      const parts = this.fleet.members.map((member) => ({ member, args: words, keys: [] }));
-      return { parts, merge: (replies) => conclude(row, [], parts, replies) };
-    }
-    const words = flatten(row.name, args, row.form);
-    if (this.#options.proxy !== undefined) mustPass(this, row, words);
-    const positions = row.positions(words, row.placing);
-    if (words.length === 0 && row.placing !== none) throw new ArgumentError("no key was passed", row.name.text);
-    if (positions.length === 0) throw unsharded(row, "this call has no key");
-    if (row.is.patterns && hasPattern(words)) throw unsharded(row, "its patterns refer to other keys");
-    const keys = positions.map((at) => words[at]!);
-    const places = keys.map((key, i) =>
-      ({ at: positions[i]!, key: row.is.channel ? key : this.#stored(key), node: this.#locate(key) }));
-    for (const { at, key } of places) words[at] = key;
-    const [member, ...others] = new Set(places.map(({ node }) => node)) as unknown as [Node];
-    if (others.length === 0) return { parts: [{ member, args: words, keys: [] }], merge: ([reply]) => reply };
-    if (row.spread !== "split") {
-      return { parts: [], merge: ignore, inSteps: (view) => this.#runInSteps(row, words, places, view) };
-    }
-    if (row.placing === pairs && words.length % 2 !== 0) throw new ArgumentError("a key has no value", row.name.text);
-    const parts = divide(places, words);
-    return { parts, merge: (replies) => conclude(row, keys, parts, replies) };
-  }
-
   /** The name that a key has on its node. */
-  #stored(key: Word): Word {
+  stored(key: Word): Word {
     const text = byteText(key);
     const stored = this.#rule.stored?.(text) ?? text;
     return stored === text ? key : Buffer.from(stored, "latin1");
   }
 
-  spread(row: Row, plan: ShardPlan, view: View): Promise<unknown> {
+  spread(row: Row, plan: Plan<Node>, view: View): Promise<unknown> {
     const { parts, inSteps } = plan;
     if (inSteps !== undefined) return this.fleet.keepOpenDuring(inSteps(view));
     const sendAll = (): Promise<unknown>[] => {
@@ -9875,7 +10060,7 @@ class Shards implements ClientRouter {
   }
 
   /** All steps share one deadline, except those that must follow because earlier ones have changed data. */
-  #runInSteps(row: Row, words: readonly Word[], places: readonly Place[], view: View): Promise<unknown> {
+  runInSteps(row: Row, words: readonly Word[], places: readonly Place<Node>[], view: View): Promise<unknown> {
     const steps = STEPS.get(row);
     if (steps === undefined && row.spread === undefined) throw unsharded(row, SCATTERED);
     if (view.waitArgs !== undefined && row.kind !== "read") throw unsharded(row, "its steps do not wait for replicas");
@@ -9883,8 +10068,9 @@ class Shards implements ClientRouter {
     const end = world.now() + replyTimeout;
     const spots = places.map((place) => ({
       ...place,
-      get on() { return new Handler<Buffer>(place.node.server, sure.with({ signal, replyTimeout: leftUntil(end) })); },
-      sure: new Handler<Buffer>(place.node.server, sure),
+      node: place.group,
+      get on() { return new Handler<Buffer>(place.group.server, sure.with({ signal, replyTimeout: leftUntil(end) })); },
+      sure: new Handler<Buffer>(place.group.server, sure),
     }));
     const doing = steps?.(spots, words, row).then((reply) => worded(reply, view)) ?? together(row, words, spots, view);
     return step(undefined, doing.catch((error) => {
@@ -9905,11 +10091,10 @@ class Shards implements ClientRouter {
       take: (hosts) => void this.#replace(hosts, timeout),
       failed: (error) => this.#settleKnown(this.#error = error),
     });
-    const close = (): void => {
+    this.fleet.onClose = () => {
       this.#unfollow();
       this.#settleKnown(CLOSED);
     };
-    void this.fleet.admit({ ready: async () => {}, close, onClose: ignore }, undefined);
   }
 
   known({ replyTimeout, signal }: View): Promise<void> | undefined {
@@ -9992,13 +10177,13 @@ async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise
   return reply;
 }
 
-/** Divides the arguments of a command among the nodes: each key, with the arguments that follow it. */
-function divide(places: readonly Place[], words: readonly Word[]): Part<Node>[] {
+/** Divides the arguments of a command among the groups: each key, with the arguments that follow it. */
+function divide<M, G>(places: readonly Place<G>[], words: readonly Word[], memberOf: (group: G) => M): Part<M>[] {
   const step = places[1]!.at - places[0]!.at;
-  const parts = new Map<Node, { member: Node; args: Word[]; keys: number[] }>();
-  for (const [key, { node, at }] of places.entries()) {
-    const part = parts.get(node) ?? { member: node, args: [], keys: [] };
-    parts.set(node, part);
+  const parts = new Map<G, { member: M; args: Word[]; keys: number[] }>();
+  for (const [key, { group, at }] of places.entries()) {
+    const part = parts.get(group) ?? { member: memberOf(group), args: [], keys: [] };
+    parts.set(group, part);
     part.keys.push(key);
     for (let i = at; i < at + step; i++) part.args.push(words[i]!);
   }
@@ -10028,7 +10213,7 @@ function conclude(row: Row, keys: readonly Word[], parts: readonly Part[], repli
 // ---- Steps over several nodes ----
 
 /** Handlers of a key's node, which return bytes: `on` obeys the call's deadline and signal, `sure` does not. */
-type Spot = Place & { readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
+type Spot = Place<Node> & { readonly node: Node; readonly on: Handler<Buffer>; readonly sure: Handler<Buffer> };
 /** Runs a command in steps. `words` are its arguments, with the names that keys have on their nodes. */
 type Steps = (spots: readonly Spot[], words: readonly Word[], row: Row) => Promise<unknown>;
 
@@ -10126,7 +10311,7 @@ async function pass([from, to]: readonly Spot[], words: readonly Word[], row: Ro
 async function setAll(spots: readonly Spot[], words: readonly Word[]): Promise<number> {
   const existing = await step("not-sent", Promise.all(spots.map(({ on, key }) => on.exists(key))));
   if (existing.includes(1)) return 0;
-  const parts = divide(spots, words);
+  const parts = divide(spots, words, (node) => node);
   const sets = await Promise.allSettled(parts.map(({ keys, args }) => spots[keys[0]!]!.sure.msetnx(...args as Word[])));
   const done = parts.filter((_, i) => (sets[i] as { value?: number }).value === 1);
   if (done.length === parts.length) return 1;
@@ -10205,13 +10390,18 @@ export type ShardedCommands<Text = string> = {
 };
 type Sharded = Omit<Shared, RowsLike<Row<any, any, "nowhere">>>;
 
-/** A handler for many servers; each key is on one of them. */
-export class ShardedHandler<Text = string> extends Client<Text> {
-  readonly #shards: Shards;
+/** A router over many servers, each with some of the keys. */
+interface ManyRouter extends ClientRouter {
+  locate(key: Key): Named;
+}
 
-  constructor(shards: Shards, view: View) {
-    super(shards, view);
-    this.#shards = shards;
+/** Base class of handlers for many servers. */
+export abstract class ManyClient<Text> extends Client<Text> {
+  readonly #router: ManyRouter;
+
+  constructor(router: ManyRouter, view: View) {
+    super(router, view);
+    this.#router = router;
   }
 
   /** Sends WATCH and MULTI to the node of these keys. */
@@ -10221,7 +10411,7 @@ export class ShardedHandler<Text = string> extends Client<Text> {
 
   /** Lends `body` a connection to the node of these keys, like lease() of a handler for one server. */
   lease<T>(keys: Key | readonly Key[], body: (connection: LeasedConnection<Text>) => T): Promise<Awaited<T>> {
-    return lend(this.#shards, [keys], this.view, body);
+    return lend(this.#router, [keys], this.view, body);
   }
 
   /** Names of the methods whose commands can be sharded. */
@@ -10230,13 +10420,23 @@ export class ShardedHandler<Text = string> extends Client<Text> {
   }
 
   /** The name of a key's node. */
-  nodeFor(key: Key): string { return this.#shards.locate(key).name; }
-  /** A handler for the key's node, for commands that need one server; after setHosts(), ask for it again. */
-  shard(key: Key): Handler<Text> { return new Handler(this.#shards.locate(key).server, this.view); }
+  nodeFor(key: Key): string { return this.#router.locate(key).name; }
+  /** A handler for the key's node, for commands that need one server; when nodes have changed, ask for it again. */
+  shard(key: Key): Handler<Text> { return new Handler(this.#router.locate(key).server, this.view); }
 
   /** Handlers for all current nodes, by name. */
   shards(): Map<string, Handler<Text>> {
-    return new Map(this.#shards.fleet.members.map(({ name, server }) => [name, new Handler(server, this.view)]));
+    return new Map(this.#router.members().map(({ name, server }) => [name, new Handler(server, this.view)]));
+  }
+}
+
+/** A handler for many servers; each key is on one of them. */
+export class ShardedHandler<Text = string> extends ManyClient<Text> {
+  readonly #shards: Shards;
+
+  constructor(shards: Shards, view: View) {
+    super(shards, view);
+    this.#shards = shards;
   }
 
   /**
@@ -10275,7 +10475,850 @@ export class ShardedHandler<Text = string> extends Client<Text> {
 
 export interface ShardedHandler<Text> extends ShardedCommands<Text> {}
 
-// ==== 17. The door ====
+// ==== 17. Slots ====
+//
+// A key of a Redis Cluster is in one of 16,384 slots, and each slot is served by one primary. While slots move from a
+// node to another, a Handover holds their commands, so that they keep their order. To read another form of the map,
+// change readView.
+
+const SLOTS = 16_384;
+
+/** CRC-16/XMODEM of each byte, and of each byte with a zero byte behind it; computed on first use. */
+let slotTables: ReturnType<typeof makeSlotTables> | undefined;
+
+function makeSlotTables(): { readonly ofOne: Uint16Array; readonly ofTwo: Uint16Array } {
+  const ofOne = Uint16Array.from({ length: 256 }, (_, byte) => {
+    let crc = byte << 8;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
+    return crc;
+  });
+  return { ofOne, ofTwo: ofOne.map((crc) => crc << 8 ^ ofOne[crc >> 8]!) };
+}
+
+/** The slot of a key or a shard channel: a CRC-16 of its tag. */
+function slotOf(key: Word): number {
+  const { ofOne, ofTwo } = slotTables ??= makeSlotTables();
+  const tag = tagOf(typeof key === "string" ? key : byteText(key));
+  let i = 0;
+  let crc = 0;
+  let bits = 0;
+  for (; i < tag.length - 1; i += 2) { // two bytes at a time: half the steps that wait for each other
+    const left = tag.charCodeAt(i);
+    const right = tag.charCodeAt(i + 1);
+    bits |= left | right;
+    crc = ofTwo[(crc >> 8 ^ left) & 255]! ^ ofOne[(crc ^ right) & 255]!;
+  }
+  if (i < tag.length) {
+    const last = tag.charCodeAt(i);
+    bits |= last;
+    crc = (crc & 255) << 8 ^ ofOne[(crc >> 8 ^ last) & 255]!;
+  }
+  return bits > 127 && typeof key === "string" ? slotOf(Buffer.from(key)) : crc & (SLOTS - 1);
+}
+
+/** The slot of the first key of a command, or of a batch; undefined if it has none. */
+function slotOfCommand({ row, words, special: { batch } }: Command): number | undefined {
+  const { rows, words: lists } = batch ?? { rows: [row], words: [words] };
+  for (const [i, each] of rows.entries()) {
+    const [at] = each.positions(lists[i]!, each.placing);
+    const key = at === undefined ? undefined : lists[i]![at]!;
+    if (key !== undefined) return slotOf(typeof key === "number" ? String(key) : key);
+  }
+  return undefined;
+}
+
+const isSlot = (slot: unknown): slot is number => whole(0, SLOTS - 1).holds(slot);
+const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || host.startsWith("127.");
+const shuffled = <T,>(items: readonly T[]): T[] =>
+  items.map((item) => ({ item, at: world.random() })).sort((a, b) => a.at - b.at).map(({ item }) => item);
+
+/** State of a node's connections: "unused" before the first command for it. */
+export type ClusterNodeState = "connected" | "connecting" | "lost" | "unused";
+/** A node of a cluster, as nodes() describes it. `slots`: ranges, first and last slot; a replica has its primary's. */
+export type ClusterNodeInfo = {
+  id: string; address: string; role: "primary" | "replica"; slots: [first: number, last: number][];
+  state: ClusterNodeState;
+};
+
+/** A node of a cluster; its connections are opened on first use. */
+class ClusterNode implements Named {
+  readonly name: string;
+  readonly config: Config;
+  id = "";
+  replicas: readonly ClusterNode[] = [];
+  /** Time at which its last connection was lost; undefined while it answers. */
+  lostAt: number | undefined;
+  /** Number of the latest maps without it as a primary. */
+  absences = 0;
+  /** The handover that began in this tick. */
+  handover: Handover | undefined;
+  opened: Server | undefined;
+  readonly #open: (node: ClusterNode) => Server;
+
+  constructor(config: Config, open: (node: ClusterNode) => Server) {
+    this.name = hostOf(config);
+    this.config = config;
+    this.#open = open;
+  }
+
+  get server(): Server { return this.opened ??= this.#open(this); }
+  get isLost(): boolean { return this.lostAt !== undefined && this.opened?.primary.isUp !== true; }
+
+  /** `primary`: the node of which it is a replica. */
+  state(primary: ClusterNode): ClusterNodeState {
+    const isUp = primary === this ? this.opened?.primary.isUp : primary.opened?.isUp(this.config);
+    return isUp === undefined ? "unused" : isUp ? "connected" : this.isLost ? "lost" : "connecting";
+  }
+}
+
+/** Holds the commands of slots that move, or whose node is not known. Redirected ones leave it first. */
+class Handover implements CommandOwner {
+  readonly name = "";
+  readonly server = this;
+  readonly slots = new Set<number>();
+  /** Redirected commands in their order, each with the node that ASK names. */
+  readonly redirected: [command: Command, to: ClusterNode | undefined][] = [];
+  /** Commands that came later. */
+  readonly waiting = new Queue();
+  /** Whether its commands rest before they go on, because nodes disagree. */
+  rests = false;
+  isOver = false;
+  readonly #options: PoolOptions;
+  readonly #obstacle: string;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: PoolOptions, obstacle: string) {
+    this.#options = options;
+    this.#obstacle = obstacle;
+  }
+
+  dispatch(command: Command): Promise<unknown> {
+    this.#own(command);
+    if (this.waiting.isFull(this.#options, command)) overload(command);
+    else this.waiting.push(command);
+    return command.promise;
+  }
+
+  /** Takes a redirected command; `to`: the node that it asks, if that is not the owner of its slot. */
+  redirect(command: Command, to?: ClusterNode): void {
+    this.#own(command);
+    this.redirected.push([command, to]);
+  }
+
+  #own(command: Command): void {
+    command.owner = this;
+    if (command.deadline === Infinity) command.deadline = world.now() + command.timeout;
+    this.#timer ??= world.after(2 * COARSE, () => this.#expire());
+  }
+
+  elsewhere(): undefined { return undefined; }
+  finished(): void {}
+
+  /** Ends it, and returns its unsettled commands in the order in which they go on. */
+  end(): [command: Command, to: ClusterNode | undefined][] {
+    this.isOver = true;
+    world.cancel(this.#timer);
+    const waiting = this.waiting.drain().map((command): [Command, undefined] => [command, undefined]);
+    return [...this.redirected.splice(0), ...waiting].filter(([{ state }]) => state !== "settled");
+  }
+
+  #expire(): void {
+    const now = world.now();
+    for (const command of [...this.redirected.map(([redirected]) => redirected), ...this.waiting.commands()]) {
+      if (command.deadline <= now) command.expire(this.#obstacle);
+    }
+    this.#timer = world.after(2 * COARSE, () => this.#expire());
+  }
+}
+
+/** What one node says about the cluster: CLUSTER SLOTS, and the epoch in CLUSTER INFO. */
+type ClusterView = { readonly epoch: number; readonly ranges: readonly unknown[]; readonly teller: Config };
+
+/** The greeting in which a node is asked for its view. */
+const VIEWING: readonly [Row][] = [[commands.clusterSlots], [commands.clusterInfo]];
+
+/** Reads what a node said in its greeting; throws if it has said nothing of a cluster. */
+function readView([ranges, info]: readonly unknown[], teller: Config): ClusterView {
+  if (ranges instanceof RedisError) {
+    const isNone = ranges.message.includes("cluster support disabled");
+    const why = isNone ? "is not a node of a cluster; use connection() or connectionPool()" : "tells no slots";
+    throw new ConnectionError("WRONG_SERVER", "not-sent", `${addressOf(teller)} ${why}`, { cause: asCause(ranges) });
+  }
+  const epoch = Number(fieldsOfInfo(String(info)).get("cluster_current_epoch")) || 0;
+  return { epoch, ranges: Array.isArray(ranges) ? ranges : [], teller };
+}
+
+// ==== 18. Cluster ====
+//
+// A router over slots. Nodes tell which of them serves which slots, and correct whoever asks a wrong one (MOVED, ASK):
+// the command then goes on to the right one, with its promise and its deadline. The map is renewed in the background,
+// from several nodes. To change what becomes of a command that a node refused, change #move; to change how the address
+// of a node is understood, change #nodeAt.
+
+const MOST_NODES = 4_096;
+/** How often a command may be redirected, and how often without a rest: nodes that disagree would send it in a ring. */
+const MOST_HOPS = 16;
+const QUICK_HOPS = 3;
+const WITNESSES = 3; // nodes asked for a map at once
+const WITNESS_TIMEOUT: Milliseconds = 1_000;
+/** Time between two maps: the shortest, doubled while nothing changes, up to the longest; and without any reason. */
+const FIRST_GAP: Milliseconds = 100;
+const LONGEST_GAP: Milliseconds = 5_000;
+const REVIEW: Milliseconds = 30_000;
+const TAKEOVER: Milliseconds = 30_000; // commands wait this long for a replica to take over from a lost primary
+
+/** The server of one slot, whichever node that is, for transactions and leases: their keys must be in one slot. */
+class SlotTarget implements Target {
+  readonly #cluster: Cluster;
+  readonly #slot: number;
+
+  constructor(cluster: Cluster, slot: number) {
+    this.#cluster = cluster;
+    this.#slot = slot;
+  }
+
+  dispatch(command: Command): Promise<unknown> { return this.#cluster.memberOf(this.#slot).server.dispatch(command); }
+}
+
+const ELSEWHERE = "its slot is moving to another node";
+/** The error for a command, a transaction or a lease whose keys no node serves together for certain. */
+const inSlots = (row: Row): NotSupportedError =>
+  notSupported(row, "its keys are in several slots of the cluster; give all of them one hash tag");
+
+/** The router of a cluster's handler. */
+class Cluster implements ClientRouter, Layout<Member, number> {
+  readonly only = undefined;
+  readonly proxy = undefined;
+  readonly fleet: Fleet<ClusterNode>;
+  readonly reconnects: boolean;
+  readonly #options: Config;
+  #seeds: readonly Config[] = [];
+  /** Resolves when a live list has named the seeds, or has failed. */
+  readonly #listed: Promise<void> | undefined;
+  #unfollow = ignore;
+  readonly #nodes = new Map<string, ClusterNode>();
+  /** Where the commands of each slot go: to its owner, or to a handover. */
+  readonly #slots: (Member | undefined)[] = new Array(SLOTS).fill(undefined);
+  readonly #owners: (ClusterNode | undefined)[] = new Array(SLOTS).fill(undefined);
+  readonly #targets: (SlotTarget | undefined)[] = [];
+  /** The owners, once each; undefined after a change. */
+  #members: readonly ClusterNode[] | undefined;
+  /** Slots whose owner a node has named in a MOVED that is not older than the map. */
+  readonly #patched = new Set<number>();
+  readonly #handovers = new Set<Handover>();
+  /** Connections to nodes that are asked for their views. */
+  readonly #witnessing = new Set<Connection>();
+  /** Holds the commands of slots without an owner while a map is on its way. */
+  #lobby: Handover | undefined;
+  #epoch = -1;
+  /** Nodes that probably have the latest map. */
+  readonly #hints = new Set<ClusterNode>();
+  #asking: Promise<void> | undefined;
+  #isStale = false;
+  #gap = FIRST_GAP;
+  #askedAt = -Infinity;
+  #timer: NodeJS.Timeout | undefined;
+  /** Number of times in a row that no node has answered, and the last error. */
+  #failures = 0;
+  #error: RedisError | undefined;
+  /** Why the driver did not take an address that a node named, the last time. */
+  #refusal: string | undefined;
+  /** Whether subscriptions will move at the end of this tick. */
+  #areMoving = false;
+  /** The node that ordinary subscriptions listen to. */
+  #broadcaster: ClusterNode | undefined;
+
+  /** `seeds`: a list, or a function that returns lists. */
+  constructor(seeds: unknown, options: Unchecked) {
+    this.#options = readClustered(options);
+    this.reconnects = this.#options.reconnect;
+    this.fleet = new Fleet<ClusterNode>([], () => this.#known());
+    this.fleet.onClose = () => this.#close();
+    if (typeof seeds === "function") this.#listed = this.#follow(seeds as LiveHosts<unknown>, options);
+    else this.#seeds = readSeeds(seeds, options);
+    this.#ask().catch(ignore);
+  }
+
+  /** A list counts when the driver next asks for a map: at once, if it knows none. */
+  #follow(source: LiveHosts<unknown>, options: Unchecked): Promise<void> {
+    return new Promise((resolve) => {
+      const unfollow = LiveList.follow(source, {
+        take: (hosts) => {
+          this.#seeds = readSeeds(hosts, options);
+          resolve();
+          if (this.#epoch < 0) this.#ask().catch(ignore);
+        },
+        failed: (error) => {
+          this.#error = error;
+          resolve();
+        },
+      });
+      this.#unfollow = () => {
+        unfollow();
+        resolve();
+      };
+    });
+  }
+
+  // ---- Routing ----
+
+  check(row: Row, gathered?: readonly unknown[]): void {
+    mustSpread(this, row, gathered, gathered !== undefined && hasOneKey(row, gathered));
+  }
+
+  mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
+
+  route(row: Row, args: readonly unknown[], pinned = false): Member | Plan {
+    if (hasOneKey(row, args)) {
+      const slot = slotOf(args[0] as string);
+      return pinned ? this.#pinned(slot) : this.#slots[slot] ?? this.memberOf(slot);
+    }
+    if (isForAll(row) && this.#epoch < 0) return this.#later(row, args);
+    if (!pinned) return plan<Member, number>(this, row, args);
+    const { parts, merge } = plan<Member, number>({
+      proxy: this.proxy, members: () => this.members(), groupOf: slotOf, memberOf: (slot) => this.#pinned(slot),
+      stored: (key) => key, runInSteps: (of) => this.runInSteps(of),
+    }, row, args);
+    if (parts.length !== 1) throw inSlots(row);
+    return { parts, merge };
+  }
+
+  /** Plans a command for all nodes once they are known. */
+  #later(row: Row, args: readonly unknown[]): Plan {
+    const inSteps = async (view: View): Promise<unknown> => {
+      await this.#known();
+      return this.spread(row, plan<Member, number>(this, row, args), view);
+    };
+    return { parts: [], merge: ignore, inSteps };
+  }
+
+  #pinned(slot: number): Member { return { name: "", server: this.#targets[slot] ??= new SlotTarget(this, slot) }; }
+
+  members(): readonly ClusterNode[] {
+    return this.#members ??= [...new Set(this.#owners)].filter((node) => node !== undefined);
+  }
+
+  anywhere(): undefined { return undefined; }
+
+  /** All primaries, and those again that got slots while the primary that had them was not being scanned, or was. */
+  async *toScan(): AsyncGenerator<Named, void> {
+    const scanned = new Set<number>();
+    await this.#known();
+    for (;;) {
+      const node = this.#owners.find((owner, slot) => owner !== undefined && !scanned.has(slot));
+      if (node === undefined) return;
+      const slots = this.#slotsOf(node);
+      yield node;
+      await this.#asking; // it may have asked before a slot moved
+      await this.#ask();
+      for (const slot of slots) if (this.#owners[slot] === node) scanned.add(slot);
+    }
+  }
+
+  groupOf(key: Word): number { return slotOf(key); }
+  memberOf(slot: number): Member { return this.#slots[slot] ?? this.#waitingRoom(); }
+  stored(key: Word): Word { return key; }
+  runInSteps(row: Row): never { throw inSlots(row); }
+  /** The node of a key; throws before the first map, and if no node serves its slot. */
+  locate(key: Key): ClusterNode {
+    const slot = slotOf(wordOf("a key", key));
+    const node = this.#owners[slot];
+    if (node === undefined) throw this.#unserved(slot);
+    return node;
+  }
+
+  /** Sends the parts of each node in one write. */
+  async spread(row: Row, plan: Plan, view: View): Promise<unknown> {
+    const { parts, inSteps } = plan;
+    if (inSteps !== undefined) return inSteps(view);
+    const [first] = parts;
+    if (parts.length === 1 && row.spread !== "each") return send(first!.member.server, row, first!.args, view);
+    if (isForAll(row)) return gather(plan, parts.map(({ member, args }) => send(member.server, row, args, view)));
+    const batches = new Map<Target, { batch: Batch; at: number[] }>();
+    for (const [i, { member: { server }, args }] of parts.entries()) {
+      const { batch, at } = batches.get(server) ?? { batch: new Batch(), at: [] };
+      batches.set(server, { batch, at });
+      batch.add(row, args);
+      at.push(i);
+    }
+    const replies: unknown[] = [];
+    await Promise.all(Array.from(batches, async ([server, { batch, at }]) => {
+      for (const [i, reply] of (await sendPipeline(server, batch, row, view)).entries()) replies[at[i]!] = reply;
+    }));
+    const reply = plan.merge(replies);
+    if (reply instanceof RedisError) throw reply;
+    return reply;
+  }
+
+  // ---- Commands that a node refused ----
+
+  /** Decides what becomes of a command that `from` refused because of its slot; false: its caller gets the error. */
+  #redirect(from: ClusterNode, pool: Pool, command: Command, error: ReplyError, lease: Lease | undefined): boolean {
+    const { view, owner, special: { batch } } = command;
+    if (owner === undefined) { // it is bound to a lent connection
+      if (nameOfRefusal(error) === "EXECABORT" || lease === undefined || lease.command.row === LEASE) return false;
+      this.#told(from, error);
+      command.refuse(new WatchError("WATCH", "not-executed", ELSEWHERE, { cause: asCause(error) }));
+      return true;
+    }
+    if (batch === undefined) return this.#move(from, pool, command, error);
+    const at = batch.replies.length;
+    if (batch.isAtomic) {
+      if (at < batch.length - 1 || batch.wait !== undefined) return false; // EXEC's reply comes last
+      const cause = [...batch.replies, error].filter(isReplyError).find(({ code }) => code !== "EXECABORT");
+      return cause !== undefined && refusalOf(cause).routed === true && this.#move(from, pool, command, cause);
+    }
+    const target: Target = {
+      dispatch: (single) => {
+        if (!this.#move(from, pool, single, error)) single.refuse(error);
+        return single.promise;
+      },
+    };
+    if (batch.rows[at] === commands.wait || view.signal?.aborted) return false;
+    const reply = send(target, batch.rows[at]!, batch.words[at]!, view).catch((failed: unknown) => failed);
+    batch.redirected = (batch.redirected ?? new Map()).set(at, reply);
+    return false;
+  }
+
+  /** Sends a command that was certainly not executed on to where the error says, or again after a rest. */
+  #move(from: ClusterNode, pool: Pool, command: Command, error: ReplyError): boolean {
+    const { batch, detour = { hops: 0 } } = command.special;
+    const renew = (hops: number, asks: boolean): void => {
+      if (batch !== undefined) command.special.batch = batch.again([], 0);
+      command.redirect(hops, asks);
+      command.refusal = error;
+    };
+    const code = nameOfRefusal(error);
+    if (code === "MOVED" || code === "ASK") {
+      const told = this.#told(from, error);
+      const hops = detour.hops + 1;
+      if (told === undefined || hops > MOST_HOPS) return false;
+      const handover = this.#handover(from, pool, [told.slot]);
+      handover.rests ||= hops > QUICK_HOPS || told.node === undefined || told.node === from;
+      renew(hops, code === "ASK");
+      const isOwners = code === "MOVED" && slotOfCommand(command) === told.slot; // call() may not know the keys
+      handover.redirect(command, isOwners ? undefined : told.node);
+      return true;
+    }
+    const slot = slotOfCommand(command);
+    const owner = (slot === undefined ? undefined : this.#owners[slot]) ?? from;
+    if (code !== "TRYAGAIN") this.#refresh();
+    const { primary } = owner.server;
+    const isRetried = primary.retry(command, error);
+    if (isRetried) renew(0, false);
+    return isRetried;
+  }
+
+  /** Reads "MOVED 3999 127.0.0.1:6381", and learns from it; undefined if it makes no sense. */
+  #told(from: ClusterNode, error: ReplyError): { slot: number; node: ClusterNode | undefined } | undefined {
+    const [code, text = "", where = ""] = error.raw.split(" ", 3);
+    if (code !== "MOVED" && code !== "ASK") return undefined;
+    const colon = where.lastIndexOf(":");
+    const slot = toNumber(text);
+    if (colon < 0 || !isSlot(slot)) return undefined;
+    const node = this.#nodeAt(where.slice(0, colon), toNumber(where.slice(colon + 1)), from.config);
+    if (code === "MOVED" && node !== undefined) this.#patch(slot, node, from);
+    else this.#refresh();
+    return { slot, node };
+  }
+
+  /** Believes a MOVED until there is a newer map. If a replica has taken over, it has all slots of its primary. */
+  #patch(slot: number, node: ClusterNode, from: ClusterNode): void {
+    this.#hints.add(node);
+    this.#refresh();
+    const old = this.#owners[slot];
+    if (node === from) return from.opened?.primary.renew(); // its name leads to another server now
+    if (old === node) return;
+    const isPromoted = old?.replicas.includes(node) === true;
+    this.#assign(node, isPromoted ? this.#slotsOf(old!) : [slot]);
+    for (const moved of isPromoted ? this.#slotsOf(node) : [slot]) this.#patched.add(moved);
+  }
+
+  #slotsOf(node: ClusterNode): number[] {
+    return this.#owners.flatMap((owner, slot) => owner === node ? [slot] : []);
+  }
+
+  /** Gives slots to a node. Their commands wait until their old node has answered what it was sent. */
+  #assign(node: ClusterNode, slots: readonly number[]): void {
+    const left = new Map<ClusterNode, number[]>();
+    this.#members = undefined;
+    for (const slot of slots) {
+      const old = this.#owners[slot];
+      this.#owners[slot] = node;
+      if (!(this.#slots[slot] instanceof Handover)) this.#slots[slot] = node;
+      if (old === undefined) continue;
+      const ofOld = left.get(old) ?? [];
+      left.set(old, ofOld);
+      ofOld.push(slot);
+    }
+    for (const [old, ofOld] of left) {
+      if (old.opened !== undefined) this.#handover(old, old.opened.primary, ofOld);
+      if (this.#owners.includes(old)) continue;
+      old.replicas = [];
+      old.opened?.primary.evacuate();
+    }
+    if (!this.#areMoving) world.endOfTick<Cluster>((cluster) => cluster.#moveSubscriptions(), this);
+    this.#areMoving = true;
+  }
+
+  #moveSubscriptions(): void {
+    this.#areMoving = false;
+    void this.fleet.moveCompanions();
+  }
+
+  /** The handover in which the first of these slots is; begins one for those that are in none. */
+  #handover(from: ClusterNode, pool: Pool, slots: readonly number[]): Handover {
+    for (const slot of slots) {
+      if (this.#slots[slot] instanceof Handover) continue;
+      const handover = from.handover ??= this.#begin(from, pool);
+      handover.slots.add(slot);
+      this.#slots[slot] = handover;
+    }
+    return this.#slots[slots[0]!] as Handover;
+  }
+
+  #begin(from: ClusterNode, pool: Pool): Handover {
+    const obstacle = `${ELSEWHERE}, and ${from.name} has not answered what was sent before it`;
+    const handover = new Handover(from.config, obstacle);
+    this.#handovers.add(handover);
+    world.endOfTick<ClusterNode>((node) => void (node.handover = undefined), from);
+    const finish = async (): Promise<void> => {
+      await pool.answered();
+      if (handover.rests) await rest(PAUSE * (1 + world.random()));
+      this.#release(handover);
+    };
+    void this.fleet.keepOpenDuring(finish());
+    return handover;
+  }
+
+  #release(handover: Handover): void {
+    if (handover.isOver) return;
+    this.#handovers.delete(handover);
+    for (const slot of handover.slots) if (this.#slots[slot] === handover) this.#slots[slot] = this.#owners[slot];
+    for (const [command, to] of handover.end()) {
+      void (to ?? this.memberOf(slotOfCommand(command) ?? 0)).server.dispatch(command);
+    }
+  }
+
+  #waitingRoom(): Handover {
+    if (this.#lobby !== undefined) return this.#lobby;
+    this.#lobby = new Handover(this.#options, "the nodes of the cluster are not known");
+    if (this.#asking !== undefined) return this.#lobby; // the answer empties it
+    if (this.#error === undefined) this.#refresh();
+    else world.endOfTick<Cluster>((cluster) => cluster.#emptyLobby(), this);
+    return this.#lobby;
+  }
+
+  /** Sends the commands of the lobby to the owners of their slots; fails those that have none. */
+  #emptyLobby(): void {
+    const lobby = this.#lobby;
+    this.#lobby = undefined;
+    for (const [command] of lobby?.end() ?? []) {
+      const slot = slotOfCommand(command) ?? 0;
+      const member = this.#slots[slot];
+      if (member !== undefined) void member.server.dispatch(command);
+      else command.fail(this.fleet.isClosed ? CLOSED : this.#unserved(slot), world.afterInput);
+    }
+  }
+
+  #unserved(slot: number): ConnectionError {
+    const cause = this.#error;
+    if (this.#epoch >= 0) {
+      const unserved = [`no node serves slot ${slot}`, this.#refusal].filter(Boolean).join("; ");
+      return new ConnectionError("SLOT_NOT_SERVED", "not-sent", unserved);
+    }
+    const why = cause === undefined ? "the nodes of the cluster are not known yet" : `not connected: ${cause.message}`;
+    return new ConnectionError("NOT_CONNECTED", "not-sent", why, { cause });
+  }
+
+  // ---- Nodes ----
+
+  /**
+   * The node at an address that another node named, `from`; undefined if the driver cannot, or may not, connect to it.
+   * All addresses that are learned pass here. `ip` stands in for the name "?".
+   */
+  #nodeAt(host: unknown, port: unknown, from: Config, ip?: unknown): ClusterNode | undefined {
+    const named = host === null || host === "" ? from.host : host === "?" ? ip : host;
+    try {
+      const location = typeof named === "string" ? learned(from, named, port === 0 ? from.port : port) : undefined;
+      if (location === undefined) return undefined;
+      const isAskedHost = location.host === named && isLoopback(named) && !isLoopback(from.host);
+      const address = isAskedHost ? { ...location, host: from.host } : location;
+      const known = this.#nodes.get(hostOf({ path: undefined, ...address }));
+      if (known !== undefined || this.#nodes.size >= MOST_NODES) return known;
+      const config = { ...replicaOf(from, address), readFrom: from.readFrom };
+      if (!mayFollow(from, config)) throw new Error(`allowNode refuses ${hostOf(config)}`);
+      const node = new ClusterNode(config, (opening) => this.#open(opening));
+      this.#nodes.set(node.name, node);
+      return node;
+    } catch (cause) { // also of the user's functions
+      this.#refusal = cause instanceof Error ? cause.message : String(cause);
+      return undefined;
+    }
+  }
+
+  #open(node: ClusterNode): Server {
+    const address: Address = {
+      ...fixedAddress(node.config),
+      get expected() {
+        return node.replicas.length > 0 && node.lostAt !== undefined && world.now() - node.lostAt < TAKEOVER;
+      },
+      replicas: async () => node.replicas.map(({ config }) => config),
+      verify: () => void (node.lostAt = undefined),
+      ended: () => {
+        node.lostAt ??= world.now();
+        this.#refresh();
+        if (node === this.#broadcaster) void this.fleet.moveCompanions();
+      },
+    };
+    const server = new Server(node.config, address, {
+      successor: (command) => this.#successor(node, command),
+      redirect: (pool, command, error, lease) => this.#redirect(node, pool, command, error, lease),
+      learn: (error) => void this.#told(node, error),
+    });
+    node.opened = server;
+    this.fleet.add(node);
+    if (this.fleet.isClosed) void server.end(0);
+    return server;
+  }
+
+  #successor(node: ClusterNode, command: Command): Target | undefined {
+    const slot = slotOfCommand(command);
+    const owner = slot === undefined ? undefined : this.#owners[slot];
+    return owner === undefined || owner === node || this.fleet.isClosed ? undefined : this.memberOf(slot!).server;
+  }
+
+  nodes(): ClusterNodeInfo[] {
+    return this.members().flatMap((primary) => {
+      const slots: [number, number][] = [];
+      for (const slot of this.#slotsOf(primary)) {
+        const last = slots.at(-1);
+        if (last?.[1] === slot - 1) last[1] = slot;
+        else slots.push([slot, slot]);
+      }
+      return [primary, ...primary.replicas].map((node): ClusterNodeInfo => ({
+        id: node.id, address: node.name, role: node === primary ? "primary" : "replica", slots,
+        state: node.state(primary),
+      }));
+    });
+  }
+
+  /** Shard channels are on the node of their slot, keyspace events on all, and all other messages on any node. */
+  where(kind: Subscribing, channel: Key): readonly Server[] {
+    if (kind === "ssubscribe") return [this.locate(channel).server];
+    const members = this.members();
+    if (byteText(wordOf("a channel", channel)).startsWith("__key")) return members.map(({ server }) => server);
+    const isFit = this.#broadcaster !== undefined && members.includes(this.#broadcaster) && !this.#broadcaster.isLost;
+    if (!isFit) this.#broadcaster = shuffled(members).find(({ isLost }) => !isLost) ?? members[0];
+    return this.#broadcaster === undefined ? [] : [this.#broadcaster.server];
+  }
+
+  // ---- The map ----
+
+  /** Resolves when the nodes are known, and the connections to all primaries are opening. */
+  async #known(): Promise<void> {
+    if (this.#epoch < 0) await this.#ask();
+    this.fleet.mustBeOpen();
+    for (const node of this.members()) void node.server;
+  }
+
+  /** Asks for a new map, soon after the last one; commands whose slot has an owner do not wait for it. */
+  #refresh(): void {
+    if (this.fleet.isClosed || this.#isStale) return;
+    this.#isStale = true;
+    if (this.#asking === undefined) this.#schedule();
+  }
+
+  #schedule(): void {
+    world.cancel(this.#timer);
+    if (this.fleet.isClosed) return;
+    const { random } = world;
+    const rest = this.#epoch < 0 ? restOf(this.#failures)
+      : this.#isStale ? Math.max(0, this.#askedAt + this.#gap - world.now()) + this.#gap / 2 * random()
+      : REVIEW * (0.5 + random());
+    this.#timer = world.after(Math.max(1, rest), () => void this.#ask().catch(ignore)).unref();
+  }
+
+  #ask(): Promise<void> {
+    return this.#asking ??= this.#askWitnesses().finally(() => {
+      this.#asking = undefined;
+      this.#emptyLobby();
+      this.#schedule();
+    });
+  }
+
+  /** Asks some nodes at a time until one has answered. Each view is adopted when it comes. */
+  async #askWitnesses(): Promise<void> {
+    if (this.#listed !== undefined) await this.#listed;
+    this.fleet.mustBeOpen();
+    this.#isStale = false;
+    this.#askedAt = world.now();
+    let hasChanged = false;
+    const witnesses = this.#witnesses();
+    for (let answers = 0; answers === 0;) {
+      const some = witnesses.splice(0, WITNESSES);
+      if (some.length === 0) return this.#failed();
+      await Promise.all(some.map(async (config) => {
+        try {
+          hasChanged = this.#adopt(await this.#view(config)) || hasChanged;
+          const why = `${addressOf(config)} tells no slots`;
+          if (this.#epoch < 0) throw new ConnectionError("NOT_READY", "not-sent", why);
+          answers++;
+        } catch (error) {
+          this.#error = asCause(error as RedisError);
+        }
+      }));
+    }
+    this.#error = undefined;
+    const isWaiting = this.members().some(({ isLost, lostAt = 0 }) => isLost && world.now() - lostAt < TAKEOVER);
+    this.#gap = hasChanged || isWaiting ? FIRST_GAP : Math.min(2 * this.#gap, LONGEST_GAP);
+    if (isWaiting) this.#isStale = true; // a replica may take over at any moment
+  }
+
+  #failed(): void {
+    this.#failures++;
+    if (this.#epoch < 0) throw this.#error!.of(undefined, "not-sent");
+  }
+
+  /** Asks a node for its view, on a connection of its own. */
+  async #view(config: Config): Promise<ClusterView> {
+    const options = { ...config, connectTimeout: Math.min(config.connectTimeout, WITNESS_TIMEOUT) };
+    const address: Address = { ...fixedAddress(config), greeting: VIEWING };
+    const connection = new Connection(config, options, { address, closed: ignore, refused: () => false });
+    this.#witnessing.add(connection);
+    await connection.opened.finally(() => this.#witnessing.delete(connection));
+    connection.close(CLOSED);
+    return readView(connection.replies.greeting, config);
+  }
+
+  /** The nodes to ask, best first: those that know of a change, replicas of a lost primary, any primary, any seed. */
+  #witnesses(): Config[] {
+    const primaries = this.members();
+    const lost = primaries.filter(({ isLost }) => isLost);
+    const [any, ...others] = shuffled(primaries.filter(({ isLost }) => !isLost));
+    const nodes = [...lost.flatMap(({ replicas }) => replicas), ...this.#hints, ...any === undefined ? [] : [any]];
+    this.#hints.clear();
+    const configs = [...nodes.slice(0, WITNESSES - 1).map(({ config }) => config), ...shuffled(this.#seeds),
+      ...[...nodes, ...others, ...lost].map(({ config }) => config)];
+    return [...new Map(configs.map((config) => [hostOf(config), config])).values()];
+  }
+
+  /** Takes a view that is not older than the map; returns whether it changed an owner. */
+  #adopt({ epoch, ranges, teller }: ClusterView): boolean {
+    if (epoch < this.#epoch || this.fleet.isClosed) return false;
+    const owners = new Map<ClusterNode, number[]>();
+    for (const range of ranges) this.#readRange(range, teller, owners);
+    if (owners.size === 0 || this.#isForeign(owners)) return false;
+    if (epoch > this.#epoch) this.#patched.clear();
+    this.#epoch = epoch;
+    this.#failures = 0;
+    let hasChanged = false;
+    for (const [node, slots] of owners) {
+      const moved = slots.filter((slot) => this.#owners[slot] !== node &&
+        !(this.#patched.has(slot) && owners.has(this.#owners[slot]!)));
+      if (moved.length > 0) this.#assign(node, moved);
+      hasChanged ||= moved.length > 0;
+    }
+    this.#emptyLobby();
+    this.#dropAbsent(owners);
+    return hasChanged;
+  }
+
+  /** Whether a view is of another cluster, to which a seed now belongs: it has none of the nodes, and they answer. */
+  #isForeign(owners: ReadonlyMap<ClusterNode, unknown>): boolean {
+    const known = this.members().flatMap((node) => [node, ...node.replicas]);
+    return known.some(({ opened }) => opened?.primary.isUp === true) && !known.some((node) => owners.has(node));
+  }
+
+  /** Reads [first, last, primary, ...replicas], each node as [host, port, id, { ip }]. */
+  #readRange(range: unknown, teller: Config, owners: Map<ClusterNode, number[]>): void {
+    if (!Array.isArray(range)) return;
+    const [first, last, ...told] = range as unknown[];
+    const [primary, ...replicas] = told.map((one) => {
+      const [host, port, id, about] = Array.isArray(one) ? one as unknown[] : [];
+      const node = this.#nodeAt(host, port, teller, isPlain(about) ? about["ip"] : undefined);
+      if (node !== undefined) node.id = typeof id === "string" ? readable(id, MOST_NAMED) : "";
+      return node;
+    });
+    if (primary === undefined || !isSlot(first) || !isSlot(last)) return;
+    primary.replicas = replicas.filter((node) => node !== undefined);
+    const slots = owners.get(primary) ?? [];
+    owners.set(primary, slots);
+    for (let slot = first; slot <= last; slot++) slots.push(slot);
+  }
+
+  /** Closes the connections to nodes that two maps in a row do not name as primaries. */
+  #dropAbsent(owners: ReadonlyMap<ClusterNode, unknown>): void {
+    const serving = new Set([...this.members(), ...owners.keys()]);
+    for (const node of this.fleet.members) node.absences = serving.has(node) ? 0 : node.absences + 1;
+    const kept = this.fleet.members.filter(({ absences }) => absences < 2);
+    if (kept.some(({ absences }) => absences > 0)) this.#isStale = true;
+    const gone = this.fleet.members.filter(({ absences }) => absences >= 2);
+    if (gone.length > 0) void this.fleet.replace(kept, gone[0]!.config.replyTimeout);
+    for (const node of gone) Object.assign(node, { opened: undefined, absences: 0, lostAt: undefined });
+    const named = new Set([...serving].flatMap((node) => [node, ...node.replicas]));
+    for (const [name, node] of this.#nodes) {
+      if (!named.has(node) && node.opened === undefined) this.#nodes.delete(name);
+    }
+  }
+
+  #close(): void {
+    this.#unfollow();
+    world.cancel(this.#timer);
+    for (const connection of this.#witnessing) connection.close(CLOSED);
+    this.#emptyLobby();
+    for (const handover of this.#handovers) this.#release(handover);
+  }
+}
+
+/** Options that say in another way where a server is. */
+const UNCLUSTERED = ["path", "replicas", "sentinels", "master", "anyOf", "proxy"] as const;
+
+function readClustered(options: Unchecked): Config {
+  const wrong = UNCLUSTERED.find((name) => options[name] !== undefined);
+  if (wrong !== undefined) throw new ArgumentError(`option ${wrong} does not go with a cluster`);
+  return readOptions(options);
+}
+
+/** Reads the seeds of a cluster; they share the options. */
+function readSeeds(seeds: unknown, options: Unchecked): Config[] {
+  return readHosts("seeds", seeds, (seed) => {
+    const own = readHost(seed);
+    mustBeCommon(own, "nodes");
+    return readClustered({ ...options, ...own });
+  });
+}
+
+/**
+ * A handler for a Redis Cluster; each key is on the node that serves its slot. A command, a transaction or a lease with
+ * several keys needs all of them in one slot, except for commands that are divided, such as mget.
+ */
+export class ClusterHandler<Text = string> extends ManyClient<Text> {
+  readonly #cluster: Cluster;
+
+  constructor(cluster: Cluster, view: View) {
+    super(cluster, view);
+    this.#cluster = cluster;
+  }
+
+  /** The nodes of the cluster, as the driver knows them; resolves when it does. */
+  async nodes(): Promise<ClusterNodeInfo[]> {
+    await this.#cluster.fleet.known();
+    return this.#cluster.nodes();
+  }
+
+  /** The same handler with other options for the calls made through it. */
+  override with<
+    const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined,
+    const M extends Maps | undefined = undefined,
+  >(options: ViewOptions & { charset?: C; convertNumbers?: N; maps?: M }): ClusterHandler<ViewOfForm<Text, C, N, M>> {
+    return new ClusterHandler(this.#cluster, this.viewWith(options));
+  }
+}
+
+export interface ClusterHandler<Text> extends ShardedCommands<Text> {}
+
+// ==== 19. The door ====
 //
 // The factories. Lazy ones return a handler and connect in the background; the others return a promise of a ready
 // handler, and reject if a connection cannot be opened. To add a factory, wrap open() or openShards().
@@ -10288,6 +11331,10 @@ type Factory<W> =
 type UnixFactory<W> =
   <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
     path?: string, options?: OptionsOf<C, N, M>) => Made<W, Handler<FormOf<C, N, M>>>;
+type Clustering<W> =
+  <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
+    seeds: readonly Host[] | LiveHosts<Host>, options?: OptionsOf<C, N, M>,
+  ) => Made<W, ClusterHandler<FormOf<C, N, M>>>;
 type Sharding<W> = ShardingBy<LiveHosts<ShardHost>, W> & ShardingBy<readonly ShardHost[], W>;
 type ShardingBy<Hosts, W> =
   <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
@@ -10307,6 +11354,14 @@ function openShards(
   // Throws before anything is opened. With common Sentinels, each host of the list names its master.
   const view = new View(readOptions({ ...others, sentinels: undefined, master: undefined }));
   return new ShardedHandler(new Shards(hosts, common, readPlacement(placement), read, view.replyTimeout), view);
+}
+
+function openCluster(
+  seeds: readonly Host[] | LiveHosts<Host>, options: Options = {}, poolsize?: number,
+): ClusterHandler<any> {
+  if (!isPlain(options)) throw new ArgumentError("options must be an object");
+  const common = poolsize === undefined ? options : { ...options, poolsize };
+  return new ClusterHandler(new Cluster(seeds, common), new View(readOptions(options)));
 }
 
 /** Reads one entry of a list of Unix sockets; a string is a path. */
@@ -10448,10 +11503,19 @@ export const manager = <
 >(hosts: readonly (string | URL)[] | LiveHosts<string | URL>, options?: OptionsOf<C, N, M>): Manager<FormOf<C, N, M>> =>
   new Manager(hosts, options);
 
+/** One connection to each primary of a Redis Cluster, opened on first use; `seeds` are some of its nodes. */
+export const lazyClusterConnection: Clustering<"now"> = (seeds, options) => openCluster(seeds, options, 1);
+/** One connection to each primary of a Redis Cluster, all ready; rejects if one of them cannot be opened. */
+export const clusterConnection: Clustering<"ready"> = ready(lazyClusterConnection);
+/** `poolsize` connections to each primary of a Redis Cluster, opened on first use; `seeds` are some of its nodes. */
+export const lazyClusterConnectionPool: Clustering<"now"> = (seeds, options) => openCluster(seeds, options);
+/** `poolsize` connections to each primary of a Redis Cluster, all ready; rejects if one of them cannot be opened. */
+export const clusterConnectionPool: Clustering<"ready"> = ready(lazyClusterConnectionPool);
+
 /** For the tests of this file; may change from version to version. */
 export const internals = {
   Decoder, Encoder, MORE, Pool, Row, commands: commands as Signatures, encodeName, fixedAddress, flatten, readOptions,
-  shared, wordsOf, world,
+  shared, slotOf, wordsOf, world,
   handlerAt: (address: Address, config: Config): Handler => open(config, config.poolsize, address),
 };
 

@@ -18,7 +18,7 @@ type Mutant = readonly [bug: string, find: string, put: string];
 export const mutants: readonly Mutant[] = [
   // What may be issued again, and what must not
   ["a write is issued again after a loss", 'row.kind === "read" || (idempotent && changesData(row))', "mayRepeat(row)"],
-  ["a pipeline is issued again after a loss", "return idempotent && batch.rows", "return batch.rows"],
+  ["a pipeline is issued again after a loss", 'return (idempotent || row.kind === "read") && batch.rows', "return batch.rows"],
   ["a read is issued again and again", "this.reissues++;\n        this.state", "this.state"],
   ["a transaction is issued again from where it was lost", "this.isAtomic || this.wait !== undefined ? [] : this.replies", "this.replies"],
   ["WATCH and MULTI are forgotten across a reconnect",

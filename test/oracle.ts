@@ -3,7 +3,9 @@
 // outcome, a reordering and a zombie. It judges any client, through an Adapter. Nothing here imports redis.ts.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RedisServer } from "./servers.ts";
+
+/** A server, or several as one. */
+type Servers = { call(...args: string[]): Promise<any> };
 
 // ==== Clients ====
 
@@ -41,6 +43,8 @@ export type Adapter = {
   aborts?: boolean;
   /** How many connections a client makes, where that is not one. */
   connections?: number;
+  /** A client of a cluster, which `call` and `close` take. */
+  cluster?: ((ports: number[], timeout: number) => any) | undefined;
 };
 
 const serverError = /^[A-Z]{2,} /;
@@ -196,7 +200,7 @@ export class Log {
   }
 
   /** Compares what the client has said with what the server has. Give it time for whatever may still arrive late. */
-  async judge(server: RedisServer): Promise<Counts> {
+  async judge(server: Servers): Promise<Counts> {
     const counts = { ...nothing(), operations: this.operations.length };
     for (const { state, begun, ended } of this.operations) {
       if (state === "acked") counts.acked++;
@@ -213,7 +217,7 @@ export class Log {
   }
 }
 
-async function elements(server: RedisServer, key: string): Promise<string[]> {
+async function elements(server: Servers, key: string): Promise<string[]> {
   const all: string[] = [];
   for (;;) {
     const page: string[] = await server.call("LRANGE", key, `${all.length}`, `${all.length + 9999}`);

@@ -233,6 +233,10 @@ export class RedisServer {
     }
   }
 
+  get isRunning(): boolean {
+    return this.#child !== undefined;
+  }
+
   get pid(): number {
     if (!this.#child?.pid) throw new Error("the server is not running");
     return this.#child.pid;
@@ -545,6 +549,138 @@ export class Twemproxy {
   async stop() {
     await this.kill();
     removeFolder(this.#dir);
+  }
+}
+
+// ==== A cluster ====
+
+/** Tags that put a key into a slot: `{06S}x` is in slot 0. */
+export const SLOT_TAGS = { 0: "06S", 1: "Qi", 5460: "1OV", 5461: "8M", 8191: "6xN", 10922: "4BE", 10923: "63n", 16383: "6ZJ" };
+
+export type ClusterOptions = { primaries?: number; replicas?: number; args?: string[] };
+
+/** Real servers in cluster mode: first the primaries, each with a third of the slots, then their replicas in turn. */
+export class RedisCluster {
+  readonly servers: RedisServer[];
+  readonly primaries: number;
+
+  private constructor(servers: RedisServer[], primaries: number) {
+    this.servers = servers;
+    this.primaries = primaries;
+  }
+
+  static async start({ primaries = 3, replicas = 3, args = [] }: ClusterOptions = {}): Promise<RedisCluster> {
+    const flags = [
+      "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "1000",
+      "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0", "--appendonly", "no",
+      "--repl-ping-replica-period", "1", // CLUSTER SLOTS lists a replica once it has received something
+      "--cluster-require-full-coverage", "no", ...args,
+    ];
+    const started = await Promise.all(Array.from({ length: primaries + replicas }, () => RedisServer.start({ args: flags })));
+    const cluster = new RedisCluster(started, primaries);
+    try {
+      await cluster.#form();
+      return cluster;
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  get hosts(): string[] {
+    return this.servers.map(({ host, port }) => `${host}:${port}`);
+  }
+
+  async #form() {
+    const { servers, primaries } = this;
+    const [first, ...others] = servers as [RedisServer, ...RedisServer[]];
+    for (const [i, server] of servers.entries()) {
+      await server.call("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1));
+      if (i >= primaries) continue;
+      const [from, to] = [i, i + 1].map((n) => Math.floor((n * 16_384) / primaries));
+      await server.call("CLUSTER", "ADDSLOTSRANGE", String(from), String(to! - 1));
+    }
+    for (const server of others) await first.call("CLUSTER", "MEET", server.host, String(server.port));
+    for (const [i, server] of servers.slice(primaries).entries()) {
+      const id = await servers[i % primaries]!.call("CLUSTER", "MYID");
+      await until(() => server.call("CLUSTER", "REPLICATE", id).then(() => true, () => false), "a replica to know its primary");
+    }
+    await this.settled();
+  }
+
+  /** Resolves when all servers that run agree that the cluster is up, and that each range has all its nodes. */
+  settled(nodes = this.servers.length): Promise<unknown> {
+    return until(async () => {
+      const views = await Promise.all(this.servers.filter(({ isRunning }) => isRunning).map(async (server) => {
+        const [info, slots, replication] = await Promise.all(
+          [["CLUSTER", "INFO"], ["CLUSTER", "SLOTS"], ["INFO", "replication"]].map((words) => server.call(...words)));
+        const ids = new Set(slots.flatMap((range: any[]) => range.slice(2).map((node) => node[2])));
+        return info.includes("cluster_state:ok") && ids.size === nodes && !replication.includes("master_link_status:down")
+          ? JSON.stringify(slots.map((range: any[]) => [range[0], range[1], range[2][2]]).sort()) : undefined;
+      }));
+      return views[0] !== undefined && views.every((view) => view === views[0]);
+    }, "the cluster to settle");
+  }
+
+  /** Sends a command to the server of its first key. */
+  async call(...args: string[]): Promise<any> {
+    const running = this.servers.find(({ isRunning }) => isRunning)!;
+    return (await this.owner(await running.call("CLUSTER", "KEYSLOT", args[1] ?? ""))).call(...args);
+  }
+
+  /** The server that serves a slot, by the view of a server that runs. */
+  async owner(slot: number): Promise<RedisServer> {
+    const slots: any[][] = await this.servers.find(({ isRunning }) => isRunning)!.call("CLUSTER", "SLOTS");
+    const [, , [, port]] = slots.find(([from, to]) => from <= slot && slot <= to) as [number, number, any[]];
+    return this.servers.find((server) => server.port === port)!;
+  }
+
+  /** The running replicas of a server. */
+  async replicasOf(primary: RedisServer): Promise<RedisServer[]> {
+    const id = await primary.call("CLUSTER", "MYID");
+    const lines: string[] = await primary.call("CLUSTER", "REPLICAS", id);
+    return this.servers.filter(({ port }) => lines.some((line) => line.includes(`:${port}@`)));
+  }
+
+  /** Begins to move a slot: until `finishMove`, some of its keys may be on either server. */
+  async beginMove(slot: number, to: RedisServer): Promise<RedisServer> {
+    const from = await this.owner(slot);
+    await to.call("CLUSTER", "SETSLOT", String(slot), "IMPORTING", await from.call("CLUSTER", "MYID"));
+    await from.call("CLUSTER", "SETSLOT", String(slot), "MIGRATING", await to.call("CLUSTER", "MYID"));
+    return from;
+  }
+
+  async moveKeys(slot: number, from: RedisServer, to: RedisServer) {
+    for (;;) {
+      const keys: string[] = await from.call("CLUSTER", "GETKEYSINSLOT", String(slot), "100");
+      if (keys.length === 0) return;
+      await from.call("MIGRATE", to.host, String(to.port), "", "0", "5000", "KEYS", ...keys);
+    }
+  }
+
+  async finishMove(slot: number, from: RedisServer, to: RedisServer) {
+    const id = await to.call("CLUSTER", "MYID");
+    const others = this.servers.filter((server) => server.isRunning && server !== to && server !== from);
+    for (const server of [to, from, ...others]) {
+      await server.call("CLUSTER", "SETSLOT", String(slot), "NODE", id).catch((error) => {
+        if (!others.includes(server)) throw error; // replicas refuse it, and learn by themselves
+      });
+    }
+  }
+
+  /** Moves a slot as redis-cli does, while clients go on. */
+  async move(slot: number, to: RedisServer) {
+    const from = await this.beginMove(slot, to);
+    await this.moveKeys(slot, from, to);
+    await this.finishMove(slot, from, to);
+  }
+
+  async stop() {
+    await Promise.all(this.servers.map((server) => server.stop()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 }
 

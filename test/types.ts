@@ -2,13 +2,13 @@
 
 import { Buffer } from "node:buffer";
 import {
-  connection, lazyConnection, lazyShardedConnection, lazyUnixConnection, manager, script, sentinel, shardedConnectionPool,
-  unixConnection,
+  clusterConnection, connection, lazyClusterConnectionPool, lazyConnection, lazyShardedConnection, lazyUnixConnection, manager,
+  script, sentinel, shardedConnectionPool, unixConnection,
 } from "../redis.ts";
 import type {
   Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Facts, Fields, FunctionLibrary, Handler, InPairs, LcsMatch,
   Line, PendingEntry, PipelineOptions, RedisError, ReplyError, Scored, SetOptions, VembRaw, XinfoStream, XinfoStreamFull, XpendingEntry,
-  XpendingSummary, ShardedHandler, Transaction,
+  XpendingSummary, ClusterHandler, ClusterNodeInfo, ShardedHandler, Transaction,
 } from "../redis.ts";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
@@ -464,6 +464,29 @@ export function shards(db: ShardedHandler, raw: ShardedHandler<Buffer>): void {
 
 
 /** A lease has all commands that are not the driver's own, and gives what its body gives. */
+export function cluster(db: ClusterHandler, raw: ClusterHandler<Buffer>): void {
+  is<Bulk[]>()(db.mget("a", ["b"]));
+  is<Buffer | null>()(raw.get("k"));
+  is<Record<string, "PONG">>()(db.ping());
+  is<ClusterNodeInfo[]>()(db.nodes());
+  is<unknown[]>()(db.transaction(["k"], (t) => is<Transaction>()(t.multi())));
+  is<Bulk>()(db.lease("k", (c) => c.get("k")));
+  is<Buffer | null>()(db.with({ charset: null }).get("k"));
+  is<ClusterHandler>()(clusterConnection(["a:1", { host: "b" }]));
+  is<Buffer | null>()(lazyClusterConnectionPool(["a:1"], { charset: null }).get("k"));
+
+  // @ts-expect-error
+  db.scan(0);
+  // @ts-expect-error
+  db.multi();
+  // @ts-expect-error
+  db.wait(1, 0);
+  // @ts-expect-error
+  db.setHosts(["a:1"]);
+  // @ts-expect-error
+  clusterConnection("a:1");
+}
+
 export function leases(db: Handler, raw: Handler<Buffer>, sharded: ShardedHandler): void {
   const ok = is<"OK">();
   is<number>()(db.lease(() => 5));
