@@ -12,13 +12,15 @@ import { once } from "node:events";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
-import { WatchError, lazyConnection, lazyConnectionPool, lazyShardedConnection, script } from "../redis.ts";
+import {
+  WatchError, lazyClusterConnectionPool, lazyConnection, lazyConnectionPool, lazyShardedConnection, script,
+} from "../redis.ts";
 import type { Handler, Options } from "../redis.ts";
 import { Log, nothing, outcomeOf } from "./oracle.ts";
 import type { Adapter, CallOptions, Counts, LogOptions, Opening, Outcome } from "./oracle.ts";
 import { Proxy } from "./proxy.ts";
 import type { Cut, Fate, Link } from "./proxy.ts";
-import { RedisServer, ScriptedSentinel, ScriptedServer, SentinelSet, freePort, until } from "./servers.ts";
+import { RedisCluster, RedisServer, ScriptedSentinel, ScriptedServer, SentinelSet, freePort, until } from "./servers.ts";
 import type { ServerOptions } from "./servers.ts";
 
 // ==== The client ====
@@ -39,6 +41,8 @@ export const redisTs: Adapter = {
   outcome: (error) => error.outcome,
   fenced: (error) => error.fenced === true,
   aborts: true,
+  cluster: (ports, replyTimeout) =>
+    lazyClusterConnectionPool(ports.map((port) => ({ host: "127.0.0.1", port })), { replyTimeout, poolsize: 4 }),
 };
 
 const optionsOf = ({ port, ca, db = 0, user, timeout, connectTimeout }: Opening, poolsize?: number) => ({
@@ -55,10 +59,10 @@ const shardsOf = ({ port, ...rest }: Opening) => {
 const forms: Record<string, Adapter> = {
   "redis.ts": redisTs,
   pool: {
-    ...redisTs, name: "redis.ts, pools of four", connections: 4,
+    ...redisTs, name: "redis.ts, pools of four", connections: 4, cluster: undefined,
     open: (opening) => lazyConnectionPool(optionsOf(opening, 4)),
   },
-  shards: { ...redisTs, name: "redis.ts, two shards", open: shardsOf, connections: 2 },
+  shards: { ...redisTs, name: "redis.ts, two shards", open: shardsOf, connections: 2, cluster: undefined },
 };
 
 // ==== The scene ====
@@ -120,6 +124,17 @@ export class Scene {
     const client = await this.adapter.open(options);
     this.atEnd(() => this.adapter.close(client));
     return client;
+  }
+
+  /** A cluster of three primaries and their replicas, and a client of it at work. */
+  async cluster(): Promise<[cluster: RedisCluster, log: Log]> {
+    const cluster = await RedisCluster.start();
+    this.atEnd(() => cluster.stop());
+    const client = await this.adapter.cluster!(cluster.servers.map(({ port }) => port), 10_000);
+    this.atEnd(() => this.adapter.close(client));
+    const log = this.log(client, { lists: 16, deadline: 10_000 }).start();
+    await log.recovered();
+    return [cluster, log];
   }
 
   /** A handler of redis.ts, for rows that are about what only it has. */
@@ -193,9 +208,11 @@ export class Scene {
     return time;
   }
 
-  /** Ends the workers of a log, and counts what the server shows of them. */
-  /** `fenced`: whether a write of unknown outcome is ended before later ones; it cannot be through another member. */
-  async judge(log: Log, server: RedisServer, fenced = true): Promise<Counts> {
+  /**
+   * Ends the workers of a log, and counts what the server shows of them. `fenced`: whether a write of unknown outcome
+   * is ended before later ones; it cannot be through another member.
+   */
+  async judge(log: Log, server: RedisServer | RedisCluster, fenced = true): Promise<Counts> {
     await log.stop();
     const counts = await log.judge(server);
     if (!fenced) counts.zombie = counts.reordered = 0;
@@ -251,8 +268,8 @@ export type Row = {
   id: string;
   what: string;
   run(scene: Scene): Promise<void>;
-  /** It uses what only redis.ts has; it needs signals; what it judges holds for a single connection only. */
-  needs?: "redis.ts" | "signals" | "one connection";
+  /** It uses what only redis.ts has; it needs signals, or clusters; what it judges holds for a single connection only. */
+  needs?: "redis.ts" | "signals" | "one connection" | "cluster";
   /** It keeps a core busy, so no other such row runs beside it; or it must have the process to itself. */
   load?: "busy" | "alone";
 };
@@ -1768,9 +1785,81 @@ const A05: Row = {
   },
 };
 
+// ==== G. Clusters ====
+
+const R30: Row = {
+  id: "R30",
+  what: "primaries of a cluster that hand over to their replicas are followed, and no caller sees it",
+  load: "busy",
+  needs: "cluster",
+  async run(scene) {
+    const [cluster, log] = await scene.cluster();
+    for (let flip = 0; flip < scene.times(100, 3); flip++) {
+      const slot = [0, 8191, 16_383][flip % 3]!; // a primary votes for the same shard once in two seconds
+      const [replica] = await cluster.replicasOf(await cluster.owner(slot));
+      await replica!.call("CLUSTER", "FAILOVER"); // loses nothing, as FORCE and TAKEOVER may
+      await until(async () => await cluster.owner(slot) === replica, "the failover");
+      scene.recovered(await log.recovered());
+      await cluster.settled();
+      scene.counts.faults++;
+    }
+    const { unknown, notSent, refused } = await scene.judge(log, cluster);
+    scene.breach(unknown + notSent + refused > 0, `callers saw ${[...log.refusals]} and ${unknown} unknown`);
+  },
+};
+
+const R31: Row = {
+  id: "R31",
+  what: "a primary of a cluster that is killed costs what was in flight there, whether or not the others then refuse",
+  load: "busy",
+  needs: "cluster",
+  async run(scene) {
+    const [cluster, log] = await scene.cluster();
+    const kills = scene.times(20, 2);
+    for (let kill = 0; kill < kills; kill++) {
+      const coverage = kill % 2 === 0 ? "no" : "yes";
+      for (const server of cluster.servers) await server.call("CONFIG", "SET", "cluster-require-full-coverage", coverage);
+      const victim = await cluster.owner([0, 8191, 16_383][kill % 3]!);
+      const [replica] = await cluster.replicasOf(victim);
+      await victim.kill();
+      await until(async () => (await replica!.call("ROLE"))[0] === "master", "the failover");
+      scene.recovered(await log.recovered());
+      await victim.restart();
+      await cluster.settled();
+      scene.counts.faults++;
+    }
+    const { unknown, notSent, refused } = await scene.judge(log, cluster);
+    scene.breach(unknown > 64 * 4 * kills, `${unknown} unknown in ${kills} kills`);
+    scene.breach(notSent + refused > 0, `callers saw ${[...log.refusals]}`);
+    scene.breach(scene.counts.recovery > SOON, "no success soon after the replica had taken over");
+  },
+};
+
+const R32: Row = {
+  id: "R32",
+  what: "slots of a cluster that move under load, one after the other, show in no error",
+  load: "busy",
+  needs: "cluster",
+  async run(scene) {
+    const [cluster, log] = await scene.cluster();
+    const primaries = cluster.servers.slice(0, 3);
+    const slots: number[] = [];
+    for (const list of range(16)) slots.push(await primaries[0]!.call("CLUSTER", "KEYSLOT", `log:${list}`));
+    for (let move = 0; move < scene.times(1000, 32); move++) {
+      const slot = slots[move % 16]!;
+      const owner = primaries.indexOf(await cluster.owner(slot));
+      await cluster.move(slot, primaries[(owner + 1) % 3]!);
+      scene.counts.faults++;
+    }
+    scene.recovered(await log.recovered());
+    const { unknown, notSent, refused } = await scene.judge(log, cluster);
+    scene.breach(unknown + notSent + refused > 0, `callers saw ${[...log.refusals]} and ${unknown} unknown`);
+  },
+};
+
 export const rows: Row[] = [
   R01, R02, R03, R04, R05, R06, R07, R08, R09, R10, R11, R12, R13, R14, R15, R16, R17, R18, R19, R20, R21, R22, R23, R24,
-  R25, R26, R27, R28, R37, R38, R39, A01, A02, A03, A04, A05,
+  R25, R26, R27, R28, R30, R31, R32, R37, R38, R39, A01, A02, A03, A04, A05,
 ];
 
 // ==== The program ====
@@ -1804,7 +1893,7 @@ async function main(args: string[]) {
   const unknown = args.filter((id) => !rows.some((row) => row.id === id));
   if (unknown.length > 0) throw new Error(`no such row: ${unknown}; there are ${rows.map(({ id }) => id)}`);
   const able = ({ needs }: Row) => adapter === redisTs || needs === undefined || (needs === "signals" && adapter.aborts === true)
-    || (needs === "one connection" && adapter.connections === undefined);
+    || (needs === "one connection" && adapter.connections === undefined) || (needs === "cluster" && !!adapter.cluster);
   const chosen = rows.filter((row) => (args.length === 0 || args.includes(row.id)) && able(row));
 
   let breaches = 0;
