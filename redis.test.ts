@@ -15051,6 +15051,18 @@ describe("sources of live lists", () => {
   });
 });
 
+test("a tour of a cluster runs to its end: a slot moves without a failed call, and a replica takes over", async () => {
+  const child = spawn(process.execPath, [fileURLToPath(ours("examples/cluster"))], { stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const output of [child.stdout, child.stderr]) output.on("data", (chunk) => { said += chunk; });
+  const [code] = await once(child, "exit");
+  assert.equal(code, 0, said);
+  assert.equal(said.split(" calls, 0 failed").length - 1, 2, said);
+  const [, count] = / calls, (\d+) failed; .*\(CONNECTION_LOST, unknown\)|(?<=kill -9.* calls, )0 failed/.exec(said) ?? [];
+  assert.ok(Number(count ?? 0) <= 3, said);
+  assert.match(said, /Goodbye/);
+});
+
 describe("a web server over shards", () => {
   const servers = startServers(4, { aof: true });
   const names = Array.from({ length: 40 }, (_, i) => `page-${i}`);
