@@ -12,6 +12,7 @@
 //   pool      as open, but a pool of ten connections
 //   lent      the same pool, with one connection blocked and one lent
 //   shards    get and set, spread over several addresses
+//   cluster   get, set, mget and gets on a cluster; clients that cannot divide these send a GET for each key
 //   plain     converts a reply to the shape that the other clients return; used only to compare replies
 //   adapter   for the fault scenarios (test/oracle.ts: Adapter): `npm run faults -- R02 --client ioredis`. The client has
 //             its defaults except for what the scenario asks for, and an "error" listener where its absence ends the
@@ -57,6 +58,7 @@ function redisTs(file, version) {
       return db;
     },
     shards: async (addresses) => withMethods((await load()).lazyShardedConnection(addresses)),
+    cluster: async (addresses) => withMethods((await load()).lazyClusterConnection(addresses)),
   };
 }
 
@@ -68,6 +70,12 @@ const shardedByHand = (open) => async (addresses) => {
   const nodeOf = (key) => dbs[key.charCodeAt(key.length - 1) % dbs.length];
   return { get: (key) => nodeOf(key).get(key), set: (key, value) => nodeOf(key).set(key, value) };
 };
+
+/** For clients whose clusters divide neither MGET nor pipelines. */
+function byKey(db) {
+  const each = (keys) => Promise.all(keys.map((key) => db.get(key)));
+  return { get: (key) => db.get(key), set: (key, value) => db.set(key, value), mget: each, gets: each };
+}
 
 function likeIoredis(name, load) {
   const gets = async (pipeline, keys) => {
@@ -88,6 +96,11 @@ function likeIoredis(name, load) {
       },
     });
   };
+  const cluster = async (addresses) => {
+    const db = new (await load()).Cluster(addresses);
+    await once(db, "ready");
+    return byKey(db);
+  };
   const adapter = {
     async open({ port, ca, db = 0, user, timeout, connectTimeout }) {
       const client = new (await load())({
@@ -102,8 +115,12 @@ function likeIoredis(name, load) {
       const queued = client.multi(commands.map(([name, ...args]) => [name.toLowerCase(), ...args]));
       return (await queued.exec()).map(([error, reply]) => error ?? reply);
     },
+    cluster: async (ports, timeout) =>
+      new (await load()).Cluster(ports.map((port) => ({ host: "127.0.0.1", port })), {
+        redisOptions: { commandTimeout: timeout },
+      }).on("error", () => {}),
   };
-  return { version: () => versionOf(`node_modules/${name}`), open, make, shards: shardedByHand(open), adapter };
+  return { version: () => versionOf(`node_modules/${name}`), open, make, shards: shardedByHand(open), cluster, adapter };
 }
 
 // ==== node-redis ====
@@ -139,6 +156,10 @@ const nodeRedis = {
   pool: (address) =>
     openNodeRedis(({ createClientPool }) => createClientPool(socketOf(address), { minimum: 10, maximum: 10 })),
   shards: (addresses) => shardedByHand(nodeRedis.open)(addresses),
+  async cluster(addresses) {
+    const { createCluster } = await import("redis");
+    return byKey(await createCluster({ rootNodes: addresses.map(socketOf) }).connect());
+  },
   adapter: {
     async open({ port, ca, db = 0, user, timeout, connectTimeout }) {
       const client = (await import("redis")).createClient({
@@ -153,6 +174,13 @@ const nodeRedis = {
     call: (client, args, { signal } = {}) => client.sendCommand(args, signal && { abortSignal: signal }),
     close: (client) => client.destroy(),
     multi: (client, commands) => commands.reduce((multi, args) => multi.addCommand(args), client.multi()).exec(),
+    async cluster(ports, timeout) {
+      const rootNodes = ports.map((port) => socketOf({ host: "127.0.0.1", port }));
+      const client = (await import("redis")).createCluster({ rootNodes, defaults: { commandOptions: { timeout } } });
+      client.on("error", () => {});
+      await client.connect();
+      return { sendCommand: (args) => client.sendCommand(args[1], false, args), destroy: () => client.destroy() };
+    },
   },
 };
 

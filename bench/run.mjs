@@ -16,7 +16,7 @@ import { existsSync, statSync, writeFileSync } from "node:fs";
 import { arch, availableParallelism, cpus, platform } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
-import { RedisServer } from "../dist/test/servers.js";
+import { RedisCluster, RedisServer } from "../dist/test/servers.js";
 import { clientOf, clients } from "./clients.mjs";
 import { picture } from "./picture.mjs";
 import { groups, workloads } from "./workloads.mjs";
@@ -195,8 +195,15 @@ install();
 const servers = [await RedisServer.start({ tls: true }), await RedisServer.start(), await RedisServer.start()];
 const three = servers.map(({ host, port }) => ({ host, port }));
 const [{ host, tlsPort, certs, path, version }] = servers;
-const addresses = { tcp: three[0], tls: { host, port: tlsPort, tls: { ca: certs.ca.cert } }, unix: { path }, three };
-if (pinned) for (const { pid } of servers) execFileSync("taskset", ["-a", "-c", "-p", "0", String(pid)]);
+const cluster = chosen.some((name) => Object.hasOwn(groups.cluster, name)) && (await RedisCluster.start({ replicas: 0 }));
+const addresses = {
+  tcp: three[0],
+  tls: { host, port: tlsPort, tls: { ca: certs.ca.cert } },
+  unix: { path },
+  three,
+  cluster: cluster && cluster.servers.map(({ host, port }) => ({ host, port })),
+};
+if (pinned) for (const { pid } of [...servers, ...(cluster ? cluster.servers : [])]) execFileSync("taskset", ["-a", "-c", "-p", "0", String(pid)]);
 
 const known = await introduceAll();
 const setting = {
@@ -221,6 +228,7 @@ for (const workload of chosen) {
   print(workload, results[workload]);
 }
 for (const server of servers) await server.stop();
+if (cluster) await cluster.stop();
 
 if (out) {
   const report = { date: new Date().toISOString().slice(0, 10), ...setting, results };

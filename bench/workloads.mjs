@@ -2,7 +2,7 @@
 //
 //   about     its description in the table
 //   data      commands that fill the empty servers
-//   open      opens a client at one of the addresses tcp, tls, unix and three; a connection over tcp by default
+//   open      opens a client at one of the addresses tcp, tls, unix, three and cluster; a connection over tcp by default
 //   prepare   runs once, before the turns; its result is passed to step
 //   step      one turn of a caller; n counts the turns of all callers
 //   callers   how many callers run at once, each in a loop; 1 by default
@@ -186,6 +186,34 @@ const more = {
   },
 };
 
+// ==== A cluster of three primaries ====
+
+const inCluster = (workload) => ({
+  ...workload,
+  data: [],
+  open: (client, { cluster }) => client.cluster?.(cluster),
+  async prepare(db) {
+    await Promise.all(keys.map((key, index) => db.set(key, values[index])));
+    return workload.prepare?.(db);
+  },
+  floor: undefined,
+});
+
+const cluster = {
+  "cluster-hundred": { about: "cluster, 100 callers, half GET half SET", ...inCluster(halves(100)), goal: { ioredis: 4, "node-redis": 4 } },
+  "cluster-thousand": { about: "cluster, 1,000 callers", ...inCluster(halves(1000)), goal: { ioredis: 4, "node-redis": 4 } },
+  "cluster-pipeline": {
+    about: "cluster, pipeline of 1,000 GETs of spread keys",
+    ...inCluster(gets(1000, pipelined)),
+    goal: { ioredis: 3, "node-redis": 3 },
+  },
+  "cluster-mget": {
+    about: "cluster, MGET of 1,000 spread keys, per value",
+    ...inCluster({ counts: 1000, step: (db) => db.mget(keys) }),
+    goal: { ioredis: 3, "node-redis": 3 },
+  },
+};
+
 // ==== Very large workloads ====
 
 const large = {
@@ -287,5 +315,5 @@ const growth = {
   ),
 };
 
-export const groups = { main, more, large, costs, growth };
+export const groups = { main, more, cluster, large, costs, growth };
 export const workloads = Object.assign({}, ...Object.values(groups));
