@@ -10681,6 +10681,17 @@ class SlotTarget implements Target {
 }
 
 const ELSEWHERE = "its slot is moving to another node";
+/** The owner of each slot. */
+type Owners = (ClusterNode | undefined)[];
+const NO_MOVES: ReadonlyMap<ClusterNode, number[]> = new Map();
+
+/** The list of a key, which is added if it has none. */
+function listIn<K, V>(lists: Map<K, V[]>, key: K): V[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
+}
+
 /** The error for a command, a transaction or a lease whose keys no node serves together for certain. */
 const inSlots = (row: Row): NotSupportedError =>
   notSupported(row, "its keys are in several slots of the cluster; give all of them one hash tag");
@@ -10698,8 +10709,8 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   #unfollow = ignore;
   readonly #nodes = new Map<string, ClusterNode>();
   /** Where the commands of each slot go: to its owner, or to a handover. */
-  readonly #slots: (Member | undefined)[] = new Array(SLOTS).fill(undefined);
-  readonly #owners: (ClusterNode | undefined)[] = new Array(SLOTS).fill(undefined);
+  #slots: (Member | undefined)[] = [];
+  #owners: Owners = [];
   readonly #targets: (SlotTarget | undefined)[] = [];
   /** The owners, once each; undefined after a change. */
   #members: readonly ClusterNode[] | undefined;
@@ -10946,10 +10957,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       const old = this.#owners[slot];
       this.#owners[slot] = node;
       if (!(this.#slots[slot] instanceof Handover)) this.#slots[slot] = node;
-      if (old === undefined) continue;
-      const ofOld = left.get(old) ?? [];
-      left.set(old, ofOld);
-      ofOld.push(slot);
+      if (old !== undefined) listIn(left, old).push(slot);
     }
     for (const [old, ofOld] of left) {
       if (old.opened !== undefined) this.#handover(old, old.opened.primary, ofOld);
@@ -11206,33 +11214,45 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   /** Takes a view that is not older than the map; returns whether it changed an owner. */
   #adopt({ epoch, ranges, teller }: ClusterView): boolean {
     if (epoch < this.#epoch || this.fleet.isClosed) return false;
-    const owners = new Map<ClusterNode, number[]>();
-    for (const range of ranges) this.#readRange(range, teller, owners);
-    if (owners.size === 0 || this.#isForeign(owners)) return false;
+    const claims: Owners = new Array(SLOTS).fill(undefined);
+    const primaries = new Set<ClusterNode>();
+    for (const range of ranges.slice(0, SLOTS)) {
+      const primary = this.#readRange(range, teller, claims);
+      if (primary !== undefined) primaries.add(primary);
+    }
+    if (primaries.size === 0 || this.#isForeign(primaries)) return false;
+    const isFirst = this.#epoch < 0;
     if (epoch > this.#epoch) this.#patched.clear();
     this.#epoch = epoch;
     this.#failures = 0;
-    let hasChanged = false;
-    for (const [node, slots] of owners) {
-      const moved = slots.filter((slot) => this.#owners[slot] !== node &&
-        !(this.#patched.has(slot) && owners.has(this.#owners[slot]!)));
-      if (moved.length > 0) this.#assign(node, moved);
-      hasChanged ||= moved.length > 0;
-    }
+    const moved = isFirst ? NO_MOVES : this.#moves(claims, primaries);
+    if (isFirst) [this.#owners, this.#slots, this.#members] = [claims, [...claims], undefined];
+    for (const [node, slots] of moved) this.#assign(node, slots);
     this.#emptyLobby();
-    this.#dropAbsent(owners);
-    return hasChanged;
+    this.#dropAbsent(primaries);
+    return isFirst || moved.size > 0;
+  }
+
+  /** The slots that a view gives to new owners, unless a MOVED named an owner that it still knows as a primary. */
+  #moves(claims: Owners, primaries: ReadonlySet<ClusterNode>): Map<ClusterNode, number[]> {
+    const moved = new Map<ClusterNode, number[]>();
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const [node, owner] = [claims[slot], this.#owners[slot]];
+      const isPatched = this.#patched.has(slot) && owner !== undefined && primaries.has(owner);
+      if (node !== undefined && node !== owner && !isPatched) listIn(moved, node).push(slot);
+    }
+    return moved;
   }
 
   /** Whether a view is of another cluster, to which a seed now belongs: it has none of the nodes, and they answer. */
-  #isForeign(owners: ReadonlyMap<ClusterNode, unknown>): boolean {
+  #isForeign(primaries: ReadonlySet<ClusterNode>): boolean {
     const known = this.members().flatMap((node) => [node, ...node.replicas]);
-    return known.some(({ opened }) => opened?.primary.isUp === true) && !known.some((node) => owners.has(node));
+    return known.some(({ opened }) => opened?.primary.isUp === true) && !known.some((node) => primaries.has(node));
   }
 
-  /** Reads [first, last, primary, ...replicas], each node as [host, port, id, { ip }]. */
-  #readRange(range: unknown, teller: Config, owners: Map<ClusterNode, number[]>): void {
-    if (!Array.isArray(range)) return;
+  /** Reads [first, last, primary, ...replicas], each node as [host, port, id, { ip }]; returns the primary. */
+  #readRange(range: unknown, teller: Config, claims: Owners): ClusterNode | undefined {
+    if (!Array.isArray(range)) return undefined;
     const [first, last, ...told] = range as unknown[];
     const [primary, ...replicas] = told.map((one) => {
       const [host, port, id, about] = Array.isArray(one) ? one as unknown[] : [];
@@ -11240,16 +11260,15 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       if (node !== undefined) node.id = typeof id === "string" ? readable(id, MOST_NAMED) : "";
       return node;
     });
-    if (primary === undefined || !isSlot(first) || !isSlot(last)) return;
+    if (primary === undefined || !isSlot(first) || !isSlot(last)) return undefined;
     primary.replicas = replicas.filter((node) => node !== undefined);
-    const slots = owners.get(primary) ?? [];
-    owners.set(primary, slots);
-    for (let slot = first; slot <= last; slot++) slots.push(slot);
+    claims.fill(primary, first, last + 1);
+    return primary;
   }
 
   /** Closes the connections to nodes that two maps in a row do not name as primaries. */
-  #dropAbsent(owners: ReadonlyMap<ClusterNode, unknown>): void {
-    const serving = new Set([...this.members(), ...owners.keys()]);
+  #dropAbsent(primaries: ReadonlySet<ClusterNode>): void {
+    const serving = new Set([...this.members(), ...primaries]);
     for (const node of this.fleet.members) node.absences = serving.has(node) ? 0 : node.absences + 1;
     const kept = this.fleet.members.filter(({ absences }) => absences < 2);
     if (kept.some(({ absences }) => absences > 0)) this.#isStale = true;
