@@ -14172,6 +14172,38 @@ describe("a cluster", () => {
     assert.throws(() => lazyClusterConnection(["unix:///tmp/redis.sock"]), /option path does not go with a cluster/);
   });
 
+  test("that has no databases refuses a dbid in its own words", async () => {
+    const error = await failure(clusterConnection(cluster.hosts, { dbid: 1 }));
+    assert.equal(error.code, "REFUSED");
+    assert.match(error.message, /SELECT is not allowed in cluster mode/);
+  });
+
+  test("whose nodes tell hostnames, or no names at all, is found and followed like one that tells addresses", async () => {
+    const configure = (name: string, value: string): Promise<unknown> =>
+      Promise.all(cluster.servers.map((each) => each.call("CONFIG", "SET", name, value)));
+    const slot = slotOf("{names}");
+    try {
+      for (const [type, hostname] of [["hostname", "localhost"], ["unknown-endpoint", ""], ["hostname", ""]] as const) {
+        await configure("cluster-announce-hostname", hostname);
+        await configure("cluster-preferred-endpoint-type", type);
+        await until(async () => {
+          const views = await Promise.all(cluster.servers.map((each) => each.call("CLUSTER", "SLOTS")));
+          const names = new Set(views.flat().flatMap(([, , ...nodes]: any[]) => nodes.map(([host]: any[]) => host)));
+          return names.size === 1 && !names.has("127.0.0.1"); // "localhost", null, or "?"
+        }, "the names to be told");
+        await withCluster(async (db) => {
+          assert.equal(await db.mset({ "{06S}": 1, "{8YG}": 2, "{6ZJ}": 3, "{names}": 4 }), "OK");
+          await cluster.move(slot, await nextOf(slot));
+          assert.deepEqual(await db.mget("{06S}", "{8YG}", "{6ZJ}", "{names}"), ["1", "2", "3", "4"]);
+          for (const { address } of await db.nodes()) assert.match(address, type === "hostname" && hostname ? /^localhost:/ : /^127/);
+        });
+      }
+    } finally {
+      await configure("cluster-preferred-endpoint-type", "ip");
+      await configure("cluster-announce-hostname", "");
+    }
+  });
+
   test("of one primary without replicas works", async () => {
     const alone = await RedisCluster.start({ primaries: 1, replicas: 0 });
     await using(await clusterConnection(alone.hosts), async (db) => {
