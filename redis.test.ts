@@ -14497,6 +14497,25 @@ describe("a cluster", () => {
       await until(async () => !(await db.nodes()).some(({ state, role }) => role === "primary" && state !== "connected"), "a calm map");
     }, { replyTimeout: 20_000, poolsize: 1 }));
 
+  test("a primary that freezes is left once its replica has taken over, long before deadlines pass", () => withCluster(async (db) => {
+    await db.set("{06S}frozen", 0);
+    const victim = await cluster.owner(0);
+    const [replica] = await cluster.replicasOf(victim);
+    victim.freeze();
+    try {
+      const begun = performance.now();
+      const lost = await failure(db.incr("{06S}frozen"));
+      assert.deepEqual([lost.code, lost.outcome], ["CONNECTION_LOST", "unknown"]);
+      assert.equal((await replica!.call("ROLE"))[0], "master");
+      assert.equal(await db.incr("{06S}frozen"), 1);
+      assert.ok(performance.now() - begun < 20_000);
+    } finally {
+      victim.thaw();
+    }
+    await cluster.settled();
+    assert.equal(await db.get("{06S}frozen"), "1");
+  }, { replyTimeout: 30_000 }));
+
   test("subscriptions follow: shard channels their slots, others the nodes that are left, each with a gap", () =>
     withCluster(async (db) => {
       const slot = slotOf("{ssub}");

@@ -5801,6 +5801,12 @@ class Pool implements CommandOwner {
     this.#lineUp(); // without those that have moved
   }
 
+  /** Time at which the server last sent bytes, if it owes a reply to a command that does not block. */
+  get owingSince(): number | undefined {
+    const owing = this.#seats.filter(({ state, connection }) => state === "open" && connection!.load > 0);
+    return owing.length === 0 ? undefined : Math.max(...owing.map(({ connection }) => connection!.lastReceived));
+  }
+
   /** Resolves when the server has answered everything that was sent to it, or after PATIENCE at the latest. */
   answered(): Promise<void> {
     const open = this.#seats.filter(({ state }) => state === "open" || state === "recalled");
@@ -10552,6 +10558,9 @@ class ClusterNode implements Named {
   absences = 0;
   /** The handover that began in this tick. */
   handover: Handover | undefined;
+  /** `owingSince` of its pool when last checked, and whether it had not changed then. */
+  owingSince: number | undefined;
+  isSilent = false;
   opened: Server | undefined;
   readonly #open: (node: ClusterNode) => Server;
 
@@ -10665,6 +10674,7 @@ const WITNESS_TIMEOUT: Milliseconds = 1_000;
 const FIRST_GAP: Milliseconds = 100;
 const LONGEST_GAP: Milliseconds = 5_000;
 const REVIEW: Milliseconds = 30_000;
+const SILENCE: Milliseconds = 1_000; // a node that owes replies and sends nothing for this long may have been replaced
 const TAKEOVER: Milliseconds = 30_000; // commands wait this long for a replica to take over from a lost primary
 
 /** The server of one slot, whichever node that is, for transactions and leases: their keys must be in one slot. */
@@ -10729,6 +10739,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   #gap = FIRST_GAP;
   #askedAt = -Infinity;
   #timer: NodeJS.Timeout | undefined;
+  #watch: NodeJS.Timeout | undefined;
   /** Number of times in a row that no node has answered, and the last error. */
   #failures = 0;
   #error: RedisError | undefined;
@@ -10748,6 +10759,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     if (typeof seeds === "function") this.#listed = this.#follow(seeds as LiveHosts<unknown>, options);
     else this.#seeds = readSeeds(seeds, options);
     this.#ask().catch(ignore);
+    this.#listen();
   }
 
   /** A list counts when the driver next asks for a map: at once, if it knows none. */
@@ -10963,6 +10975,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       if (old.opened !== undefined) this.#handover(old, old.opened.primary, ofOld);
       if (this.#owners.includes(old)) continue;
       old.replicas = [];
+      if (old.isSilent) old.opened?.primary.renew(); // it would not answer before the deadlines of its commands
       old.opened?.primary.evacuate();
     }
     if (!this.#areMoving) world.endOfTick<Cluster>((cluster) => cluster.#moveSubscriptions(), this);
@@ -11130,6 +11143,19 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     for (const node of this.members()) void node.server;
   }
 
+  /** Asks for a new map if a node has sent nothing for a while although it should: its replicas may have taken over. */
+  #listen(): void {
+    for (const node of this.fleet.members) {
+      const owingSince = node.opened?.primary.owingSince;
+      node.isSilent = owingSince !== undefined && owingSince === node.owingSince;
+      node.owingSince = owingSince;
+      if (!node.isSilent) continue;
+      for (const replica of node.replicas) this.#hints.add(replica);
+      this.#refresh();
+    }
+    this.#watch = world.after(SILENCE, () => this.#listen()).unref();
+  }
+
   /** Asks for a new map, soon after the last one; commands whose slot has an owner do not wait for it. */
   #refresh(): void {
     if (this.fleet.isClosed || this.#isStale) return;
@@ -11283,7 +11309,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
 
   #close(): void {
     this.#unfollow();
-    world.cancel(this.#timer);
+    for (const timer of [this.#timer, this.#watch]) world.cancel(timer);
     for (const connection of this.#witnessing) connection.close(CLOSED);
     this.#emptyLobby();
     for (const handover of this.#handovers) this.#release(handover);
