@@ -14338,6 +14338,20 @@ describe("a cluster", () => {
     assert.deepEqual([error.replicas, error.reply], [1, 3]);
   }));
 
+  test("a lease and a durable commit() whose slot has moved get the node's error, and the next ones do not", () => withCluster(async (db) => {
+    const slot = slotOf("{leased}");
+    await db.set("{leased}k", 1);
+    await cluster.move(slot, await nextOf(slot));
+    const error = await failure(db.lease("{leased}k", (c) => c.incr("{leased}k")));
+    assert.deepEqual([error.code, error.outcome], ["MOVED", "not-executed"]);
+    assert.equal(await db.lease("{leased}k", (c) => c.incr("{leased}k")), 2);
+    await cluster.move(slot, await nextOf(slot));
+    const durable = db.with({ durable: 1 });
+    const refused = await failure(durable.pipeline().incr("{leased}k").commit());
+    assert.deepEqual([refused.code, refused.outcome, refused.cause.code], ["EXECABORT", "not-executed", "MOVED"]);
+    assert.deepEqual(await durable.pipeline().incr("{leased}k").commit(), [3]);
+  }));
+
   test("scanIterator misses no key while slots move between nodes that it has scanned and others", () => withCluster(async (db) => {
     await db.flushall();
     const keys = Array.from({ length: 60 }, (_, i) => `{scan:${i % 12}}${i}`);

@@ -10879,14 +10879,15 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   #redirect(from: ClusterNode, pool: Pool, command: Command, error: ReplyError, lease: Lease | undefined): boolean {
     const { view, owner, special: { batch } } = command;
     if (owner === undefined) { // it is bound to a lent connection
+      if (lease !== undefined) this.#told(from, error);
       if (nameOfRefusal(error) === "EXECABORT" || lease === undefined || lease.command.row === LEASE) return false;
-      this.#told(from, error);
       command.refuse(new WatchError("WATCH", "not-executed", ELSEWHERE, { cause: asCause(error) }));
       return true;
     }
     if (batch === undefined) return this.#move(from, pool, command, error);
     const at = batch.replies.length;
     if (batch.isAtomic) {
+      if (batch.wait !== undefined) this.#told(from, error); // and its caller gets the error: WAIT has been sent, too
       if (at < batch.length - 1 || batch.wait !== undefined) return false; // EXEC's reply comes last
       const cause = [...batch.replies, error].filter(isReplyError).find(({ code }) => code !== "EXECABORT");
       return cause !== undefined && refusalOf(cause).routed === true && this.#move(from, pool, command, cause);
