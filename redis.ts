@@ -82,6 +82,23 @@ export type Credentials = { username?: string | undefined; password: string; exp
 type Secrets = { readonly username?: string | undefined; readonly password?: string | undefined };
 type Check<T> = { readonly wanted: string; readonly holds: (value: unknown) => value is T };
 
+/**
+ * Copies an object to one that inherits nothing. If a library has polluted Object.prototype, an entry that an object
+ * lacks would be read from there; so options, and records with optional entries, are read from such copies.
+ */
+const bare = <T extends object>(record: T): T => Object.setPrototypeOf({ ...record }, null);
+
+/** An entry that an object has itself. */
+const ownEntry = <T extends object, N extends keyof T>(record: T, name: N): T[N] | undefined =>
+  Object.hasOwn(record, name) ? record[name] : undefined;
+
+const NO_ENTRIES: Readonly<Record<string, never>> = bare({});
+
+/** Makes all rows of a table inherit nothing. */
+function bareRows(table: Readonly<Record<string, object>>): void {
+  for (const row of Object.values(table)) Object.setPrototypeOf(row, null);
+}
+
 const must = <T extends unknown>(wanted: string, holds: (value: any) => boolean): Check<T> =>
   ({ wanted, holds: holds as Check<T>["holds"] });
 const whole = (from: number, to: number): Check<number> =>
@@ -91,8 +108,11 @@ const oneOf = <const T extends string | number | boolean | null>(...values: T[])
 const string = (wanted: string, holds: (value: string) => boolean): Check<string> =>
   must(wanted, (value) => typeof value === "string" && holds(value));
 const duration = must<Milliseconds>("a positive number of milliseconds", (ms) => typeof ms === "number" && ms > 0);
-const secure = must<boolean | Tls.ConnectionOptions>("a boolean or an object",
-  (value) => typeof value === "boolean" || isPlain(value));
+/** Options of tls.connect that would replace the connection, or the name that its certificate must have. */
+const NOT_OF_TLS = ["host", "port", "path", "socket", "onread"] as const;
+const secure = must<boolean | Omit<Tls.ConnectionOptions, typeof NOT_OF_TLS[number]>>(
+  `a boolean, or an object without ${NOT_OF_TLS.join(", ")}`, (value) => typeof value === "boolean" ||
+    (isPlain(value) && NOT_OF_TLS.every((name) => ownEntry(value, name) === undefined)));
 const isFunction = (value: unknown): boolean => typeof value === "function";
 const callback = must<() => Credentials | Promise<Credentials>>("a function", isFunction);
 /** Opens the stream to a server; `path` is that of a Unix socket. */
@@ -103,15 +123,18 @@ const dialling = must<SocketFunction>("a function", isFunction);
 /** Number of replicas that must acknowledge a write, and the time limit for that: by default, replyTimeout. */
 export type Durable = { replicas: number; timeout?: Milliseconds | undefined };
 const isDurable = (value: unknown): boolean => {
-  const { replicas, timeout = Infinity, ...others } = isPlain(value) ? value : { replicas: value };
+  const { replicas, timeout = Infinity, ...others } = bare(isPlain(value) ? value : { replicas: value });
   return whole(0, 2 ** 31 - 1).holds(replicas) && duration.holds(timeout) && Object.keys(others).length === 0;
 };
 /** Maps "host:port", as a server reports it, to where to connect; undefined leaves it as it is. */
 export type AddressMap =
   | Readonly<Record<string, string | { host: string; port: number }>>
   | ((address: string) => string | { host: string; port: number } | undefined);
-const isLocation = (value: unknown): boolean => typeof value === "string" ? isHostPort(value)
-  : isPlain(value) && OPTIONS.host.check.holds(value["host"]) && OPTIONS.port.check.holds(value["port"]);
+const isLocation = (value: unknown): boolean => {
+  if (typeof value === "string") return isHostPort(value);
+  const { host, port } = isPlain(value) ? bare(value) : NO_ENTRIES;
+  return OPTIONS.host.check.holds(host) && OPTIONS.port.check.holds(port);
+};
 const isAddressMap = (map: unknown): boolean => typeof map === "function" ||
   (isPlain(map) && Object.keys(map).every(isHostPort) && Object.values(map).every(isLocation));
 const printable = (text: string): boolean => [...text].every((c) => c >= " " && c !== "\x7f");
@@ -216,6 +239,7 @@ const OPTIONS = {
     direct: true,
   },
 } satisfies Record<string, Setting>;
+bareRows(OPTIONS);
 
 type Table = typeof OPTIONS;
 type Value<N extends keyof Table> = Table[N]["check"] extends Check<infer T> ? T : never;
@@ -267,8 +291,9 @@ const OF_VIEW = NAMES.filter((name) => "view" in OPTIONS[name]);
 
 /** Checks options, or a URL, and completes them with the defaults. */
 function readOptions(given: Unchecked | string | URL = {}): Config {
-  const options = typeof given === "string" || given instanceof URL ? readUrl(String(given)) : given;
-  if (!isPlain(options)) throw new ArgumentError("options must be an object or a URL");
+  const read = typeof given === "string" || given instanceof URL ? readUrl(String(given)) : given;
+  if (!isPlain(read)) throw new ArgumentError("options must be an object or a URL");
+  const options = bare(read);
   const config: Unchecked = {};
   for (const [name, { preset }] of Object.entries<Setting>(OPTIONS)) config[name as keyof Table] = preset;
   for (const [name, value] of Object.entries(options)) {
@@ -292,8 +317,8 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
   if ((config.sentinels ?? config.master) !== undefined) config.sentinels = readSentinels(config, options);
   if (config.proxy !== undefined) config.protocol = throughProxy(config, options.protocol);
   if (replicas === undefined || (Array.isArray(replicas) && replicas.length === 0)) return config as Config;
-  const read = (host: unknown): Config => replicaOf(config as Config, readHost(host));
-  return { ...config as Config, replicas: readHosts("replicas", replicas, read) };
+  const readReplica = (host: unknown): Config => replicaOf(config as Config, readHost(host));
+  return { ...config as Config, replicas: readHosts("replicas", replicas, readReplica) };
 }
 
 const MEMBER = {
@@ -321,7 +346,7 @@ function readMembers(common: Config, hosts: unknown): MemberConfig[] {
 
 /** Throws if one of several servers has an option of its own that belongs to the caller. */
 function mustBeCommon(own: Unchecked, all: string, ...more: (keyof Table)[]): void {
-  const common = [...OF_VIEW, ...more].find((name) => own[name] !== undefined);
+  const common = [...OF_VIEW, ...more].find((name) => ownEntry(own, name) !== undefined);
   if (common !== undefined) throw new ArgumentError(`option ${common} must be the same for all ${all}`);
 }
 
@@ -367,8 +392,8 @@ function checked<T>(name: string, value: T, check: Check<unknown>): T {
   return value;
 }
 
-/** Checks options by name; undefined ones may be omitted. */
-function checkAll(options: unknown, checks: Record<string, Check<unknown>>): void {
+/** Checks options by name, and copies them; undefined ones may be omitted. */
+function checkAll<T extends object>(options: T, checks: Record<string, Check<unknown>>): T {
   if (!isPlain(options)) throw new ArgumentError("options must be an object");
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(checks, name)) {
@@ -377,6 +402,7 @@ function checkAll(options: unknown, checks: Record<string, Check<unknown>>): voi
     }
     if (value !== undefined) checked(name, value, checks[name]!);
   }
+  return bare(options);
 }
 
 /**
@@ -400,7 +426,7 @@ function readUrl(text: string, extra: readonly (keyof Table)[] = []): Unchecked 
   if (!schemes.includes(url.protocol)) throw new ArgumentError(`a URL's scheme must be one of ${schemes.join(" ")}`);
   if (given.split("@").length > 2) throw new ArgumentError("a URL has at most one @; write %40 inside a password");
   if (given.includes("#")) throw new ArgumentError("a server's URL has no #; write %23 inside a password");
-  const options: Unchecked = {};
+  const options: Unchecked = bare({});
   if (url.username !== "") options.username = decode(url.username);
   if (url.password !== "") options.password = decode(url.password);
   if (url.protocol === "unix:") {
@@ -468,8 +494,8 @@ function decode(part: string): string {
   }
 }
 
-const hostOf = ({ path, host, port }: Pick<Config, "path" | "host" | "port">): string =>
-  path ?? `${host.includes(":") ? `[${host}]` : host}:${port}`;
+const hostOf = (at: Pick<Config, "path" | "host" | "port">): string =>
+  ownEntry(at, "path") ?? `${at.host.includes(":") ? `[${at.host}]` : at.host}:${at.port}`;
 /** The name of a node: its address, its master's name or, for one of several, all their addresses. */
 function nodeName({ anyOf, master, ...config }: Config): string {
   if (typeof anyOf === "function") throw new ArgumentError("a node's anyOf must be a list, because it names the node");
@@ -492,7 +518,7 @@ function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: nu
 
 /** Reads one entry of a list. `extra`: as for readUrl(); `usual`: port for text without one. Errors hide passwords. */
 function readHost(host: unknown, extra?: readonly (keyof Table)[], usual?: number): Unchecked {
-  if (isPlain(host)) return host;
+  if (isPlain(host)) return bare(host);
   if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host), extra);
   if (typeof host !== "string" || host.includes("@")) throw new ArgumentError("not host:port, a URL or options");
   const hasPort = host.lastIndexOf(":") > host.indexOf("]");
@@ -504,7 +530,7 @@ function readHost(host: unknown, extra?: readonly (keyof Table)[], usual?: numbe
   if (colon < 1 || Number.isNaN(port) || (name.includes(":") && !isBracketed)) {
     throw new ArgumentError(`${JSON.stringify(host)} has no port; write "10.0.0.1:6379" or "[::1]:6379"`);
   }
-  return { host: name, port };
+  return bare({ host: name, port });
 }
 
 /** Returns the number that prints as this text; otherwise NaN, which fails every check. */
@@ -528,7 +554,8 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 export type Outcome = "not-sent" | "not-executed" | "unknown" | "executed";
 
 /** `shown`: the text of the message, where it differs from the server's. */
-type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined; shown?: string };
+type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined; shown?: string | undefined };
+const NOTHING_MORE: About = { command: undefined, cause: undefined, fence: undefined, shown: undefined };
 /**
  * A connection, as its server identifies it; an empty id if that was not credible. `server`: which server, and how it
  * sees this client. `done`: it was lost, and the server can execute no more commands from it.
@@ -566,8 +593,8 @@ export class RedisError extends Error {
   readonly #shown: string;
   readonly #fence: Fence | undefined;
 
-  constructor(code: string, outcome: Outcome, message: string, about: About = {}) {
-    const { command, cause, fence, shown = message } = about;
+  constructor(code: string, outcome: Outcome, message: string, about: About = NOTHING_MORE) {
+    const { command, cause, fence, shown = message } = { ...NOTHING_MORE, ...about }; // own properties only
     const limit = spareStack();
     super(new.target.worded(shown, command), cause === undefined ? undefined : { cause });
     limitStacks(limit);
@@ -586,7 +613,7 @@ export class RedisError extends Error {
   protected get text(): string { return this.#text; }
 
   /** Copies the error for another command, or for none. */
-  of(command: string | undefined, outcome: Outcome, fence = this.#fence, cause = this.cause): this {
+  of(command: string | undefined, outcome: Outcome, fence = this.#fence, cause = ownEntry(this, "cause")): this {
     const Kind = this.constructor as typeof RedisError;
     return new Kind(this.code, outcome, this.#text, { command, cause, fence, shown: this.#shown }) as this;
   }
@@ -762,6 +789,8 @@ const REFUSALS: Record<string, Refusal> = {
   CLOSED: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
   REPLY_TIMEOUT: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
 };
+bareRows(REFUSALS);
+const NO_REFUSAL: Refusal = bare({});
 
 /** Names for errors whose code does not identify them. */
 const TEXTS: readonly [text: string, name: string][] = [
@@ -793,11 +822,11 @@ const nameOfRefusal = (error: RedisError): string => {
 };
 /** Whether the server returns this error before it begins to execute the command. */
 const isRefusal = (error: RedisError): boolean => Object.hasOwn(REFUSALS, nameOfRefusal(error));
-const refusalOf = (error: RedisError): Refusal => isRefusal(error) ? REFUSALS[nameOfRefusal(error)]! : {};
+const refusalOf = (error: RedisError): Refusal => isRefusal(error) ? REFUSALS[nameOfRefusal(error)]! : NO_REFUSAL;
 
 /** Sets an error's name to text, which minifiers keep. An assignment would throw where primordials are frozen. */
 function named(kind: { readonly prototype: Error }, value: string): void {
-  Object.defineProperty(kind.prototype, "name", { value, configurable: true, writable: true });
+  Object.defineProperty(kind.prototype, "name", bare({ value, configurable: true, writable: true }));
 }
 
 const KINDS = { RedisError, ConnectionError, TimeoutError, ProtocolError, AbortError, NotSupportedError, ReplyError };
@@ -1445,7 +1474,7 @@ type PartialString = {
   text: string;
 };
 
-const PLAIN: Reading = {};
+const PLAIN: Reading = bare({});
 const MAX_NUMBER = 65_536; // bytes of a length or a number: parsing a big number takes quadratic time
 const MAX_TEXT = constants.MAX_STRING_LENGTH;
 /** V8 copies shorter substrings; longer ones keep the whole text in memory. */
@@ -1851,10 +1880,10 @@ type Asked = {
   readonly row: { readonly name: Pick<Name, "text">; readonly method: string; readonly is: { readonly code?: true } };
   readonly words: Words;
 };
-const UNASKED: Asked = { row: { name: { text: "" }, method: "", is: {} }, words: [] };
+const UNASKED: Asked = { row: { name: { text: "" }, method: "", is: NO_ENTRIES }, words: [] };
 
 /** Makes the error for a server's text. No stack: a command rejects with a copy that has one. */
-function toError(line: Buffer, login: Secrets = {}, asked = UNASKED): ReplyError {
+function toError(line: Buffer, login: Secrets = NO_ENTRIES, asked = UNASKED): ReplyError {
   const raw = line.toString();
   const text = masked(ownWords(raw), login, asked);
   const [code = ""] = text.split(" ", 1);
@@ -2226,6 +2255,7 @@ type Nothing = [] | 0 | "" | Record<string, never>;
 
 const NO_PART: Partial<Form> = {};
 const NO_WORDS: readonly string[] = [];
+const NO_TRAITS: Row["is"] = bare({});
 
 class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends string = string> {
   declare readonly call: F;
@@ -2252,7 +2282,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
   usual: Defaults | undefined = undefined;
-  is: { readonly [T in Trait]?: true } = {};
+  is: { readonly [T in Trait]?: true } = NO_TRAITS;
   spread: Spread | undefined = undefined;
   merge: Merge = first;
 
@@ -2276,7 +2306,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   }
 
   traits(...traits: Trait[]): this {
-    return Object.assign(this, { is: Object.fromEntries(traits.map((trait) => [trait, true])) });
+    return Object.assign(this, { is: bare(Object.fromEntries(traits.map((trait) => [trait, true]))) });
   }
 
   across<S extends Spread>(spread: S, merge = first): Row<F, K, S extends "each" ? "each" : "placed", Said> {
@@ -2316,7 +2346,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   }
 
   #formed(): Form {
-    const counted = typeof this.keys === "function" ? this.keys.counted : undefined;
+    const counted = typeof this.keys === "function" ? ownEntry(this.keys, "counted") : undefined;
     if (this.#part === NO_PART && counted === undefined) return VALUES;
     return { ...VALUES, ...counted, ...this.#part, takes: new Map(this.#takes.map(readOption)) };
   }
@@ -4013,22 +4043,26 @@ const GRACE: Milliseconds = 1_000;
 
 type Special = {
   /** Several commands that are sent together; again() and moveTo() replace the batch. */
-  batch?: Batch;
+  batch: Batch | undefined;
   /** Words that are already flattened, for a tombstone. */
-  readonly words?: Words;
+  readonly words: Words | undefined;
   /** Follows MULTI: the server answers QUEUED, and EXEC returns its reply. */
-  readonly queued?: true;
+  readonly queued: boolean;
   /** Reading of the replies that EXEC returns. */
-  readonly exec?: Reading;
+  readonly exec: Reading | undefined;
   /** The commands whose replies EXEC returns, if they were sent one by one. */
-  readonly executes?: readonly Command[];
+  readonly executes: readonly Command[] | undefined;
   /** Receives the lease of its connection, which stays leased after this command. */
-  readonly keep?: (lease: Lease) => void;
-  readonly detour?: Detour;
+  readonly keep: ((lease: Lease) => void) | undefined;
+  readonly detour: Detour | undefined;
 };
 /** How often a cluster has redirected a command, and the state of the ASKING that precedes it in its own write. */
 type Detour = { readonly hops: number; asking: "none" | "due" | "sent" | "answered" };
-const ORDINARY: Special = {};
+/** Every entry is its own, because these are read for each command, where a copy would cost time. */
+const ORDINARY: Special = {
+  batch: undefined, words: undefined, queued: false, exec: undefined, executes: undefined, keep: undefined,
+  detour: undefined,
+};
 const NO_FENCES: readonly Fence[] = [];
 
 /** A server that commands are sent to. */
@@ -4393,7 +4427,7 @@ class Batch {
 
 /** Returns the reading of EXEC's reply after these commands. */
 const execOf = (rows: readonly Row[]): Reading =>
-  rows.some(({ is }) => is.ordered || is.binary) ? { parts: rows.map(({ is }) => is) } : {};
+  rows.some(({ is }) => is.ordered || is.binary) ? bare({ parts: rows.map(({ is }) => is) }) : PLAIN;
 
 /** Replaces text with a number wherever the number prints as exactly that text. */
 function withNumbers(reply: unknown): unknown {
@@ -4416,9 +4450,10 @@ type NewView = ViewOptions & Pick<Config, "replyTimeout" | "charset">;
 /** The options that may differ from call to call. */
 class View {
   constructor(view: NewView) {
-    const { replyTimeout, charset, convertNumbers = false, maps = "objects", readFrom = "primary", signal } = view;
-    const { idempotent = false, durable: given = 0 } = view;
-    const durable = isPlain(given) ? { ...given } : given;
+    const options = bare(view);
+    const { replyTimeout, charset, convertNumbers = false, maps = "objects", readFrom = "primary", signal } = options;
+    const { idempotent = false, durable: given = 0 } = options;
+    const durable = isPlain(given) ? bare(given) : given;
     Object.assign(this, { replyTimeout, charset, convertNumbers, maps, readFrom, idempotent, durable, signal });
   }
 
@@ -4428,7 +4463,7 @@ class View {
   /** Arguments of the WAIT that follows writes of this view; undefined for none. */
   get waitArgs(): readonly [replicas: number, timeout: Milliseconds] | undefined {
     const { durable, replyTimeout } = this;
-    const { replicas, timeout = replyTimeout } = typeof durable === "number" ? { replicas: durable } : durable;
+    const { replicas, timeout = replyTimeout } = bare(typeof durable === "number" ? { replicas: durable } : durable);
     if (replicas === 0) return undefined;
     return [replicas, timeout === Infinity ? 0 : Math.min(Math.ceil(timeout), 2 ** 31 - 1)];
   }
@@ -4592,8 +4627,9 @@ const unlisted = (kind: Kind, keys: Keys, text: string): Row =>
 
 /** Returns the row for call() and the row's arguments. A subcommand is part of the name, or the first argument. */
 function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: Row; rest: readonly unknown[] } {
-  if (isPlain(target)) checkAll(target, CALLING);
-  const { name, keys = one, read: reads = false, values = false } = isPlain(target) ? target : { name: target };
+  const unsaid = { name: target, keys: undefined, read: undefined, values: undefined };
+  const options = isPlain(target) ? checkAll(target, CALLING) : unsaid;
+  const { name, keys = one, read: reads = false, values = false } = options;
   if (typeof name !== "string" || name === "") throw new ArgumentError("call() needs the name of a command");
   const text = name.toUpperCase();
   const known = rowNamed(text);
@@ -4634,11 +4670,10 @@ const world = {
       return true;
     };
     const reading = tls === false ? { onread: { buffer: INPUT, callback } } : {}; // else the socket emits "data"
-    const socket = stream ?? connectTcp({ ...(path === undefined ? tcp : { path }), ...reading });
+    const socket = stream ?? connectTcp({ ...UNSET, ...(path === undefined ? tcp : { path }), ...reading });
     if (tls === false) return socket;
-    const identity = isIP(host) === 0 ? { host, servername: host } : { host };
     try {
-      const secured = builtin("node:tls").connect({ ...identity, ...(tls === true ? {} : tls), socket });
+      const secured = builtin("node:tls").connect(tlsOptions(host, tls === true ? {} : tls, socket));
       TRANSPORTS.set(secured, socket);
       return secured;
     } catch (error) {
@@ -4646,6 +4681,62 @@ const world = {
       throw error;
     }
   },
+};
+
+/**
+ * Options of a socket, and of TLS, that Node would otherwise read from a polluted Object.prototype, and then connect to
+ * another server or trust another authority. A null prototype would not help: Node copies the options.
+ */
+const UNSET: Readonly<Record<string, undefined>> = Object.fromEntries([
+  "path fd handle socket lookup family hints localAddress localPort blockList autoSelectFamily",
+  "autoSelectFamilyAttemptTimeout timeout signal onread allowHalfOpen noDelay keepAlive keepAliveInitialDelay",
+  "typeOfService captureRejections construct read write writev final destroy readable writable encoding",
+  "defaultEncoding highWaterMark readableHighWaterMark writableHighWaterMark objectMode readableObjectMode",
+  "writableObjectMode servername ca cert key pfx passphrase crl dhparam ecdhCurve sigalgs secureContext",
+  "secureProtocol secureOptions minVersion maxVersion session sessionIdContext sessionTimeout ticketKeys",
+  "honorCipherOrder clientCertEngine privateKeyEngine privateKeyIdentifier allowPartialTrustChain ALPNProtocols",
+  "certificateCompression pskCallback requestCert requestOCSP enableTrace isServer",
+].flatMap((names) => names.split(" ").map((name) => [name, undefined])));
+
+/** Completes the user's TLS options. One that is undefined counts as omitted, and only `false` turns off the checks. */
+function tlsOptions(host: string, given: Tls.ConnectionOptions, socket: Socket): Tls.ConnectionOptions {
+  const entries = Object.entries(given).filter(([, value]) => value !== undefined);
+  const set: Tls.ConnectionOptions = bare(Object.fromEntries(entries));
+  const { checkServerIdentity: check, pskCallback, rejectUnauthorized } = set;
+  if (typeof check === "function") {
+    set.checkServerIdentity = guarded(check, undefined, (found) => found instanceof Error ? found : undefined,
+      (error) => error);
+  }
+  if (typeof pskCallback === "function") {
+    set.pskCallback = guarded(pskCallback, null, (found) => isPsk(found) ? found : undefined, (error) => {
+      socket.destroy(error);
+      return null;
+    });
+  }
+  const isChecked = rejectUnauthorized !== false; // else Node asks NODE_TLS_REJECT_UNAUTHORIZED
+  const name = isIP(host) === 0 ? { servername: host } : {};
+  return { ...UNSET, ...name, ...set, rejectUnauthorized: isChecked, host, socket };
+}
+
+const isPsk = (found: unknown): found is Tls.PSKCallbackNegotation => {
+  const { psk, identity } = isPlain(found) ? found : NO_ENTRIES;
+  return ArrayBuffer.isView(psk) && psk.byteLength <= 256 && typeof identity === "string" && identity.length <= 128;
+};
+
+/** A user's callback that never throws into Node, where nobody could catch it: an Error ends the attempt instead. */
+const guarded = <A extends unknown[], R>(
+  callback: (...args: A) => unknown, none: R, fit: (found: unknown) => R | undefined, failed: (error: Error) => R,
+) => (...args: A): R => {
+  try {
+    const found = callback(...args);
+    if (found === undefined || found === null) return none;
+    const result = fit(found);
+    if (result !== undefined) return result;
+    Promise.resolve(found).catch(ignore);
+    return failed(new TypeError(`a callback of option tls returned ${nameOf(found)}`));
+  } catch (cause) {
+    return failed(cause instanceof Error ? cause : new TypeError("a callback of option tls failed", { cause }));
+  }
 };
 
 /** Longest time by which a deadline is postponed after a stall of this process: enough for most round trips. */
@@ -4814,8 +4905,9 @@ type Owner = {
 /** A user and password, and the times at which to log in again and at which they expire (of world.now()). */
 type Login = Secrets & { readonly renewAt: number; readonly expiresAt: number };
 type LoginFunction = NonNullable<Endpoint["credentials"]>;
+type LoginCall = { readonly at: number; readonly login: Promise<Login>; result: Login | undefined };
 /** The last call of each credentials function, which all connections that log in meanwhile share. */
-const LOGINS = new WeakMap<LoginFunction, { readonly at: number; readonly login: Promise<Login>; result?: Login }>();
+const LOGINS = new WeakMap<LoginFunction, LoginCall>();
 /** The commands by which a lease takes another login. */
 const LOGGING_IN: readonly Row[] = [commands.auth, commands.hello, commands.reset];
 const RENEWAL_REST: Milliseconds = 1_000; // minimum time between two attempts to renew a login
@@ -4830,7 +4922,7 @@ function logIn(credentials: LoginFunction, patience: Milliseconds, tried?: Login
   const isShared = last?.result === undefined ? last !== undefined && at - last.at < patience
     : tried !== undefined && last.result !== tried && last.result.renewAt > at;
   if (isShared) return last!.login;
-  const call: { at: number; login: Promise<Login>; result?: Login } = { at, login: readLogin(credentials) };
+  const call: LoginCall = { at, login: readLogin(credentials), result: undefined };
   LOGINS.set(credentials, call);
   call.login.then((login) => void (call.result = login), () => {
     if (LOGINS.get(credentials) === call) LOGINS.delete(credentials);
@@ -4841,7 +4933,8 @@ function logIn(credentials: LoginFunction, patience: Milliseconds, tried?: Login
 /** Sets the next login to a random time between 60 and 80 % of the life, so that clients do not ask in step. */
 async function readLogin(credentials: LoginFunction): Promise<Login> {
   try {
-    const { username, password, expires } = await credentials();
+    const given = await credentials();
+    const { username, password, expires } = isPlain(given) ? bare(given) : given;
     const isLogin = typeof password === "string" && (password !== "" || !username);
     if (!isLogin) throw new ArgumentError("credentials must return a password");
     const life = expires === undefined ? Infinity : Number(expires) - Date.now();
@@ -4865,7 +4958,7 @@ class Connection {
   /** Identity of the connection, as the server reports it in the handshake. */
   readonly fence: Fence = { id: "", address: "", server: "", done: false, lostAt: Infinity };
   /** Replies to the handshake: to HELLO, and to the commands of the address. */
-  readonly replies: { hello?: Report; greeting: unknown[] } = { greeting: [] };
+  readonly replies: { hello: Report | undefined; greeting: unknown[] } = { hello: undefined, greeting: [] };
   readonly dialledAt = world.now();
   /** Time at which the server last sent bytes. */
   lastReceived = 0;
@@ -4915,11 +5008,12 @@ class Connection {
     this.#endpoint = endpoint;
     this.#login = { username, password, renewAt: Infinity, expiresAt: Infinity };
     this.#options = options;
-    this.#owner = owner;
-    this.#isListener = owner.carries === "messages" || owner.carries === "monitor";
+    this.#owner = bare(owner);
+    const { carries } = this.#owner;
+    this.#isListener = carries === "messages" || carries === "monitor";
     const charset = this.#isListener ? options.charset : "utf-8";
     const explain = (line: Buffer, at: number): ReplyError => toError(line, this.#login, this.#queue.first?.asked(at));
-    this.#decoder = new Decoder(options, owner.carries === "both" ? null : charset, explain);
+    this.#decoder = new Decoder(options, carries === "both" ? null : charset, explain);
     this.#view = new View({ replyTimeout: Math.min(options.replyTimeout, connectTimeout), charset });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
     if (endpoint.socket === undefined) this.#attach(world.connect(endpoint, receive), receive);
@@ -5158,7 +5252,7 @@ class Connection {
 
   #lost(cause?: NodeJS.ErrnoException): ConnectionError {
     const address = addressOf(this.#endpoint);
-    const why = cause === undefined ? "the server closed it" : cause.code ?? cause.message;
+    const why = cause === undefined ? "the server closed it" : ownEntry(cause, "code") ?? cause.message;
     return this.#phase === "open"
       ? new ConnectionError("CONNECTION_LOST", "unknown", `the connection to ${address} was lost: ${why}`, { cause })
       : new ConnectionError("CONNECT_FAILED", "not-sent", `no connection to ${address}: ${why}`, { cause });
@@ -5453,8 +5547,9 @@ function readIdentity(line: string, endpoint: Endpoint, socket: Socket): Partial
   const [word, address] = cut(known, " addr=");
   const id = cut(word, "id=")[1];
   const host = endpoint.path === undefined ? ipOf(address) : address;
-  const own = ipOf(hostOf({ host: socket.localAddress ?? "", port: socket.localPort ?? 0 }));
-  const isDirect = own !== "" && own === host && address.endsWith(`:${socket.localPort}`);
+  const { localAddress, localPort = 0 } = socket;
+  const own = typeof localAddress === "string" ? ipOf(hostOf({ host: localAddress, port: localPort })) : "";
+  const isDirect = own !== "" && own === host && address.endsWith(`:${localPort}`);
   const isGood = word === `id=${id}` && ID.holds(toNumber(id)) && host !== "" &&
     [address, local].every((text) => text.length <= LONGEST_ADDRESS && printable(text));
   return isGood ? { id, address, server: [addressOf(endpoint), local, isDirect ? "" : host].join(" ") } : {};
@@ -5515,7 +5610,7 @@ function connectError(cause: unknown): RedisError {
 //
 //     opening -> open <-> lent     closes once it has answered: -> recalled     without a connection: -> resting
 
-/** Locates a server. The optional members are for addresses that move. */
+/** Locates a server. The optional members are for addresses that move; an address without them is made by bare(). */
 interface Address {
   /** Shown in errors and when a handler is inspected. */
   readonly name: string;
@@ -5556,7 +5651,7 @@ function learned({ addressMap: map = {} }: LearningOptions, host: unknown, port:
 }
 
 /** The address of a server that does not move. */
-const fixedAddress = (endpoint: Endpoint): Address => ({ name: addressOf(endpoint), next: () => endpoint });
+const fixedAddress = (endpoint: Endpoint): Address => bare({ name: addressOf(endpoint), next: () => endpoint });
 
 /**
  * Whether the driver may connect to an address that the server at `from` has named: only if option allowNode permits
@@ -5622,7 +5717,8 @@ type Hooks = Pick<Owner, "prepare" | "carries" | "pushed"> & {
 };
 
 /** Combines the hooks of several users of the same connections. */
-const shared = (...users: readonly Hooks[]): Hooks => ({
+const shared = (...hooks: readonly Hooks[]): Hooks => sharedBy(hooks.map(bare));
+const sharedBy = (users: readonly Hooks[]): Hooks => ({
   carries: users.find(({ carries }) => carries !== undefined)?.carries,
   prepare: (connection) => Promise.all(users.map(({ prepare }) => prepare?.(connection))),
   pushed: (push) => users.forEach(({ pushed }) => pushed?.(push)),
@@ -5683,7 +5779,7 @@ class Pool implements CommandOwner {
   constructor(address: Address, options: PoolOptions, hooks: Hooks = {}) {
     this.address = address;
     this.#options = options;
-    this.#hooks = hooks;
+    this.#hooks = bare(hooks);
     this.#seats = Array.from({ length: options.poolsize }, () => new Seat());
     address.retain?.(this);
     for (const seat of this.#seats) this.#open(seat);
@@ -6481,11 +6577,13 @@ type Member = { readonly name: string; readonly server: Target };
 type Part<M = Member> = { readonly member: M; readonly args: Words; readonly keys: readonly number[] };
 /** A command in parts, and a function that merges their replies. Without parts, it runs in steps, or not at all. */
 type Plan<M = Member> = {
-  server?: undefined;
+  server: undefined;
   parts: readonly Part<M>[];
   merge(replies: readonly unknown[]): unknown;
-  inSteps?: (view: View) => Promise<unknown>;
+  inSteps: ((view: View) => Promise<unknown>) | undefined;
 };
+const planOf = <M,>(parts: Plan<M>["parts"], merge: Plan<M>["merge"], inSteps?: Plan<M>["inSteps"]): Plan<M> =>
+  ({ server: undefined, parts, merge, inSteps });
 
 /** Decides which of a handler's servers a command is sent to. */
 interface Router {
@@ -6500,7 +6598,7 @@ interface Router {
   /** `pinned`: for a connection, or a transaction, on which later commands must have the same server. */
   route(row: Row, args: readonly unknown[], pinned?: boolean): Member | Plan;
   /** Resolves when a live list has named the servers; undefined if they are known. */
-  known?(view: View): Promise<void> | undefined;
+  known(view: View): Promise<void> | undefined;
 }
 
 /** Finds the server of a command, and its arguments there; throws if the command needs several servers. */
@@ -6631,7 +6729,8 @@ class Gathering extends Commander {
   /** Throws, because a chain cannot reject. The commands gathered before remain. */
   protected override refuse(error: unknown): never { throw error; }
 
-  async execPipeline({ errors = "reject" }: PipelineOptions = {}): Promise<unknown[]> {
+  async execPipeline(options: PipelineOptions = {}): Promise<unknown[]> {
+    const { errors = "reject" } = bare(options);
     checked("errors", errors, oneOf("reject", "return"));
     if (this.#batch.length === 0) return this.#ofNothing();
     const later = this.#later();
@@ -6674,7 +6773,7 @@ class Gathering extends Commander {
 
   /** Moves the commands to a pipeline that can be sent when the servers are known; undefined if they are. */
   #later(): Promise<Gathering> | undefined {
-    const listed = this.#router.known?.(this.view);
+    const listed = this.#router.known(this.view);
     if (listed === undefined) return undefined;
     const later = new Gathering(this.#router, this.view);
     later.#batch = this.#batch;
@@ -6743,7 +6842,7 @@ async function sendBatch(server: Target, batch: Batch, row: Row, view: View): Pr
   let replies: unknown[];
   let command: Command | undefined;
   try {
-    command = new Command(row, [], view, { batch });
+    command = new Command(row, [], view, { ...ORDINARY, batch });
     replies = await server.dispatch(command) as unknown[];
   } catch (error) {
     if (command === undefined) await turn();
@@ -6859,7 +6958,7 @@ export class Watch<Text = string> extends Commander {
   }
 
   #queue(row: Row, args: readonly unknown[]): Promise<unknown> {
-    const command = this.#send(row, args, { queued: true });
+    const command = this.#send(row, args, { ...ORDINARY, queued: true });
     this.#queued.push(command);
     return command.promise;
   }
@@ -6917,7 +7016,8 @@ export class Watch<Text = string> extends Commander {
       throw this.#refused;
     }
     const exec = execOf(this.#queued.map(({ row }) => row));
-    const replies = await this.#conclude(commands.exec, { exec, executes: this.#queued }).catch((error) => {
+    const special = { ...ORDINARY, exec, executes: this.#queued };
+    const replies = await this.#conclude(commands.exec, special).catch((error) => {
       throw this.#caused(error);
     }) as unknown[] | null;
     if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
@@ -7071,7 +7171,7 @@ Object.setPrototypeOf(Beginning.prototype, Object.assign(Object.create(Promise.p
 /** Borrows a connection from a server for this first command; resolves with the lease when the command is answered. */
 function borrow(server: Target, row: Row, args: readonly unknown[], view: View): [first: Command, Promise<Lease>] {
   let lease: Lease | undefined;
-  const first = new Command(row, args, view, { keep: (given) => void (lease = given) });
+  const first = new Command(row, args, view, { ...ORDINARY, keep: (given) => void (lease = given) });
   return [first, server.dispatch(first).then(() => lease!, (error: RedisError) => {
     lease?.release(error instanceof ReplyError || error.outcome === "not-sent");
     throw error;
@@ -7085,7 +7185,7 @@ function begin<Text>(
   let first: Command | undefined;
   const start = async (): Promise<Watch<Text>> => {
     try {
-      const listed = router.known?.(view);
+      const listed = router.known(view);
       if (listed !== undefined) await listed;
       mustPass(router, row);
       const [server, args = []] = route();
@@ -7138,6 +7238,7 @@ class Loan implements Router {
 
   get only(): Target | undefined { return this.#router.only && this; }
   get proxy(): ProxyName | undefined { return this.#router.proxy; }
+  known(): undefined { return undefined; }
 
   mustBeOpen(command: string): void {
     if (this.#user !== "body") throw this.#refusal.of(command, "not-sent");
@@ -7154,7 +7255,8 @@ class Loan implements Router {
     const [server, own] = single(this.#router, row, args);
     if (server !== this.#server) throw unsharded(row, "its keys are not on the node of this lease");
     const words = wordsOf(row.name, own, row.form);
-    return { parts: [{ member: this.#self, args: words, keys: [] }], merge: ([reply]) => reply };
+    const parts = [{ member: this.#self, args: words, keys: [] }];
+    return planOf(parts, ([reply]) => reply);
   }
 
   /** Sends the body's command. During a transaction, the body can send no other: the server would queue it. */
@@ -7272,7 +7374,7 @@ async function lend<Text, T>(
   router: Router, keys: readonly unknown[], view: View, body: (connection: LeasedConnection<Text>) => T,
 ): Promise<Awaited<T>> {
   if (typeof body !== "function") throw new ArgumentError("the body of lease() must be a function");
-  const listed = router.known?.(view);
+  const listed = router.known(view);
   if (listed !== undefined) await listed;
   mustPass(router, LEASE);
   const [server] = single(router, LEASE, keys);
@@ -7324,8 +7426,7 @@ function mustBeCallable(on: unknown): void {
  */
 export function script<R = unknown>(lua: string, options: ScriptOptions = {}): Script<R> {
   if (typeof lua !== "string") throw new ArgumentError("a script must be a string");
-  checkAll(options, SCRIPTING);
-  const { keys = 0, readonly = false } = options;
+  const { keys = 0, readonly = false } = checkAll(options, SCRIPTING);
   const sha1 = builtin("node:crypto").createHash("sha1").update(lua).digest("hex");
   const suffix = readonly ? "_RO" : "";
   const run = (on: Commander, name: string, code: string, rest: readonly Arg[]): Promise<unknown> =>
@@ -7346,8 +7447,7 @@ export function libraryFunction<R = unknown>(
   name: string, options: ScriptOptions & { code?: string } = {},
 ): Script<R> {
   if (typeof name !== "string") throw new ArgumentError("the name of a function must be a string");
-  checkAll(options, { ...SCRIPTING, code: secret });
-  const { keys = 0, readonly = false, code } = options;
+  const { keys = 0, readonly = false, code } = checkAll(options, { ...SCRIPTING, code: secret });
   return ((on: Commander, ...rest: Arg[]) => {
     mustBeCallable(on);
     const fcall = (): Promise<unknown> =>
@@ -7644,7 +7744,7 @@ class Consumer<Text> {
 
   async #send(view: View, row: Row, ...args: unknown[]): Promise<any> {
     this.#router.check(row);
-    const listed = this.#router.known?.(view);
+    const listed = this.#router.known(view);
     if (listed !== undefined) await listed;
     const [server, command] = understood(row, () => { // the arguments may come from earlier replies
       const [server, own] = single(this.#router, row, args);
@@ -7764,8 +7864,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
   readonly #readers = new Ring<(result: IteratorResult<Item | Gap, undefined> | Promise<never>) => void>();
 
   constructor(read: Read<Item>, options: FeedOptions, callback?: Listener<Item>) {
-    checkAll(options, FEEDING);
-    const { buffer = 10_000, overflow = "pause", onState } = options;
+    const { buffer = 10_000, overflow = "pause", onState } = checkAll(options, FEEDING);
     this.#read = read;
     this.#callback = callback;
     this.#buffer = buffer;
@@ -7897,7 +7996,7 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     else {
       const first = this.#items.shift() as Gap;
       // A gap at the front takes the next item's place: it stands for messages that `dropped` does not count.
-      if (first.gap !== undefined) this.#items.replace(0, first);
+      if (Object.hasOwn(first, "gap")) this.#items.replace(0, first);
       this.dropped++;
     }
   }
@@ -8103,7 +8202,7 @@ function readMonitored(line: string, charset: "utf-8" | "latin1"): Monitored | u
   return { time: Number(line.slice(0, from)), db: Number(db), address, words };
 }
 
-const ESCAPES: Record<string, string> = { n: "\n", r: "\r", t: "\t", a: "\x07", b: "\b" };
+const ESCAPES: Readonly<Record<string, string>> = bare({ n: "\n", r: "\r", t: "\t", a: "\x07", b: "\b" });
 
 // ==== 12. Sentinel ====
 //
@@ -8159,8 +8258,8 @@ const isSame = (a: Location | undefined, b: Location | undefined): boolean =>
 /** What one Sentinel says about a master: its address, or an error. */
 type Answer = {
   readonly from: SentinelLink;
-  readonly error?: Error;
-  readonly location?: Location;
+  readonly error: Error | undefined;
+  readonly location: Location | undefined;
   readonly epoch: number;
   readonly state: Partial<Fields>;
   readonly sentinels: readonly Fields[];
@@ -8184,7 +8283,7 @@ class SentinelLink {
   /** Calls `hear` with each event, and with none when events may have been missed. */
   constructor(config: Config, hear: (event?: string, words?: readonly string[]) => void) {
     this.config = config;
-    this.pool = new Pool({
+    this.pool = new Pool(bare<Address>({
       name: addressOf(config),
       next: () => config,
       greeting: [[commands.sentinelMyid]],
@@ -8192,7 +8291,7 @@ class SentinelLink {
         if ((hello?.["mode"] ?? "sentinel") !== "sentinel") throw new Error("it is not a Sentinel");
         if (typeof id === "string") this.id = id;
       },
-    }, { ...config, ...OF_LINK }, {
+    }), { ...config, ...OF_LINK }, {
       prepare: async (connection) => {
         this.#restsUntil = Infinity;
         if (this.#hasBeenUp) hear();
@@ -8222,7 +8321,10 @@ class SentinelLink {
       put(commands.sentinelReplicas, ignore),
     ]);
     this.misses = address instanceof ConnectionError ? this.misses + 1 : 0;
-    const answer = { from: this, state, epoch: Number(state["config-epoch"]) || 0, sentinels, replicas };
+    const answer: Answer = {
+      from: this, error: undefined, location: undefined, state, epoch: Number(state["config-epoch"]) || 0, sentinels,
+      replicas,
+    };
     try {
       if (address instanceof Error) throw address;
       if (address === null) throw new Error("it does not know this name");
@@ -8349,7 +8451,7 @@ class WatchedMaster {
   #instead: Location | undefined;
   #replicas: readonly Fields[] = [];
   /** State of the master, as the Sentinels see it. */
-  #state: Partial<Fields> = {};
+  #state: Partial<Fields> = NO_ENTRIES;
   #isDown = false;
   /** Time at which no connection was left. */
   #lostAt = Infinity;
@@ -8686,7 +8788,7 @@ class Server implements Origin {
   #timer: NodeJS.Timeout | undefined;
   #progress: Progress = { at: -Infinity, offset: Infinity };
   /** The pools that take this tick's reads. */
-  #readers: { replica?: Pool; any?: Pool } | undefined;
+  #readers: Record<"replica" | "any", Pool | undefined> | undefined;
   #turn = 0;
   /** Hooks of the user of several servers. */
   readonly #outside: Hooks;
@@ -8700,8 +8802,8 @@ class Server implements Origin {
     this.config = config;
     this.address = address;
     this.onlyReads = onlyReads;
-    this.#outside = outside;
-    this.learn = outside.learn;
+    this.#outside = bare(outside);
+    this.learn = this.#outside.learn;
     this.primary = new Pool(address, config, { ...outside, ...this.#hooks });
     if (config.readFrom !== "primary") this.#looked = this.#look();
   }
@@ -8711,7 +8813,7 @@ class Server implements Origin {
     if (readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
     if (!this.fleet.isClosed) this.#looked ??= this.#look();
     if (this.#readers === undefined) world.endOfTick<Server>((server) => void (server.#readers = undefined), this);
-    const readers = this.#readers ??= {};
+    const readers = this.#readers ??= { replica: undefined, any: undefined };
     const pool = readers[readFrom] ??= this.#choose(readFrom);
     if (pool !== this.primary) command.within = Math.min(LOOK, command.timeout / 2);
     return pool.dispatch(command);
@@ -8722,7 +8824,7 @@ class Server implements Origin {
     const fit = [...this.#replicas.values()].filter((replica) => replica.fit).map(({ pool }) => pool);
     if (from === "any") fit.push(this.primary);
     const up = fit.filter((pool) => pool.isUp);
-    return up[this.#turn++ % up.length] ?? this.primary;
+    return up.at(this.#turn++ % up.length) ?? this.primary;
   }
 
   /** Finds another copy of the data for a command that this one cannot answer: here, or at another server. */
@@ -8749,6 +8851,7 @@ class Server implements Origin {
     return this.#self;
   }
 
+  known(): undefined { return undefined; }
   where(): readonly Server[] { return [this]; }
   members(): readonly Named[] { return this.fleet.members; }
   toScan(): readonly Named[] { return this.fleet.members; }
@@ -8868,7 +8971,7 @@ function online(info: Map<string, string>, primary: Config): Config[] {
 /** A server of a fleet, with its name. */
 type Named = { readonly name: string; readonly server: Origin };
 /** A feed or a subscription of a handler, which has connections of its own and is closed with it. */
-type Companion = { ready(): Promise<void>; close(): void; onClose: () => void; move?(): Promise<void> };
+type Companion = { ready(): Promise<void>; close(): void; onClose: () => void };
 
 function readyUnlessAborted(companion: Companion, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -8936,7 +9039,8 @@ class Fleet<M extends Named = Named> {
 
   /** Moves subscriptions to the current servers of their channels. */
   async moveCompanions(): Promise<void> {
-    await Promise.all(Array.from(this.#companions, (companion) => companion.move?.().catch(ignore))); // they retry
+    await Promise.all(Array.from(this.#companions, (companion) => 
+      companion instanceof Subscription && companion.move().catch(ignore))); // it retries by itself
   }
 
   async #drain(server: Origin, timeout: Milliseconds): Promise<void> {
@@ -9055,8 +9159,9 @@ export abstract class Client<Text> extends Commander {
    * transaction without keys needs shard(key).
    */
   async transaction(
-    keys: Many<Key>, body: (t: Watch<Text>) => unknown, { attempts = 100 }: TransactionOptions = {},
+    keys: Many<Key>, body: (t: Watch<Text>) => unknown, options: TransactionOptions = {},
   ): Promise<unknown[]> {
+    const { attempts = 100 } = bare(options);
     if (!Array.isArray(keys)) throw new ArgumentError("transaction() needs the keys in an array");
     if (typeof body !== "function") throw new ArgumentError("the body of transaction() must be a function");
     checked("attempts", attempts, whole(1, 2 ** 30));
@@ -9078,7 +9183,7 @@ export abstract class Client<Text> extends Commander {
 
   /** Iterates over the keys of all servers, by SCAN; keys may repeat. Since Redis 2.8; TYPE 6.0. */
   async *scanIterator(options?: ScanOptions & Loose<{ TYPE: Arg }>): AsyncGenerator<TextIn<Text>, void, undefined> {
-    await this.#router.known?.(this.view);
+    await this.#router.known(this.view);
     mustPass(this.#router, commands.scan);
     for await (const { server: { pinned } } of this.#router.toScan()) {
       yield* scan<any>(options, commands.scan, (cursor) =>
@@ -9122,7 +9227,7 @@ export abstract class Client<Text> extends Commander {
    * returns them. Acknowledges an entry when the loop asks for the next one. Since Redis 5.0.
    */
   consume(stream: Key, options: ConsumeOptions<Text>): Iteration<Consumed<Text>> {
-    const consumer = new Consumer<Text>(this.#router, stream, { ...options }, this.view, this.#router.reconnects);
+    const consumer = new Consumer<Text>(this.#router, stream, bare(options), this.view, this.#router.reconnects);
     return new Iteration(consumer.entries(), () => consumer.fail());
   }
 
@@ -9150,7 +9255,7 @@ export abstract class Client<Text> extends Commander {
     if (listener !== undefined && typeof listener !== "function") {
       throw new ArgumentError("the listener must be a function");
     }
-    await this.#router.known?.(this.view);
+    await this.#router.known(this.view);
     await this.#router.fleet.known();
     const where = (channel: Key): readonly Source[] => this.#router.where(kind, channel);
     return this.#router.fleet.admit(
@@ -9159,13 +9264,14 @@ export abstract class Client<Text> extends Commander {
 
   /** Resolves when all connections are open; rejects as soon as one cannot be opened, or when the handler is closed. */
   async ready(): Promise<this> {
-    await this.#router.known?.(this.view);
+    await this.#router.known(this.view);
     await this.#router.fleet.ready();
     return this;
   }
 
   /** Lets pending commands finish for at most `timeout` ms (default: replyTimeout), but ends blocking ones; closes. */
-  disconnect({ timeout = this.view.replyTimeout }: Loose<{ timeout: Milliseconds }> = {}): Promise<void> {
+  disconnect(options: Loose<{ timeout: Milliseconds }> = {}): Promise<void> {
+    const { timeout = this.view.replyTimeout } = bare(options);
     return this.#router.fleet.disconnect(checked("timeout", timeout, duration));
   }
 
@@ -9365,12 +9471,12 @@ class Several implements Origin {
   constructor(config: Config, follow?: (follower: ListFollower) => () => void) {
     const { anyOf, ...common } = config;
     this.config = config;
-    this.address = {
+    this.address = bare<Address>({
       name: "the best of several",
       next: () => (this.#heard = this.#best).server.address.next(),
       retain: (pool) => void this.#listeners.add(pool),
       release: (pool) => void this.#listeners.delete(pool),
-    };
+    });
     if (typeof anyOf === "function") follow = (follower) => LiveList.follow(anyOf, follower);
     if (follow !== undefined) this.#follow(follow, common);
     else this.#replace(anyOf as readonly MemberConfig[]);
@@ -9440,6 +9546,7 @@ class Several implements Origin {
     return this.#self;
   }
 
+  known(): undefined { return undefined; } // commands wait at a stand-in
   where(): readonly Origin[] { return [this]; }
   members(): readonly Named[] { return this.fleet.members; }
   toScan(): readonly Named[] { return this.fleet.members; }
@@ -9454,7 +9561,8 @@ class Several implements Origin {
     const waiting: ((error: RedisError) => void)[] = [];
     const next = (): Promise<Endpoint> => new Promise((_, reject) => waiting.push(reject));
     const standIn = { ...common, poolsize: 1 };
-    this.#members = [this.#open(standIn, { weight: 1, priority: 0 }, "new", { name: "a list of hosts", next })];
+    const address: Address = bare({ name: "a list of hosts", next });
+    this.#members = [this.#open(standIn, { weight: 1, priority: 0 }, "new", address)];
     this.#adopt();
     const take = (hosts: unknown): void => this.#replace(readMembers(common, hosts));
     const failed = (error: RedisError): void => waiting.splice(0).forEach((reject) => reject(error));
@@ -9759,7 +9867,7 @@ type Rule = {
   readonly equal?: true;
 };
 
-const RULES: Record<string, Rule> = {
+const RULES: Readonly<Record<string, Rule>> = {
   rendezvous: { tag: tagOf, over: rendezvous },
   txredisapi: { tag: lastTagOf, over: ring, equal: true },
   rediscluster: {
@@ -9767,6 +9875,7 @@ const RULES: Record<string, Rule> = {
     name: (at) => `node_${at + 1}`, equal: true,
   },
 };
+bareRows(RULES);
 
 /** In the key's first line, the text between the last } and the last { before it, unless that { is the first byte. */
 function lastTagOf(key: string): string {
@@ -9862,7 +9971,7 @@ function custom(placement: Placement): Rule {
     if (at < 0) throw new ArgumentError("the placement function did not return the name of a node");
     return at;
   };
-  return { tag: tagOf, over, fallible: true };
+  return bare({ tag: tagOf, over, fallible: true });
 }
 
 function readPlacement(placement: unknown = "rendezvous"): Rule {
@@ -9936,7 +10045,7 @@ function plan<M extends Member, G>(layout: Layout<M, G>, row: Row, args: readonl
   if (isForAll(row)) {
     const words = wordsOf(row.name, args, row.form);
     const parts = layout.members().map((member) => ({ member, args: words, keys: [] }));
-    return { parts, merge: (replies) => conclude(row, [], parts, replies) };
+    return planOf(parts, (replies) => conclude(row, [], parts, replies));
   }
   const words = flatten(row.name, args, row.form);
   mustPass(layout, row, words);
@@ -9950,14 +10059,14 @@ function plan<M extends Member, G>(layout: Layout<M, G>, row: Row, args: readonl
   for (const { at, key } of places) words[at] = key;
   const [group, ...others] = new Set(places.map((place) => place.group));
   if (others.length === 0) {
-    return { parts: [{ member: layout.memberOf(group!), args: words, keys: [] }], merge: ([reply]) => reply };
+    return planOf([{ member: layout.memberOf(group!), args: words, keys: [] }], ([reply]) => reply);
   }
   if (row.spread !== "split") {
-    return { parts: [], merge: ignore, inSteps: (view) => layout.runInSteps(row, words, places, view) };
+    return planOf<M>([], ignore, (view) => layout.runInSteps(row, words, places, view));
   }
   if (row.placing === pairs && words.length % 2 !== 0) throw new ArgumentError("a key has no value", row.name.text);
   const parts = divide(places, words, (group) => layout.memberOf(group));
-  return { parts, merge: (replies) => conclude(row, keys, parts, replies) };
+  return planOf(parts, (replies) => conclude(row, keys, parts, replies));
 }
 
 /** Whether the command's only key is its first argument, as for most commands, so that no plan is needed. */
@@ -10017,7 +10126,7 @@ class Shards implements ClientRouter, Layout<Node, Node> {
 
   route(row: Row, args: readonly unknown[]): Node | Plan<Node> {
     if (this.fleet.members.length === 0) {
-      return { parts: [], merge: ignore, inSteps: (view) => this.#sendLater(row, args, view) };
+      return planOf([], ignore, (view) => this.#sendLater(row, args, view));
     }
     return this.#isSimple(row, args) ? this.#locate(args[0] as string) : plan(this, row, args);
   }
@@ -10790,6 +10899,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   }
 
   mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
+  known(): undefined { return undefined; } // commands wait for their slot
 
   route(row: Row, args: readonly unknown[], pinned = false): Member | Plan {
     if (hasOneKey(row, args)) {
@@ -10803,7 +10913,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       stored: (key) => key, runInSteps: (of) => this.runInSteps(of),
     }, row, args);
     if (parts.length !== 1) throw inSlots(row);
-    return { parts, merge };
+    return planOf(parts, merge);
   }
 
   /** Plans a command for all nodes once they are known. */
@@ -10812,7 +10922,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       await this.#known();
       return this.spread(row, plan<Member, number>(this, row, args), view);
     };
-    return { parts: [], merge: ignore, inSteps };
+    return planOf<Member>([], ignore, inSteps);
   }
 
   #pinned(slot: number): Member { return { name: "", server: this.#targets[slot] ??= new SlotTarget(this, slot) }; }
@@ -11395,8 +11505,8 @@ function openShards(
   poolsize?: number,
 ): ShardedHandler<any> {
   if (!isPlain(options)) throw new ArgumentError("options must be an object");
-  const { placement, ...others } = options;
-  const common = poolsize === undefined ? others : { ...others, poolsize };
+  const { placement, ...others } = bare(options);
+  const common = bare(poolsize === undefined ? others : { ...others, poolsize });
   // Throws before anything is opened. With common Sentinels, each host of the list names its master.
   const view = new View(readOptions({ ...others, sentinels: undefined, master: undefined }));
   return new ShardedHandler(new Shards(hosts, common, readPlacement(placement), read, view.replyTimeout), view);
@@ -11480,7 +11590,8 @@ export class Sentinel<Text = string> {
    * commands that may change data.
    */
   replicaFor(name: string, options?: NamedOptions): Handler<Text> {
-    return this.#open(name, { ...options, readFrom: options?.readFrom === "any" ? "any" : "replica" }, true);
+    const readFrom = ownEntry({ ...options }, "readFrom") === "any" ? "any" : "replica";
+    return this.#open(name, { ...options, readFrom }, true);
   }
 
   /** The address of the master. Rejects if no Sentinel answers (NO_SENTINEL), or none knows the name (NO_MASTER). */

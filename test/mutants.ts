@@ -109,7 +109,7 @@ export const mutants: readonly Mutant[] = [
   ["a message is taken for a reply", "this.#decoder.pushed || PUSHES.has(kind)", "this.#decoder.pushed"],
   ["who was too slow reads no more", "connection?.resume();", ";"],
   ["what is dropped is not counted", "this.dropped++;", ";"],
-  ["the mark of a gap is dropped", "if (first.gap !== undefined)", "if (false)"],
+  ["the mark of a gap is dropped", "if (Object.hasOwn(first, \"gap\"))", "if (false)"],
   ["a subscription that is over keeps its connection",
     "for (const { pool } of this.listeners.values())\n            pool.destroy();", ";"],
   // The end

@@ -7,7 +7,8 @@ import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
+import { connect, createServer } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -17,12 +18,12 @@ import { inspect, promisify } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import {
-  PipelineError, ProtocolError, ReplyError, ShardError, connection, internals, lazyConnection, lazyConnectionPool,
+  ConnectionError, PipelineError, ProtocolError, ReplyError, ShardError, connection, internals, lazyConnection, lazyConnectionPool,
   lazyShardedConnection, lazyUnixConnection, lazyUnixConnectionPool, libraryFunction, script,
 } from "../redis.ts";
 import type { Handler, Options } from "../redis.ts";
 import { random } from "./reference.ts";
-import { cpuSince, failure, using } from "./handlers.ts";
+import { cpuSince, failure, ours, runProgram, using } from "./handlers.ts";
 import { samples } from "./samples.ts";
 import {
   Peer, RedisServer, ScriptedSentinel, ScriptedServer, certificates, freePort, until,
@@ -692,6 +693,262 @@ describe("names of prototypes are names like any others", () => {
         peer.write(name === "INFO" ? `$${text.length}\r\n${text}\r\n` : "+OK\r\n");
       }
     }, async (db) => assert.equal(await db.get("k"), "OK"), { readFrom: "any" });
+  });
+});
+
+// ==== A polluted Object.prototype ====
+
+/** Names that break the language or Node itself when they are polluted, whatever a program does; and why. */
+const HOPELESS = {
+  "the language asks every promise, iterator and property descriptor for them":
+    "then return get set value writable enumerable configurable",
+  "EventEmitter asks its own records for the names of events, and its listeners for the last":
+    "connect connectionAttempt ready lookup newListener removeListener resume",
+  "streams and sockets ask themselves, or options that Node makes for TLS":
+    "_construct server read reading destroy final encoding defaultEncoding highWaterMark objectMode noDelay keepAlive " +
+    "keepAliveInitialDelay readableHighWaterMark writableHighWaterMark readableObjectMode writableObjectMode write writev blockList " +
+    "captureRejections typeOfService",
+  "dns.lookup asks options that Node makes": "order verbatim",
+};
+
+/** Prints what a program finds without pollution, and each name and value of Object.prototype under which it differs. */
+const polluted = (driver: string, ports: Record<string, unknown>, names: readonly string[]): string => `
+import { once } from "node:events";
+import { connect } from "node:net";
+const ports = ${JSON.stringify(ports)}, names = ${JSON.stringify(names)};
+const port = ports.tcp, base = { password: ports.password, connectTimeout: 1_500, replyTimeout: 1_500 };
+const values = {
+  text: ports.rogue, number: 7, flag: true, list: [ports.rogue], object: { host: "rogue.example", path: ports.rogue },
+  function: () => ports.rogue,
+};
+let uncaught = "";
+for (const kind of ["uncaughtException", "unhandledRejection"]) process.on(kind, (error) => { uncaught += error?.stack ?? error; });
+let count = 0;
+const tell = (error) => [error.name, error.code, error.outcome, error.command, error.message, error.unavailable];
+
+async function use({ lazyConnection, lazyConnectionPool, lazyShardedConnection, lazyUnixConnection, script, libraryFunction, sentinel }, stream) {
+  const found = [];
+  const db = lazyConnection({ ...base, port });
+  found.push(await db.flushall(), await db.scriptFlush(), await db.set("k", "v", { EX: 100 }), await db.get("k"));
+  found.push(await db.hset("h", { a: 1, b: "x" }), Object.entries(await db.hgetall("h")), await db.zadd("z", { CH: true }, [1, "m"]));
+  found.push(await db.lpush("l", ["a", ["b"]]), await db.lrange("l"), await db.mset(new Map([["m", 1]])));
+  found.push(tell(await db.incr("h").catch((error) => error)), tell(await (async () => db.set("k", null))().catch((error) => error)));
+  found.push(await db.pipeline().get("k").set("k", 2).hget("k", "a").execPipeline({ errors: "return" }).then((all) => all.map(String)));
+  found.push(await db.pipeline().set("k", 1).incr("k").commit(), await db.call("GET", "k"), await db.call({ name: "X.Y" }).catch(tell));
+  found.push(await db.with({ convertNumbers: true }).get("k"), await db.with({ charset: null }).get("k").then(String));
+  found.push(await db.transaction(["k"], async (t) => {
+    const was = await t.get("k");
+    const multi = await t.multi();
+    void multi.set("k", was + "0");
+  }));
+  found.push(await script("return {KEYS[1], ARGV[1]}", { keys: 1 })(db, "k", "four"), await script("return 5")(db));
+  found.push(await libraryFunction("none")(db).catch(tell), await db.blpop("none", 0.01));
+  for await (const key of db.scanIterator()) found.push(typeof key);
+  await db.xadd("s", "1-1", { f: "v" });
+  for await (const entry of db.consume("s", { group: "g", consumer: "c", create: "0" })) { found.push(JSON.stringify(entry)); break; }
+  const feed = await db.subscribe("channel");
+  found.push(await db.publish("channel", "message"));
+  for await (const { channel, message, pattern } of feed) { found.push(channel, message, pattern); break; }
+  const pool = lazyConnectionPool({ ...base, port, poolsize: 2 });
+  await pool.ready();
+  found.push(await pool.lease(async (lent) => [await lent.select(1), await lent.get("k")]));
+  const shards = lazyShardedConnection(["127.0.0.1:" + port, { host: "localhost", port }], base);
+  found.push(await shards.mset({ one: 1, two: 2, three: 3 }), await shards.mget("one", "two", "three"), await shards.rename("one", "five"));
+  const unix = lazyUnixConnection(ports.path, base);
+  const secure = lazyConnection({ ...base, host: "localhost", port: ports.tls, tls: { ca: ports.ca } });
+  const strange = lazyConnection({ ...base, host: "localhost", port: ports.tls, tls: true });
+  const none = lazyConnection({ ...base, host: "127.0.0.1", port: 1, reconnect: false });
+  found.push(await unix.get("k"), await secure.get("k"), tell(await strange.get("k").catch((error) => error)), await none.get("k").catch(tell));
+  const { password, ...open } = base, { direct } = ports;
+  const listed = async function* () {
+    yield ["127.0.0.1:" + direct, { host: "localhost", port: direct, weight: 2, priority: 1 }];
+    await new Promise(() => {});
+  };
+  const map = { ["127.0.0.1:" + direct]: { host: "localhost", port: direct } };
+  const sentinels = sentinel(["127.0.0.1:" + ports.sentinel], { ...base, poolsize: 1, addressMap: map, allowNode: (host) => host === "localhost" });
+  const others = [
+    lazyConnectionPool({ ...base, poolsize: 2, anyOf: await listed().next().then((list) => list.value) }),
+    lazyConnection({ ...base, anyOf: listed }),
+    lazyShardedConnection(async function* () { yield [{ port: direct }]; await new Promise(() => {}); }, base),
+    sentinels.masterFor("mymaster"), sentinels.replicaFor("mymaster"),
+    lazyConnection({ ...open, port: direct, socket: () => stream, credentials: async () => ({ password, expires: Date.now() + 3_600_000 }) }),
+  ];
+  for (const each of others) found.push(await each.get("one"), await each.pipeline().get("two").execPipeline());
+  await (await others[0].subscribe("none")).close();
+  found.push(await others[3].set("two", 2), tell(await (async () => others[4].set("two", 3))().catch((error) => error)));
+  found.push(await sentinels.discoverMaster("mymaster"), await sentinels.discoverReplicas("mymaster"), await sentinels.discoverMaster("no").catch(tell));
+  await Promise.all([db, pool, shards, unix, secure, strange, none, ...others].map((each) => each.disconnect()));
+  return found;
+}
+
+/** What happens while these names of Object.prototype have this value. Each time, the driver is new. */
+async function under(names, value) {
+  const driver = await import("${driver}?" + ++count);
+  uncaught = "";
+  const stream = connect(ports.direct, "127.0.0.1");
+  await once(stream, "connect");
+  for (const name of names) Object.prototype[name] = value;
+  let found;
+  try {
+    found = await use(driver, stream);
+  } catch (error) {
+    found = error?.stack ?? String(error);
+  }
+  for (const name of names) delete Object.prototype[name];
+  return uncaught || JSON.stringify(found);
+}
+
+const usual = await under([], 0);
+console.log(usual);
+async function search(names, kind) {
+  const found = await under(names, values[kind]);
+  if (found === usual) return;
+  if (names.length === 1) return console.log(names[0], kind, found.slice(0, 700));
+  await search(names.slice(0, names.length >> 1), kind);
+  await search(names.slice(names.length >> 1), kind);
+}
+if (names.length > 0) for (const kind of Object.keys(values)) await search(names, kind);
+console.log("end");
+process.exit();
+`;
+
+describe("a polluted Object.prototype", () => {
+  /** What came on each connection; for TLS, behind the name that the client asked for. */
+  const seen: { bytes: string }[] = [];
+  const relay = (name: string) => (client: Socket): void => {
+    const record = { bytes: name };
+    seen.push(record);
+    const upstream = connect(locked.port, locked.host);
+    client.on("data", (chunk) => { record.bytes += chunk.toString("latin1"); });
+    client.pipe(upstream).pipe(client);
+    for (const socket of [client, upstream]) socket.on("error", () => {}).on("close", () => [client, upstream].forEach((each) => each.destroy()));
+  };
+  const listening = async (server: Server, ...where: (string | number)[]): Promise<any> => {
+    await once(server.listen(...where as [number]), "listening");
+    return server.address();
+  };
+
+  test("changes no byte that is sent and no result, whichever name that the file uses has which value", { timeout: 300_000 }, async () => {
+    const isCode = (line: string): boolean => !["//", "/*", "*"].some((mark) => line.trim().startsWith(mark));
+    const words = source.split("\n").filter(isCode).join("\n").match(/[A-Za-z_$][\w$]*/g)!;
+    const hopeless = Object.values(HOPELESS).join(" ").split(" ");
+    const names = [...new Set(words)].filter((name) => !(name in {}) && !hopeless.includes(name));
+    assert.ok(["path", "servername", "checkServerIdentity", "ca", "batch", "words", "weight"].every((name) => names.includes(name)));
+    const { ca, server: own } = certificates();
+    const plain = createServer(relay("")), rogue = createServer(relay("rogue"));
+    const secure = createTlsServer({ cert: own.cert, key: own.key }, (socket) => relay(String(socket.servername))(socket));
+    const folder = mkdtempSync(join(tmpdir(), "redis.ts-"));
+    const { host, port: direct } = locked; // for what also sends commands in the background
+    const monitored = `sentinel monitor mymaster ${host} ${direct} 1\nsentinel auth-pass mymaster ${PASSWORD}\n`;
+    const sentinel = await RedisServer.start({ sentinel: monitored, unix: false });
+    try {
+      const path = join(folder, "rogue.sock");
+      await listening(rogue, path);
+      const { port: tcp } = await listening(plain, 0, locked.host);
+      const { port: tls } = await listening(secure, 0, locked.host);
+      const ports = { tcp, tls, direct, sentinel: sentinel.port, path: locked.path, rogue: path, ca: ca.cert, password: PASSWORD };
+      const run = async (names: readonly string[]) => {
+        seen.length = 0;
+        const result = await runProgram(polluted(ours("redis"), ports, names));
+        return [result, new Set(seen.map(({ bytes }) => bytes))] as const;
+      };
+      const [usual, sent] = await run([]);
+      assert.match(usual[1], /^\[.*\]\nend$/s);
+      assert.ok(sent.size > 5 && [...sent].some((bytes) => bytes.startsWith("localhost*")));
+      const [found, bytes] = await run(names);
+      assert.deepEqual(found, usual);
+      sent.add("localhost"); // from the connection that does not trust the server
+      assert.deepEqual([...bytes].filter((each) => !sent.has(each)), []);
+    } finally {
+      for (const each of [plain, secure, rogue]) each.close();
+      await sentinel.stop();
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+// ==== TLS ====
+
+describe("TLS", () => {
+  let secure: RedisServer;
+  before(async () => {
+    secure = await RedisServer.start({ tls: true });
+  });
+  after(() => secure.stop());
+
+  const withTls = <T>(tls: Options["tls"], use: (db: Handler) => Promise<T>, host = "localhost"): Promise<T> =>
+    withDb({ host, port: secure.tlsPort, tls, reconnect: false }, use);
+  const refused = (tls: Options["tls"]): Promise<any> => withTls(tls, (db) => failure(db.ready()));
+
+  test("is verified even if the environment says that it need not be", async () => {
+    const program = `
+      const { connection } = await import(${JSON.stringify(ours("redis"))});
+      process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
+      for (const tls of [true, {}, { rejectUnauthorized: undefined }, { rejectUnauthorized: null }, { rejectUnauthorized: false }]) {
+        const db = await connection({ host: "localhost", port: ${secure.tlsPort}, tls }).catch((error) => error);
+        console.log(db.code ?? await db.ping());
+        await db.disconnect?.();
+      }`;
+    const [code, said] = await runProgram(program);
+    const [strict, ...rest] = said.split("\n").filter((line) => line === "CONNECT_FAILED" || line === "PONG");
+    assert.deepEqual([code, strict, ...rest], [0, ...Array(4).fill("CONNECT_FAILED"), "PONG"], said);
+  });
+
+  const { ca } = certificates();
+  const checks: [what: string, check: () => unknown, message: RegExp][] = [
+    ["throws", () => { throw new Error("not this one"); }, /: not this one$/],
+    ["throws what is no error", () => { throw "text"; }, /: a callback of option tls failed$/],
+    ["returns an error", () => Object.assign(new Error("x"), { code: "MINE" }), /: MINE$/],
+    ["returns true", () => true, /: a callback of option tls returned a boolean$/],
+    ["returns false", () => false, /returned a boolean$/],
+    ["returns a promise", async () => undefined, /returned a Promise$/],
+    ["returns a promise that rejects", async () => { throw new Error("late"); }, /returned a Promise$/],
+    ["returns what throws when it is looked at", () => ({ get then() { throw new Error("no"); } }), /: no$|returned an object$/],
+  ];
+  for (const [what, check, message] of checks) {
+    test(`a checkServerIdentity that ${what} refuses the connection, and nothing else`, async () => {
+      const error = await refused({ ca: ca.cert, checkServerIdentity: check as any });
+      assert.ok(error instanceof ConnectionError);
+      assert.deepEqual([error.code, error.outcome, error.cause instanceof Error], ["CONNECT_FAILED", "not-sent", true]);
+      assert.match(error.message, message);
+    });
+  }
+
+  test("a checkServerIdentity is asked with the host's name, and accepts with undefined or null", async () => {
+    for (const accepted of [undefined, null]) {
+      const asked: string[] = [];
+      const checkServerIdentity = (name: string): any => (asked.push(name), accepted);
+      assert.equal(await withTls({ ca: ca.cert, checkServerIdentity }, (db) => db.ping()), "PONG");
+      assert.deepEqual(asked, ["localhost"]);
+    }
+  });
+
+  test("an option that is undefined counts as omitted: the name is sent and checked, and so is the certificate", async () => {
+    const names = ["servername", "checkServerIdentity", "rejectUnauthorized", "ciphers", "minDHSize", "ca", "cert", "key", "minVersion",
+      "maxVersion", "secureContext", "ALPNProtocols", "host", "path", "port", "socket", "onread", "session", "secureProtocol"];
+    const none = Object.fromEntries(names.map((name) => [name, undefined]));
+    const { server: own, wrong } = certificates();
+    const asked: unknown[] = [];
+    for (const { cert, key } of [own, wrong]) {
+      const peer = createTlsServer({ cert, key }, (socket) => {
+        asked.push(socket.servername);
+        socket.on("error", () => {}).pipe(connect(secure.port, secure.host).on("error", () => {})).pipe(socket);
+      });
+      const { port } = await new Promise<any>((resolve) => peer.listen(0, "127.0.0.1", () => resolve(peer.address())));
+      const talk = (tls: object) => withDb({ host: "localhost", port, tls, reconnect: false }, (db) => db.ping().catch((error) => String(error.message)));
+      if (cert === own.cert) assert.equal(await talk({ ...none, ca: ca.cert }), "PONG");
+      else assert.match(await talk({ ...none, ca: ca.cert }), /ERR_TLS_CERT_ALTNAME_INVALID/);
+      assert.match(await talk(none), /UNABLE_TO|SELF_SIGNED|unable to/);
+      peer.close();
+    }
+    assert.equal(asked[0], "localhost");
+  });
+
+  test("its options cannot lead elsewhere: host, port, path, socket and onread are refused", () => {
+    for (const name of ["host", "port", "path", "socket", "onread"]) {
+      assert.throws(() => lazyConnection({ tls: { [name]: SONG } }), (error: Error) =>
+        error instanceof TypeError && error.message.includes("option tls must be a boolean, or an object without host") && !error.message.includes(SONG));
+    }
   });
 });
 
