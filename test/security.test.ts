@@ -952,6 +952,35 @@ describe("TLS", () => {
   });
 });
 
+// ==== Limits ====
+
+describe("the README's table of limits", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const rows = readme.split("### Fixed limits")[1]!.split("\n## ")[0]!.split("\n").filter((line) => line.startsWith("| "));
+  const limits: [constant: string, row: string][] = [
+    ["MAX_NESTING", "arrays nested in an argument"], ["MOST_MEMBERS", "values that a command"], ["MAX_NUMBER", "digits of a number"],
+    ["MOST_RENAMES", "attempts of `rename`"], ["REISSUES", "times that a command"], ["MOST_FENCES", "lost connections"],
+    ["MOST_REPLICAS", "replicas"], ["MOST_SENTINELS", "Sentinels learned"], ["LONGEST_HOST", "a host's name"],
+    ["LONGEST_ADDRESS", "an address in CLIENT INFO"], ["MOST_STACKS", "errors with a stack"],
+    ["MOST_SHOWN", "a server's text"], ["MOST_NAMED", "a server's text"],
+  ];
+
+  test("states the values that the file has", () => {
+    for (const [constant, row] of limits) {
+      const [, value = "none"] = new RegExp(`^const ${constant} = ([\\d_]+)`, "m").exec(source) ?? [];
+      const [, , cell = ""] = rows.find((line) => line.startsWith(`| ${row}`))?.split("|") ?? [];
+      const stated = cell.replaceAll(",", "").split(/\D+/).filter(Boolean);
+      assert.ok(stated.includes(value.replaceAll("_", "")), `${constant} is ${value}, the README says ${cell}`);
+    }
+  });
+
+  test("has each constant of the file that is named as a maximum", () => {
+    const named = [...source.matchAll(/^const ((?:MOST|MAX|LONGEST)_\w+)/gm)].map(([, name]) => name!);
+    const elsewhere = ["MAX_WORD", "MAX_WORDS", "MAX_TEXT", "LONGEST_REST", "MOST_PROBES", "MOST_MISSES"]; // in words, or of times and tries
+    assert.deepEqual(named.filter((name) => !elsewhere.includes(name) && !limits.some(([limit]) => limit === name)), []);
+  });
+});
+
 // ==== Without any power but the network ====
 
 const smoke = `
