@@ -15122,9 +15122,9 @@ test("a tour of a cluster runs to its end: a slot moves without a failed call, a
   for (const output of [child.stdout, child.stderr]) output.on("data", (chunk) => { said += chunk; });
   const [code] = await once(child, "exit");
   assert.equal(code, 0, said);
-  assert.equal(said.split(" calls, 0 failed").length - 1, 2, said);
-  const [, count] = / calls, (\d+) failed; .*\(CONNECTION_LOST, unknown\)|(?<=kill -9.* calls, )0 failed/.exec(said) ?? [];
-  assert.ok(Number(count ?? 0) <= 3, said);
+  const [there, back, killed, ...more] = Array.from(said.matchAll(/ calls, (\d+) failed/g), ([, count]) => Number(count));
+  assert.deepEqual([there, back, more], [0, 0, []], said);
+  assert.ok(killed! <= 3, said); // those that the primary was executing
   assert.match(said, /Goodbye/);
 });
 

@@ -6807,17 +6807,19 @@ class Gathering extends Commander {
       const route = this.#router.route(row, words[at]!, pinned);
       if (route.server !== undefined) return add(route.server, row, words[at]!);
       if (route.parts.length === 0) throw unsharded(row, SCATTERED);
-      const servers = route.parts.map(({ member, args }) => add(member.server, row, args));
-      return { servers, merge: (replies: unknown[]) => route.merge(replies) };
+      return [route.parts.map(({ member, args }) => add(member.server, row, args)), route] as const;
     });
     const merge = (replies: readonly unknown[][]): Promise<unknown[]> => {
       const lanes = new Map([...batches.keys()].map((server, i) => [server, replies[i]!.values()]));
       const next = (server: Target): unknown => lanes.get(server)!.next().value;
-      return inSlices(routes, (route) => "servers" in route ? route.merge(route.servers.map(next)) : next(route));
+      return inSlices(routes, (route) => isParted(route) ? route[1].merge(route[0].map(next)) : next(route));
     };
     return { batches, merge };
   }
 }
+
+type Parted = readonly [servers: readonly Target[], plan: Plan];
+const isParted = (route: Target | Parted): route is Parted => Array.isArray(route);
 
 const isReplyError = (result: unknown): result is ReplyError => result instanceof ReplyError;
 
