@@ -14172,6 +14172,63 @@ describe("a cluster", () => {
     assert.throws(() => lazyClusterConnection(["unix:///tmp/redis.sock"]), /option path does not go with a cluster/);
   });
 
+  test("takes no option that says in another way where its servers are", () => {
+    const hosts = ["127.0.0.1:7000"];
+    const others = {
+      sentinels: { sentinels: hosts, master: "m" }, master: { master: "m" }, anyOf: { anyOf: hosts }, proxy: { proxy: "codis" }, replicas: { replicas: hosts },
+    } as const;
+    for (const [name, options] of Object.entries(others)) {
+      const refusal = new RegExp(`^(seeds\\[0\\]: )?option ${name} does not go with a cluster$`);
+      const isRefusal = ({ name: kind, message }: Error): boolean => kind === "TypeError" && refusal.test(message);
+      assert.throws(() => lazyClusterConnection(hosts, options as Options), isRefusal, name);
+      assert.throws(() => lazyClusterConnection([{ host: "127.0.0.1", ...options as Options }]), isRefusal, name);
+    }
+    assert.throws(() => lazyClusterConnection(["redis+sentinel://a:1/m"]), /seeds\[0\]: option sentinels does not go with a cluster/);
+    assert.throws(() => lazyClusterConnection([{ port: 7000, charset: "latin1" }]), /option charset must be the same for all nodes/);
+  });
+
+  test("finds its seeds in a live list, for which commands wait; the list ends with the handler", async () => {
+    let give: (hosts: string[]) => void = () => {};
+    let isEnded = false;
+    const source = async function* (signal: AbortSignal): AsyncGenerator<string[]> {
+      signal.addEventListener("abort", () => { isEnded = true; });
+      for (;;) yield await new Promise<string[]>((resolve) => { give = resolve; });
+    };
+    await using(lazyClusterConnectionPool(source) as ClusterHandler, async (db) => {
+      const written = db.set("live", 1);
+      const piped = db.pipeline().get("live").execPipeline();
+      const ready = db.ready();
+      assert.throws(() => db.nodeFor("live"), /the nodes of the cluster are not known yet/);
+      await sleep(20);
+      give(cluster.hosts.slice(1, 2));
+      assert.deepEqual([await written, await piped], ["OK", ["1"]]);
+      await ready;
+    });
+    assert.ok(isEnded);
+  });
+
+  test("whose live list fails, or does not come, makes commands fail with its error, until there is one", () => warnings("BAD_LIST", async () => {
+    let hosts: string[] | undefined;
+    const source = async function* (): AsyncGenerator<string[]> {
+      if (hosts === undefined) throw new Error("nothing there");
+      yield hosts;
+    };
+    await using(lazyClusterConnection(source) as ClusterHandler, async (db) => {
+      const error = await failure(db.get("k"));
+      assert.deepEqual([error.code, error.outcome], ["NOT_CONNECTED", "not-sent"]);
+      assert.match(inspect(error), /nothing there/);
+      hosts = cluster.hosts.slice(0, 1);
+      await until(() => db.ping().then(() => true, () => false), "the list");
+    });
+    const silent = (): AsyncIterable<string[]> => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) });
+    const error = await failure(clusterConnection(silent, { connectTimeout: 50 }));
+    assert.deepEqual([error.code, error.message], ["NOT_CONNECTED", "no list of hosts has come"]);
+    const db = lazyClusterConnection(silent);
+    const pending = failure(db.get("k"));
+    db.destroy();
+    assert.equal((await pending).code, "CLOSED");
+  }));
+
   test("that has no databases refuses a dbid in its own words", async () => {
     const error = await failure(clusterConnection(cluster.hosts, { dbid: 1 }));
     assert.equal(error.code, "REFUSED");
@@ -14257,7 +14314,8 @@ describe("a cluster", () => {
       db.pipeline().incr("{try}a").incr("{try}b").commit(),
       db.eval("return #KEYS", 2, "{try}a", "{try}c"),
     ]);
-    await until(async () => await calls(from, "mget") > 1, "a second attempt");
+    const refused = /cmdstat_mget:.*rejected_calls=(\d+)/;
+    await until(async () => Number(refused.exec(await from.call("INFO", "commandstats"))?.[1] ?? 0) > 2, "a second attempt");
     await cluster.moveKeys(slot, from, to);
     await cluster.finishMove(slot, from, to);
     const [values, set, piped, committed, count] = await pending;
@@ -14736,6 +14794,31 @@ describe("nodes of a cluster that disagree", () => {
         assert.equal((await db.nodes()).length, 1);
         assert.equal(await db.set("foo", 1), "OK");
       });
+  });
+
+  test("are connected to where addressMap says, only if allowNode permits it, and never by an address that it does not", async () => {
+    const isAsked = new Set<string>();
+    const far = ([one, two]: number[]): string =>
+      ranges([0, 8_191, node("10.0.0.1", one!, "a"), node("10.0.0.1", 1, "c")], [8_192, 16_383, node("10.0.0.2", two!, "b")]);
+    const addressMap = (address: string): string => address.replace("10.0.0.1", "localhost").replace("10.0.0.2", "127.0.0.1");
+    const answer = (at: number, _: string[], peer: Peer, ports: number[]): void =>
+      void peer.write(at === 0 ? `-MOVED ${internals.slotOf("k")} 10.0.0.2:${ports[1]}\r\n` : `$1\r\n${at}\r\n`);
+    await scriptedCluster(2, far, answer, async (db, ports) => {
+      assert.equal(await db.get("foo"), "1");
+      assert.deepEqual((await db.nodes()).map(({ address }) => address), [`localhost:${ports[0]}`, "localhost:1", `127.0.0.1:${ports[1]}`]);
+      assert.deepEqual([...isAsked].sort(), ["localhost", "127.0.0.1"].sort());
+      assert.equal(await db.get("k"), "1"); // MOVED to an address of theirs
+    }, { addressMap, allowNode: (host) => (isAsked.add(host), true) });
+    const allowNode = (host: string): boolean => host === "localhost";
+    for (const options of [{ addressMap, allowNode }, { addressMap: (address: string) => address.startsWith("10.0.0.2") ? "nowhere" : addressMap(address) }]) {
+      await scriptedCluster(2, far, answer, async (db) => {
+        const error = await failure(db.get("foo"));
+        assert.deepEqual([error.code, error.outcome], ["SLOT_NOT_SERVED", "not-sent"]);
+        assert.match(error.message, "allowNode" in options ? /no node serves slot 12182; allowNode refuses 127\.0\.0\.1:/ : /; addressMap gave no address for 10\.0\.0\.2:/);
+        const moved = await failure(db.get("k"));
+        assert.deepEqual([moved.code, moved.outcome], ["MOVED", "not-executed"]);
+      }, options);
+    }
   });
 
   test("know no host but a name for it, a null, an empty one or an ip of metadata", async () => {

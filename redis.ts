@@ -10801,6 +10801,7 @@ class SlotTarget implements Target {
   dispatch(command: Command): Promise<unknown> { return this.#cluster.memberOf(this.#slot).server.dispatch(command); }
 }
 
+const UNLISTED = new ConnectionError("NOT_CONNECTED", "not-sent", "no list of hosts has come");
 const ELSEWHERE = "its slot is moving to another node";
 /** The owner of each slot. */
 type Owners = (ClusterNode | undefined)[];
@@ -11296,8 +11297,9 @@ class Cluster implements ClientRouter, Layout<Member, number> {
 
   /** Asks some nodes at a time until one has answered. Each view is adopted when it comes. */
   async #askWitnesses(): Promise<void> {
-    if (this.#listed !== undefined) await this.#listed;
+    if (this.#listed !== undefined) await settled([this.#listed], this.#options.connectTimeout);
     this.fleet.mustBeOpen();
+    if (this.#seeds.length === 0) this.#error ??= UNLISTED;
     this.#isStale = false;
     this.#askedAt = world.now();
     let hasChanged = false;
