@@ -8965,7 +8965,12 @@ const READING: readonly [Row][] = [[commands.readonly]];
 function online(info: Map<string, string>, primary: Config): Config[] {
   const hosts = [...info].flatMap(([name, line]) => {
     const [host = "", port = "", state] = line.split(",").map((word) => word.slice(word.indexOf("=") + 1));
-    return name.startsWith("slave") && state === "online" ? learned(primary, host, toNumber(port)) ?? [] : [];
+    if (!name.startsWith("slave") || state !== "online") return [];
+    try {
+      return learned(primary, host, toNumber(port)) ?? [];
+    } catch {
+      return []; // addressMap has thrown, or gave no address
+    }
   });
   return hosts.slice(0, MOST_REPLICAS).map((host) => replicaOf(primary, host));
 }

@@ -1903,6 +1903,15 @@ describe("a server sends the driver nowhere that its user does not want it to go
     });
   }
 
+  for (const [what, addressMap] of [
+    ["throws", () => { throw new Error("no"); }], ["gives no address", () => "nowhere"],
+  ] as [string, any][]) {
+    test(`addressMap is a function that ${what}: a replica that INFO names is not connected to`, async () => {
+      const { count } = await reached(({ port }) => lazyConnection({ port, readFrom: "any", addressMap }) as Handler);
+      assert.equal(count, 0);
+    });
+  }
+
   test("from a Unix socket nowhere, whatever allowNode says, but to replicas in the options, of which it is not asked", async () => {
     const folder = mkdtempSync(join(tmpdir(), "redis.ts-socket-"));
     const path = join(folder, "socket");
