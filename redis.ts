@@ -6490,7 +6490,7 @@ const LEASE = unlisted("other", all, "LEASE");
 
 /** Whether a lease's command is sent before MULTI, or is MULTI. */
 const precedesMulti = ({ row, special }: Command): boolean =>
-  special.queued === undefined && row !== commands.exec && row !== commands.discard;
+  !special.queued && row !== commands.exec && row !== commands.discard;
 
 /** Full jitter: clients that lost the same server do not reconnect in step. */
 const restOf = (doublings: number): Milliseconds =>
