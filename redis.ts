@@ -11,24 +11,24 @@
 //
 // Contents
 //
-//   1. Options and errors     options and their checks; error classes, and the meaning of error codes
-//   2. RESP: encoding         arguments to bytes
-//   3. RESP: decoding         bytes to replies; chunks may end anywhere, and no byte is trusted
-//   4. Commands               the table: one row per command
-//   5. Commander              rows to methods, calls to promises
-//   6. Connection             one socket, from its handshake to its end
+//   1. Options and errors           options and their checks; error classes, and the meaning of error codes
+//   2. RESP: encoding               arguments to bytes
+//   3. RESP: decoding               bytes to replies; chunks may end anywhere, and no byte is trusted
+//   4. Commands                     the table: one row per command
+//   5. Commander                    rows to methods, calls to promises
+//   6. Connection                   one socket, from its handshake to its end
 //   7. Addresses and pools          a server's address; connections to it, kept alive
 //   8. Routes and pipelines         the server of a command; several commands sent together
 //   9. Transactions and leases      several commands on a connection of their own
 //   10. Scripts, scans and streams  operations that take several commands
 //   11. Publish and subscribe       messages that the server pushes
-//   12. Sentinel                    the address of a master that moves when another server takes its place
+//   12. Sentinel                    the address of a master, which changes when another server takes its place
 //   13. Servers and fleets          a primary and its replicas, the servers of a handler, and handlers
 //   14. One of several              servers with the same data, by weight and priority; lists of hosts that change
 //   15. Placement                   the mapping of keys to nodes
 //   16. Sharding                    many servers behind one handler
 //   17. Slots                       the slots of a Redis Cluster and its nodes
-//   18. Cluster                     a handler over slots, which move
+//   18. Cluster                     the handler of a Redis Cluster, whose slots may move
 //   19. The door                    the functions that a user calls
 //
 // How a command travels
@@ -147,8 +147,8 @@ const socketPath = string(`a non-empty path of at most ${PATH_BYTES} bytes witho
 
 /**
  * `query`: a URL's query may set the option, because it cannot weaken security. `view`: db.with() may set it.
- * `endpoint`: it describes how to reach one server; all servers of a handler share the other options. `direct`: it
- * cannot differ from its preset with option proxy.
+ * `endpoint`: it describes how to reach one server; all servers of a handler share the other options. `direct`: a
+ * proxy cannot do it, so with option proxy it must have its preset.
  */
 type Setting = {
   check: Check<unknown>; preset?: unknown; query?: true; view?: true; endpoint?: true; direct?: true;
@@ -167,17 +167,17 @@ const OPTIONS = {
   username: { check: secret, endpoint: true },
   /** Password of the user. An empty string means no password. A server that requires no password accepts any. */
   password: { check: secret, endpoint: true },
-  /** Called on every connect, and before they expire, for passwords that change. Replaces username and password. */
+  /** Returns a user and password that change; called at every connect and before they expire. */
   credentials: { check: callback, endpoint: true },
   /** Name of the connections in CLIENT LIST. */
   name: { check: visible, query: true, direct: true },
   /** TLS: true, or options of Node's tls.connect (ca, cert, key, servername ...). Certificates are verified. */
   tls: { check: secure, preset: false, endpoint: true },
-  /** Opens the stream to the server in place of the driver: through SSH or a proxy, say. TLS runs on top of it. */
+  /** Opens the stream to a server instead of the driver: through SSH, for example. TLS runs on top of it. */
   socket: { check: dialling, endpoint: true },
   /** Protocol version to request. Servers without HELLO use version 2; replies have the same shape in both. */
   protocol: { check: oneOf(2, 3), preset: 3, query: true, endpoint: true },
-  /** Kind of proxy that the driver connects to. It speaks RESP2, and the driver refuses what it does not pass. */
+  /** Kind of proxy that the driver connects to, with RESP2. Commands that the proxy does not pass are refused. */
   proxy: { check: oneOf("codis", "twemproxy", "envoy") },
   /** Number of connections in a pool. */
   poolsize: { check: whole(1, 65_535), preset: 10, query: true },
@@ -218,15 +218,15 @@ const OPTIONS = {
     check: must<readonly MemberHost[] | LiveHosts<MemberHost>>("a list of hosts, or a function that returns lists",
       (hosts) => Array.isArray(hosts) || typeof hosts === "function"), // readOptions checks the entries of a list
   },
-  /** Sentinels, which know where the server is; instead of host and port. Each has its own credentials. */
+  /** Sentinels that know where the server is, instead of host and port. Each has its own credentials. */
   sentinels: { check: must<readonly Host[]>("a list of hosts", () => true), direct: true }, // see readOptions
   /** Name of the master whose address the Sentinels are asked for. */
   master: { check: string("a name without spaces", (name) => name !== "" && printable(name) && !name.includes(" ")) },
   /** Where to connect instead of an address that a server reports: { "10.0.0.1:6379": "localhost:7001" }. */
   addressMap: { check: must<AddressMap>("an object of addresses, or a function", isAddressMap) },
   /**
-   * Called with each address that a server names, before the driver connects to it, and again at every check: only true
-   * permits it. Not called for addresses in your own options.
+   * Decides whether the driver may connect to an address that a server names; only true permits it. Called before the
+   * driver connects, and again at every check, but not for addresses in your own options.
    */
   allowNode: { check: must<(host: string, port: number) => boolean>("a function", isFunction) },
   /** Maximum replication lag of a replica that answers reads, in milliseconds. */
@@ -254,8 +254,8 @@ export type ViewOptions = Pick<Options, Having<"view">> & { signal?: AbortSignal
 /** One server of a list: "host:port", "[::1]:6379", a URL, or options. */
 export type Host = string | URL | Options;
 /**
- * One server of option anyOf; a URL may end in ?weight=3&priority=1. `weight` is its share of the commands (default 1),
- * 0 drains it. `priority` is its group (default 0): the lowest group that has a live server serves.
+ * One server of option anyOf; a URL may end in ?weight=3&priority=1. `weight` is its share of the commands (default 1);
+ * 0 drains it. `priority` is its group (default 0): only the lowest group that has a live server serves.
  */
 export type MemberHost = string | URL | Options & { weight?: number | undefined; priority?: number | undefined };
 /** Returns lists of hosts, each of which replaces the one before. Called again after it has ended or failed. */
@@ -456,13 +456,13 @@ function readUrl(text: string, extra: readonly (keyof Table)[] = []): Unchecked 
 
 const EXAMPLE = " such as redis://host:port";
 const SENTINEL_SCHEMES = ["redis", "rediss", "valkey", "valkeys"].map((scheme) => `${scheme}+sentinel:`);
-/** What a Sentinel's URL may say in its query besides options: more Sentinels, and the login of all of them. */
+/** Names in the query of a Sentinel's URL that are no options: more Sentinels, and the login for all of them. */
 const OF_SENTINELS = ["sentinel", "sentinelUsername", "sentinelPassword"] as const;
 
 /**
  * Reads redis+sentinel://user:password@a:26379/master/dbid?sentinel=b:26379&sentinel=c: user and password are those of
- * the servers; sentinelUsername and sentinelPassword, in the query, those of all Sentinels. Takes what it has read out
- * of the query.
+ * the servers; sentinelUsername and sentinelPassword, in the query, those of all Sentinels. Removes from the query what
+ * it has read.
  */
 function readSentinelUrl({ hostname, port, pathname, searchParams }: URL): Unchecked {
   const [, master = "", dbid, ...more] = pathname.split("/");
@@ -516,7 +516,7 @@ function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: nu
   });
 }
 
-/** Reads one entry of a list. `extra`: as for readUrl(); `usual`: port for text without one. Errors hide passwords. */
+/** Reads one entry of a list. `extra`: as for readUrl(); `usual`: the default port. Errors hide passwords. */
 function readHost(host: unknown, extra?: readonly (keyof Table)[], usual?: number): Unchecked {
   if (isPlain(host)) return bare(host);
   if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host), extra);
@@ -553,12 +553,12 @@ function isPlain(value: unknown): value is Record<string, unknown> {
  */
 export type Outcome = "not-sent" | "not-executed" | "unknown" | "executed";
 
-/** `shown`: the text of the message, where it differs from the server's. */
+/** `shown`: the text of the message, if it is not the server's. */
 type About = { command?: string | undefined; cause?: unknown; fence?: Fence | undefined; shown?: string | undefined };
 const NOTHING_MORE: About = { command: undefined, cause: undefined, fence: undefined, shown: undefined };
 /**
- * A connection, as its server identifies it; an empty id if that was not credible. `server`: which server, and how it
- * sees this client. `done`: it was lost, and the server can execute no more commands from it.
+ * Identity of a connection, as its server reports it; the id is empty if that was not credible. `server`: identifies
+ * the server, and how it sees this client. `done`: the connection is lost, and no more of its commands can be executed.
  */
 type Fence = { id: string; address: string; server: string; done: boolean; lostAt: number };
 
@@ -577,7 +577,7 @@ function mayCapture(): boolean {
 /** Sets the length of the stacks that errors capture. An assignment would throw where primordials are frozen. */
 const limitStacks = (length: number): void => void Reflect.set(Error, "stackTraceLimit", length);
 
-/** Called before an error is constructed: returns the limit to set again afterwards. */
+/** Turns stacks off for the next error if this tick has had its share; returns the limit to restore afterwards. */
 function spareStack(): number {
   const { stackTraceLimit } = Error;
   if (!mayCapture()) limitStacks(0);
@@ -741,14 +741,13 @@ export class ArgumentError extends TypeError {
 type Verdict = "wait" | "elsewhere" | "follow" | "fallback" | "ignore";
 /**
  * Stage of the error: HELLO, the rest of the handshake, or a command to a primary or a replica. A member is a primary
- * that is one of several: without a verdict of its own, or without another live member, the primary's verdict holds.
+ * that is one of several; if it has no verdict of its own, or there is no other live member, the primary's holds.
  */
 type Stage = "hello" | "handshake" | "primary" | "replica" | "member";
 /**
  * `holds`: the commands of the pool that wait until the server has accepted one of them. `passes`: the error concerns
  * the server, not the command, and is temporary. `begun`: the command may have been executed, at least in part.
- * `routed`: it concerns the slot of the keys, so the router of a cluster decides what becomes of the command, which has
- * not begun.
+ * `routed`: it concerns the slot of the keys; the command has not begun, and the router of a cluster decides about it.
  */
 type Refusal = { readonly [S in Stage]?: Verdict } & { readonly holds?: "writes" | "everything" } &
   { readonly [F in "passes" | "begun" | "routed"]?: true };
@@ -872,7 +871,7 @@ function encodeName(text: string): Name {
 }
 
 const isNumeral = (char = ""): boolean => char >= "0" && char <= "9";
-/** Whether a character can be part of a word: a letter, of alphabets that have capitals, a digit, or "_". */
+/** Whether a character can be part of a word: a digit, "_", or a letter of an alphabet with capitals. */
 const isInWord = (char = ""): boolean =>
   char === "_" || isNumeral(char) || (char >= "a" && char <= "z") || char.toLowerCase() !== char.toUpperCase();
 
@@ -1493,7 +1492,7 @@ const TOO_LONG = "a reply longer than maxReply";
 class Decoder {
   readonly #limits: Limits;
   readonly #pushCharset: Charset;
-  /** Makes an error of its line, and of its index in an aggregate. */
+  /** Makes an error from its line and its index in an aggregate. */
   readonly #explain: (line: Buffer, at: number) => ReplyError;
   readonly #maxReply: number; // needed for every reply: faster here than in #limits
   /** The unfinished aggregates; the innermost is #top. */
@@ -1898,11 +1897,11 @@ const CODES = new Set([...Object.keys(REFUSALS), ...(
   "ERR WRONGTYPE NOSCRIPT WRONGPASS EXECABORT NOGROUP BUSYGROUP BUSYKEY NOTBUSY UNKILLABLE DENIED INPROG IOERR " +
   "NOTREADY NOQUORUM"
 ).split(" ")]);
-/** Whether a word is of the form of codes, also of those of scripts; arguments do not mask it. */
+/** Whether a word looks like a code, of a server or a script; such words are not masked as arguments. */
 const isCode = (word: string): boolean => isCapital(word) && Array.from(word).every(isInWord);
 /**
- * Words of which servers' own texts are made. They are shown even if an argument is the same word, unless in quotes:
- * masked in a text that is always the same, they would give the argument away.
+ * Words that are common in servers' own texts. They are shown even if an argument is the same word, unless in quotes:
+ * a mask in a text that is always the same would give the argument away.
  */
 const ORDINARY_WORDS = new Set((
   "access acl against allowed already also and any are arg args argument arguments array attempted auth " +
@@ -1925,16 +1924,16 @@ const ORDINARY_WORDS = new Set((
   "username using valid value values variable want was weights when while with without withscores writable write " +
   "writing wrong you your zero zset"
 ).split(" "));
-/** Length from which a word is masked inside of longer words, and from which it is recognised by its beginning. */
+/** Minimum lengths of a word that is masked inside longer words, and of a beginning by which it is recognised. */
 const LONG = 8;
 const BEGINNING = 16;
-/** Opening quotes, and for each the characters that end what it opens. */
+/** Opening quotes, each with its closing quotes. */
 const QUOTES: ReadonlyMap<string, string> = new Map([
   ["'", "'"], ['"', '"'], ["`", "`'"], ["\u2018", "\u2019"], ["\u201c", "\u201d"], ["\u201e", "\u201c\u201d"],
   ["\u201a", "\u2018\u2019"], ["\u00ab", "\u00bb"], ["\u2039", "\u203a"],
 ]);
 
-/** Writes a word in the case in which it is compared, as a server shows it: it replaces line ends. The length stays. */
+/** Returns a word for comparison: in lower case, without line ends, as a server shows it, and of the same length. */
 function folded(word: Word | number, most: number): string {
   const text = typeof word === "object" ? word.toString("utf8", 0, 4 * most) : String(word);
   const start = text.slice(0, most).replaceAll("\u0130", "i"); // the only character that grows in lower case
@@ -1943,7 +1942,7 @@ function folded(word: Word | number, most: number): string {
 
 /** A server's text, in which parts are marked to be hidden. */
 class MaskedText {
-  /** The text in the case in which words are compared. */
+  /** The text in lower case, for comparison. */
   readonly low: string;
   readonly #text: string;
   #hidden: Uint8Array | undefined;
@@ -1954,7 +1953,7 @@ class MaskedText {
   }
 
   mark(from: number, to: number): void { (this.#hidden ??= new Uint8Array(this.low.length)).fill(1, from, to); }
-  /** Shows the beginning whatever it is. */
+  /** Shows the beginning, even if it was marked. */
   keep(length: number): void { this.#hidden?.fill(0, 0, length); }
 
   /** Marks a word wherever it stands, or at least `least` characters of its beginning. */
@@ -1970,7 +1969,7 @@ class MaskedText {
     }
   }
 
-  /** Marks the beginning of a word, if the text is cut there and it is not ordinary. */
+  /** Marks the end of the text if it is the beginning of a word, which the server has cut, and is not ordinary. */
   hideEnd(word: string, isOrdinary: (word: string) => boolean): void {
     const { low } = this;
     for (let size = Math.min(word.length, BEGINNING) - 1; size > 2; size--) {
@@ -1989,7 +1988,7 @@ class MaskedText {
     }
   }
 
-  /** Returns what stands between quotes. The last may lack its end, which the server has cut off. */
+  /** Returns the parts between quotes. The last may lack its closing quote, if the server has cut the text. */
   quoted(): { from: number; to: number; word: string }[] {
     const { low } = this;
     const found = [];
@@ -2005,7 +2004,7 @@ class MaskedText {
     return found;
   }
 
-  /** Marks each number with a fraction that is one of these: servers print 200 as 200.000000. */
+  /** Marks each number with a fraction that equals one of these words: servers print 200 as 200.000000. */
   hideNumbers(words: Words): void {
     const { low } = this;
     let numbers: number[] | undefined;
@@ -2037,9 +2036,9 @@ class MaskedText {
 }
 
 /**
- * Masks what a server's text quotes of its command's words and of the login of its connection, in any case, and
- * between quotes also parts of words. If the command is too long to be compared, because a text may not cost more time
- * than its bytes are worth, masks all that is not ordinary.
+ * Masks the words of the command and of the connection's login in a server's text, in any case; between quotes, also
+ * parts of words. If the command has too many words for the length of the text, comparing them would take too long:
+ * then masks all words that are not ordinary.
  */
 function masked(said: string, { username = "", password = "" }: Secrets, { row, words }: Asked): string {
   const text = new MaskedText(said);
@@ -2078,13 +2077,13 @@ function masked(said: string, { username = "", password = "" }: Secrets, { row, 
 
 const sizeAll = (words: Words): number => words.reduce<number>((sum, word) => sum + lengthOf(word), 0);
 
-/** A password as it was given, with its escapes decoded, and escaped: a URL may hold any of these. */
+/** A password in the forms that a URL may have: unchanged, decoded and escaped. */
 function formsOf(password: string): Set<string> {
   const forms = new Set(password === "" ? [] : [folded(password, Infinity)]);
   for (const change of password === "" ? [] : [encodeURIComponent, decodeURIComponent]) {
     try {
       forms.add(folded(change(password), Infinity));
-    } catch {} // it has no such form
+    } catch {} // it cannot be decoded or escaped
   }
   return forms;
 }
@@ -2187,7 +2186,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //   .traits(...)              facts that other sections need:
 //     ordered                 its shape needs the maps of RESP3 as pairs, in the server's order
 //     binary                  strings in its reply are bytes, not text: Buffers in every charset
-//     code                    its argument is code, of which the server may show any word in an error
+//     code                    its argument is code; the server may show any word of it in an error
 //     partly                  may fail after it has done part of its work
 //     unlisted                is not in this table: if it fails, its effects are unknown
 //     digest                  names a script by its digest; if the digest is unknown, the server executed nothing
@@ -2197,7 +2196,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     harmless                sent by the driver itself; may run even after its connection is lost
 //     resets                  runs at once even after MULTI, and ends the transaction
 //     bound                   its reply concerns earlier commands on its connection
-//     unproxied               has a key, but no proxy passes it, or none does so rightly
+//     unproxied               has a key, but no proxy passes it, or all of them handle it wrongly
 //     twemproxy codis         has a key, but this proxy does not pass it
 //     bare                    twemproxy passes it only without its optional arguments, and with one key
 //
@@ -3514,9 +3513,9 @@ const commands = {
   role: other<() => Role>().as(tuple(text)).across("each"),
   /** Save to disk now, which blocks all clients. Since 1.0.0. */
   save: other<() => "OK">().across("each"),
-  /** Of a Sentinel: whether enough of them are up to agree, and to fail over. Since 2.8.12. */
+  /** Of a Sentinel: whether enough Sentinels are up to agree and to fail over. Since 2.8.12. */
   sentinelCkquorum: other<(name: Arg) => `OK ${string}`>(),
-  /** Of a Sentinel: fail over now, without asking the others. Since 2.6.0. */
+  /** Of a Sentinel: fails over now, without asking the others. Since 2.6.0. */
   sentinelFailover: other<(name: Arg) => "OK">(),
   /** Of a Sentinel: the address of a master; null when it does not know the name. Since 2.4.0. */
   sentinelGetMasterAddrByName: other<(name: Arg) => [host: string, port: string] | null>(),
@@ -3528,7 +3527,7 @@ const commands = {
   sentinelMyid: other<() => string>(),
   /** Of a Sentinel: all that it knows of each replica of a master, in text. Since 5.0.0. */
   sentinelReplicas: other<(name: Arg) => Fields[]>().as(maps),
-  /** Of a Sentinel: forget the replicas and Sentinels of all masters whose names match; their number. Since 2.6.0. */
+  /** Of a Sentinel: forgets what it knows of all masters with matching names; returns their number. Since 2.6.0. */
   sentinelReset: other<(pattern: Arg) => number>(),
   /** Of a Sentinel: all that it knows of each other Sentinel of a master, in text. Since 2.8.0. */
   sentinelSentinels: other<(name: Arg) => Fields[]>().as(maps),
@@ -3740,7 +3739,7 @@ type Leading<A extends unknown[]> = A extends [...infer Rest, unknown] ? OrNone<
 type OrNone<A extends unknown[]> = { [I in keyof A]: A[I] | undefined };
 /** A command that returns a range of the value at a key, by default all of it. */
 type Ranging<A extends unknown[], O, R> = (...args: [key: Key, ...Leading<A>, options?: O]) => R;
-/** T, all of which may be left out, or be undefined. */
+/** T, whose entries may all be omitted or undefined. */
 type Loose<T> = { [N in keyof T]?: T[N] | undefined };
 /** Options with these names. */
 type Optional<N extends string, Value = Flag> = { [Name in N]?: Value | undefined };
@@ -4056,9 +4055,9 @@ type Special = {
   readonly keep: ((lease: Lease) => void) | undefined;
   readonly detour: Detour | undefined;
 };
-/** How often a cluster has redirected a command, and the state of the ASKING that precedes it in its own write. */
+/** How often a cluster has redirected a command, and the state of the ASKING that precedes it in the same write. */
 type Detour = { readonly hops: number; asking: "none" | "due" | "sent" | "answered" };
-/** Every entry is its own, because these are read for each command, where a copy would cost time. */
+/** Has every entry itself, so that a polluted prototype cannot add one; a copy for each command would cost time. */
 const ORDINARY: Special = {
   batch: undefined, words: undefined, queued: false, exec: undefined, executes: undefined, keep: undefined,
   detour: undefined,
@@ -4087,7 +4086,7 @@ class Command {
   state: "waiting" | "written" | "settled" = "waiting";
   /** Time at which it fails without a reply: set once, by the first pool that takes it. */
   deadline = Infinity;
-  /** Time limit for the first of the servers that may answer it; Infinity for the others. */
+  /** Time limit for the first server that may answer it; Infinity for the others. */
   within: Milliseconds | undefined = undefined;
   /** Asked for another server before the command fails, and notified afterwards. */
   owner: CommandOwner | undefined = undefined;
@@ -4155,17 +4154,17 @@ class Command {
     return row.kind === "read" || (idempotent && changesData(row));
   }
 
-  /** The call that its next reply, or the item at that index of EXEC's reply, answers. */
+  /** The call that is answered by its next reply, or by the item at this index of EXEC's reply. */
   asked(at: number): Pick<Command, "row" | "words"> {
     const { batch, executes } = this.special;
     if (batch === undefined) return executes?.[at] ?? this;
-    const i = batch.isExecuting ? at + 1 : batch.replies.length; // behind MULTI
+    const i = batch.isExecuting ? at + 1 : batch.replies.length; // after MULTI
     return { row: batch.rows[i] ?? this.row, words: batch.words[i] ?? [] };
   }
 
   /** Whether a Buffer among its words was detached after the call. */
   get isChanged(): boolean { return this.special.batch?.words.some(areChanged) ?? areChanged(this.words); }
-  /** Whether the next reply is the one to ASKING. */
+  /** Whether the next reply is ASKING's. */
   get isAsking(): boolean { return this.special.detour?.asking === "sent"; }
 
   /** Writes as much as the socket has room for; true if nothing is left to write. */
@@ -4243,14 +4242,14 @@ class Command {
     this.state = "waiting";
   }
 
-  /** Prepares it for another server, with its promise and deadline, after a server certainly did not execute it. */
+  /** Prepares it for another server, after one that did not execute it; keeps its promise and deadline. */
   redirect(hops: number, asks: boolean): void {
     this.special = { ...this.special, detour: { hops, asking: asks ? "due" : "none" } };
     this.state = "waiting";
     const { row: { block }, blocks = Infinity, words, deadline, view: { replyTimeout } } = this;
     if (block === undefined || blocks === Infinity) return;
     const left = Math.max(1, Math.ceil(deadline - Math.max(replyTimeout, GRACE) - world.now()));
-    this.words = words.with(block.at(words), String(left / block.unit)); // it has blocked for the rest
+    this.words = words.with(block.at(words), String(left / block.unit)); // the time that is left
   }
 
   /** Moves it to another server, with its promise and deadline. The tombstone receives the replies still due here. */
@@ -4280,7 +4279,7 @@ class Command {
 const inOrder = (reject: () => void): void => void Promise.resolve().then(reject);
 
 function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
-  if (reply instanceof ReplyError) { // no caller is on its stack
+  if (reply instanceof ReplyError) { // its stack has no lines of a caller
     return withoutStack(() => reply.of(row.name.text, outcomeOf(row, words, reply)));
   }
   try {
@@ -4418,7 +4417,7 @@ class Batch {
 
   /** Returns a function that returns the result of the command at an index: its reply so far, or this error. */
   failed(error: RedisError): (row: Row, at: number) => unknown {
-    const replies = [...this.replies]; // replies that still arrive do not count
+    const replies = [...this.replies]; // without replies that arrive later
     const begun = this.isLost || error.outcome === "not-sent" ? this.#begun : Infinity;
     return ({ name }, at) =>
       at < replies.length ? replies[at] : error.of(name.text, at < begun ? "unknown" : "not-sent");
@@ -4684,8 +4683,8 @@ const world = {
 };
 
 /**
- * Options of a socket, and of TLS, that Node would otherwise read from a polluted Object.prototype, and then connect to
- * another server or trust another authority. A null prototype would not help: Node copies the options.
+ * Options of a socket, and of TLS, that Node would otherwise read from a polluted Object.prototype: it would connect to
+ * another server, or trust another authority. A null prototype would not help: Node copies the options.
  */
 const UNSET: Readonly<Record<string, undefined>> = Object.fromEntries([
   "path fd handle socket lookup family hints localAddress localPort blockList autoSelectFamily",
@@ -4723,7 +4722,7 @@ const isPsk = (found: unknown): found is Tls.PSKCallbackNegotation => {
   return ArrayBuffer.isView(psk) && psk.byteLength <= 256 && typeof identity === "string" && identity.length <= 128;
 };
 
-/** A user's callback that never throws into Node, where nobody could catch it: an Error ends the attempt instead. */
+/** Wraps a user's callback: if it throws, Node gets an Error, which ends the attempt; nobody could catch a throw. */
 const guarded = <A extends unknown[], R>(
   callback: (...args: A) => unknown, none: R, fit: (found: unknown) => R | undefined, failed: (error: Error) => R,
 ) => (...args: A): R => {
@@ -4755,7 +4754,7 @@ function afterSilence(delay: Milliseconds, task: () => void, keep: (timer: NodeJ
   }));
 }
 
-/** Opens a stream by option socket, whose function learns no secrets. */
+/** Opens a stream with option socket, whose function gets no secrets. */
 async function openStream({ socket, host, port, path }: Endpoint): Promise<Socket> {
   const stream = await socket!({ host, port, path }) as Socket; // or another Duplex
   const isStream = [stream?.on, stream?.write, stream?.destroy].every((method) => typeof method === "function");
@@ -4890,9 +4889,9 @@ type Owner = {
   readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
   /** Takes back a command that the server refused, to retry it; returns false if its caller must get the error. */
   readonly refused: (command: Command, error: ReplyError) => boolean;
-  /** The same for a command, in a batch or not, that a server of a cluster refused because of its slot. */
+  /** Takes a command, also one of a batch, that a node of a cluster refused because of its slot; returns the same. */
   readonly redirected?: ((command: Command, error: ReplyError) => boolean) | undefined;
-  /** Called when AUTH waits behind this command, which may block for ever. */
+  /** Called when AUTH waits for this command, which may block for ever. */
   readonly interrupt?: (command: Command) => void;
   /** Called when the connection cannot log in again, and another one must take its place. */
   readonly replace?: (error: RedisError) => void;
@@ -4902,19 +4901,19 @@ type Owner = {
   readonly pushed?: ((push: readonly unknown[]) => void) | undefined;
 };
 
-/** A user and password, and the times at which to log in again and at which they expire (of world.now()). */
+/** A user and password, and the times, of world.now(), at which to log in again and at which they expire. */
 type Login = Secrets & { readonly renewAt: number; readonly expiresAt: number };
 type LoginFunction = NonNullable<Endpoint["credentials"]>;
 type LoginCall = { readonly at: number; readonly login: Promise<Login>; result: Login | undefined };
-/** The last call of each credentials function, which all connections that log in meanwhile share. */
+/** The last call of each credentials function; connections that log in at the same time share it. */
 const LOGINS = new WeakMap<LoginFunction, LoginCall>();
-/** The commands by which a lease takes another login. */
+/** The commands by which a lease may change its login. */
 const LOGGING_IN: readonly Row[] = [commands.auth, commands.hello, commands.reset];
 const RENEWAL_REST: Milliseconds = 1_000; // minimum time between two attempts to renew a login
 
 /**
- * Calls a credentials function, or returns the call under way, unless that is older than `patience`. `tried`: a login
- * to be replaced, by one that another connection has got meanwhile, if there is one.
+ * Calls a credentials function, or returns the pending call, unless that is older than `patience`. `tried`: the login
+ * to replace; if another connection has got a newer one, returns that.
  */
 function logIn(credentials: LoginFunction, patience: Milliseconds, tried?: Login): Promise<Login> {
   const at = world.now();
@@ -4930,7 +4929,7 @@ function logIn(credentials: LoginFunction, patience: Milliseconds, tried?: Login
   return call.login;
 }
 
-/** Sets the next login to a random time between 60 and 80 % of the life, so that clients do not ask in step. */
+/** Calls the function. Sets `renewAt` at random to 60 to 80 % of the life, so that clients do not all ask at once. */
 async function readLogin(credentials: LoginFunction): Promise<Login> {
   try {
     const given = await credentials();
@@ -4968,7 +4967,7 @@ class Connection {
   #knocked = -Infinity;
   /** Bytes of the arriving string since the last sign of life. */
   #arrived = 0;
-  /** Whether it has been of use: it answered a caller's command or, for a listener, confirmed its channels. */
+  /** Whether it has been of use: it has answered a caller's command or, for a listener, confirmed its channels. */
   isOfUse = false;
   /** Whether it was closed with unanswered writes, which the server may still execute. */
   hasLostWrites = false;
@@ -4994,10 +4993,10 @@ class Connection {
   #error: RedisError | undefined;
   #flushing = false;
   #paused = false;
-  /** Whether the user whom it is lent to has begun a transaction, or has changed the login. */
+  /** Whether the user to whom it is lent has begun a transaction, and whether that user has changed the login. */
   #isQueueing = false;
   #hasOwnLogin = false;
-  /** Lets an AUTH go on that waits for the end of the transaction. */
+  /** Resumes an AUTH that waits for the end of the transaction. */
   #afterExec: (() => void) | undefined;
   /** The command in flight that is only partly written, because the socket's buffer is full. */
   #unfinished: Command | undefined;
@@ -5097,7 +5096,7 @@ class Connection {
     world.endOfTick(flush, this);
   }
 
-  /** Queues a command of the user whom the connection is lent to. */
+  /** Queues a command of the user to whom the connection is lent. */
   pushLent(command: Command): void {
     this.push(command);
     for (const row of command.special.batch?.rows ?? [command.row]) {
@@ -5151,14 +5150,14 @@ class Connection {
     socket?.destroy();
     if (this.#endpoint.socket === undefined) return;
     transport?.destroy();
-    this.#socketHasClosed(); // a stream need not say that it has closed
+    this.#socketHasClosed(); // not every stream emits `close`
   }
 
-  /** Moves the unwritten commands to other servers, as far as there are any; tombstones remain. */
+  /** Moves the unwritten commands to other servers that can take them; tombstones remain. */
   evacuate(): void {
     for (let i = this.#queue.inFlight; i < this.#queue.length; i++) {
       const command = this.#queue.at(i);
-      const mayMove = command?.state === "waiting" && !command.exclusive; // nor does a lease move
+      const mayMove = command?.state === "waiting" && !command.exclusive; // commands of a lease stay
       const other = mayMove ? command.owner?.elsewhere(command, SILENT) : undefined;
       if (other !== undefined) this.#queue.replace(i, command!.moveTo(other));
     }
@@ -5449,7 +5448,7 @@ class Connection {
     if (login.expiresAt < Infinity) this.#renewalStep(login, login.renewAt, () => void this.#renew(login));
   }
 
-  /** Takes this step in renewing the login at this time; replaces the connection instead if the login expires first. */
+  /** Runs a step of the renewal at this time; if the login expires first, replaces the connection instead. */
   #renewalStep(login: Login, time: number, step: () => void, cause?: RedisError): NodeJS.Timeout {
     const { expiresAt } = login;
     const expire = (): void =>
@@ -5461,8 +5460,8 @@ class Connection {
   }
 
   /**
-   * Gets credentials and logs in with them. After a failure, or connectTimeout without credentials, tries again.
-   * `tried`: the last ones; `failure`: of the last attempt.
+   * Gets credentials and logs in with them. After a failure, or after connectTimeout without credentials, tries again.
+   * `tried`: the last credentials; `failure`: the error of the last attempt.
    */
   async #renew(login: Login, tried = login, failure: RedisError = NO_LOGIN): Promise<void> {
     const { connectTimeout } = this.#options;
@@ -5487,7 +5486,7 @@ class Connection {
     }
   }
 
-  /** Sends AUTH between other commands: after EXEC, because MULTI would queue it. */
+  /** Sends AUTH between other commands: after EXEC, because a transaction would queue it. */
   async #authenticateBetween(login: Login): Promise<void> {
     while (this.#isQueueing) await new Promise<void>((resolve) => (this.#afterExec = resolve));
     const { blocking } = this;
@@ -5537,9 +5536,10 @@ function cut(text: string, mark: string): [before: string, after: string] {
 const LONGEST_ADDRESS = 128;
 
 /**
- * Reads the line of CLIENT INFO, `id=7 addr=10.0.0.1:50000 laddr=10.0.0.2:6379 fd=8 ...`. The server may have made it
- * up, to have another one kill somebody else's connection. So it counts only if it is well-formed, and only on
- * connections that are seen in the same way: as our socket's own address or, behind NAT or a proxy, as the same host.
+ * Reads the line of CLIENT INFO, `id=7 addr=10.0.0.1:50000 laddr=10.0.0.2:6379 fd=8 ...`. The server may have invented
+ * it, so that the driver makes another server kill somebody else's connection. So it counts only if it is well-formed,
+ * and only for connections that the server sees in the same way: with our socket's own address or, behind NAT or a
+ * proxy, as the same host.
  */
 function readIdentity(line: string, endpoint: Endpoint, socket: Socket): Partial<Fence> {
   const [head] = cut(cut(line, " fd=")[0], " name="); // the path of a Unix socket may contain spaces
@@ -5633,12 +5633,12 @@ interface Address {
 }
 
 type Location = { readonly host: string; readonly port: number };
-/** Longest name of a host in DNS. */
+/** Maximum length of a host's name in DNS. */
 const LONGEST_HOST = 253;
 /** Options about addresses that servers report. */
 type LearningOptions = Pick<Config, "addressMap" | "allowNode">;
 
-/** Where to connect for an address that a server has reported, which addressMap may change: no other place decides. */
+/** Returns where to connect for an address that a server has reported, as addressMap says; all such pass here. */
 function learned({ addressMap: map = {} }: LearningOptions, host: unknown, port: unknown): Location | undefined {
   const told = { host: String(host), port: Number(port) };
   const isHost = visible.holds(told.host) && told.host.length <= LONGEST_HOST;
@@ -5655,7 +5655,7 @@ const fixedAddress = (endpoint: Endpoint): Address => bare({ name: addressOf(end
 
 /**
  * Whether the driver may connect to an address that the server at `from` has named: only if option allowNode permits
- * it, and never in plain text where the way to that server was TLS or a Unix socket, because the login goes along.
+ * it, and never in plain text if that server was reached by TLS or a Unix socket, because the password would be sent.
  */
 function mayFollow(from: Pick<Config, "tls" | "path" | "allowNode">, to: Config): boolean {
   return (to.tls !== false || (from.tls === false && from.path === undefined)) && isAllowed(from, to);
@@ -5678,10 +5678,10 @@ class Seat {
   since = world.now();
   /** Time until which commands wait for it while it has no connection. */
   awaitedUntil = Infinity;
-  /** Ends its rest, its wait for the address, or its trial. */
+  /** Ends its rest, its wait for the address, or the time in which its connection is in doubt. */
   timer: NodeJS.Timeout | undefined;
   lease: Lease | undefined;
-  /** The blocking command that the server was made to end, so that AUTH behind it is executed. */
+  /** The blocking command that the server was asked to end, so that it executes the AUTH behind it. */
   interrupted: Command | undefined;
 }
 
@@ -5704,15 +5704,15 @@ type Hooks = Pick<Owner, "prepare" | "carries" | "pushed"> & {
   readonly role?: "primary" | "replica" | "member";
   /** Finds another copy of the data for a command that is about to fail with this error. */
   readonly copy?: (from: Pool, command: Command, error: RedisError) => Pool | undefined;
-  /** Finds the server that has taken over the keys of a command, which is not written yet. */
+  /** Finds the server that has taken over the keys of an unwritten command. */
   readonly successor?: ((command: Command) => Target | undefined) | undefined;
   /**
    * Takes a command that the server refused because of its slot; returns false if its caller must get the error.
-   * `lease`: that of its connection, if this is lent.
+   * `lease`: the lease of its connection, if that is lent.
    */
   readonly redirect?:
     ((from: Pool, command: Command, error: ReplyError, lease: Lease | undefined) => boolean) | undefined;
-  /** Learns from such an error of a listener, whose commands are not redirected. */
+  /** Called with such an error of a listener, whose commands are not redirected. */
   readonly learn?: (error: ReplyError) => void;
 };
 
@@ -5742,11 +5742,11 @@ class Pool implements CommandOwner {
   readonly #options: PoolOptions;
   readonly #hooks: Hooks;
   readonly #seats: Seat[];
-  /** The seat that asks for all: until it has a connection that is not in doubt, those that have none rest. */
+  /** The seat that asks for all: until its connection is open and not in doubt, the other seats without one rest. */
   #asker: Seat | undefined;
-  /** Number of its attempts that failed since it had a connection; each doubles the delay before the next. */
+  /** Number of attempts that have failed since the pool had a connection; each doubles the next delay. */
   #failures = 0;
-  /** Number of connections that it lost before they had lasted, since one was of use; these double the delay, too. */
+  /** Number of connections lost early since the last one that was of use; these double the delay, too. */
   #doubts = 0;
   /** Commands that wait for a connection. */
   readonly #waiting = new Queue();
@@ -5897,7 +5897,7 @@ class Pool implements CommandOwner {
     this.#lineUp(); // without those that have moved
   }
 
-  /** Time at which the server last sent bytes, if it owes a reply to a command that does not block. */
+  /** Time of the server's last bytes, if it owes a reply to a command that does not block. */
   get owingSince(): number | undefined {
     const owing = this.#seats.filter(({ state, connection }) => state === "open" && connection!.load > 0);
     return owing.length === 0 ? undefined : Math.max(...owing.map(({ connection }) => connection!.lastReceived));
@@ -5968,7 +5968,7 @@ class Pool implements CommandOwner {
     return world.now() + 2 * PAUSE <= deadline && this.#closing === undefined;
   }
 
-  /** Takes a command that was certainly not executed, to send it after PAUSE; false if that would be too late. */
+  /** Takes a command that was certainly not executed, and sends it after PAUSE; false if that would be too late. */
   retry(command: Command, error: RedisError): boolean {
     if (!this.#mayRetry(command)) return false;
     const { holds = this.#holds } = refusalOf(error);
@@ -5987,7 +5987,7 @@ class Pool implements CommandOwner {
     return true;
   }
 
-  /** Lets the router take a command that was refused because of its slot; then its connection is free. */
+  /** Offers the router a command that was refused because of its slot; if it takes it, the connection is free. */
   #redirect(seat: Seat, command: Command, error: ReplyError): boolean {
     const { lease } = seat;
     if (this.#closing !== undefined || !this.#hooks.redirect!(this, command, error, lease)) return false;
@@ -6015,8 +6015,8 @@ class Pool implements CommandOwner {
   // ---- Seats ----
 
   /**
-   * Moves to where the address leads now: connections close once they have answered, lent ones once returned or, if
-   * their server has lost its place to another, at once.
+   * Moves to the server to which the address leads now. Connections close when they have answered; lent ones when they
+   * are returned or, if another server has taken the place of theirs, at once.
    */
   renew(isReplaced = false): void {
     if (this.#closing !== undefined) return;
@@ -6040,7 +6040,7 @@ class Pool implements CommandOwner {
     else if (seat.state === "lent") seat.state = "recalled";
   }
 
-  /** Makes the server end a blocking command, which #takeBack() sends again; not in a lease, which has an order. */
+  /** Makes the server end a blocking command, which #takeBack() sends again; not in a lease, which keeps its order. */
   #interrupt(seat: Seat, command: Command): void {
     if (command.owner === undefined) return;
     seat.interrupted = command;
@@ -6099,7 +6099,7 @@ class Pool implements CommandOwner {
     }
   }
 
-  /** Has another seat ask if this attempt takes long: it may have met the only dead one of several servers. */
+  /** Lets another seat ask, too, if an attempt takes long: of several servers, it may have met the only dead one. */
   #relieve(): void {
     const next = this.#seats.find((seat) => seat.state === "resting" && seat !== this.#asker);
     if (next === undefined) return;
@@ -6155,13 +6155,13 @@ class Pool implements CommandOwner {
     seat.state = "open";
     this.#lastError = undefined;
     for (const fence of this.#fences) this.#fenceOff(seat.connection!, fence);
-    if (this.#asker?.state === "opening") this.#asker = seat; // its attempt takes longer than this one
+    if (this.#asker?.state === "opening") this.#asker = seat; // its attempt takes longer than this one took
     if (seat === this.#asker && seat.timer === undefined) this.#try(seat);
     if (this.#isReady) this.#settleReady();
     this.#serve();
   }
 
-  /** Opens the other seats, too: at once or, after a loss that casts doubt, when this one is of use, or has lasted. */
+  /** Opens the other seats: at once or, after an early loss, when this connection has been of use or has lasted. */
   #try(seat: Seat): void {
     const isProven = this.#doubts === 0 || (seat.timer !== undefined && this.#isProven(seat));
     stopTimer(seat);
@@ -6173,10 +6173,10 @@ class Pool implements CommandOwner {
     for (const other of waiting) if (this.#asker === undefined) this.#open(other);
   }
 
-  /** Whether its connection has shown that attempts need no longer be rare. */
+  /** Whether its connection has been of use, or has lasted. */
   #isProven({ connection, since }: Seat): boolean { return connection!.isOfUse || world.now() - since >= STABLE; }
 
-  /** Whether this seat asks for all, as it does if none did. */
+  /** Whether this seat asks for all; if none does, this one begins to. */
   #asks(seat: Seat): boolean { return (this.#asker ??= seat) === seat; }
 
   #failed(seat: Seat, cause: unknown): void {
@@ -6210,7 +6210,7 @@ class Pool implements CommandOwner {
     const delay = isHealthy ? 0 : restOf(isProven ? 0 : this.#doubts);
     seat.since = now;
     if (this.#asks(seat) && !isHealthy) this.#doubts = isProven ? 1 : this.#doubts + 1;
-    this.#rest(seat, delay, Infinity); // for one attempt
+    this.#rest(seat, delay, Infinity); // commands wait for one attempt
     if (!isProven && !isHealthy) this.#settleReady(error);
     this.#lineUp(again);
     if (!this.isConnected) this.evacuate();
@@ -6340,7 +6340,7 @@ class Pool implements CommandOwner {
   /** Whether a command would fail at once. */
   get isDown(): boolean { return this.#closing !== undefined || this.#down; }
 
-  /** Whether the server answers PING, or sends anything else, within a limit; assumed if all connections are lent. */
+  /** Whether the server answers PING, or sends anything else, within a limit; true if all connections are lent. */
   async answers(limit: Milliseconds): Promise<boolean> {
     const connection = this.#freest()?.connection;
     if (connection === undefined) return this.isConnected;
@@ -6575,7 +6575,7 @@ const UNBOUND = "it is about earlier writes on its connection, which here may be
 type Member = { readonly name: string; readonly server: Target };
 /** The arguments that one server receives, and the indexes of the command's keys among them. */
 type Part<M = Member> = { readonly member: M; readonly args: Words; readonly keys: readonly number[] };
-/** A command in parts, and a function that merges their replies. Without parts, it runs in steps, or not at all. */
+/** The parts of a command, and a function that merges their replies. Without parts, it runs in steps, or not at all. */
 type Plan<M = Member> = {
   server: undefined;
   parts: readonly Part<M>[];
@@ -6595,7 +6595,7 @@ interface Router {
   mustBeOpen(command: string): void;
   /** Throws for a command that is not supported here. `gathered`: its arguments, in a pipeline or a transaction. */
   check(row: Row, gathered?: readonly unknown[]): void;
-  /** `pinned`: for a connection, or a transaction, on which later commands must have the same server. */
+  /** Finds the server. `pinned`: for a lease or a transaction, whose later commands must go to the same one. */
   route(row: Row, args: readonly unknown[], pinned?: boolean): Member | Plan;
   /** Resolves when a live list has named the servers; undefined if they are known. */
   known(view: View): Promise<void> | undefined;
@@ -6620,7 +6620,7 @@ const unsharded = (row: Row, why: string): NotSupportedError => notSupported(row
 
 // ---- Proxies ----
 
-/** As in Redis Cluster: the text between the first { and the next }, unless it is empty. */
+/** The hash tag, as in Redis Cluster: the text between the first { and the next }, or else the whole key. */
 function tagOf(key: string): string {
   const from = key.indexOf("{") + 1;
   const to = from === 0 ? -1 : key.indexOf("}", from);
@@ -6631,7 +6631,7 @@ function tagOf(key: string): string {
 const hasPattern = (words: Words): boolean => words.some((word, i) =>
   ["BY", "GET"].includes(String(words[i - 1]).toUpperCase()) && String(word).includes("*"));
 
-/** Throws if the router's proxy refuses a command, or, with arguments, this call; or would answer it wrongly. */
+/** Throws if the router's proxy would refuse this command (with arguments, this call), or answer it wrongly. */
 function mustPass({ proxy }: Pick<Router, "proxy">, row: Row, args?: readonly unknown[]): void {
   if (proxy === undefined) return;
   const why = whyNot(proxy, row) ?? (args && whyNotCalled(proxy, row, wordsOf(row.name, args, row.form)));
@@ -6640,7 +6640,7 @@ function mustPass({ proxy }: Pick<Router, "proxy">, row: Row, args?: readonly un
 
 const SHARING = "shares its connections to the servers among its clients, so that no client can rely on one";
 
-/** The reason why a proxy does not pass a command, whatever its arguments are. */
+/** Returns why a proxy does not pass a command, whatever its arguments; undefined if it may pass it. */
 function whyNot(proxy: ProxyName, row: Row): string | undefined {
   const { block, is, instead, placing } = row;
   const isTransaction = row === commands.multi || row === commands.exec || row === commands.discard;
@@ -6653,7 +6653,7 @@ function whyNot(proxy: ProxyName, row: Row): string | undefined {
 }
 
 /**
- * The reason why a proxy does not pass this call, or sends it to the wrong server. Proxies find the server by the first
+ * Returns why a proxy does not pass this call, or sends it to the wrong server. Proxies find the server by the first
  * argument, for EVAL by the third; they divide some commands with several keys.
  */
 function whyNotCalled(proxy: ProxyName, row: Row, words: Words): string | undefined {
@@ -6685,10 +6685,10 @@ function withKnown(replies: unknown[], known: Known): unknown[] {
   return all.concat(replies.slice(given));
 }
 
-/** Number of results that are made in one turn of the event loop, within a few milliseconds. */
+/** Number of results created in one turn of the event loop, which takes a few milliseconds. */
 const SLICE = 4_096;
 
-/** Makes a result, which may be an error without a stack, for each item, so that a million do not stall the process. */
+/** Creates a result for each item, perhaps an error, in slices, so that a million do not stall the process. */
 async function inSlices<T,>(items: readonly T[], make: (item: T, at: number) => unknown): Promise<unknown[]> {
   const results: unknown[] = [];
   for (;;) {
@@ -6771,7 +6771,7 @@ class Gathering extends Commander {
     return withKnown([], known);
   }
 
-  /** Moves the commands to a pipeline that can be sent when the servers are known; undefined if they are. */
+  /** Moves the commands to a pipeline that is sent when the servers are known; undefined if they are known already. */
   #later(): Promise<Gathering> | undefined {
     const listed = this.#router.known(this.view);
     if (listed === undefined) return undefined;
@@ -7460,7 +7460,7 @@ export function libraryFunction<R = unknown>(
   }) as unknown as Script<R>;
 }
 
-/** Whether a text is a whole number of 64 bits. Cursors and ids go back to the server, which may be another by now. */
+/** Whether a text is a whole number of 64 bits. Cursors and ids are sent to a server again, perhaps another one. */
 const areDigits = (text: string): boolean =>
   text !== "" && text.length <= 20 && [...text].every((char) => char >= "0" && char <= "9");
 
@@ -8208,17 +8208,17 @@ const ESCAPES: Readonly<Record<string, string>> = bare({ n: "\n", r: "\r", t: "\
 
 // ==== 12. Sentinel ====
 //
-// The address of a master that Sentinels watch. All handlers with the same Sentinels share one set of connections to
-// them. Each question goes to all Sentinels at once, and the answer with the highest config-epoch holds: an old master
-// that comes back is never taken. Events only make the driver ask sooner. The server that is named must say itself that
-// it is the master before it gets a command; a replica leads to its master. While the master is lost, the driver asks
-// ten times a second, and watches the replica that the Sentinels are promoting: it takes writes half a second before
-// they name it. To react to one more event, add it to EVENTS.
+// Finds the master that Sentinels watch. All handlers with the same Sentinels share one set of connections to them. The
+// driver asks all of them at once, and takes the answer with the highest config-epoch, so that an old master that comes
+// back is not taken. Events only make the driver ask sooner. The server must say itself that it is the master before it
+// gets a command; a replica leads to its master. While the master is lost, the driver asks ten times a second and
+// watches the replica that is being promoted: it takes writes about half a second before the Sentinels name it. To
+// react to one more event, add it to EVENTS.
 
-/** Time for a Sentinel to answer; longer if it is not connected yet, which counts only while no other answers. */
+/** Time limits for an answer: of a connected Sentinel, and of one that is connecting, if no other has answered. */
 const ANSWER: Milliseconds = 300;
 const FIRST_ANSWER: Milliseconds = 1_000;
-/** Time for other Sentinels to answer after the first: one of them may have a higher epoch. */
+/** Time for the others after the first answer: one of them may have a higher epoch. */
 const OTHERS: Milliseconds = 50;
 /** Intervals between questions: when all is well, during a failover, and when that has taken too long. */
 const POLL: Milliseconds = 10_000;
@@ -8228,11 +8228,11 @@ const POLL_LONG: Milliseconds = 500;
 const NEWS: Milliseconds = 10;
 /** Time for which an answer also serves those who ask for the same master. */
 const FRESH: Milliseconds = 50;
-/** Interval at which a replica that is being promoted is asked for its role. */
+/** Interval between questions to a replica that is being promoted. */
 const PROBE: Milliseconds = 25;
-/** Longest time that a failover usually takes, once down-after-milliseconds have passed. */
+/** Usual maximum duration of a failover, after down-after-milliseconds. */
 const FAILOVER: Milliseconds = 10_000;
-/** The uptime of a server is in whole seconds. */
+/** Tolerance for the uptime of a server, which is in whole seconds. */
 const SLACK_OF_UPTIME: Milliseconds = 2_000;
 const MOST_SENTINELS = 64;
 /** Maximum number of replicas that are taken from Sentinels, or from a primary's INFO. */
@@ -8248,10 +8248,10 @@ const EVENTS = ["+switch-master", "+promoted-slave", "+selected-slave", "-role-c
   "-sdown", "+slave", "+sentinel", "+reset-master"];
 /** Flags of a replica that is down, is being promoted, or is being attached to another master. */
 const UNFIT = ["s_down", "o_down", "disconnected", "master_down", "promoted", "reconf_sent", "reconf_inprog"];
-/** Events that name the replica that becomes the master. Any old master that comes back has a -role-change, too. */
+/** Events that name the replica to be promoted; not -role-change, which an old master that comes back causes, too. */
 const PROMOTIONS = ["+selected-slave", "+promoted-slave"];
 
-/** Whether a server or a Sentinel has one of these flags; it has them as "master,s_down,o_down". */
+/** Whether a server or a Sentinel has one of these flags: "master,s_down,o_down". */
 const isIn = ({ flags = "" }: Partial<Fields>, ...wanted: string[]): boolean =>
   flags.split(",").some((flag) => wanted.includes(flag));
 const isSame = (a: Location | undefined, b: Location | undefined): boolean =>
@@ -8274,12 +8274,12 @@ type SentinelOptions = Pick<Config, "sentinels"> & LearningOptions;
 class SentinelLink {
   readonly config: Config;
   readonly pool: Pool;
-  /** Its id, by which others list it. */
+  /** The id by which other Sentinels list it. */
   id = "";
   /** Number of questions since its last answer. */
   misses = 0;
   #hasBeenUp = false;
-  /** Time at which it is dialled again when a question is asked; its pool may rest for longer. */
+  /** Time from which a question makes it dial again, although its pool may rest for longer. */
   #restsUntil = Infinity;
 
   /** Calls `hear` with each event, and with none when events may have been missed. */
@@ -8298,7 +8298,7 @@ class SentinelLink {
         this.#restsUntil = Infinity;
         if (this.#hasBeenUp) hear();
         this.#hasBeenUp = true;
-        // Not awaited: it may be refused. With RESP2, a connection that listens could not ask.
+        // Not awaited, because it may be refused. With RESP2, a connection that listens could not ask.
         if (connection.replies.hello === undefined) return;
         for (const event of EVENTS) connection.ask(commands.subscribe, event).catch(ignore);
       },
@@ -8307,7 +8307,7 @@ class SentinelLink {
     });
   }
 
-  /** Asks for a master, in one write. A Sentinel that does not know the name, or does not answer, is an error. */
+  /** Asks for a master, in one write. The answer has an error if the Sentinel is silent, or does not know the name. */
   async ask(name: string): Promise<Answer> {
     if (world.now() > this.#restsUntil) {
       this.#restsUntil = Infinity;
@@ -8340,7 +8340,7 @@ class SentinelLink {
   }
 }
 
-/** The Sentinels of some handlers: those of the option, for ever, and those that these list. */
+/** The Sentinels of some handlers: those of the option, which stay for ever, and those that they list. */
 class Sentinels {
   static readonly #all: Sentinels[] = [];
   readonly #config: SentinelOptions;
@@ -8359,7 +8359,7 @@ class Sentinels {
     return location !== undefined && isAllowed(this.#config, location) ? location : undefined;
   }
 
-  /** Returns what these Sentinels know of the master; all who ask share it. */
+  /** Returns the master that these options name; all handlers with the same Sentinels share it. */
   static master({ sentinels, addressMap, allowNode, master: name }: Config): WatchedMaster {
     const config = { sentinels: sentinels!, addressMap, allowNode };
     const { isDeepStrictEqual } = builtin("node:util");
@@ -8378,13 +8378,13 @@ class Sentinels {
     for (const { pool } of [...this.#seeds, ...this.#learned.values()]) pool.destroy();
   }
 
-  /** The Sentinels to ask: a seed is often listed by the others, too, under another name. */
+  /** The Sentinels to ask, each once: others often list a seed, too, by another name. */
   get links(): SentinelLink[] {
     const ids = this.#seeds.map(({ id }) => id);
     return [...this.#seeds, ...[...this.#learned].flatMap(([id, link]) => ids.includes(id) ? [] : link)];
   }
 
-  /** Asks all Sentinels for a master at once; resolves soon after the first of them has named an address. */
+  /** Asks all Sentinels for a master at once; resolves soon after the first one has named an address. */
   async ask(name: string): Promise<readonly Answer[]> {
     const answers: Answer[] = [];
     let hear = ignore;
@@ -8395,7 +8395,7 @@ class Sentinels {
     });
     await Promise.race([first, Promise.all(asked)]);
     await settled(asked, OTHERS);
-    const all = answers.filter(Boolean); // without those that have not answered yet
+    const all = answers.filter(Boolean); // of those that have answered
     if (this.#masters.size > 0) this.#learn(all);
     return all;
   }
@@ -8408,7 +8408,7 @@ class Sentinels {
     });
   }
 
-  /** Adds the Sentinels that others list, under their new addresses; drops those that neither answer nor are listed. */
+  /** Adds the Sentinels that others list, at their new addresses; drops those that neither answer nor are listed. */
   #learn(answers: readonly Answer[]): void {
     const listed = new Map<string, Config>();
     for (const { from, sentinels } of answers) {
@@ -8440,30 +8440,30 @@ class Sentinels {
 const isAbout = (words: readonly string[], { name }: WatchedMaster): boolean =>
   words.includes("@") ? words[words.indexOf("@") + 1] === name : words[0] === name || words[1] === name;
 
-/** What a set of Sentinels knows about one master, for all pools that connect to it. */
+/** One master as a set of Sentinels knows it, for all pools that connect to it. */
 class WatchedMaster {
   readonly name: string;
   readonly #sentinels: Sentinels;
-  /** Its pools, with their addresses; and those who only ask. */
+  /** Its users: pools, with their addresses, and callers that only ask. */
   readonly #users = new Map<object, SentinelMaster | undefined>();
   /** The highest epoch so far, and the address that came with it. */
   #epoch = 0;
   #said: Location | undefined;
-  /** The master in its place, until the Sentinels say something new: a replica was promoted, or leads there. */
+  /** The master, if not at that address: a promoted replica, or one to which a replica led. Until new answers. */
   #instead: Location | undefined;
   #replicas: readonly Fields[] = [];
   /** State of the master, as the Sentinels see it. */
   #state: Partial<Fields> = NO_ENTRIES;
   #isDown = false;
-  /** Time at which no connection was left. */
+  /** Time at which the last connection was lost. */
   #lostAt = Infinity;
   /** Time since which it is lost, or reported down. */
   #urgentSince = Infinity;
-  /** Times of the last answer, and of the one that still counts as new. */
+  /** Times of the last answer, and of the last one that may serve others. */
   #answeredAt = -Infinity;
   #freshAt = -Infinity;
   #asking: Promise<void> | undefined;
-  /** Whether an event has arrived since the question. */
+  /** Whether an event has arrived since the last question. */
   #hasNews = false;
   #timer: NodeJS.Timeout | undefined;
   /** Connections to replicas that are being promoted. */
@@ -8512,7 +8512,7 @@ class WatchedMaster {
     return this.ask().then(() => this.location!);
   }
 
-  /** Asks the Sentinels; rejects if none of them answers, or knows the master. */
+  /** Asks the Sentinels; rejects if none answers, or none knows the master. */
   ask(): Promise<void> {
     return this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined;
@@ -8525,7 +8525,7 @@ class WatchedMaster {
     const answers = await this.#sentinels.ask(this.name);
     const told = answers.filter(({ location }) => location !== undefined).sort((a, b) => b.epoch - a.epoch);
     const isLike = (a: Answer) => (b: Answer): boolean => a.epoch === b.epoch && isSame(a.location, b.location);
-    // Of equal epochs, the known address. A lower one holds only if most Sentinels agree: they were set up anew.
+    // With equal epochs, the known address holds; a lower epoch only if most Sentinels have it: they were set up anew.
     const [first] = told;
     const best = told.find((answer) => answer.epoch === first!.epoch && isSame(answer.location, this.#said)) ?? first;
     const isStale = best !== undefined && best.epoch < this.#epoch;
@@ -8547,7 +8547,7 @@ class WatchedMaster {
     }
   }
 
-  /** Builds the error for answers without an address that holds; its cause lists what each Sentinel said. */
+  /** Returns the error if no answer has a valid address; its cause lists what each Sentinel said. */
   #unknown(answers: readonly Answer[]): ConnectionError {
     const errors = answers.map(({ from, error, location, epoch }) => {
       const why = error === undefined ? `it says ${hostOf(location!)}, of epoch ${epoch} before ${this.#epoch}`
@@ -8563,7 +8563,7 @@ class WatchedMaster {
       : new ConnectionError("NO_MASTER", "not-sent", `no Sentinel knows the master ${name}: ${said}`, { cause });
   }
 
-  /** Asks again after a while: soon, and with jitter, while the master is lost or reported down. */
+  /** Schedules the next question: soon, and with jitter, while the master is lost or reported down. */
   #arm(delay?: Milliseconds): void {
     world.cancel(this.#timer);
     if (this.#pools.length === 0) return;
@@ -8574,14 +8574,14 @@ class WatchedMaster {
     this.#timer = world.after(delay ?? usual, () => void this.ask().catch(ignore)).unref();
   }
 
-  /** Takes an event as a hint to ask; without one, events may have been missed. */
+  /** Asks soon because of an event; called without one if events may have been missed. */
   hear(event?: string, words: readonly string[] = []): void {
     if (this.#asking !== undefined) this.#hasNews = true;
     else void this.ask().catch(ignore);
     if (PROMOTIONS.includes(event!) && words[0] === "slave") void this.#watch(words[2], words[3]).catch(ignore);
   }
 
-  /** Leads all pools to the master's new place; they leave the old one at once. */
+  /** Moves all pools to the new master; they leave the old one at once. */
   #moved(): void {
     this.#freshAt = world.now();
     for (const pool of this.#pools) pool.renew(true);
@@ -8617,12 +8617,12 @@ class WatchedMaster {
   }
 
   /**
-   * Whether this is another server than the one that the Sentinels have seen at this address: with another run id, and
-   * started before they last looked. If it was started later, the master may have been restarted.
+   * Whether this is not the server that the Sentinels have seen at this address: it has another run id, and was started
+   * before they last looked. If it was started later, it may be the master after a restart.
    */
   #isForeign({ replies }: Connection, endpoint: Location): boolean {
     const { runid, ip, port, "info-refresh": seen = "" } = this.#state;
-    const info = fieldsOfInfo(String(replies.greeting[0])); // or an error, without fields
+    const info = fieldsOfInfo(String(replies.greeting[0])); // an error has no fields
     const [id = runid, uptime] = [info.get("run_id"), info.get("uptime_in_seconds")];
     const isSeen = Boolean(runid && seen) && [this.#said, this.#sentinels.learned(ip, port)].every((at) =>
       isSame(at, endpoint));
@@ -8630,7 +8630,7 @@ class WatchedMaster {
     return isSeen && id !== runid && Number(uptime) * 1_000 > age;
   }
 
-  /** Watches a replica that a Sentinel has named in a failover; a promotion closes its connections. */
+  /** Watches a replica that a Sentinel has named in a failover; dials again when the promotion closes connections. */
   async #watch(host: unknown, port: unknown): Promise<void> {
     const address = [...this.#users.values()].find((user) => user !== undefined);
     const location = this.#sentinels.learned(host, port);
@@ -8650,7 +8650,7 @@ class WatchedMaster {
     this.#probes.delete(name);
   }
 
-  /** Once it is a master, and the old one is down or cannot be reached, it is the one, before any Sentinel says so. */
+  /** Takes the replica as the master when it says so, and the old one is down or cannot be reached. */
   async #probe(connection: Connection, location: Location): Promise<boolean> {
     for (await connection.opened; !isSame(location, this.location); await rest(PROBE)) {
       const [role] = await askRole(connection);
@@ -8662,7 +8662,7 @@ class WatchedMaster {
   }
 }
 
-/** The role of a server, as ROLE states it; HELLO's reply is enough for a master. */
+/** Returns the role of a server, as ROLE states it; for a master, HELLO's reply is enough. */
 async function roleOf(connection: Connection): Promise<readonly unknown[]> {
   const { hello } = connection.replies;
   const fields: [unknown, unknown][] = Array.isArray(hello) ? hello : Object.entries(hello ?? {}); // pairs of bytes
@@ -8674,7 +8674,7 @@ const rest = (time: Milliseconds): Promise<void> => new Promise((resolve) => voi
 
 const fieldsOfInfo = (info: string): Map<string, string> => new Map(info.split("\r\n").map((line) => cut(line, ":")));
 
-/** Asks for the role: by ROLE or, if the user may not run that, by INFO. */
+/** Asks for the role with ROLE or, if the user may not run that, with INFO. */
 async function askRole(connection: Connection): Promise<readonly unknown[]> {
   try {
     const [role, ...more] = await connection.ask(commands.role) as unknown[];
@@ -8721,7 +8721,7 @@ class SentinelMaster implements Address {
     return locations.slice(0, MOST_REPLICAS).map((location) => replicaOf(this.#config, location));
   }
 
-  /** Opens a connection to a server that is not the master yet. */
+  /** Opens a connection to a server that may become the master. */
   connect(location: Location): Connection {
     const closed: Owner["closed"] = (error, orphans) => orphans.forEach((command) => command.fail(error));
     const endpoint = this.#endpoint(location);
@@ -8758,14 +8758,14 @@ const addressFor = (config: Config): Address =>
 
 const ONLY_READS = "this handler is for replicas, which only read; use masterFor()";
 
-/** One data set, as a fleet and a handler see it; also the router of a handler that has only this one. */
+/** One data set, as a fleet and a handler use it; also the router of a handler with only this one. */
 interface Origin extends ClientRouter, Target, Source {
   /** The server for commands that only one server can answer, such as those of one scan. */
   readonly pinned: Server;
   ready(): Promise<unknown>;
   /** Ends blocking commands without losing an element that they have popped. */
   unblock(): void;
-  /** Lets pending commands finish until the timeout; with 0, closes at once. May be called again, with less time. */
+  /** Lets pending commands finish until the timeout, then closes. May be called again with a shorter timeout. */
   end(timeout: Milliseconds): Promise<void>;
   /** One-line summary for people. */
   describe(): string;
@@ -8781,7 +8781,7 @@ class Server implements Origin {
   readonly #self: Named = { name: "", server: this };
   readonly fleet: Fleet = new Fleet([this.#self]);
   readonly #replicas = new Map<string, Replica>();
-  /** Addresses in the primary's last INFO that the driver may not connect to. */
+  /** Addresses in the primary's last INFO to which the driver may not connect. */
   #refused: readonly string[] = [];
   /** Pools of former replicas, until they have been drained. */
   readonly #leaving = new Set<Pool>();
@@ -8797,7 +8797,7 @@ class Server implements Origin {
   readonly #hooks: Hooks = { copy: (from, command, error) => this.#copyFor(from, command, error) };
 
   readonly learn: Hooks["learn"];
-  /** Whether it refuses what may change data. */
+  /** Whether it refuses commands that may change data. */
   readonly onlyReads: boolean;
 
   constructor(config: Config, address: Address = addressFor(config), outside: Hooks = {}, onlyReads = false) {
@@ -8829,7 +8829,7 @@ class Server implements Origin {
     return up.at(this.#turn++ % up.length) ?? this.primary;
   }
 
-  /** Finds another copy of the data for a command that this one cannot answer: here, or at another server. */
+  /** Finds another copy of the data, here or at another server, for a command that this one cannot answer. */
   #copyFor(from: Pool, command: Command, error: RedisError): Pool | undefined {
     const mayStay = command.view.readFrom !== "primary" && command.reads && command.within !== Infinity;
     const other = !mayStay ? from : from === this.primary ? this.#choose("replica") : this.primary;
@@ -8882,7 +8882,7 @@ class Server implements Origin {
     if (!this.fleet.isClosed) this.#timer = world.after(LOOK, () => void this.#look()).unref();
   }
 
-  /** Whether a replica could take a command now; undefined if it is not connected to. */
+  /** Whether a replica could take a command now; undefined if the driver does not use it. */
   isUp(replica: Config): boolean | undefined { return this.#replicas.get(addressOf(replica))?.pool.isUp; }
 
   /** Opens pools for new replicas and drains those of former ones. */
@@ -8958,7 +8958,7 @@ function checkShared({ poolsize, proxy }: Config, row: Row, gathered?: readonly 
   if (row.is.bound && gathered === undefined && poolsize > 1) throw notSupported(row, UNBOUND);
 }
 
-/** The greeting of a replica in a cluster, which otherwise redirects reads to its primary. */
+/** Commands in the handshake with a replica of a cluster, which would otherwise redirect reads to its primary. */
 const READING: readonly [Row][] = [[commands.readonly]];
 
 /** slave0:ip=10.0.0.2,port=6379,state=online,offset=...,lag=... or, before Redis 2.8, slave0:10.0.0.2,6379,online */
@@ -8994,7 +8994,7 @@ class Fleet<M extends Named = Named> {
   members: readonly M[];
   /** Whether it accepts no more commands and companions. */
   isClosed = false;
-  /** Called when it closes. */
+  /** Called when the fleet closes. */
   onClose = ignore;
   readonly #companions = new Set<Companion>();
   #closing: Promise<void> | undefined;
@@ -9047,7 +9047,7 @@ class Fleet<M extends Named = Named> {
   /** Moves subscriptions to the current servers of their channels. */
   async moveCompanions(): Promise<void> {
     await Promise.all(Array.from(this.#companions, (companion) => 
-      companion instanceof Subscription && companion.move().catch(ignore))); // it retries by itself
+      companion instanceof Subscription && companion.move().catch(ignore))); // it tries again by itself
   }
 
   async #drain(server: Origin, timeout: Milliseconds): Promise<void> {
@@ -9096,9 +9096,9 @@ interface ClientRouter extends Router {
   readonly reconnects: boolean;
   /** All servers that have keys. */
   members(): readonly Named[];
-  /** The servers to scan, one after the other, so that no key is missed. */
+  /** The servers to scan, one after the other, without missing a key. */
   toScan(): Iterable<Named> | AsyncIterable<Named>;
-  /** The server for a transaction without keys, if all keys are there. */
+  /** The server for a transaction without keys; undefined unless one server has all keys. */
   anywhere(): Target | undefined;
   where(kind: Subscribing, channel: Key): readonly Source[];
   /** Runs a command that needs more than one server, or several steps. */
@@ -9333,16 +9333,16 @@ export interface Handler<Text> extends Commands<Text> {}
 
 // ==== 14. One of several ====
 //
-// Option anyOf names servers, or proxies, with the same data. Several has a Server for each of these members. A tick's
-// commands go to the live member that has had the fewest for its weight, in the lowest group of priority that has a
-// live one; whatever must stay together goes to the best member. A member leaves when it has no connection, does not
-// answer PING, or refuses a command; its unwritten commands move to others. It is asked again in the background. To
-// change which member serves, change #candidates; to change when one leaves or returns, change #watch. A list of
-// members may be live: a LiveList calls the user's function, and gives each list to all who follow it.
+// Option anyOf names servers, or proxies, with the same data. Several has a Server for each of these members. The
+// commands of a tick go to one member: of the live ones with the lowest priority, that with the fewest commands for its
+// weight. What must stay on one server goes to the best member. A member leaves when it has no connection, does not
+// answer PING, or refuses a command; its unwritten commands move to others, and the driver tries it in the background.
+// The list of members may be live: a LiveList calls the user's function, and gives each list to all its followers. To
+// change which member serves, change #candidates; to change when one leaves or returns, change #watch.
 //
-//     new -> live <-> left     new: not yet known, at the beginning, when no member is live
+//     new -> live <-> left     new: not tried yet; only members that are added while none is live begin so
 
-/** A handler that follows a live list. `take` throws if a list is wrong, and then keeps the one before. */
+/** A handler that follows a live list. `take` throws if a list is wrong, and the handler keeps the one before. */
 type ListFollower = { readonly take: (hosts: unknown) => void; readonly failed: (error: RedisError) => void };
 
 /** Lists of hosts from a function, which is called once for all its followers, and again when it ends or fails. */
@@ -9353,7 +9353,7 @@ class LiveList {
   readonly #followers = new Set<ListFollower>();
   readonly #stop = new AbortController();
   #lists: AsyncIterator<readonly unknown[]> | undefined;
-  /** The last list, in an array of its own: empty before the first. */
+  /** The last list, as the only element; empty before the first list. */
   #last: [hosts?: unknown] = [];
   #error: RedisError | undefined;
   #doublings = 0;
@@ -9363,7 +9363,7 @@ class LiveList {
     this.#source = source;
   }
 
-  /** Gives the follower the last list, if there is one, and each later one; returns a function that ends this. */
+  /** Gives the follower the last list, if any, and each later one; returns a function that stops this. */
   static follow(source: LiveHosts<unknown>, follower: ListFollower): () => void {
     const list = LiveList.#all.get(source) ?? new LiveList(source);
     LiveList.#all.set(source, list);
@@ -9379,7 +9379,7 @@ class LiveList {
     LiveList.#all.delete(this.#source);
     world.cancel(this.#rest);
     this.#stop.abort();
-    void this.#end().catch(ignore); // a function that heeds nothing is not awaited
+    void this.#end().catch(ignore); // not awaited: the function may ignore it
   }
 
   async #end(): Promise<void> { await this.#lists?.return?.(); }
@@ -9388,7 +9388,7 @@ class LiveList {
     const { signal } = this.#stop;
     const begun = world.now();
     try {
-      await turn(); // so that every follower of this tick gets the first list from here
+      await turn(); // so that all followers of this tick get the first list in the same way
       if (signal.aborted) return;
       const lists = this.#lists = this.#source(signal)[Symbol.asyncIterator]();
       for (;;) {
@@ -9421,7 +9421,7 @@ class LiveList {
     }
   }
 
-  /** Tells an error by a process warning, unless it is the one before. */
+  /** Emits a process warning with an error, unless it is the same as the last. */
   #tell(why: string, cause: unknown): void {
     const known = this.#error?.cause;
     this.#error = new RedisError("BAD_LIST", "not-sent", `a list of hosts was not taken: ${why}`, { cause });
@@ -9430,7 +9430,7 @@ class LiveList {
   }
 }
 
-/** A member of several. */
+/** A member, with its share of the commands. */
 type Choice = {
   readonly server: Server;
   readonly config: Config;
@@ -9441,11 +9441,11 @@ type Choice = {
   used: number;
   /** Time of the last change of state. */
   since: number;
-  /** Time until which it does not return. */
+  /** Time before which it does not return. */
   until: number;
-  /** How many times the delay before its return has doubled; only a member that lasts resets it. */
+  /** How many times the delay before its return has doubled; reset only when the member has lasted. */
   doublings: number;
-  /** The next question to it. */
+  /** The timer of its next PING. */
   timer: NodeJS.Timeout | undefined;
 };
 
@@ -9455,7 +9455,7 @@ class Several implements Origin {
   readonly only: Several = this;
   readonly #self: Named = { name: "", server: this };
   readonly fleet: Fleet = new Fleet([this.#self]);
-  /** Where subscriptions listen: at the best member. */
+  /** The address of the best member, for subscriptions. */
   readonly address: Address;
   /** The members with a weight above 0; before the first list, a stand-in, where commands wait. */
   #members: readonly Choice[] = [];
@@ -9467,14 +9467,14 @@ class Several implements Origin {
   #current: Choice | undefined;
   /** The best of the live and new members. */
   #first: Choice | undefined;
-  /** Whether there are two live members, so that one may answer what another does not. */
+  /** Whether at least two members are live or new, so that one may answer what another does not. */
   #hasSpare = false;
   readonly #listeners = new Set<Pool>();
   /** The member at which subscriptions listen. */
   #heard: Choice | undefined;
   #unfollow = ignore;
 
-  /** `follow`: follows lists of hosts, instead of option anyOf. */
+  /** `follow`: follows a live list, instead of the hosts of option anyOf. */
   constructor(config: Config, follow?: (follower: ListFollower) => () => void) {
     const { anyOf, ...common } = config;
     this.config = config;
@@ -9498,13 +9498,13 @@ class Several implements Origin {
     return member.server.dispatch(command);
   }
 
-  /** All commands of one tick go to one member, so that they keep their order and one write carries them. */
+  /** The member for the commands of this tick; only one, so that they keep their order and are sent in one write. */
   get #next(): Choice {
     if (this.#current === undefined) world.endOfTick(Several.#endTick, this);
     if (this.#current?.state === "live") return this.#current;
     const candidates = this.#candidates();
     const current = this.#current = leastUsed(candidates) ?? this.#members[0]!;
-    for (const member of this.#members) { // so that none gets a burst for the time in which it had no share
+    for (const member of this.#members) { // so that none gets a burst to make up for the time without a share
       if (!candidates.includes(member)) member.used = Math.max(member.used, current.used);
     }
     return current;
@@ -9513,12 +9513,12 @@ class Several implements Origin {
   /** The members that are live or new. */
   get #known(): readonly Choice[] { return this.#members.filter(({ state }) => state !== "left"); }
 
-  /** The same in all programs that have the same list and find the same members live. */
+  /** The best member: the same in all programs that have the same list and find the same members live. */
   get #best(): Choice { return this.#first ?? heaviest(this.#candidates()) ?? this.#members[0]!; }
 
   /**
-   * The members that may take commands: of the live and new ones, those of the lowest priority, and of these the ones
-   * with a free connection, if there are any. Without a live one, those on which a command would not fail at once.
+   * The members that may take commands: of the live and new ones, those with the lowest priority, and of these the ones
+   * with a free connection, if any. If none is live or new, those on which a command would not fail at once.
    */
   #candidates(except?: Choice, mustBeLive = false): readonly Choice[] {
     const known = this.#known.filter((member) => member !== except);
@@ -9534,11 +9534,11 @@ class Several implements Origin {
     const member = this.#members.find(({ server }) => server.primary === from);
     if (member !== undefined && (error instanceof ReplyError || !from.isConnected)) this.#leave(member);
     const { state, row, words, reads } = command;
-    const isContinued = row.is.cursor && words[row.placing === none ? 0 : 1] !== "0"; // its cursor is that member's
+    const isContinued = row.is.cursor && words[row.placing === none ? 0 : 1] !== "0"; // that member's cursor
     const isUnknown = state === "written" && !(error instanceof ReplyError) && !reads;
     if (this.fleet.isClosed || isContinued || isUnknown) return undefined;
     const other = leastUsed(this.#candidates(member, member !== undefined && !from.isDown))?.server.primary;
-    const isFirst = error.code === "REPLY_TIMEOUT" && command.within !== Infinity; // it has had part of its time
+    const isFirst = error.code === "REPLY_TIMEOUT" && command.within !== Infinity; // after part of its time
     return other ?? (isFirst ? from : undefined);
   }
 
@@ -9563,7 +9563,7 @@ class Several implements Origin {
 
   // ---- Members ----
 
-  /** Waits for the first list with a stand-in, whose address is known only when the list has replaced it. */
+  /** Lets commands wait for the first list at a stand-in, whose address never becomes known; the list replaces it. */
   #follow(follow: (follower: ListFollower) => () => void, common: Config): void {
     const waiting: ((error: RedisError) => void)[] = [];
     const next = (): Promise<Endpoint> => new Promise((_, reject) => waiting.push(reject));
@@ -9594,7 +9594,7 @@ class Several implements Origin {
     }
   }
 
-  /** Gives the fleet the servers of the current members; those of former ones are drained. */
+  /** Gives the fleet the servers of the current members, and drains those of former ones. */
   #adopt(): void {
     const named = this.#members.map(({ server }) => ({ name: "", server }));
     void this.#servers.replace(named, this.config.replyTimeout);
@@ -9607,7 +9607,7 @@ class Several implements Origin {
     const self = (): Choice | undefined => this.#members.find((other) => other.config === config);
     const server = new Server(config, address, {
       role: "member",
-      prepare: (connection) => connection.ask(commands.ping), // a server that loads refuses it
+      prepare: (connection) => connection.ask(commands.ping), // a server that is loading refuses it
       copy: (from, command, error) => this.#copyFor(from, command, error),
       opened: () => this.#join(self()),
       lost: () => {
@@ -9641,7 +9641,7 @@ class Several implements Origin {
     this.#changed();
   }
 
-  /** Asks a member whether it answers: every second, and when it may return. */
+  /** Sends PING to a member: every second, and when it may return. */
   async #watch(member: Choice): Promise<void> {
     const answers = await member.server.primary.answers(Math.min(this.config.replyTimeout, LOOK));
     if (!this.#members.includes(member)) return;
@@ -9660,10 +9660,10 @@ class Several implements Origin {
   #changed(): void {
     this.#first = heaviest(lowestOf(this.#known));
     this.#hasSpare = this.#known.length > 1;
-    void Promise.resolve().then(() => this.#rearrange()); // not while a command is about to move
+    void Promise.resolve().then(() => this.#rearrange()); // later, because a command may be about to move
   }
 
-  /** Moves what waits at members that do not serve to those that do, and subscriptions to the best member. */
+  /** Moves waiting commands to members that serve, and subscriptions to the best member. */
   #rearrange(): void {
     if (this.fleet.isClosed) return;
     const serving = lowestOf(this.#known);
@@ -9679,7 +9679,7 @@ class Several implements Origin {
     const members = this.#members;
     return Promise.any(members.map(({ server }) => server.ready())).catch(({ errors: [error] }) => {
       if (this.#members === members || this.fleet.isClosed) throw error;
-      return this.ready(); // of the new list
+      return this.ready(); // of the members of the new list
     });
   }
 
@@ -9720,7 +9720,7 @@ const originOf = (config: Config, address?: Address): Origin =>
 /** A node of a manager's list. */
 type ManagedNode = { readonly name: string; readonly db: number; readonly weight: number; readonly host: Unchecked };
 
-/** Reads redis://host:port/name?weight=N&db=D as zyredis does: whole numbers, other names of the query are ignored. */
+/** Reads redis://host:port/name?weight=N&db=D as zyredis does: N and D are whole numbers, other names are ignored. */
 function readNode(given: unknown): ManagedNode {
   const text = given instanceof URL || typeof given === "string" ? String(given).trim() : "";
   const at = text.indexOf("/", text.indexOf("://") + 3);
@@ -9750,7 +9750,7 @@ function sharesOf(nodes: readonly ManagedNode[]): unknown[] {
   return [...shares.values()].filter(({ weight }) => weight > 0);
 }
 
-/** Options of a manager that its list decides. */
+/** Options that a manager takes from its list. */
 const IN_LIST = ["host", "port", "path", "dbid", "anyOf", "replicas"] as const;
 
 /** Handlers by the names in a list of URLs, redis://host:port/name?weight=N&db=D; made by manager(). */
@@ -9780,8 +9780,8 @@ export class Manager<Text = string> {
   }
 
   /**
-   * A lazy pool for the nodes with this name and database, the same one at each call. Throws if the list has none;
-   * while there is no list yet, commands wait for it.
+   * Returns a lazy pool for the nodes with this name and database, the same at each call. Throws if the list has none;
+   * before the first list, commands wait for it.
    */
   select(name: string, db = 0): Handler<Text> {
     if (this.#closing !== undefined) throw CLOSED.of(undefined, "not-sent");
@@ -9798,7 +9798,7 @@ export class Manager<Text = string> {
     return handler;
   }
 
-  /** Closes its handlers, as their disconnect() does, and uses the list no more. */
+  /** Closes its handlers, as their disconnect() does, and stops following the list. */
   disconnect(options?: { timeout?: Milliseconds }): Promise<void> {
     this.#unfollow();
     const all = Array.from(this.#handlers.values(), ({ handler }) => handler.disconnect(options));
@@ -9830,7 +9830,7 @@ export class Manager<Text = string> {
     }
   }
 
-  /** Gives a handler its hosts. If there are none any more, the handler keeps those that it has. */
+  /** Gives a handler its hosts. If the list has none for it, the handler keeps those that it has. */
   #give(follower: ListFollower, name: string, db: number): void {
     const hosts = this.#hosts(name, db);
     if (hosts.length > 0) follower.take(hosts);
@@ -10043,7 +10043,7 @@ interface Layout<M extends Member, G> {
   memberOf(group: G): M;
   /** The name that a key has on its server. */
   stored(key: Word): Word;
-  /** Runs a command that has keys of several groups and cannot be divided. */
+  /** Runs a command whose keys are in several groups and which cannot be divided. */
   runInSteps(row: Row, words: readonly Word[], places: readonly Place<G>[], view: View): Promise<unknown>;
 }
 
@@ -10080,7 +10080,7 @@ function plan<M extends Member, G>(layout: Layout<M, G>, row: Row, args: readonl
 const hasOneKey = (row: Row, args: readonly unknown[]): boolean =>
   row.placing === one && !row.is.patterns && typeof args[0] === "string";
 
-/** Throws for a command that several servers cannot run. `isSure`: it has one key, and routing it never throws. */
+/** Throws for a command that does not work over several servers. `isSure`: with its one key, routing never throws. */
 function mustSpread(router: ClientRouter, row: Row, gathered: readonly unknown[] | undefined, isSure: boolean): void {
   if (row.instead !== undefined) throw unshared(row);
   if (row.is.bound) throw notSupported(row, UNBOUND);
@@ -10124,7 +10124,7 @@ class Shards implements ClientRouter, Layout<Node, Node> {
 
   check(row: Row, gathered?: readonly unknown[]): void {
     if (this.#options.proxy !== undefined) mustPass(this, row);
-    const isSure = this.fleet.members.length === 0 || // checked when it is sent
+    const isSure = this.fleet.members.length === 0 || // then checked when it is sent
       (gathered !== undefined && this.#isSimple(row, gathered) && !this.#rule.fallible);
     mustSpread(this, row, gathered, isSure);
   }
@@ -10200,7 +10200,7 @@ class Shards implements ClientRouter, Layout<Node, Node> {
     }), row.name.text);
   }
 
-  /** Replaces the hosts; a live list is not followed any more. */
+  /** Replaces the hosts, and stops following a live list. */
   setHosts(hosts: unknown, timeout: Milliseconds): Promise<void> {
     this.fleet.mustBeOpen();
     const replaced = this.#replace(hosts, timeout);
@@ -10543,7 +10543,7 @@ export abstract class ManyClient<Text> extends Client<Text> {
 
   /** The name of a key's node. */
   nodeFor(key: Key): string { return this.#router.locate(key).name; }
-  /** A handler for the key's node, for commands that need one server; when nodes have changed, ask for it again. */
+  /** A handler for the key's node, for commands that need one server; call it again after nodes have changed. */
   shard(key: Key): Handler<Text> { return new Handler(this.#router.locate(key).server, this.view); }
 
   /** Handlers for all current nodes, by name. */
@@ -10562,9 +10562,9 @@ export class ShardedHandler<Text = string> extends ManyClient<Text> {
   }
 
   /**
-   * Replaces the list of hosts, also a live one. Commands in flight finish on their nodes, new ones go to the nodes of
-   * the new list; resolves when nodes that are no longer in it have been drained and closed. Moves no keys: see
-   * misplaced().
+   * Replaces the list of hosts, and a live list for good. Commands in flight finish on their nodes, new ones go to the
+   * nodes of the new list; resolves when nodes that are no longer in it have been drained and closed. Moves no keys:
+   * see misplaced().
    */
   setHosts(hosts: readonly ShardHost[]): Promise<void> { return this.#shards.setHosts(hosts, this.view.replyTimeout); }
 
@@ -10599,13 +10599,13 @@ export interface ShardedHandler<Text> extends ShardedCommands<Text> {}
 
 // ==== 17. Slots ====
 //
-// A key of a Redis Cluster is in one of 16,384 slots, and each slot is served by one primary. While slots move from a
-// node to another, a Handover holds their commands, so that they keep their order. To read another form of the map,
+// Each key of a Redis Cluster is in one of 16,384 slots, and each slot is served by one primary. While slots move from
+// one node to another, a Handover holds their commands, so that they keep their order. To read another form of the map,
 // change readView.
 
 const SLOTS = 16_384;
 
-/** CRC-16/XMODEM of each byte, and of each byte with a zero byte behind it; computed on first use. */
+/** CRC-16/XMODEM of each byte, and of each byte followed by a zero byte; computed on first use. */
 let slotTables: ReturnType<typeof makeSlotTables> | undefined;
 
 function makeSlotTables(): { readonly ofOne: Uint16Array; readonly ofTwo: Uint16Array } {
@@ -10624,7 +10624,7 @@ function slotOf(key: Word): number {
   let i = 0;
   let crc = 0;
   let bits = 0;
-  for (; i < tag.length - 1; i += 2) { // two bytes at a time: half the steps that wait for each other
+  for (; i < tag.length - 1; i += 2) { // two bytes at a time: half as many steps depend on the one before
     const left = tag.charCodeAt(i);
     const right = tag.charCodeAt(i + 1);
     bits |= left | right;
@@ -10656,7 +10656,7 @@ const shuffled = <T,>(items: readonly T[]): T[] =>
 
 /** State of a node's connections: "unused" before the first command for it. */
 export type ClusterNodeState = "connected" | "connecting" | "lost" | "unused";
-/** A node of a cluster, as nodes() describes it. `slots`: ranges, first and last slot; a replica has its primary's. */
+/** A node of a cluster, as nodes() describes it. `slots`: ranges, as first and last; a replica has its primary's. */
 export type ClusterNodeInfo = {
   id: string; address: string; role: "primary" | "replica"; slots: [first: number, last: number][];
   state: ClusterNodeState;
@@ -10670,7 +10670,7 @@ class ClusterNode implements Named {
   replicas: readonly ClusterNode[] = [];
   /** Time at which its last connection was lost; undefined while it answers. */
   lostAt: number | undefined;
-  /** Number of the latest maps without it as a primary. */
+  /** Number of maps in a row that do not name it as a primary. */
   absences = 0;
   /** The handover that began in this tick. */
   handover: Handover | undefined;
@@ -10689,14 +10689,14 @@ class ClusterNode implements Named {
   get server(): Server { return this.opened ??= this.#open(this); }
   get isLost(): boolean { return this.lostAt !== undefined && this.opened?.primary.isUp !== true; }
 
-  /** `primary`: the node of which it is a replica. */
+  /** `primary`: its primary, or the node itself. */
   state(primary: ClusterNode): ClusterNodeState {
     const isUp = primary === this ? this.opened?.primary.isUp : primary.opened?.isUp(this.config);
     return isUp === undefined ? "unused" : isUp ? "connected" : this.isLost ? "lost" : "connecting";
   }
 }
 
-/** Holds the commands of slots that move, or whose node is not known. Redirected ones leave it first. */
+/** Holds the commands of slots that move, or whose node is not known. Redirected commands go on first. */
 class Handover implements CommandOwner {
   readonly name = "";
   readonly server = this;
@@ -10705,7 +10705,7 @@ class Handover implements CommandOwner {
   readonly redirected: [command: Command, to: ClusterNode | undefined][] = [];
   /** Commands that came later. */
   readonly waiting = new Queue();
-  /** Whether its commands rest before they go on, because nodes disagree. */
+  /** Whether its commands pause before they go on, because nodes disagree. */
   rests = false;
   isOver = false;
   readonly #options: PoolOptions;
@@ -10724,7 +10724,7 @@ class Handover implements CommandOwner {
     return command.promise;
   }
 
-  /** Takes a redirected command; `to`: the node that it asks, if that is not the owner of its slot. */
+  /** Takes a redirected command; `to`: the node to which it goes, if that is not the owner of its slot. */
   redirect(command: Command, to?: ClusterNode): void {
     this.#own(command);
     this.redirected.push([command, to]);
@@ -10739,7 +10739,7 @@ class Handover implements CommandOwner {
   elsewhere(): undefined { return undefined; }
   finished(): void {}
 
-  /** Ends it, and returns its unsettled commands in the order in which they go on. */
+  /** Ends it, and returns its unsettled commands in the order in which to send them. */
   end(): [command: Command, to: ClusterNode | undefined][] {
     this.isOver = true;
     world.cancel(this.#timer);
@@ -10759,10 +10759,10 @@ class Handover implements CommandOwner {
 /** What one node says about the cluster: CLUSTER SLOTS, and the epoch in CLUSTER INFO. */
 type ClusterView = { readonly epoch: number; readonly ranges: readonly unknown[]; readonly teller: Config };
 
-/** The greeting in which a node is asked for its view. */
+/** The commands in the handshake that ask a node for its view. */
 const VIEWING: readonly [Row][] = [[commands.clusterSlots], [commands.clusterInfo]];
 
-/** Reads what a node said in its greeting; throws if it has said nothing of a cluster. */
+/** Reads a node's replies to these; throws if it is not a node of a cluster, or names no slots. */
 function readView([ranges, info]: readonly unknown[], teller: Config): ClusterView {
   if (ranges instanceof RedisError) {
     const isNone = ranges.message.includes("cluster support disabled");
@@ -10775,25 +10775,25 @@ function readView([ranges, info]: readonly unknown[], teller: Config): ClusterVi
 
 // ==== 18. Cluster ====
 //
-// A router over slots. Nodes tell which of them serves which slots, and correct whoever asks a wrong one (MOVED, ASK):
-// the command then goes on to the right one, with its promise and its deadline. The map is renewed in the background,
-// from several nodes. To change what becomes of a command that a node refused, change #move; to change how the address
-// of a node is understood, change #nodeAt.
+// A router over slots. Nodes say which of them serves which slots, and where a command for another node belongs (MOVED,
+// ASK): the driver sends it there, with the same promise and deadline. The map is renewed in the background, from
+// several nodes. To change what becomes of a command that a node refused, change #move; to change how a node's address
+// is read, change #nodeAt.
 
 const MOST_NODES = 4_096;
-/** How often a command may be redirected, and how often without a rest: nodes that disagree would send it in a ring. */
+/** How often a command may be redirected, in all and without a pause: nodes that disagree could do it for ever. */
 const MOST_HOPS = 16;
 const QUICK_HOPS = 3;
 const WITNESSES = 3; // nodes asked for a map at once
 const WITNESS_TIMEOUT: Milliseconds = 1_000;
-/** Time between two maps: the shortest, doubled while nothing changes, up to the longest; and without any reason. */
+/** Time between two maps: the shortest, doubled while nothing changes; the longest; and that without any reason. */
 const FIRST_GAP: Milliseconds = 100;
 const LONGEST_GAP: Milliseconds = 5_000;
 const REVIEW: Milliseconds = 30_000;
 const SILENCE: Milliseconds = 1_000; // a node that owes replies and sends nothing for this long may have been replaced
 const TAKEOVER: Milliseconds = 30_000; // commands wait this long for a replica to take over from a lost primary
 
-/** The server of one slot, whichever node that is, for transactions and leases: their keys must be in one slot. */
+/** The current server of one slot, for transactions and leases, whose keys must be in one slot. */
 class SlotTarget implements Target {
   readonly #cluster: Cluster;
   readonly #slot: number;
@@ -10812,14 +10812,14 @@ const ELSEWHERE = "its slot is moving to another node";
 type Owners = (ClusterNode | undefined)[];
 const NO_MOVES: ReadonlyMap<ClusterNode, number[]> = new Map();
 
-/** The list of a key, which is added if it has none. */
+/** Returns the list of a key; adds an empty one if there is none. */
 function listIn<K, V>(lists: Map<K, V[]>, key: K): V[] {
   const list = lists.get(key) ?? [];
   lists.set(key, list);
   return list;
 }
 
-/** The error for a command, a transaction or a lease whose keys no node serves together for certain. */
+/** The error for a command, a transaction or a lease whose keys are in several slots. */
 const inSlots = (row: Row): NotSupportedError =>
   notSupported(row, "its keys are in several slots of the cluster; give all of them one hash tag");
 
@@ -10839,9 +10839,9 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   #slots: (Member | undefined)[] = [];
   #owners: Owners = [];
   readonly #targets: (SlotTarget | undefined)[] = [];
-  /** The owners, once each; undefined after a change. */
+  /** The owners, each once; undefined until computed again after a change. */
   #members: readonly ClusterNode[] | undefined;
-  /** Slots whose owner a node has named in a MOVED that is not older than the map. */
+  /** Slots whose owner was named by a MOVED that is at least as new as the map. */
   readonly #patched = new Set<number>();
   readonly #handovers = new Set<Handover>();
   /** Connections to nodes that are asked for their views. */
@@ -10857,10 +10857,10 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   #askedAt = -Infinity;
   #timer: NodeJS.Timeout | undefined;
   #watch: NodeJS.Timeout | undefined;
-  /** Number of times in a row that no node has answered, and the last error. */
+  /** How many times in a row no node has answered, and the last error. */
   #failures = 0;
   #error: RedisError | undefined;
-  /** Why the driver did not take an address that a node named, the last time. */
+  /** Why the driver last refused an address that a node named. */
   #refusal: string | undefined;
   /** Whether subscriptions will move at the end of this tick. */
   #areMoving = false;
@@ -10879,7 +10879,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     this.#listen();
   }
 
-  /** A list counts when the driver next asks for a map: at once, if it knows none. */
+  /** Follows a live list of seeds. A new list is used for the next map, or at once if there is no map. */
   #follow(source: LiveHosts<unknown>, options: Unchecked): Promise<void> {
     return new Promise((resolve) => {
       const unfollow = LiveList.follow(source, {
@@ -10941,7 +10941,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
 
   anywhere(): undefined { return undefined; }
 
-  /** All primaries, and those again that got slots while the primary that had them was not being scanned, or was. */
+  /** Yields all primaries, and again those that got slots which may not have been scanned completely. */
   async *toScan(): AsyncGenerator<Named, void> {
     const scanned = new Set<number>();
     await this.#known();
@@ -10950,7 +10950,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       if (node === undefined) return;
       const slots = this.#slotsOf(node);
       yield node;
-      await this.#asking; // it may have asked before a slot moved
+      await this.#asking; // those answers may be older than the move of a slot
       await this.#ask();
       for (const slot of slots) if (this.#owners[slot] === node) scanned.add(slot);
     }
@@ -10996,7 +10996,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   /** Decides what becomes of a command that `from` refused because of its slot; false: its caller gets the error. */
   #redirect(from: ClusterNode, pool: Pool, command: Command, error: ReplyError, lease: Lease | undefined): boolean {
     const { view, owner, special: { batch } } = command;
-    if (owner === undefined) { // it is bound to a lent connection
+    if (owner === undefined) { // a command on a lent connection stays there
       if (lease !== undefined) this.#told(from, error);
       if (nameOfRefusal(error) === "EXECABORT" || lease === undefined || lease.command.row === LEASE) return false;
       command.refuse(new WatchError("WATCH", "not-executed", ELSEWHERE, { cause: asCause(error) }));
@@ -11005,7 +11005,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     if (batch === undefined) return this.#move(from, pool, command, error);
     const at = batch.replies.length;
     if (batch.isAtomic) {
-      if (batch.wait !== undefined) this.#told(from, error); // and its caller gets the error: WAIT has been sent, too
+      if (batch.wait !== undefined) this.#told(from, error); // the caller gets the error: WAIT has been sent, too
       if (at < batch.length - 1 || batch.wait !== undefined) return false; // EXEC's reply comes last
       const cause = [...batch.replies, error].filter(isReplyError).find(({ code }) => code !== "EXECABORT");
       return cause !== undefined && refusalOf(cause).routed === true && this.#move(from, pool, command, cause);
@@ -11022,7 +11022,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     return false;
   }
 
-  /** Sends a command that was certainly not executed on to where the error says, or again after a rest. */
+  /** Sends a command that was certainly not executed to the node that the error names, or again after a pause. */
   #move(from: ClusterNode, pool: Pool, command: Command, error: ReplyError): boolean {
     const { batch, detour = { hops: 0 } } = command.special;
     const renew = (hops: number, asks: boolean): void => {
@@ -11064,12 +11064,12 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     return { slot, node };
   }
 
-  /** Believes a MOVED until there is a newer map. If a replica has taken over, it has all slots of its primary. */
+  /** Applies a MOVED until there is a newer map. A replica that has taken over gets all slots of its primary. */
   #patch(slot: number, node: ClusterNode, from: ClusterNode): void {
     this.#hints.add(node);
     this.#refresh();
     const old = this.#owners[slot];
-    if (node === from) return from.opened?.primary.renew(); // its name leads to another server now
+    if (node === from) return from.opened?.primary.renew(); // the node's name now leads to another server
     if (old === node) return;
     const isPromoted = old?.replicas.includes(node) === true;
     this.#assign(node, isPromoted ? this.#slotsOf(old!) : [slot]);
@@ -11080,7 +11080,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     return this.#owners.flatMap((owner, slot) => owner === node ? [slot] : []);
   }
 
-  /** Gives slots to a node. Their commands wait until their old node has answered what it was sent. */
+  /** Gives slots to a node. Their commands wait until the old node has answered the commands that it was sent. */
   #assign(node: ClusterNode, slots: readonly number[]): void {
     const left = new Map<ClusterNode, number[]>();
     this.#members = undefined;
@@ -11106,7 +11106,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     void this.fleet.moveCompanions();
   }
 
-  /** The handover in which the first of these slots is; begins one for those that are in none. */
+  /** Begins a handover for those of these slots that are in none; returns the handover of the first slot. */
   #handover(from: ClusterNode, pool: Pool, slots: readonly number[]): Handover {
     for (const slot of slots) {
       if (this.#slots[slot] instanceof Handover) continue;
@@ -11143,7 +11143,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   #waitingRoom(): Handover {
     if (this.#lobby !== undefined) return this.#lobby;
     this.#lobby = new Handover(this.#options, "the nodes of the cluster are not known");
-    if (this.#asking !== undefined) return this.#lobby; // the answer empties it
+    if (this.#asking !== undefined) return this.#lobby; // emptied by the answer
     if (this.#error === undefined) this.#refresh();
     else world.endOfTick<Cluster>((cluster) => cluster.#emptyLobby(), this);
     return this.#lobby;
@@ -11174,8 +11174,8 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   // ---- Nodes ----
 
   /**
-   * The node at an address that another node named, `from`; undefined if the driver cannot, or may not, connect to it.
-   * All addresses that are learned pass here. `ip` stands in for the name "?".
+   * Returns the node at an address that another node, `from`, named; undefined if the driver cannot or may not connect
+   * to it. All addresses that nodes name pass here. `ip` replaces the name "?".
    */
   #nodeAt(host: unknown, port: unknown, from: Config, ip?: unknown): ClusterNode | undefined {
     const named = host === null || host === "" ? from.host : host === "?" ? ip : host;
@@ -11191,7 +11191,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       const node = new ClusterNode(config, (opening) => this.#open(opening));
       this.#nodes.set(node.name, node);
       return node;
-    } catch (cause) { // also of the user's functions
+    } catch (cause) { // also an error of the user's functions
       this.#refusal = cause instanceof Error ? cause.message : String(cause);
       return undefined;
     }
@@ -11243,7 +11243,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     });
   }
 
-  /** Shard channels are on the node of their slot, keyspace events on all, and all other messages on any node. */
+  /** The nodes to listen to: for a shard channel that of its slot, for keyspace events all, else any node. */
   where(kind: Subscribing, channel: Key): readonly Server[] {
     if (kind === "ssubscribe") return [this.locate(channel).server];
     const members = this.members();
@@ -11262,7 +11262,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     for (const node of this.members()) void node.server;
   }
 
-  /** Asks for a new map if a node has sent nothing for a while although it should: its replicas may have taken over. */
+  /** Asks for a new map if a node owes replies but has sent nothing for a while: a replica may have taken over. */
   #listen(): void {
     for (const node of this.fleet.members) {
       const owingSince = node.opened?.primary.owingSince;
@@ -11300,7 +11300,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     });
   }
 
-  /** Asks some nodes at a time until one has answered. Each view is adopted when it comes. */
+  /** Asks WITNESSES nodes at a time until one has answered. Adopts each view when it arrives. */
   async #askWitnesses(): Promise<void> {
     if (this.#listed !== undefined) await settled([this.#listed], this.#options.connectTimeout);
     this.fleet.mustBeOpen();
@@ -11345,7 +11345,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     return readView(connection.replies.greeting, config);
   }
 
-  /** The nodes to ask, best first: those that know of a change, replicas of a lost primary, any primary, any seed. */
+  /** The nodes to ask, best first: replicas of lost primaries, nodes that know of a change, a primary, seeds, all. */
   #witnesses(): Config[] {
     const primaries = this.members();
     const lost = primaries.filter(({ isLost }) => isLost);
@@ -11357,7 +11357,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     return [...new Map(configs.map((config) => [hostOf(config), config])).values()];
   }
 
-  /** Takes a view that is not older than the map; returns whether it changed an owner. */
+  /** Adopts a view unless it is older than the map; returns whether an owner has changed. */
   #adopt({ epoch, ranges, teller }: ClusterView): boolean {
     if (epoch < this.#epoch || this.fleet.isClosed) return false;
     const claims: Owners = new Array(SLOTS).fill(undefined);
@@ -11379,7 +11379,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     return isFirst || moved.size > 0;
   }
 
-  /** The slots that a view gives to new owners, unless a MOVED named an owner that it still knows as a primary. */
+  /** The slots to which a view gives new owners, except those for which a MOVED named one of the view's primaries. */
   #moves(claims: Owners, primaries: ReadonlySet<ClusterNode>): Map<ClusterNode, number[]> {
     const moved = new Map<ClusterNode, number[]>();
     for (let slot = 0; slot < SLOTS; slot++) {
@@ -11390,7 +11390,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     return moved;
   }
 
-  /** Whether a view is of another cluster, to which a seed now belongs: it has none of the nodes, and they answer. */
+  /** Whether a view is of another cluster, to which a seed now belongs: it has none of our nodes, and some are up. */
   #isForeign(primaries: ReadonlySet<ClusterNode>): boolean {
     const known = this.members().flatMap((node) => [node, ...node.replicas]);
     return known.some(({ opened }) => opened?.primary.isUp === true) && !known.some((node) => primaries.has(node));
@@ -11436,7 +11436,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   }
 }
 
-/** Options that say in another way where a server is. */
+/** Options that a cluster does not accept: they state in another way where servers are. */
 const UNCLUSTERED = ["path", "replicas", "sentinels", "master", "anyOf", "proxy"] as const;
 
 function readClustered(options: Unchecked): Config {
@@ -11445,7 +11445,7 @@ function readClustered(options: Unchecked): Config {
   return readOptions(options);
 }
 
-/** Reads the seeds of a cluster; they share the options. */
+/** Reads the seeds of a cluster, to which the options apply. */
 function readSeeds(seeds: unknown, options: Unchecked): Config[] {
   return readHosts("seeds", seeds, (seed) => {
     const own = readHost(seed);
@@ -11455,8 +11455,8 @@ function readSeeds(seeds: unknown, options: Unchecked): Config[] {
 }
 
 /**
- * A handler for a Redis Cluster; each key is on the node that serves its slot. A command, a transaction or a lease with
- * several keys needs all of them in one slot, except for commands that are divided, such as mget.
+ * A handler for a Redis Cluster; each key is on the node that serves its slot. All keys of a command, a transaction or
+ * a lease must be in one slot, except those of commands that are divided, such as mget.
  */
 export class ClusterHandler<Text = string> extends ManyClient<Text> {
   readonly #cluster: Cluster;
@@ -11466,7 +11466,7 @@ export class ClusterHandler<Text = string> extends ManyClient<Text> {
     this.#cluster = cluster;
   }
 
-  /** The nodes of the cluster, as the driver knows them; resolves when it does. */
+  /** Resolves with the nodes of the cluster when the driver knows them. */
   async nodes(): Promise<ClusterNodeInfo[]> {
     await this.#cluster.fleet.known();
     return this.#cluster.nodes();
@@ -11591,12 +11591,12 @@ export class Sentinel<Text = string> {
     readOptions({ ...options, master: "any" }); // throws if one is wrong
   }
 
-  /** A pool of connections to the master, opened in the background. The same options give the same pool. */
+  /** Returns a lazy pool of connections to the master; for the same options, the same pool. */
   masterFor(name: string, options?: NamedOptions): Handler<Text> { return this.#open(name, { ...options }, false); }
 
   /**
-   * A pool for commands that only read: its replicas answer them, and the master while none of them is fit. Refuses all
-   * commands that may change data.
+   * Returns a lazy pool for commands that only read: the replicas answer them, or the master while no replica is fit.
+   * It refuses all commands that may change data.
    */
   replicaFor(name: string, options?: NamedOptions): Handler<Text> {
     const readFrom = ownEntry({ ...options }, "readFrom") === "any" ? "any" : "replica";
@@ -11613,7 +11613,7 @@ export class Sentinel<Text = string> {
     return this.#ask(name, async (master) => [...await master.replicas()]);
   }
 
-  /** Closes all handlers that it gave, as their own disconnect() does. */
+  /** Closes all its handlers, as their own disconnect() does. */
   async disconnect(): Promise<void> {
     this.#isClosed = true;
     await Promise.all(this.#servers.map(({ fleet, config }) => fleet.disconnect(config.replyTimeout)));
@@ -11645,7 +11645,7 @@ export class Sentinel<Text = string> {
   }
 }
 
-/** Options of the handler for one name; how its text is returned is the same for all of them. */
+/** Options of the handler for one name; those for the form of replies are the same for all names. */
 type NamedOptions = Omit<Options, "charset" | "convertNumbers" | "maps" | "sentinels" | "master">;
 
 /**
@@ -11661,8 +11661,8 @@ export const sentinel =
   };
 
 /**
- * Handlers by the names in a list, or a live list, of URLs: redis://host:port/name?weight=N&db=D.
- * select("cache") gives a lazy pool that uses one of the servers of that name.
+ * Gives handlers by the names in a list, or a live list, of URLs: redis://host:port/name?weight=N&db=D.
+ * select("cache") returns a lazy pool that uses one of the servers with that name.
  */
 export const manager = <
   const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects",
