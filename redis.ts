@@ -8449,7 +8449,7 @@ class WatchedMaster {
   /** The highest epoch so far, and the address that came with it. */
   #epoch = 0;
   #said: Location | undefined;
-  /** The master, if not at that address: a promoted replica, or one to which a replica led. Until new answers. */
+  /** The master, if not at that address: a promoted replica, or one to which a replica led; until a newer answer. */
   #instead: Location | undefined;
   #replicas: readonly Fields[] = [];
   /** State of the master, as the Sentinels see it. */
@@ -10786,7 +10786,7 @@ const MOST_HOPS = 16;
 const QUICK_HOPS = 3;
 const WITNESSES = 3; // nodes asked for a map at once
 const WITNESS_TIMEOUT: Milliseconds = 1_000;
-/** Time between two maps: the shortest, doubled while nothing changes; the longest; and that without any reason. */
+/** Time between two maps: the shortest, doubled while nothing changes; the longest; and without a reason to ask. */
 const FIRST_GAP: Milliseconds = 100;
 const LONGEST_GAP: Milliseconds = 5_000;
 const REVIEW: Milliseconds = 30_000;
