@@ -8547,6 +8547,12 @@ describe("options of Sentinels", () => {
     });
   }
 
+  test("one of several may be what Sentinels name", () => {
+    const { anyOf } = internals.readOptions({ anyOf: [{ sentinels, master: "a" }, "redis://b:1"], port: 7000 });
+    assert.deepEqual((anyOf as readonly { config: Options }[]).map(({ config: { master, host, port } }) => [master, host, port]),
+      [["a", "localhost", 6379], [undefined, "b", 1]]);
+  });
+
   test("a URL holds all of them", () => {
     const read = (url: string) => {
       const { sentinels, master, username, password, dbid, tls } = internals.readOptions(url);

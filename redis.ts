@@ -334,7 +334,8 @@ function readMembers(common: Config, hosts: unknown): MemberConfig[] {
     const { weight = 1, priority = 0, ...own } = readHost(host, IN_MEMBER) as Unchecked & Partial<MemberConfig>;
     mustBeCommon(own, "hosts of anyOf");
     for (const [name, value] of Object.entries({ weight, priority })) checked(name, value, MEMBER[name as "weight"]);
-    const config = readOptions({ ...common, anyOf: undefined, host: undefined, ...own });
+    const port = own.sentinels === undefined ? common.port : undefined; // Sentinels know it
+    const config = readOptions({ ...common, anyOf: undefined, host: undefined, port, ...own });
     const name = nodeName(config);
     if (seen.has(name)) throw new ArgumentError(`${name} is already in the list`);
     seen.add(name);
