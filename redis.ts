@@ -333,6 +333,7 @@ function readMembers(common: Config, hosts: unknown): MemberConfig[] {
   const members = readHosts("anyOf", hosts, (host) => {
     const { weight = 1, priority = 0, ...own } = readHost(host, IN_MEMBER) as Unchecked & Partial<MemberConfig>;
     mustBeCommon(own, "hosts of anyOf");
+    if (own.anyOf !== undefined) throw new ArgumentError("a host of anyOf has no option anyOf");
     for (const [name, value] of Object.entries({ weight, priority })) checked(name, value, MEMBER[name as "weight"]);
     const port = own.sentinels === undefined ? common.port : undefined; // Sentinels know it
     const config = readOptions({ ...common, anyOf: undefined, host: undefined, port, ...own });
@@ -5904,10 +5905,20 @@ class Pool implements CommandOwner {
     return owing.length === 0 ? undefined : Math.max(...owing.map(({ connection }) => connection!.lastReceived));
   }
 
-  /** Resolves when the server has answered everything that was sent to it, or after PATIENCE at the latest. */
-  answered(): Promise<void> {
-    const open = this.#seats.filter(({ state }) => state === "open" || state === "recalled");
-    return settled(open.map(({ connection }) => connection!.ask(commands.ping)), PATIENCE);
+  /** Resolves when the server has answered everything that was sent to it, or nothing for PATIENCE. */
+  async answered(): Promise<void> {
+    const open = this.#seats.flatMap(({ state, connection }) =>
+      state === "open" || state === "recalled" ? connection! : []);
+    let isAnswered = false;
+    const all = Promise.allSettled(open.map((connection) => connection.ask(commands.ping))).then(() => {
+      isAnswered = true;
+    });
+    const lastReceived = (): number => Math.max(...open.map((connection) => connection.lastReceived));
+    for (let before = -Infinity, last = lastReceived(); !isAnswered && last !== before; last = lastReceived()) {
+      before = last;
+      await settled([all], PATIENCE);
+      await new Promise<void>((resolve) => world.afterInput(resolve)); // a stall of this process is no silence
+    }
   }
 
   /** Queues these commands ahead of all others that have no connection. */
