@@ -11218,6 +11218,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       replicas: async () => node.replicas.map(({ config }) => config),
       verify: () => void (node.lostAt = undefined),
       ended: () => {
+        if (node.lostAt === undefined) [this.#gap, this.#isStale] = [FIRST_GAP, false]; // whatever is scheduled is late
         node.lostAt ??= world.now();
         this.#refresh();
         if (node === this.#broadcaster) void this.fleet.moveCompanions();
