@@ -628,11 +628,18 @@ export class RedisCluster {
     return (await this.owner(await running.call("CLUSTER", "KEYSLOT", args[1] ?? ""))).call(...args);
   }
 
-  /** The server that serves a slot, by the view of a server that runs. */
-  async owner(slot: number): Promise<RedisServer> {
-    const slots: any[][] = await this.servers.find(({ isRunning }) => isRunning)!.call("CLUSTER", "SLOTS");
-    const [, , [, port]] = slots.find(([from, to]) => from <= slot && slot <= to) as [number, number, any[]];
-    return this.servers.find((server) => server.port === port)!;
+  /** The server that serves a slot, by its own view: for a moment, others may believe what they heard before. */
+  owner(slot: number): Promise<RedisServer> {
+    return until(async () => {
+      const claims = await Promise.all(this.servers.filter(({ isRunning }) => isRunning).map(async (server) => {
+        const frozen = new Promise<[]>((resolve) => void setTimeout(resolve, 1_000, []).unref());
+        const slots: any[][] = await Promise.race([server.call("CLUSTER", "SLOTS"), frozen]);
+        const [, , [, port] = []] = slots.find(([from, to]) => from <= slot && slot <= to) ?? [];
+        return port === server.port ? [server] : [];
+      }));
+      const [owner, ...others] = claims.flat();
+      return others.length === 0 && owner;
+    }, `an owner of slot ${slot}`) as Promise<RedisServer>;
   }
 
   /** The running replicas of a server. */
