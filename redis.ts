@@ -11136,7 +11136,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     world.endOfTick<ClusterNode>((node) => void (node.handover = undefined), from);
     const finish = async (): Promise<void> => {
       await pool.answered();
-      if (handover.rests) await rest(PAUSE * (1 + world.random()));
+      if (handover.rests) await rest(2 * PAUSE * (1 + world.random()));
       this.#release(handover);
     };
     void this.fleet.keepOpenDuring(finish());
