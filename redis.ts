@@ -333,9 +333,9 @@ function readMembers(common: Config, hosts: unknown): MemberConfig[] {
   const members = readHosts("anyOf", hosts, (host) => {
     const { weight = 1, priority = 0, ...own } = readHost(host, IN_MEMBER) as Unchecked & Partial<MemberConfig>;
     mustBeCommon(own, "hosts of anyOf");
-    if (own.anyOf !== undefined) throw new ArgumentError("a host of anyOf has no option anyOf");
+    if (ownEntry(own, "anyOf") !== undefined) throw new ArgumentError("a host of anyOf has no option anyOf");
     for (const [name, value] of Object.entries({ weight, priority })) checked(name, value, MEMBER[name as "weight"]);
-    const port = own.sentinels === undefined ? common.port : undefined; // Sentinels know it
+    const port = ownEntry(own, "sentinels") === undefined ? common.port : undefined; // Sentinels know it
     const config = readOptions({ ...common, anyOf: undefined, host: undefined, port, ...own });
     const name = nodeName(config);
     if (seen.has(name)) throw new ArgumentError(`${name} is already in the list`);
