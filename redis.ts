@@ -5855,7 +5855,7 @@ class Pool implements CommandOwner {
       command,
       touched,
       dispatch: (next) => {
-        const { asking = "none" } = command.special.detour ?? {};
+        const asking = command.special.detour?.asking ?? "none";
         if (asking !== "none" && precedesMulti(next)) next.redirect(0, true);
         lease.touched = this.admit(next);
         connection.pushLent(next);
