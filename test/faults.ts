@@ -1653,7 +1653,17 @@ async function several(scene: Scene, count: number, anyOf?: (members: Member[]) 
   const db = scene.db({ host: undefined, anyOf: anyOf?.(members) ?? members, poolsize: 4, replyTimeout: 3000 });
   const log = scene.log(db, { deadline: 3000 }).start();
   await log.recovered();
-  return { server, proxies, members, db, log };
+  /** No command that was begun after this time may be lost. */
+  const keeps = (since: number, to: string): void => {
+    const lost = log.operations.filter(({ begun, state }) => begun > since && state !== "acked" && state !== "pending");
+    scene.breach(lost.length > 0, `${lost.length} lost to ${to}`);
+  };
+  const judge = async (mostUnknown = Infinity): Promise<void> => {
+    await scene.judge(log, server, false);
+    scene.breach(scene.counts.unknown > mostUnknown, `${scene.counts.unknown} unknown, at most ${mostUnknown} expected`);
+    scene.breach(log.refusals.size > 0, `callers saw ${[...log.refusals]}`);
+  };
+  return { proxies, members, db, log, keeps, judge };
 }
 type Member = { host: string; port: number; weight?: number };
 
@@ -1672,7 +1682,7 @@ const A01: Row = {
   what: "one of two servers that freezes leaves, and no command is lost to it from then on",
   needs: "redis.ts",
   async run(scene) {
-    const { server, proxies, db, log } = await several(scene, 2);
+    const { proxies, db, log, keeps, judge } = await several(scene, 2);
     const freezes = scene.times(10, 2);
     for (let freeze = 0; freeze < freezes; freeze++) {
       await live(db, 2);
@@ -1682,14 +1692,11 @@ const A01: Row = {
       const left = performance.now();
       await log.recovered();
       await running(500);
-      const lost = log.operations.filter(({ begun, state }) => begun > left && state !== "acked" && state !== "pending");
-      scene.breach(lost.length > 0, `${lost.length} lost to a member that was known to be frozen`);
+      keeps(left, "a member that was known to be frozen");
       frozen.cut("rst"); // what it was sent is gone with it
       frozen.heal();
     }
-    await scene.judge(log, server, false);
-    scene.breach(scene.counts.unknown > 64 * freezes, `${scene.counts.unknown} unknown in ${freezes} freezes`);
-    scene.breach(log.refusals.size > 0, `callers saw ${[...log.refusals]}`);
+    await judge(64 * freezes);
     scene.breach(scene.counts.recovery > SOON, "a frozen member stayed");
   },
 };
@@ -1699,7 +1706,7 @@ const A02: Row = {
   what: "a server that comes and goes costs nobody more than what it was executing, while another is there",
   needs: "redis.ts",
   async run(scene) {
-    const { server, proxies, db, log } = await several(scene, 2);
+    const { proxies, db, log, judge } = await several(scene, 2);
     const flaps = scene.times(100, 10);
     for (let flap = 0; flap < flaps; flap++) {
       switchOff(proxies[0]!);
@@ -1709,9 +1716,7 @@ const A02: Row = {
       scene.recovered(await log.recovered());
     }
     await live(db, 2);
-    await scene.judge(log, server, false);
-    scene.breach(scene.counts.unknown > 64 * flaps, `${scene.counts.unknown} unknown in ${flaps} flaps`);
-    scene.breach(log.refusals.size > 0, `callers saw ${[...log.refusals]}`);
+    await judge(64 * flaps);
     scene.breach(scene.counts.recovery > SOON, "the other did not serve soon");
   },
 };
@@ -1721,7 +1726,7 @@ const A03: Row = {
   what: "with two of four servers dead, now these and now those, the others answer everything",
   needs: "redis.ts",
   async run(scene) {
-    const { server, proxies, db, log } = await several(scene, 4);
+    const { proxies, db, log, keeps, judge } = await several(scene, 4);
     for (let turn = scene.times(20, 2); turn > 0; turn--) {
       await live(db, 4);
       const dead = turn % 2 === 0 ? proxies.slice(0, 2) : proxies.slice(2);
@@ -1729,12 +1734,10 @@ const A03: Row = {
       await scene.recovery(live(db, 2));
       const left = performance.now();
       await log.recovered();
-      const lost = log.operations.filter(({ begun, state }) => begun > left && state !== "acked" && state !== "pending");
-      scene.breach(lost.length > 0, `${lost.length} lost to members that were known to be dead`);
+      keeps(left, "members that were known to be dead");
       for (const proxy of dead) proxy.refuse = false;
     }
-    await scene.judge(log, server, false);
-    scene.breach(log.refusals.size > 0, `callers saw ${[...log.refusals]}`);
+    await judge();
   },
 };
 
@@ -1744,7 +1747,7 @@ const A04: Row = {
   needs: "redis.ts",
   async run(scene) {
     let push: (list: Member[]) => void = () => {};
-    const { server, members, log } = await several(scene, 4, (all) => async function* () {
+    const { members, log, judge } = await several(scene, 4, (all) => async function* () {
       for (let list = all; ; list = await new Promise((resolve) => { push = resolve; })) yield list;
     });
     const changes = scene.times(200, 20);
@@ -1754,8 +1757,7 @@ const A04: Row = {
       await log.recovered();
     }
     scene.counts.faults += changes;
-    await scene.judge(log, server, false);
-    scene.breach(scene.counts.unknown > 0 || log.refusals.size > 0, `${scene.counts.unknown} unknown; callers saw ${[...log.refusals]}`);
+    await judge(0);
   },
 };
 
@@ -1768,7 +1770,7 @@ const A05: Row = {
     let called = 0;
     const signals = new Set<AbortSignal>();
     const nonsense: any[] = [[], ["nowhere"], "a:1", undefined, [{ host: "a", weight: -1 }], [{ host: "a", weight: 0 }]];
-    const { server, db, log } = await several(scene, 2, (all) => async function* (signal) {
+    const { db, log, judge } = await several(scene, 2, (all) => async function* (signal) {
       called++;
       signals.add(signal);
       yield called === 1 ? all : all.slice(called % 2);
@@ -1778,8 +1780,7 @@ const A05: Row = {
     await until(() => called >= calls, "the source to be called again and again", 4_000 * calls);
     await log.recovered();
     scene.counts.faults += called;
-    await scene.judge(log, server, false);
-    scene.breach(scene.counts.unknown > 0 || log.refusals.size > 0, `${scene.counts.unknown} unknown; callers saw ${[...log.refusals]}`);
+    await judge(0);
     db.destroy();
     scene.breach([...signals].some(({ aborted }) => !aborted), "the source was not told of the end");
   },
