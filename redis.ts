@@ -64,6 +64,8 @@ const { emitWarning, nextTick, platform } = process; // node:process would open 
 /** Modules loaded on first use: few programs need them, and they take as long to load as all others together. */
 type LazyModules = { "node:crypto": typeof Crypto; "node:tls": typeof Tls; "node:util": typeof Util };
 const builtin = <Name extends keyof LazyModules>(name: Name): LazyModules[Name] => createRequire("/")(name);
+/** Whether two options, or lists of them, are the same. */
+const areEqual = (a: unknown, b: unknown): boolean => builtin("node:util").isDeepStrictEqual(a, b);
 
 // ==== 1. Options and errors ====
 //
@@ -309,8 +311,7 @@ function readOptions(given: Unchecked | string | URL = {}): Config {
   }
   const { replicas, anyOf } = config;
   if (anyOf !== undefined) {
-    const ofEach = ["host", "path", "replicas", "sentinels", "master"] as const;
-    const other = ofEach.find((name) => options[name] !== undefined);
+    const other = givenOf(options, ["host", "path", "replicas", "sentinels", "master"]);
     if (other !== undefined) throw new ArgumentError(`option ${other} belongs to each host of anyOf`);
     return { ...config, anyOf: Array.isArray(anyOf) ? readMembers(config as Config, anyOf) : anyOf } as Config;
   }
@@ -346,9 +347,13 @@ function readMembers(common: Config, hosts: unknown): MemberConfig[] {
   return members;
 }
 
+/** The first of these options that is given. */
+const givenOf = <N extends keyof Table>(options: Unchecked, names: readonly N[]): N | undefined =>
+  names.find((name) => ownEntry(options, name) !== undefined);
+
 /** Throws if one of several servers has an option of its own that belongs to the caller. */
 function mustBeCommon(own: Unchecked, all: string, ...more: (keyof Table)[]): void {
-  const common = [...OF_VIEW, ...more].find((name) => ownEntry(own, name) !== undefined);
+  const common = givenOf(own, [...OF_VIEW, ...more]);
   if (common !== undefined) throw new ArgumentError(`option ${common} must be the same for all ${all}`);
 }
 
@@ -374,11 +379,11 @@ const SENTINEL_PORT = 26_379;
 function readSentinels({ sentinels, master, tls }: Unchecked, given: Unchecked): Config[] {
   if (sentinels === undefined) throw new ArgumentError("option master needs sentinels, which know its address");
   if (master === undefined) throw new ArgumentError("option sentinels needs master, the name of the server");
-  const other = (["host", "port", "path", "replicas"] as const).find((name) => given[name] !== undefined);
+  const other = givenOf(given, ["host", "port", "path", "replicas"]);
   if (other !== undefined) throw new ArgumentError(`the Sentinels know the addresses: omit option ${other}`);
   return readHosts("sentinels", sentinels, (host) => {
     const own = readHost(host, [], SENTINEL_PORT);
-    const stray = NAMES.find((name) => own[name] !== undefined && !("endpoint" in OPTIONS[name]));
+    const stray = givenOf(own, NAMES.filter((name) => !("endpoint" in OPTIONS[name])));
     if (stray !== undefined) throw new ArgumentError(`a Sentinel has no option ${stray}`);
     return readOptions({ ...own, port: own.port ?? SENTINEL_PORT, tls: own.tls ?? tls });
   });
@@ -821,9 +826,7 @@ const nameOfRefusal = (error: RedisError): string => {
   const said = error instanceof ReplyError ? ownWords(error.raw) : "";
   return TEXTS.find(([text]) => said.includes(text))?.[1] ?? error.code;
 };
-/** Whether the server returns this error before it begins to execute the command. */
-const isRefusal = (error: RedisError): boolean => Object.hasOwn(REFUSALS, nameOfRefusal(error));
-const refusalOf = (error: RedisError): Refusal => isRefusal(error) ? REFUSALS[nameOfRefusal(error)]! : NO_REFUSAL;
+const refusalOf = (error: RedisError): Refusal => ownEntry(REFUSALS, nameOfRefusal(error)) ?? NO_REFUSAL;
 
 /** Sets an error's name to text, which minifiers keep. An assignment would throw where primordials are frozen. */
 function named(kind: { readonly prototype: Error }, value: string): void {
@@ -2197,6 +2200,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     channel                 a channel, not a key, determines the server
 //     harmless                sent by the driver itself; may run even after its connection is lost
 //     resets                  runs at once even after MULTI, and ends the transaction
+//     login                   may change the user of its connection
 //     bound                   its reply concerns earlier commands on its connection
 //     unproxied               has a key, but no proxy passes it, or all of them handle it wrongly
 //     twemproxy codis         has a key, but this proxy does not pass it
@@ -2249,7 +2253,7 @@ type Defaults = { readonly values: DefaultValues; readonly of: (options: Words) 
 type DefaultValues = readonly (string | number)[];
 type Trait =
   | "ordered" | "binary" | "code" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless"
-  | "resets" | "bound" | "unproxied" | "twemproxy" | "codis" | "envoy" | "bare";
+  | "resets" | "login" | "bound" | "unproxied" | "twemproxy" | "codis" | "envoy" | "bare";
 
 /** A reply to a call whose lists are empty. */
 type Nothing = [] | 0 | "" | Record<string, never>;
@@ -3312,7 +3316,7 @@ const commands = {
 
   // ---- Connection ----
   /** Log in, as the default user when no name is given. Since 1.0.0; username 6.0. */
-  auth: leased<(usernameOrPassword: Arg, password?: Arg) => "OK">("the password option").optional(2),
+  auth: leased<(usernameOrPassword: Arg, password?: Arg) => "OK">("the password option").optional(2).traits("login"),
   /** Set whether the next command's keys are tracked, in OPTIN or OPTOUT mode. Since 6.0.0. */
   clientCaching: leased<(mode: "YES" | "NO") => "OK">(),
   /** Declare a capability of this client, such as redirect. Valkey 8.0. */
@@ -3360,13 +3364,13 @@ const commands = {
   echo: other<(message: Arg) => string>(),
   /** Change the protocol, log in, name the connection; describes the server. NOPROTO when unknown. Since 6.0.0. */
   hello: leased<(protover?: 2 | 3, options?: HelloOptions) => Report>("the protocol option").options(2, "AUTH 2")
-    .optional(1).as(fields({ modules: maps })),
+    .optional(1).as(fields({ modules: maps })).traits("login"),
   /** "PONG", or the message itself. Since 1.0.0; message 2.8. */
   ping: other<(() => "PONG") | ((message: Arg) => string)>().optional(1).across("each").traits("harmless", "bare"),
   /** Ask the server to close the connection. Since 1.0.0; deprecated 7.2. */
   quit: session<() => "OK">("disconnect()"),
   /** Reset the connection: RESP2, database 0, logged out. Since 6.2.0. */
-  reset: leased<() => "RESET">().traits("resets"),
+  reset: leased<() => "RESET">().traits("resets", "login"),
   /** Change the database of this connection. Since 1.0.0. */
   select: leased<(index: Int) => "OK">("the dbid option"),
 
@@ -4295,8 +4299,9 @@ function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
 /** Outcome of an error reply: a script, MIGRATE or an unlisted command may have done some of its work. */
 function outcomeOf(row: Row, words: Words, error: ReplyError): Outcome {
   const { kind, is, name } = row;
-  const { begun } = refusalOf(error);
-  const mayHaveBegun = is.partly || (kind !== "read" && (begun || (is.unlisted && !isRefusal(error))));
+  const refusal = refusalOf(error);
+  const isKnown = refusal !== NO_REFUSAL; // the server returns those that are known before it begins
+  const mayHaveBegun = is.partly || (kind !== "read" && (refusal.begun || (is.unlisted && !isKnown)));
   if (!mayHaveBegun) return "not-executed";
   // The number of keys decides, not the error's text: a script that ran may fail with the same text.
   const lacksKeys = row.form.count > 0 && !(words.length >= endOfKeys(words, row.form));
@@ -4909,8 +4914,6 @@ type LoginFunction = NonNullable<Endpoint["credentials"]>;
 type LoginCall = { readonly at: number; readonly login: Promise<Login>; result: Login | undefined };
 /** The last call of each credentials function; connections that log in at the same time share it. */
 const LOGINS = new WeakMap<LoginFunction, LoginCall>();
-/** The commands by which a lease may change its login. */
-const LOGGING_IN: readonly Row[] = [commands.auth, commands.hello, commands.reset];
 const RENEWAL_REST: Milliseconds = 1_000; // minimum time between two attempts to renew a login
 
 /**
@@ -5083,10 +5086,12 @@ class Connection {
   }
 
   /** Opens another connection to the same server, for the driver's own commands. */
-  another(): Connection {
+  another(): Connection { return Connection.alone(this.#endpoint, this.#options, this.#owner.address); }
+
+  /** Opens a connection that belongs to no pool. */
+  static alone(endpoint: Endpoint, options: PoolOptions, address: Address): Connection {
     const closed: Owner["closed"] = (error, orphans) => orphans.forEach((command) => command.fail(error));
-    const { address } = this.#owner;
-    return new Connection(this.#endpoint, this.#options, { address, closed, refused: () => false });
+    return new Connection(endpoint, options, { address, closed, refused: () => false });
   }
 
   /** Queues a command, to be written with the others of this tick. */
@@ -5102,7 +5107,7 @@ class Connection {
   pushLent(command: Command): void {
     this.push(command);
     for (const row of command.special.batch?.rows ?? [command.row]) {
-      if (LOGGING_IN.includes(row)) this.#hasOwnLogin = true;
+      this.#hasOwnLogin ||= row.is.login === true;
     }
     const endTransaction = (): void => {
       this.#isQueueing = false;
@@ -5576,6 +5581,7 @@ const rejected = async (error: unknown): Promise<never> => {
   await turn();
   throw error;
 };
+const rest = (time: Milliseconds): Promise<void> => new Promise((resolve) => void world.after(time, resolve));
 /** Resolves when all of these are settled, or after `timeout` at the latest. */
 const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): Promise<void> =>
   new Promise((resolve) => {
@@ -7474,7 +7480,7 @@ export function libraryFunction<R = unknown>(
 
 /** Whether a text is a whole number of 64 bits. Cursors and ids are sent to a server again, perhaps another one. */
 const areDigits = (text: string): boolean =>
-  text !== "" && text.length <= 20 && [...text].every((char) => char >= "0" && char <= "9");
+  text !== "" && text.length <= 20 && [...text].every((char) => isNumeral(char));
 
 /** Returns the id of a stream's entry, 1700000000000-0, in a reply; throws if it is anything else. */
 function entryId<T>(row: Row, id: T): T {
@@ -8269,7 +8275,7 @@ const isIn = ({ flags = "" }: Partial<Fields>, ...wanted: string[]): boolean =>
 const isSame = (a: Location | undefined, b: Location | undefined): boolean =>
   a?.host === b?.host && a?.port === b?.port;
 
-/** What one Sentinel says about a master: its address, or an error. */
+/** Answer of one Sentinel about a master: its address, or an error. */
 type Answer = {
   readonly from: SentinelLink;
   readonly error: Error | undefined;
@@ -8374,8 +8380,7 @@ class Sentinels {
   /** Returns the master that these options name; all handlers with the same Sentinels share it. */
   static master({ sentinels, addressMap, allowNode, master: name }: Config): WatchedMaster {
     const config = { sentinels: sentinels!, addressMap, allowNode };
-    const { isDeepStrictEqual } = builtin("node:util");
-    let all = Sentinels.#all.find((other) => isDeepStrictEqual(other.#config, config));
+    let all = Sentinels.#all.find((other) => areEqual(other.#config, config));
     if (all === undefined) Sentinels.#all.push(all = new Sentinels(config));
     const master = all.#masters.get(name!) ?? new WatchedMaster(name!, all);
     all.#masters.set(name!, master);
@@ -8682,8 +8687,6 @@ async function roleOf(connection: Connection): Promise<readonly unknown[]> {
   return String(role) === "master" ? ["master"] : askRole(connection);
 }
 
-const rest = (time: Milliseconds): Promise<void> => new Promise((resolve) => void world.after(time, resolve));
-
 const fieldsOfInfo = (info: string): Map<string, string> => new Map(info.split("\r\n").map((line) => cut(line, ":")));
 
 /** Asks for the role with ROLE or, if the user may not run that, with INFO. */
@@ -8735,9 +8738,8 @@ class SentinelMaster implements Address {
 
   /** Opens a connection to a server that may become the master. */
   connect(location: Location): Connection {
-    const closed: Owner["closed"] = (error, orphans) => orphans.forEach((command) => command.fail(error));
     const endpoint = this.#endpoint(location);
-    return new Connection(endpoint, this.#config, { address: fixedAddress(endpoint), closed, refused: () => false });
+    return Connection.alone(endpoint, this.#config, fixedAddress(endpoint));
   }
 
   #endpoint(location: Location): Endpoint { return { ...this.#config, ...location }; }
@@ -9195,8 +9197,7 @@ export abstract class Client<Text> extends Commander {
         await t[Symbol.asyncDispose]().catch(ignore);
         if (!(error instanceof WatchError) || attempt >= attempts) throw error;
       }
-      const pause: Milliseconds = world.random() * Math.min(50, 2 ** attempt);
-      await new Promise<void>((resolve) => void world.after(pause, resolve));
+      await rest(world.random() * Math.min(50, 2 ** attempt));
     }
   }
 
@@ -9590,12 +9591,11 @@ class Several implements Origin {
 
   /** Opens servers for new members, and drains those of former ones. */
   #replace(configs: readonly MemberConfig[]): void {
-    const { isDeepStrictEqual } = builtin("node:util");
     const former = this.#members;
     const state = former.some((member) => member.state === "live") ? "left" : "new";
     this.#drained = configs.filter(({ weight }) => weight === 0).map(({ config }) => hostOf(config));
     this.#members = configs.filter(({ weight }) => weight > 0).map(({ config, ...share }) => {
-      const kept = former.find((member) => isDeepStrictEqual(member.config, config));
+      const kept = former.find((member) => areEqual(member.config, config));
       return kept === undefined ? this.#open(config, share, state) : Object.assign(kept, share);
     });
     this.#adopt();
@@ -9745,7 +9745,7 @@ function readNode(given: unknown): ManagedNode {
   const [weight, db] = [["weight", "1"], ["db", "0"], ["transaction", "0"]].map(([param = "", usual = ""]) => {
     const number = params.get(param)?.trim() || usual;
     const digits = ["+", "-"].includes(number[0]!) ? number.slice(1) : number;
-    const isWhole = digits !== "" && [...digits].every((digit) => digit >= "0" && digit <= "9");
+    const isWhole = digits !== "" && [...digits].every((digit) => isNumeral(digit));
     if (!isWhole) throw new ArgumentError(`${param} of a node's URL must be a whole number`);
     return Number(number);
   }) as [number, number, number];
@@ -9779,7 +9779,7 @@ export class Manager<Text = string> {
 
   constructor(hosts: unknown, options: Unchecked = {}) {
     this.#config = readOptions(options);
-    const other = IN_LIST.find((name) => options[name] !== undefined);
+    const other = givenOf(options, IN_LIST);
     if (other !== undefined) throw new ArgumentError(`option ${other} belongs to the URLs of the list`);
     if (typeof hosts !== "function") this.#take(hosts);
     this.#unfollow = typeof hosts !== "function" ? ignore : LiveList.follow(hosts as LiveHosts<unknown>, {
@@ -10269,9 +10269,8 @@ class Shards implements ClientRouter, Layout<Node, Node> {
   }
 
   #replace(hosts: unknown, timeout: Milliseconds): Promise<void> {
-    const { isDeepStrictEqual } = builtin("node:util");
     const nodes = this.#read(hosts).map((node) => {
-      const kept = this.fleet.members.find(({ config }) => isDeepStrictEqual(config, node.config));
+      const kept = this.fleet.members.find(({ config }) => areEqual(config, node.config));
       return { ...node, server: kept?.server ?? originOf(node.config) };
     });
     this.#locate = this.#over(nodes);
@@ -10768,7 +10767,7 @@ class Handover implements CommandOwner {
   }
 }
 
-/** What one node says about the cluster: CLUSTER SLOTS, and the epoch in CLUSTER INFO. */
+/** View of the cluster by one of its nodes: CLUSTER SLOTS, and the epoch in CLUSTER INFO. */
 type ClusterView = { readonly epoch: number; readonly ranges: readonly unknown[]; readonly teller: Config };
 
 /** The commands in the handshake that ask a node for its view. */
@@ -11210,7 +11209,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   }
 
   #open(node: ClusterNode): Server {
-    const address: Address = {
+    const address: Address = Object.setPrototypeOf({ // bare() would read its getter
       ...fixedAddress(node.config),
       get expected() {
         return node.replicas.length > 0 && node.lostAt !== undefined && world.now() - node.lostAt < TAKEOVER;
@@ -11223,7 +11222,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
         this.#refresh();
         if (node === this.#broadcaster) void this.fleet.moveCompanions();
       },
-    };
+    }, null);
     const server = new Server(node.config, address, {
       successor: (command) => this.#successor(node, command),
       redirect: (pool, command, error, lease) => this.#redirect(node, pool, command, error, lease),
@@ -11350,8 +11349,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   /** Asks a node for its view, on a connection of its own. */
   async #view(config: Config): Promise<ClusterView> {
     const options = { ...config, connectTimeout: Math.min(config.connectTimeout, WITNESS_TIMEOUT) };
-    const address: Address = { ...fixedAddress(config), greeting: VIEWING };
-    const connection = new Connection(config, options, { address, closed: ignore, refused: () => false });
+    const connection = Connection.alone(config, options, bare<Address>({ ...fixedAddress(config), greeting: VIEWING }));
     this.#witnessing.add(connection);
     await connection.opened.finally(() => this.#witnessing.delete(connection));
     connection.close(CLOSED);
@@ -11453,7 +11451,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
 const UNCLUSTERED = ["path", "replicas", "sentinels", "master", "anyOf", "proxy"] as const;
 
 function readClustered(options: Unchecked): Config {
-  const wrong = UNCLUSTERED.find((name) => options[name] !== undefined);
+  const wrong = givenOf(options, UNCLUSTERED);
   if (wrong !== undefined) throw new ArgumentError(`option ${wrong} does not go with a cluster`);
   return readOptions(options);
 }
@@ -11637,9 +11635,8 @@ export class Sentinel<Text = string> {
   #open(name: string, options: Unchecked, onlyReads: boolean): Handler<Text> {
     if (this.#isClosed) throw CLOSED.of(undefined, "not-sent");
     const config = readOptions({ ...this.#options, ...options, master: name });
-    const { isDeepStrictEqual } = builtin("node:util");
     this.#servers = this.#servers.filter(({ fleet }) => !fleet.isClosed);
-    let server = this.#servers.find((old) => old.onlyReads === onlyReads && isDeepStrictEqual(old.config, config));
+    let server = this.#servers.find((old) => old.onlyReads === onlyReads && areEqual(old.config, config));
     if (server === undefined) this.#servers.push(server = new Server(config, addressFor(config), {}, onlyReads));
     return new Handler(server, new View(config));
   }
