@@ -1,4 +1,13 @@
 // redis.ts 0.1.0: a Redis client in one file, without dependencies. MIT licence, at the end.
+// SPDX-License-Identifier: MIT
+// For the compiler and linters of the project it is copied to; its own tests check its types without these lines:
+/* eslint-disable */
+// @ts-nocheck
+// deno-lint-ignore-file
+// deno-fmt-ignore-file
+// biome-ignore-all lint: a copied file
+// biome-ignore-all format: a copied file
+// biome-ignore-all assist: a copied file
 //
 //     import { lazyConnection } from "./redis.ts";
 //
@@ -16,29 +25,33 @@
 //   3. RESP: decoding               bytes to replies; chunks may end anywhere, and no byte is trusted
 //   4. Commands                     the table: one row per command
 //   5. Commander                    rows to methods, calls to promises
-//   6. Connection                   one socket, from its handshake to its end
-//   7. Addresses and pools          a server's address; connections to it, kept alive
-//   8. Routes and pipelines         the server of a command; several commands sent together
-//   9. Transactions and leases      several commands on a connection of their own
-//   10. Scripts, scans and streams  operations that take several commands
-//   11. Publish and subscribe       messages that the server pushes
-//   12. Sentinel                    the address of a master, which changes when another server takes its place
-//   13. Servers and fleets          a primary and its replicas, the servers of a handler, and handlers
-//   14. One of several              servers with the same data, by weight and priority; lists of hosts that change
-//   15. Placement                   the mapping of keys to nodes
-//   16. Sharding                    many servers behind one handler
-//   17. Slots                       the slots of a Redis Cluster and its nodes
-//   18. Cluster                     the handler of a Redis Cluster, whose slots may move
-//   19. The door                    the functions that a user calls
+//   6. Addresses and sessions       where a server is; the handshake, and logins that are renewed
+//   7. Connection                   one socket: its queue and its replies
+//   8. Seats                        the parts of a pool
+//   9. Pools                        connections to a server, kept alive
+//   10. Routes and pipelines        the server of a command; several commands sent together
+//   11. Transactions and leases     several commands on a connection of their own
+//   12. Scripts, scans and streams  operations that take several commands
+//   13. Publish and subscribe       messages that the server pushes
+//   14. Sentinel                    lists of hosts that change; the address of a master, which Sentinels know
+//   15. Near cache                  replies in memory, while the server vouches for them; one loader of a value
+//   16. Servers and fleets          a primary and its replicas, the servers of a handler, and handlers
+//   17. One of several              servers with the same data, by weight and priority
+//   18. Placement                   the mapping of keys to nodes
+//   19. Sharding                    many servers behind one handler
+//   20. Slots                       the slots of a Redis Cluster and its nodes
+//   21. Cluster                     the handler of a Redis Cluster, whose slots may move
+//   22. Collections                 lists, sets, dicts, queues and counters; models
+//   23. The door                    the functions that a user calls
 //
 // How a command travels
 //
 //   db.get("k")               checks the arguments against GET's row; makes a Command, which holds the promise   (5, 2)
-//   Router.route              finds the server of its keys: the only one, or that of a placement or a slot (8, 16, 18)
-//   Pool.dispatch             sets its deadline and picks a connection, or queues it until one is free           (7)
-//   Connection.push           queues it for output; at the end of the tick, the connection encodes its queue     (6)
+//   Router.route              finds the server of its keys: the only one, or that of a placement or a slot (10, 19, 21)
+//   Pool.dispatch             sets its deadline and picks a connection, or queues it until one is free           (9)
+//   Connection.push           queues it for output; at the end of the tick, the connection encodes its queue     (7)
 //   Encoder.put               into one buffer, and sends it in one write                                         (2)
-//   in flight                 written but not yet answered: replies arrive in the order of the commands          (6)
+//   in flight                 written but not yet answered: replies arrive in the order of the commands          (7)
 //   Decoder.take              returns one complete reply, in the charset of the oldest command in flight         (3)
 //   Command.answer            converts the reply to the shape of its row, and settles the promise                (5)
 //
@@ -50,6 +63,7 @@
 
 import { Buffer, constants, isAscii as areAscii } from "node:buffer";
 import type * as Crypto from "node:crypto";
+import type * as Diagnostics from "node:diagnostics_channel";
 import { createRequire } from "node:module";
 import { connect as connectTcp, isIP } from "node:net";
 import type { Socket } from "node:net";
@@ -59,18 +73,25 @@ import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import type * as Tls from "node:tls";
 import type * as Util from "node:util";
 
+/** Version of this file, as in its first line. */
+export const version = "0.1.0";
+
 const { emitWarning, nextTick, platform } = process; // node:process would open the standard streams
 
 /** Modules loaded on first use: few programs need them, and they take as long to load as all others together. */
-type LazyModules = { "node:crypto": typeof Crypto; "node:tls": typeof Tls; "node:util": typeof Util };
-const builtin = <Name extends keyof LazyModules>(name: Name): LazyModules[Name] => createRequire("/")(name);
+type LazyModules = {
+  "node:crypto": typeof Crypto; "node:diagnostics_channel": typeof Diagnostics; "node:tls": typeof Tls;
+  "node:util": typeof Util;
+};
+const builtin = <Name extends keyof LazyModules>(name: Name): LazyModules[Name] =>
+  process.getBuiltinModule?.(name) ?? createRequire("/")(name); // webpack breaks the latter; Node 20.15 has no other
 /** Whether two options, or lists of them, are the same. */
 const areEqual = (a: unknown, b: unknown): boolean => builtin("node:util").isDeepStrictEqual(a, b);
 
 // ==== 1. Options and errors ====
 //
 // Each option is one row of OPTIONS: its check, its default, where else it may be set, and the comment that editors
-// show. The option types follow from the rows. To add an option, add a row, and a line to the README. An invalid option
+// show. The option types follow from the rows. To add an option, add a row, and a line to the guide. An invalid option
 // throws a TypeError that names it; no message ever shows a value. REFUSALS has one row per error code that the driver
 // interprets instead of only passing it on.
 
@@ -124,6 +145,12 @@ export type SocketFunction = (
 const dialling = must<SocketFunction>("a function", isFunction);
 /** Number of replicas that must acknowledge a write, and the time limit for that: by default, replyTimeout. */
 export type Durable = { replicas: number; timeout?: Milliseconds | undefined };
+/** How long replies may be answered from memory, and how long without news of the server: by default, 5 s. */
+export type Cache = { ttl: Milliseconds; maxStale?: Milliseconds | undefined };
+const isCache = (value: unknown): boolean => {
+  const { ttl, maxStale = Infinity, ...others } = bare(isPlain(value) ? value : { ttl: value });
+  return (ttl === 0 || duration.holds(ttl)) && duration.holds(maxStale) && Object.keys(others).length === 0;
+};
 const isDurable = (value: unknown): boolean => {
   const { replicas, timeout = Infinity, ...others } = bare(isPlain(value) ? value : { replicas: value });
   return whole(0, 2 ** 31 - 1).holds(replicas) && duration.holds(timeout) && Object.keys(others).length === 0;
@@ -137,6 +164,8 @@ const isLocation = (value: unknown): boolean => {
   const { host, port } = isPlain(value) ? bare(value) : NO_ENTRIES;
   return OPTIONS.host.check.holds(host) && OPTIONS.port.check.holds(port);
 };
+const hostList = <H,>(): Check<readonly H[] | LiveHosts<H>> => // readOptions checks the entries of a list
+  must("a list of hosts, or a function that returns lists", (hosts) => Array.isArray(hosts) || isFunction(hosts));
 const isAddressMap = (map: unknown): boolean => typeof map === "function" ||
   (isPlain(map) && Object.keys(map).every(isHostPort) && Object.values(map).every(isLocation));
 const printable = (text: string): boolean => [...text].every((c) => c >= " " && c !== "\x7f");
@@ -185,6 +214,8 @@ const OPTIONS = {
   poolsize: { check: whole(1, 65_535), preset: 10, query: true },
   /** Whether the driver reopens lost connections in the background. */
   reconnect: { check: oneOf(true, false), preset: true },
+  /** Whether the handler lets the process end while it is open, and with commands that are pending. */
+  unref: { check: oneOf(true, false), preset: false },
   /** How text in replies is decoded; null returns Buffers. Arguments are always sent as UTF-8. */
   charset: { check: oneOf("utf-8", "latin1", null), preset: "utf-8", view: true },
   /** Whether text in replies becomes a number if that number prints as exactly this text ("42", but not "042"). */
@@ -216,12 +247,9 @@ const OPTIONS = {
   /** Replicas of the server. If omitted, the driver asks the primary for them when readFrom needs them. */
   replicas: { check: must<readonly Host[]>("a list of hosts", () => true), direct: true }, // see readOptions
   /** Servers or proxies with the same data, instead of host; or a function that returns lists of them. */
-  anyOf: {
-    check: must<readonly MemberHost[] | LiveHosts<MemberHost>>("a list of hosts, or a function that returns lists",
-      (hosts) => Array.isArray(hosts) || typeof hosts === "function"), // readOptions checks the entries of a list
-  },
-  /** Sentinels that know where the server is, instead of host and port. Each has its own credentials. */
-  sentinels: { check: must<readonly Host[]>("a list of hosts", () => true), direct: true }, // see readOptions
+  anyOf: { check: hostList<MemberHost>() },
+  /** Sentinels that know where the server is, or a function that returns lists. Each has its own credentials. */
+  sentinels: { check: hostList<Host>(), direct: true },
   /** Name of the master whose address the Sentinels are asked for. */
   master: { check: string("a name without spaces", (name) => name !== "" && printable(name) && !name.includes(" ")) },
   /** Where to connect instead of an address that a server reports: { "10.0.0.1:6379": "localhost:7001" }. */
@@ -231,6 +259,8 @@ const OPTIONS = {
    * driver connects, and again at every check, but not for addresses in your own options.
    */
   allowNode: { check: must<(host: string, port: number) => boolean>("a function", isFunction) },
+  /** Availability zone of this process: of the servers that readFrom permits, it prefers those that are in it. */
+  zone: { check: visible, query: true, direct: true },
   /** Maximum replication lag of a replica that answers reads, in milliseconds. */
   maxLag: { check: duration, preset: 10_000 },
   /** Whether the driver reissues writes whose outcome is unknown. Only for writes that may be executed twice. */
@@ -240,6 +270,18 @@ const OPTIONS = {
     check: must<number | Durable>("a number of replicas, or { replicas, timeout }", isDurable), preset: 0, view: true,
     direct: true,
   },
+  /** How long reads may be answered from memory, in milliseconds, or { ttl, maxStale }. 0: never. */
+  cache: {
+    check: must<Milliseconds | Cache>("a number of milliseconds, or { ttl, maxStale }", isCache), preset: 0, view: true,
+  },
+  /** Maximum size of the near cache of each server, in bytes. */
+  cacheBytes: { check: whole(0, Number.MAX_SAFE_INTEGER), preset: 64 * 2 ** 20 },
+  /** Whether errors have the stack of the call that failed. For debugging, because each call then captures a stack. */
+  trace: { check: oneOf(true, false), preset: false, view: true },
+  /** Name before the driver's tracing channels: its own, or "ioredis", to which Sentry listens. */
+  traceAs: { check: oneOf("redis.ts", "ioredis"), preset: "redis.ts" },
+  /** Whether the messages of tracing channels show keys. They never show values. */
+  traceKeys: { check: oneOf(true, false), preset: false, view: true },
 } satisfies Record<string, Setting>;
 bareRows(OPTIONS);
 
@@ -280,7 +322,8 @@ type Marked<New, Old, M> =
 type Preset = { [N in Having<"preset">]: Value<N> };
 /** Options that have been checked and completed. */
 type Config = Preset & Omit<AnyOptions, keyof Preset | "replicas" | "sentinels" | "anyOf"> & {
-  replicas?: readonly Config[]; sentinels?: readonly Config[]; anyOf?: readonly MemberConfig[] | LiveHosts<unknown>;
+  replicas?: readonly Config[]; sentinels?: readonly Config[] | LiveHosts<unknown>;
+  anyOf?: readonly MemberConfig[] | LiveHosts<unknown>;
 };
 type MemberConfig = { readonly config: Config; readonly weight: number; readonly priority: number };
 type Unchecked = { [N in keyof Table]?: unknown };
@@ -291,9 +334,23 @@ const IN_QUERY = NAMES.filter((name) => "query" in OPTIONS[name]);
 /** Options that belong to the caller, not to one of several servers. */
 const OF_VIEW = NAMES.filter((name) => "view" in OPTIONS[name]);
 
-/** Checks options, or a URL, and completes them with the defaults. */
-function readOptions(given: Unchecked | string | URL = {}): Config {
-  const read = typeof given === "string" || given instanceof URL ? readUrl(String(given)) : given;
+/** Reads options, or a URL and options beside it, which add to the URL, and never lead elsewhere. */
+function readPlace(place: Unchecked | string | URL = {}, beside?: Unchecked): Unchecked {
+  if (typeof place !== "string" && !(place instanceof URL)) {
+    if (beside !== undefined) throw new ArgumentError("options must be one object");
+    return place;
+  }
+  const own = readUrl(String(place));
+  const more = beside === undefined ? {} : plainly(beside);
+  const { tls, ...rest } = own;
+  const twice = givenOf(more, [...PLACES.flat(), ...Object.keys(rest) as (keyof Table)[]]);
+  if (twice !== undefined) throw new ArgumentError(`the URL decides about option ${twice}`);
+  return combined(more, own);
+}
+
+/** Checks options, or a URL with options beside it, and completes them with the defaults. */
+function readOptions(given?: Unchecked | string | URL, beside?: Unchecked): Config {
+  const read = given === undefined ? readPlace(beside) : readPlace(given, beside);
   if (!isPlain(read)) throw new ArgumentError("options must be an object or a URL");
   const options = bare(read);
   const config: Unchecked = {};
@@ -336,8 +393,7 @@ function readMembers(common: Config, hosts: unknown): MemberConfig[] {
     mustBeCommon(own, "hosts of anyOf");
     if (ownEntry(own, "anyOf") !== undefined) throw new ArgumentError("a host of anyOf has no option anyOf");
     for (const [name, value] of Object.entries({ weight, priority })) checked(name, value, MEMBER[name as "weight"]);
-    const port = ownEntry(own, "sentinels") === undefined ? common.port : undefined; // Sentinels know it
-    const config = readOptions({ ...common, anyOf: undefined, host: undefined, port, ...own });
+    const config = readOptions(withOwn({ ...common, anyOf: undefined, host: undefined }, own));
     const name = nodeName(config);
     if (seen.has(name)) throw new ArgumentError(`${name} is already in the list`);
     seen.add(name);
@@ -345,6 +401,26 @@ function readMembers(common: Config, hosts: unknown): MemberConfig[] {
   });
   if (members.every(({ weight }) => weight === 0)) throw new ArgumentError("anyOf must have a weight above 0");
   return members;
+}
+
+/** Groups of options that locate a server. Options of two groups exclude each other. */
+const PLACES = [["anyOf"], ["sentinels", "master"], ["path"], ["host", "port"]] as const;
+
+/** Adds a server's own options to common ones. The "s" of rediss: asks for TLS, and keeps the certificates for it. */
+function combined(common: Unchecked, own: Unchecked): Unchecked {
+  const tls: unknown = ownEntry(common, "tls");
+  return { ...common, ...own, ...(ownEntry(own, "tls") === true && isPlain(tls) ? { tls } : {}) };
+}
+
+/** Merges the options of a host in a list with the common ones. If it has an address, it replaces the common one. */
+function withOwn(common: Unchecked, own: Unchecked): Unchecked {
+  const options = combined(common, own);
+  const way = PLACES.find((names) => givenOf(own, names) !== undefined);
+  for (const name of way === undefined ? [] : PLACES.flat()) {
+    const holds = (way as readonly string[]).includes(name) || (name === "port" && way![0] === "anyOf"); // of its hosts
+    if (!holds) options[name] = ownEntry(own, name);
+  }
+  return options;
 }
 
 /** The first of these options that is given. */
@@ -369,24 +445,32 @@ function throughProxy(options: Unchecked, protocol: unknown = 2): number {
 
 /** Options of a replica: those of its primary, except its address. */
 function replicaOf(primary: Config, host: Unchecked): Config {
-  const others = { path: undefined, replicas: undefined, sentinels: undefined, master: undefined };
-  return readOptions({ ...primary, ...others, readFrom: "primary", ...host });
+  return readOptions({ ...withOwn(primary, host), replicas: undefined, readFrom: "primary" });
 }
 
 const SENTINEL_PORT = 26_379;
 
-/** Checks the options that belong together; completes those of each Sentinel, which share nothing but `tls`. */
-function readSentinels({ sentinels, master, tls }: Unchecked, given: Unchecked): Config[] {
+/** Checks the options that belong together, and a list of Sentinels, but not a live one. */
+function readSentinels({ sentinels, master, tls }: Unchecked, given: Unchecked): Config["sentinels"] {
   if (sentinels === undefined) throw new ArgumentError("option master needs sentinels, which know its address");
   if (master === undefined) throw new ArgumentError("option sentinels needs master, the name of the server");
   const other = givenOf(given, ["host", "port", "path", "replicas"]);
   if (other !== undefined) throw new ArgumentError(`the Sentinels know the addresses: omit option ${other}`);
-  return readHosts("sentinels", sentinels, (host) => {
+  return isFunction(sentinels) ? sentinels as LiveHosts<unknown> : readSentinelHosts(sentinels, tls);
+}
+
+/** Completes the options of each Sentinel; from the options of its servers, it takes only `tls`. */
+function readSentinelHosts(hosts: unknown, tls: unknown): Config[] {
+  return readHosts("sentinels", hosts, (host) => {
     const own = readHost(host, [], SENTINEL_PORT);
-    const stray = givenOf(own, NAMES.filter((name) => !("endpoint" in OPTIONS[name])));
-    if (stray !== undefined) throw new ArgumentError(`a Sentinel has no option ${stray}`);
-    return readOptions({ ...own, port: own.port ?? SENTINEL_PORT, tls: own.tls ?? tls });
-  });
+    const names = NAMES.filter((name) => "endpoint" in OPTIONS[name]);
+    const given = (Object.keys(own) as (keyof Table)[]).filter((name) => own[name] !== undefined);
+    const stray = given.find((name) => !names.includes(name));
+    if (stray !== undefined) {
+      throw new ArgumentError(`a Sentinel has no option ${JSON.stringify(stray)}; its options are ${names.join(", ")}`);
+    }
+    return readOptions({ ...combined({ tls }, { ...own, tls: own.tls ?? tls }), port: own.port ?? SENTINEL_PORT });
+  }, SENTINEL_PORT);
 }
 
 function checkOption(name: string, value: unknown): unknown {
@@ -399,10 +483,15 @@ function checked<T>(name: string, value: T, check: Check<unknown>): T {
   return value;
 }
 
+/** Returns the options; throws unless they are a plain object. */
+function plainly<T>(options: T): T {
+  if (!isPlain(options)) throw new ArgumentError("options must be an object");
+  return options;
+}
+
 /** Checks options by name, and copies them; undefined ones may be omitted. */
 function checkAll<T extends object>(options: T, checks: Record<string, Check<unknown>>): T {
-  if (!isPlain(options)) throw new ArgumentError("options must be an object");
-  for (const [name, value] of Object.entries(options)) {
+  for (const [name, value] of Object.entries(plainly(options))) {
     if (!Object.hasOwn(checks, name)) {
       const names = Object.keys(checks).join(", ");
       throw new ArgumentError(`there is no option ${JSON.stringify(name)}; the options are ${names}`);
@@ -509,10 +598,12 @@ function nodeName({ anyOf, master, ...config }: Config): string {
   return anyOf?.map((member) => nodeName(member.config)).join(",") ?? master ?? hostOf(config);
 }
 
-/** Reads each entry of a list of hosts; an error names the entry. */
-function readHosts<T>(name: string, hosts: unknown, read: (host: unknown, at: number) => T): T[] {
+/** Reads each entry of a list of hosts; an error names the entry. `port`: for the example in an error. */
+function readHosts<T>(
+  name: string, hosts: unknown, read: (host: unknown, at: number) => T, port: number = OPTIONS.port.preset,
+): T[] {
   if (!Array.isArray(hosts) || hosts.length === 0) {
-    throw new ArgumentError(`${name} must be a list of hosts, such as ["10.0.0.1:6379"]`);
+    throw new ArgumentError(`${name} must be a list of hosts, such as ["10.0.0.1:${port}"]`);
   }
   return hosts.map((host, at) => {
     try {
@@ -529,13 +620,14 @@ function readHost(host: unknown, extra?: readonly (keyof Table)[], usual?: numbe
   if (host instanceof URL || (typeof host === "string" && host.includes("://"))) return readUrl(String(host), extra);
   if (typeof host !== "string" || host.includes("@")) throw new ArgumentError("not host:port, a URL or options");
   const hasPort = host.lastIndexOf(":") > host.indexOf("]");
-  if (!hasPort && usual !== undefined) return readHost(`${host}:${usual}`);
+  if (!hasPort && usual !== undefined) return readHost(`${host}:${usual}`, extra, usual);
   const colon = host.lastIndexOf(":");
   const isBracketed = host.startsWith("[") && host[colon - 1] === "]";
   const name = isBracketed ? host.slice(1, colon - 1) : host.slice(0, colon);
   const port = toNumber(host.slice(colon + 1));
   if (colon < 1 || Number.isNaN(port) || (name.includes(":") && !isBracketed)) {
-    throw new ArgumentError(`${JSON.stringify(host)} has no port; write "10.0.0.1:6379" or "[::1]:6379"`);
+    const example = usual ?? OPTIONS.port.preset;
+    throw new ArgumentError(`${JSON.stringify(host)} has no port; write "10.0.0.1:${example}" or "[::1]:${example}"`);
   }
   return bare({ host: name, port });
 }
@@ -556,7 +648,8 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 
 /**
  * Outcome of a failed command. `not-sent`: no byte of it reached the socket; `not-executed`: the server refused it;
- * `unknown`: it was written, but no reply arrived; `executed`: it succeeded, but too few replicas acknowledged it.
+ * `unknown`: it was written, but no reply arrived; `executed`: it succeeded, but too few replicas acknowledged it, or a
+ * serializer could not decode what it returned.
  */
 export type Outcome = "not-sent" | "not-executed" | "unknown" | "executed";
 
@@ -591,7 +684,7 @@ function spareStack(): number {
   return stackTraceLimit;
 }
 
-/** Base class of every rejection. `code` is the reason, listed in the README; `command` is the name of the command. */
+/** Base class of every rejection. `code` is the reason, listed in the guide; `command` is the name of the command. */
 export class RedisError extends Error {
   readonly code: string;
   readonly outcome: Outcome;
@@ -652,6 +745,12 @@ function understood<T>(row: Row, read: () => T): T {
     throw error instanceof RedisError ? error : badReply(row, error);
   }
 }
+
+/** Reads each element of a reply; throws if that is no array, or if an element is not of the command's kind. */
+const elementsIn = <S,>(row: Row, reply: unknown, read: (element: any) => S): S[] => understood(row, () => {
+  if (!Array.isArray(reply)) throw badReply(row);
+  return reply.map((element) => read(element));
+});
 
 /** The AbortSignal of a view fired; `cause` is its reason. */
 export class AbortError extends RedisError {
@@ -759,14 +858,15 @@ type Stage = "hello" | "handshake" | "primary" | "replica" | "member";
 type Refusal = { readonly [S in Stage]?: Verdict } & { readonly holds?: "writes" | "everything" } &
   { readonly [F in "passes" | "begun" | "routed"]?: true };
 
+const UNREADY: Refusal = {
+  handshake: "wait", primary: "wait", replica: "elsewhere", member: "elsewhere", holds: "everything", passes: true,
+};
+const LOST: Refusal = { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" };
+
 /** Reactions by error code and stage. Without a reaction, the error goes to the caller. */
 const REFUSALS: Record<string, Refusal> = {
-  LOADING: {
-    handshake: "wait", primary: "wait", replica: "elsewhere", member: "elsewhere", holds: "everything", passes: true,
-  },
-  MASTERDOWN: {
-    handshake: "wait", primary: "wait", replica: "elsewhere", member: "elsewhere", holds: "everything", passes: true,
-  },
+  LOADING: UNREADY,
+  MASTERDOWN: UNREADY,
   TRYAGAIN: { handshake: "wait", primary: "wait", passes: true, routed: true },
   BUSY: { handshake: "wait", member: "elsewhere", passes: true }, // commands do not wait, because SCRIPT KILL must not
   // The host name may now resolve to the new primary.
@@ -786,45 +886,34 @@ const REFUSALS: Record<string, Refusal> = {
   UNKNOWN_COMMAND: { hello: "fallback" },
   NO_PASSWORD_SET: { handshake: "ignore" },
   UNKNOWN_SUBCOMMAND: {},
-  MOVED: { routed: true },
-  ASK: { routed: true },
+  MOVED: { passes: true, routed: true },
+  ASK: { passes: true, routed: true },
   EXECABORT: { routed: true }, // perhaps because a command of the transaction was refused with one of the others
   CROSSSLOT: {},
-  NOT_CONNECTED: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
-  CONNECTION_LOST: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
-  CLOSED: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
-  REPLY_TIMEOUT: { primary: "elsewhere", replica: "elsewhere", member: "elsewhere" },
+  NOT_CONNECTED: LOST,
+  CONNECTION_LOST: LOST,
+  CLOSED: LOST,
+  REPLY_TIMEOUT: LOST,
 };
 bareRows(REFUSALS);
 const NO_REFUSAL: Refusal = bare({});
 
-/** Names for errors whose code does not identify them. */
-const TEXTS: readonly [text: string, name: string][] = [
-  ["ERR unknown command", "UNKNOWN_COMMAND"],
-  ["ERR unknown subcommand", "UNKNOWN_SUBCOMMAND"],
-  ["called without any password configured", "NO_PASSWORD_SET"],
-  ["but no password is set", "NO_PASSWORD_SET"], // before Redis 6
-  ["UNBLOCKED force unblock", "UNBLOCKED_BY_FORCE"],
-  ["CLUSTERDOWN Hash slot not served", "SLOT_NOT_SERVED"], // other slots may be
-  // A proxy lost one of its servers, or had no answer in time: twemproxy, Codis, Envoy.
-  ["ERR Connection refused", "PROXY_FAILURE"],
-  ["ERR Connection timed out", "PROXY_FAILURE"],
-  ["ERR Connection reset", "PROXY_FAILURE"],
-  ["ERR Broken pipe", "PROXY_FAILURE"],
-  ["ERR Host is down", "PROXY_FAILURE"],
-  ["ERR No route to host", "PROXY_FAILURE"],
-  ["ERR Network is unreachable", "PROXY_FAILURE"],
-  ["SERVER_ERROR", "PROXY_FAILURE"],
-  ["ERR handle re", "PROXY_FAILURE"], // "handle request, ...", "handle response, ..."
-  ["upstream failure", "PROXY_FAILURE"],
-  ["upstream protocol error", "PROXY_FAILURE"],
-  ["no upstream host", "PROXY_FAILURE"],
-  [" error(s)", "PROXY_FAILURE"], // "finished with 2 error(s)"
+/** Names for errors whose code does not identify them, with parts of their texts. */
+const TEXTS: readonly (readonly [name: string, texts: readonly string[]])[] = [
+  ["UNKNOWN_COMMAND", ["ERR unknown command"]],
+  ["UNKNOWN_SUBCOMMAND", ["ERR unknown subcommand"]],
+  ["NO_PASSWORD_SET", ["called without any password configured", "but no password is set"]], // since and before Redis 6
+  ["UNBLOCKED_BY_FORCE", ["UNBLOCKED force unblock"]],
+  ["SLOT_NOT_SERVED", ["CLUSTERDOWN Hash slot not served"]], // other slots may be served
+  // Twemproxy, Codis or Envoy has lost a server, or got no reply in time. The last text: "finished with 2 error(s)".
+  ["PROXY_FAILURE", ["ERR Connection refused", "ERR Connection timed out", "ERR Connection reset", "ERR Broken pipe",
+    "ERR Host is down", "ERR No route to host", "ERR Network is unreachable", "SERVER_ERROR", "ERR handle request",
+    "ERR handle response", "upstream failure", "upstream protocol error", "no upstream host", " error(s)"]],
 ];
 
 const nameOfRefusal = (error: RedisError): string => {
   const said = error instanceof ReplyError ? ownWords(error.raw) : "";
-  return TEXTS.find(([text]) => said.includes(text))?.[1] ?? error.code;
+  return TEXTS.find(([, texts]) => texts.some((text) => said.includes(text)))?.[0] ?? error.code;
 };
 const refusalOf = (error: RedisError): Refusal => ownEntry(REFUSALS, nameOfRefusal(error)) ?? NO_REFUSAL;
 
@@ -1188,7 +1277,7 @@ function flattened(name: Name, args: readonly unknown[], form: Form): Word[] {
   const gap = gapIn(data);
   if (gap >= 0) throw new ArgumentError(`argument ${count - data.length + gap + 1} is ${EMPTY_LIST}`, name.text);
   const behind = form.lists - form.lead; // 1 if an id precedes the data
-  if (behind >= 0 && data.some(isList) && couldBeOption(words[from - behind]!)) {
+  if (behind >= 0 && data.some(isList) && couldBeOption(words[from - behind])) {
     throw new ArgumentError(`argument ${count - data.length + 1 - behind} begins ${LIKE_OPTION}`, name.text);
   }
   if (count < args.length && words.length < endOfKeys(words, form)) {
@@ -1220,7 +1309,7 @@ function misplaced(
 
 const LIKE_OPTION = "like an option, where a number or an id is expected";
 /** Whether a server could take a word for an option: it begins with a letter, and is not infinity. */
-function couldBeOption(word: Word | number): boolean {
+function couldBeOption(word: Word | number = ""): boolean {
   const text = String(word).toLowerCase();
   return text >= "a" && text < "{" && text !== "inf" && text !== "infinity";
 }
@@ -1228,17 +1317,19 @@ function couldBeOption(word: Word | number): boolean {
 const ONLY_OPTIONS = "stands where only options may";
 const isList = (value: unknown): boolean =>
   Array.isArray(value) || isPlain(value) || isA("Set", value) || isA("Map", value);
-/** Index after the counted keys; 0 if the row counts none, NaN if their count is not a whole number. */
+/** Index after the counted keys; 0 if the row counts none, NaN if their count is not a whole number as it prints. */
 function endOfKeys(words: Words, { count, step }: Form): number {
-  const keys = count === 0 ? 0 : numberIn(words[count - 1]);
-  return Number.isInteger(keys) && keys >= 0 ? count + step * keys : NaN;
+  const said = count === 0 ? "0" : String(words[count - 1]);
+  const keys = Number(said);
+  return Number.isInteger(keys) && keys >= 0 && String(keys) === said ? count + step * keys : NaN;
 }
 
 /** Checks that an argument is one word; `what` names it in the error. */
 function wordOf(what: string, key: unknown): Word {
   if (typeof key === "string") return key;
   const words: Word[] = [];
-  if (addValue(words, key) !== undefined) throw new ArgumentError(`${what} must be one string or Buffer`);
+  const refused = addValue(words, key);
+  if (refused !== undefined) throw new ArgumentError(`${what}${refused}`);
   return words[0]!;
 }
 
@@ -1313,20 +1404,22 @@ function addPairs(words: Word[], names: Iterable<unknown>, valueOf: (name: any) 
  */
 function addOptions(words: Word[], options: Record<string, unknown>, form: Form): string | undefined {
   const { takes } = form;
+  const given = new Set<string>();
   for (const option of Object.keys(options)) {
     const value = options[option];
+    const name = option.toUpperCase();
     const isBoolean = typeof value === "boolean";
     if (isBoolean && !isCapital(option)) return NO_OPTION;
     const { mark, list } = takes === undefined ? ANYTHING
-      : takes.get(option) ?? takes.get(option.toUpperCase()) ?? ONE_VALUE;
+      : takes.get(option) ?? takes.get(name) ?? ONE_VALUE;
     if (isBoolean && mark !== "?" && mark !== "any") return NO_FLAG;
     if (value === undefined && (mark === "!" || takes?.has("*"))) return NO_CONDITION;
     if (value === undefined || value === false) continue;
+    if (takes !== undefined && given.size === given.add(name).size) return `: ${name} is given in two spellings`;
     words.push(option);
     if (value === true) continue;
-    if (mark === "?") return `: ${option.toUpperCase()} is either true or false`;
-    const refused = list === "" ? addValue(words, value, "holds")
-      : addListed(words, value, option.toUpperCase(), list, form);
+    if (mark === "?") return `: ${name} is either true or false`;
+    const refused = list === "" ? addValue(words, value, "holds") : addListed(words, value, name, list, form);
     if (refused !== undefined) return refused;
   }
   return undefined;
@@ -1881,15 +1974,17 @@ const toBoolean = (line: Buffer): boolean | undefined => BOOLEANS.get(line.toStr
 
 /** The command that an error answers. */
 type Asked = {
-  readonly row: { readonly name: Pick<Name, "text">; readonly method: string; readonly is: { readonly code?: true } };
+  readonly row: Pick<Row, "method"> & { readonly name: Pick<Name, "text">; readonly is: Row["is"] };
   readonly words: Words;
 };
 const UNASKED: Asked = { row: { name: { text: "" }, method: "", is: NO_ENTRIES }, words: [] };
 
 /** Makes the error for a server's text. No stack: a command rejects with a copy that has one. */
-function toError(line: Buffer, login: Secrets = NO_ENTRIES, asked = UNASKED): ReplyError {
+function toError(
+  line: Buffer, login: Secrets = NO_ENTRIES, asked = UNASKED, others?: Iterable<string>,
+): ReplyError {
   const raw = line.toString();
-  const text = masked(ownWords(raw), login, asked);
+  const text = masked(ownWords(raw), login, asked, others);
   const [code = ""] = text.split(" ", 1);
   const shown = text === raw ? raw : text; // one string in memory, if they are the same
   return withoutStack(() => new ReplyError(readable(code), "not-executed", raw, { shown }));
@@ -1961,26 +2056,20 @@ class MaskedText {
   /** Shows the beginning, even if it was marked. */
   keep(length: number): void { this.#hidden?.fill(0, 0, length); }
 
-  /** Marks a word wherever it stands, or at least `least` characters of its beginning. */
-  hide(word: string, least: number, isPart: boolean): void {
+  /**
+   * Marks each occurrence of a word, or of at least `least` characters of its beginning. At the end of the text, which
+   * the server may have cut, three characters are enough, unless they are ordinary.
+   */
+  hide(word: string, least: number, isPart: boolean, isOrdinary: (word: string) => boolean): void {
     const { low } = this;
-    const start = word.slice(0, least);
-    for (let at = low.indexOf(start), end; at >= 0; at = low.indexOf(start, end)) {
-      end = at + least;
+    const start = word.slice(0, Math.min(least, 3));
+    for (let at = low.indexOf(start); at >= 0; at = low.indexOf(start, at + 1)) {
+      let end = at;
       while (end - at < word.length && end < low.length && low[end] === word[end - at]) end++;
       const isBegun = isInWord(low[at - 1]) && isInWord(low[at]);
       const goesOn = isInWord(low[end - 1]) && isInWord(low[end]);
-      if (isPart || (!isBegun && !goesOn)) this.mark(at, end);
-    }
-  }
-
-  /** Marks the end of the text if it is the beginning of a word, which the server has cut, and is not ordinary. */
-  hideEnd(word: string, isOrdinary: (word: string) => boolean): void {
-    const { low } = this;
-    for (let size = Math.min(word.length, BEGINNING) - 1; size > 2; size--) {
-      const part = word.slice(0, size);
-      const from = low.length - size;
-      if (low.endsWith(part) && !isOrdinary(part) && !isInWord(low[from - 1])) return this.mark(from, low.length);
+      const isCut = end === low.length && end - at > 2 && !isBegun && !isOrdinary(low.slice(at));
+      if (isCut || (end - at >= least && (isPart || (!isBegun && !goesOn)))) this.mark(at, end);
     }
   }
 
@@ -1993,35 +2082,17 @@ class MaskedText {
     }
   }
 
-  /** Returns the parts between quotes. The last may lack its closing quote, if the server has cut the text. */
-  quoted(): { from: number; to: number; word: string }[] {
+  /** The same for each part between quotes. The last may lack its closing quote, if the server has cut the text. */
+  hideQuoted(isHidden: (word: string) => boolean): void {
     const { low } = this;
-    const found = [];
     for (let at = 0; at < low.length; at++) {
       const ends = isInWord(low[at - 1]) ? undefined : QUOTES.get(low[at]!); // not the apostrophe of "can't"
       if (ends === undefined) continue;
       let to = at + 1;
       while (to < low.length && (!ends.includes(low[to]!) || isInWord(low[to + 1]))) to++;
       const word = low.slice(at + 1, to);
-      if (Array.from(word).some(isInWord)) found.push({ from: at + 1, to, word });
+      if (Array.from(word).some(isInWord) && isHidden(word)) this.mark(at + 1, to);
       at = to;
-    }
-    return found;
-  }
-
-  /** Marks each number with a fraction that equals one of these words: servers print 200 as 200.000000. */
-  hideNumbers(words: Words): void {
-    const { low } = this;
-    let numbers: number[] | undefined;
-    for (let dot = low.indexOf("."); dot >= 0; dot = low.indexOf(".", dot + 1)) {
-      let [from, to] = [dot, dot + 1];
-      while (isNumeral(low[from - 1])) from--;
-      while (isNumeral(low[to])) to++;
-      const isAddress = low[from - 1] === "." || (low[to] === "." && isNumeral(low[to + 1]));
-      if (from === dot || to === dot + 1 || isAddress) continue;
-      const number = Number(low.slice(from, to));
-      numbers ??= words.map((word) => lengthOf(word) > SLACK ? NaN : Math.abs(numberIn(word)));
-      if (numbers.some((sent) => Math.abs(sent - number) <= 1e-6)) this.mark(from, to);
     }
   }
 
@@ -2041,56 +2112,66 @@ class MaskedText {
 }
 
 /**
- * Masks the words of the command and of the connection's login in a server's text, in any case; between quotes, also
- * parts of words. If the command has too many words for the length of the text, comparing them would take too long:
- * then masks all words that are not ordinary.
+ * Masks the words of the command, the connection's login and other passwords in a server's text, in any case; between
+ * quotes, also parts of words. If the command has so many words, or such long ones, that comparing would take too long,
+ * masks all words, or all quoted ones, that are not ordinary.
  */
-function masked(said: string, { username = "", password = "" }: Secrets, { row, words }: Asked): string {
+function masked(
+  said: string, { username = "", password = "" }: Secrets, { row, words }: Asked, others: Iterable<string> = [],
+): string {
   const text = new MaskedText(said);
   const { length } = said;
   const names = row.name.text.toLowerCase();
-  const isName = (word: string): boolean => names === word.replaceAll("|", " ") || names.split(" ").includes(word);
+  const digest = row.is.digest ? folded(words[0] ?? "", length) : "";
+  const isName = (word: string): boolean => names === word.replaceAll("|", " ") || names.split(" ").includes(word) ||
+    (word === digest && isDigest(word));
   const isOrdinary = (word: string): boolean =>
     isName(word) || word.split(" ").every((part) => part.length < 3 || ORDINARY_WORDS.has(part));
-  const hide = (word: Word | number): void => {
-    const low = folded(word, length);
-    if (low.length < 3 || isOrdinary(low)) return;
-    text.hide(low, Math.min(low.length, BEGINNING), low.length >= LONG);
-    text.hideEnd(low, isOrdinary);
-  };
-  const rest = row.method.slice(row.name.text.length); // of a name that is not shown whole
+  const sent = [...words, row.method.slice(row.name.text.length), username]; // a method's name may be longer
   const areMany = words.length > 16 + 4 * length;
-  const sent = areMany ? [rest, username] : [...words, rest, username];
-  sent.forEach(hide);
-  if (areMany) text.hideEach((word) => !isOrdinary(word) && !(word.length < 4 && Number(word) >= 0));
-  const quoted = text.quoted().filter(({ word }) => !isName(word));
-  const areLong = areMany || quoted.length > 8 || sizeAll(sent) > 256 * length;
-  const isNeeded = !areLong && (quoted.length > 0 || row.is.code === true);
-  const all = isNeeded ? sent.map((word) => folded(word, Infinity)).join(" ") : "";
-  const isSent = (word: string): boolean => areLong ? !isOrdinary(word) : all.includes(word) || word.includes("\\");
-  for (const { from, to, word } of quoted) if (isSent(word)) text.mark(from, to);
-  if (row.is.code) text.hideEach((word) => !isOrdinary(word) && isSent(word));
-  text.hideNumbers(sent);
+  for (const word of areMany ? [] : sent) {
+    const low = folded(word, length);
+    if (low.length < 3 || isOrdinary(low)) continue;
+    text.hide(low, Math.min(low.length, BEGINNING), low.length >= LONG, isOrdinary);
+  }
+  let all: string | undefined;
+  const areLong = areMany || sent.reduce<number>((sum, word) => sum + lengthOf(word), 0) > 64 * length;
+  const isSent = (word: string): boolean => areLong ? !isOrdinary(word)
+    : (all ??= sent.map((one) => folded(one, Infinity)).join(" ")).includes(word) || word.includes("\\");
+  text.hideQuoted((word) => !isName(word) && isSent(word));
+  if (areMany || row.is.code) text.hideEach((word) => !isOrdinary(word) && isSent(word));
+  if (said.includes(".")) text.hideEach(isRounded);
   const [code = ""] = said.split(" ", 1);
   if (isCode(code)) text.keep(code.length);
-  for (const form of formsOf(password)) {
-    text.hide(form, Math.min(form.length, Math.max(4, Math.ceil(form.length / 2))), form.length > 2);
+  for (const form of [password, ...others].flatMap(formsOf)) {
+    text.hide(form, Math.min(form.length, Math.max(4, Math.ceil(form.length / 2))), form.length > 2, isOrdinary);
   }
   if (CODES.has(code)) text.keep(code.length);
   return text.toString();
 }
 
-const sizeAll = (words: Words): number => words.reduce<number>((sum, word) => sum + lengthOf(word), 0);
+/** Whether a word is the SHA-1 digest of a script, which servers show, for EVAL, too. */
+const isDigest = (word: string): boolean =>
+  word.length === 40 && Array.from(word).every((char) => isNumeral(char) || (char >= "a" && char <= "f"));
+/** Whether a word is a number as the server formats it: 200.1 as 200.100000. */
+const isRounded = (word: string): boolean => word.at(-7) === "." && Number(word) >= 0;
 
-/** A password in the forms that a URL may have: unchanged, decoded and escaped. */
-function formsOf(password: string): Set<string> {
-  const forms = new Set(password === "" ? [] : [folded(password, Infinity)]);
-  for (const change of password === "" ? [] : [encodeURIComponent, decodeURIComponent]) {
+/** Quotes a text as servers do: with a backslash before quotes and backslashes, and other bytes as \x0a. */
+const quoted = (text: string): string => Array.from(Buffer.from(text), (byte) => {
+  if (byte < 0x20 || byte > 0x7e) return `\\x${byte.toString(16).padStart(2, "0")}`;
+  return (byte === 0x22 || byte === 0x5c ? "\\" : "") + String.fromCharCode(byte);
+}).join("");
+
+/** A password, each form once: unchanged, escaped and decoded as in a URL, and quoted as in JSON or by a server. */
+function formsOf(password: string): string[] {
+  if (password === "") return [];
+  const forms = [password, quoted(password), JSON.stringify(password).slice(1, -1)];
+  for (const change of [encodeURIComponent, decodeURIComponent]) {
     try {
-      forms.add(folded(change(password), Infinity));
-    } catch {} // it cannot be decoded or escaped
+      forms.push(change(password));
+    } catch {} // it cannot be escaped or decoded
   }
-  return forms;
+  return [...new Set(forms.map((form) => folded(form, Infinity)))];
 }
 
 /** Runs `make` without capturing a stack, which would take 100 times the error's memory. */
@@ -2197,6 +2278,7 @@ function toPairs(flat: readonly unknown[]): unknown[][] {
 //     digest                  names a script by its digest; if the digest is unknown, the server executed nothing
 //     cursor                  its cursor is valid only on the server that issued it
 //     patterns                BY and GET may refer to keys that are not among the arguments
+//     volatile                its reply may change although its keys do not, so the near cache never keeps it
 //     channel                 a channel, not a key, determines the server
 //     harmless                sent by the driver itself; may run even after its connection is lost
 //     resets                  runs at once even after MULTI, and ends the transaction
@@ -2252,8 +2334,8 @@ type Merge = (replies: readonly any[], keys: readonly (readonly number[])[]) => 
 type Defaults = { readonly values: DefaultValues; readonly of: (options: Words) => DefaultValues };
 type DefaultValues = readonly (string | number)[];
 type Trait =
-  | "ordered" | "binary" | "code" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "channel" | "harmless"
-  | "resets" | "login" | "bound" | "unproxied" | "twemproxy" | "codis" | "envoy" | "bare";
+  | "ordered" | "binary" | "code" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "volatile" | "channel"
+  | "harmless" | "resets" | "login" | "bound" | "unproxied" | "twemproxy" | "codis" | "envoy" | "bare";
 
 /** A reply to a call whose lists are empty. */
 type Nothing = [] | 0 | "" | Record<string, never>;
@@ -2262,11 +2344,13 @@ const NO_PART: Partial<Form> = {};
 const NO_WORDS: readonly string[] = [];
 const NO_TRAITS: Row["is"] = bare({});
 
+/** Types that a row carries for the compiler; `said` describes its arguments: "lists 2". Not `declare`: for Babel 7. */
+interface Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends string = string> {
+  readonly call: F;
+  readonly reach: R;
+  readonly said: Said;
+}
 class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends string = string> {
-  declare readonly call: F;
-  declare readonly reach: R;
-  /** The row's descriptions of its arguments, for the compiler: "lists 2". */
-  declare readonly said: Said;
   readonly kind: K;
   readonly keys: Keys;
   /** The driver's alternative to a command that it does not send on a shared connection. */
@@ -2597,7 +2681,7 @@ const commands = {
   /** Number of these keys that exist; a key named twice counts twice. Since 1.0.0; several keys 3.0.3. */
   exists: read<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum).traits("bare"),
   /** Number of these keys that exist; marks each as recently used, for eviction. Since 3.2.1. */
-  touch: read<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum),
+  touch: read<(...keys: Many<Key>) => number>(all).lists(1).empty(0).across("split", sum).traits("volatile"),
   /** The type of the value, "none" when `key` is missing; modules name their own types. Since 1.0.0. */
   type: read<(key: Key) => KeyType>(),
   /** 1 when copied (into DB); 0 when `source` is missing, or `destination` exists without REPLACE. Since 6.2.0. */
@@ -2623,9 +2707,9 @@ const commands = {
   /** Like expiretime, in milliseconds. Since 7.0.0. */
   pexpiretime: read<(key: Key) => number>().traits("unproxied"),
   /** The time to live in seconds; -1 when there is none, -2 when `key` is missing. Since 1.0.0. */
-  ttl: read<(key: Key) => number>(),
+  ttl: read<(key: Key) => number>().traits("volatile"),
   /** The time to live in milliseconds; -1 when there is none, -2 when `key` is missing. Since 2.6.0. */
-  pttl: read<(key: Key) => number>(),
+  pttl: read<(key: Key) => number>().traits("volatile"),
   /** 1 when a time to live was removed, 0 when there was none. Since 2.2.0. */
   persist: write<(key: Key) => number>(),
   /** All keys ("*"), or those that match the pattern. Blocks a server with many keys: see scan. Since 1.0.0. */
@@ -2644,7 +2728,7 @@ const commands = {
   sort_ro: read<Sorted<SortRoOptions>>().options(2, "LIMIT 2", "ASC?", "DESC?", "ALPHA?")
     .traits("patterns", "twemproxy"),
   /** The value in the server's own format, for restore, always as a Buffer; null when missing. Since 2.6.0. */
-  dump: read<(key: Key) => Buffer | null>().traits("binary"),
+  dump: read<(key: Key) => Buffer | null>().traits("volatile", "binary"),
   /** Create `key` from a dump; `ttl` in milliseconds, 0: none. BUSYKEY if it exists, unless REPLACE. Since 2.6.0. */
   restore: write<(key: Key, ttl: Int, serialized: Arg, options?: RestoreOptions) => "OK">()
     .options(4, "REPLACE?", "ABSTTL?").traits("codis"),
@@ -2652,13 +2736,13 @@ const commands = {
   migrate: write<(host: string, port: Int, key: Key, db: Int, timeout: Int, options?: MigrateOptions) => "OK" | "NOKEY">
     (thirdOrKeys).options(6, "COPY?", "REPLACE?", "AUTH2 2", "KEYS n").traits("partly", "unproxied"),
   /** The internal encoding of the value ("listpack", "embstr" ...); null when `key` is missing. Since 2.2.3. */
-  objectEncoding: read<(key: Key) => Bulk>(),
+  objectEncoding: read<(key: Key) => Bulk>().traits("volatile"),
   /** Access frequency on a logarithmic scale; null when missing, an error unless an LFU policy is set. Since 4.0.0. */
-  objectFreq: read<(key: Key) => number | null>(),
+  objectFreq: read<(key: Key) => number | null>().traits("volatile"),
   /** Seconds since the last access; null when missing, an error when an LFU policy is set. Since 2.2.3. */
-  objectIdletime: read<(key: Key) => number | null>(),
+  objectIdletime: read<(key: Key) => number | null>().traits("volatile"),
   /** Number of references to the value; null when `key` is missing. Since 2.2.3. */
-  objectRefcount: read<(key: Key) => number | null>(),
+  objectRefcount: read<(key: Key) => number | null>().traits("volatile"),
   /** Protect an existing key from eviction: 1, or 0 when it was; OOM when the memory is full. Since 8.12.0. */
   blessSet: write<(key: Key, flag: Token<"NO-EVICT">) => number>(),
   /** Let an existing key be evicted again: 1, or 0 when it was not protected. Since 8.12.0. */
@@ -2829,7 +2913,7 @@ const commands = {
   /** A field or null; up to `count` different ones, -3 for 3 that may repeat; WITHVALUES: pairs. Since 6.2.0. */
   hrandfield: read<((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [string, string][], string[]>>()
     .options(3, "WITHVALUES?").optional(2)
-    .as(when("WITHVALUES", couples)),
+    .as(when("WITHVALUES", couples)).traits("volatile"),
   /** Some fields, and the cursor for the next call, "0" at the end. NOVALUES: only names. Since 2.8.0; NOVALUES 7.4. */
   hscan: read<With<"NOVALUES", [key: Key, ...Leading<[cursor: Arg]>], Page<string[]>, Page<Fields>, ScanOptions>>()
     .options(3, "NOVALUES?").optional(2).as(when("NOVALUES", same, tuple(same, map))).defaults([0]).traits("cursor"),
@@ -2850,9 +2934,9 @@ const commands = {
   /** Like hexpiretime, in milliseconds. Since 7.4.0. */
   hpexpiretime: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n").traits("unproxied"),
   /** For each field the time to live in seconds; -1 when there is none, -2 when it is missing. Since 7.4.0. */
-  httl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n").traits("unproxied"),
+  httl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n").traits("volatile", "unproxied"),
   /** Like httl, in milliseconds. Since 7.4.0. */
-  hpttl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n").traits("unproxied"),
+  hpttl: read<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n").traits("volatile", "unproxied"),
   /** For each field 1 when its expiry was removed, -1 when it had none, -2 when it is missing. Since 7.4.0. */
   hpersist: write<(key: Key, options: FieldsOption) => number[]>().needs(2, "FIELDS 1+n").traits("unproxied"),
   /** Remove fields and return their values, null for each that is missing. Since 8.0.0. */
@@ -2902,7 +2986,7 @@ const commands = {
   arlen: read<(key: Key) => number>().traits("unproxied"),
   /** Size and layout of the array; an error when `key` is missing. Since 8.8.0. */
   arinfo: read<(key: Key, options?: { FULL?: Flag }) => Counts>().options(2, "FULL?").as(mapOf(number))
-    .traits("unproxied"),
+    .traits("volatile", "unproxied"),
   /** Number of elements removed; removing the last one removes the key. Since 8.8.0. */
   ardel: write<(key: Key, ...indexes: Many<Int>) => number>().lists(2).empty(0).traits("unproxied"),
   /** Remove all elements in each [start, end], both included; returns their number. Since 8.8.0. */
@@ -2983,7 +3067,7 @@ const commands = {
   /** Remove and return a random member, or null, or up to `count` as an array. Since 1.0.0; count 3.2. */
   spop: write<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>().optional(2),
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 1.0.0; count 2.6. */
-  srandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>().optional(2),
+  srandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>().optional(2).traits("volatile"),
   /** Number of members; 0 when `key` is missing. Since 1.0.0. */
   scard: read<(key: Key) => number>(),
   /** 1 when `member` is in the set, else 0. Since 1.0.0. */
@@ -3000,19 +3084,20 @@ const commands = {
   /** Store the sdiff of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
   sdiffstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).lists(2).across("set"),
   /** Number of members sdiff would return, counting up to LIMIT (0: no limit). Since 8.10.0. */
-  sdiffcard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).options(2).across("set"),
+  sdiffcard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).empty(0, 2).options(2).across("set"),
   /** Members in all of the sets; a missing key is an empty set. Since 1.0.0. */
   sinter: read<(...keys: Many<Key>) => string[]>(all).lists(1).empty([]).across("set"),
   /** Store the sinter of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
   sinterstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).lists(2).across("set"),
   /** Number of members sinter would return, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  sintercard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).options(2).across("set"),
+  sintercard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).empty(0, 2).options(2).across("set"),
   /** Members in any of the sets. Since 1.0.0. */
   sunion: read<(...keys: Many<Key>) => string[]>(all).lists(1).empty([]).across("set"),
   /** Store the sunion of `keys` in `destination`, replacing it; returns its size. Since 1.0.0. */
   sunionstore: write<(destination: Key, ...keys: Many<Key>) => number>(all).lists(2).across("set"),
   /** Number of members sunion would return, counting up to LIMIT; an estimate with APPROX. Since 8.10.0. */
-  sunioncard: read<Counted<LimitOptions & { APPROX?: Flag }>>(numkeys(1)).lists(2).options(2, "APPROX?").across("set"),
+  sunioncard: read<Counted<LimitOptions & { APPROX?: Flag }>>(numkeys(1)).lists(2).empty(0, 2).options(2, "APPROX?")
+    .across("set"),
 
   // ---- Sorted sets ----
   /** Add members or change scores; the number added (CH: changed; INCR: new score or null). Since 1.2.0; GT, LT 6.2. */
@@ -3062,7 +3147,7 @@ const commands = {
     .optional(2).defaults(["+", "-"]),
   /** A random member or null; up to `count` different ones, -3 for 3 that may repeat. Since 6.2.0. */
   zrandmember: read<((key: Key) => Bulk) | WithScores<[key: Key, count: Int]>>().options(3, "WITHSCORES?").optional(2)
-    .as(withScores),
+    .as(withScores).traits("volatile"),
   /** Some members with their scores, and the cursor for the next call, "0" at the end. Since 2.8.0. */
   zscan: read<(...args: [key: Key, ...Leading<[cursor: Arg]>, options?: ScanOptions]) => Page<Scored[]>>()
     .options(3).optional(2).as(andScored).defaults([0]).traits("cursor"),
@@ -3089,20 +3174,21 @@ const commands = {
     .as(andScored)
     .blocks(seconds(1)),
   /** Members of the first sorted set that are in none of the others. Since 6.2.0. */
-  zdiff: read<Combined<unknown>>(numkeys(1)).lists(2).options(2, "WITHSCORES?").as(withScores).across("zset"),
+  zdiff: read<Combined<unknown>>(numkeys(1)).lists(2).empty([], 2).options(2, "WITHSCORES?").as(withScores)
+    .across("zset"),
   /** Store the zdiff of the keys in `destination`, replacing it; returns its size. Since 6.2.0. */
   zdiffstore: write<(destination: Key, numkeys: Int, ...keys: Many<Key>) => number>(storeNumkeys).lists(3)
     .across("zset"),
   /** Members in all sorted sets, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
-  zinter: read<Combined<ZunionOptions>>(numkeys(1)).lists(2).options(2, "WEIGHTS n", "WITHSCORES?").as(withScores)
-    .across("zset"),
+  zinter: read<Combined<ZunionOptions>>(numkeys(1)).lists(2).empty([], 2).options(2, "WEIGHTS n", "WITHSCORES?")
+    .as(withScores).across("zset"),
   /** Store the zinter of the keys in `destination`, replacing it; returns its size. Since 2.0.0. */
   zinterstore: write<CombineInto<ZunionOptions>>(storeNumkeys).lists(3).options(3, "WEIGHTS n").across("zset"),
   /** Number of members zinter would return, counting up to LIMIT (0: no limit). Since 7.0.0. */
-  zintercard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).options(2).across("zset"),
+  zintercard: read<Counted<LimitOptions>>(numkeys(1)).lists(2).empty(0, 2).options(2).across("zset"),
   /** Members in any sorted set, scores weighted and added up, or as AGGREGATE says. Since 6.2.0; COUNT 8.8. */
-  zunion: read<Combined<ZunionOptions>>(numkeys(1)).lists(2).options(2, "WEIGHTS n", "WITHSCORES?").as(withScores)
-    .across("zset"),
+  zunion: read<Combined<ZunionOptions>>(numkeys(1)).lists(2).empty([], 2).options(2, "WEIGHTS n", "WITHSCORES?")
+    .as(withScores).across("zset"),
   /** Store the zunion of the keys in `destination`, replacing it; returns its size. Since 2.0.0. */
   zunionstore: write<CombineInto<ZunionOptions>>(storeNumkeys).lists(3).options(3, "WEIGHTS n").across("zset"),
 
@@ -3133,7 +3219,7 @@ const commands = {
     .defaults(["+", "-"]).traits("twemproxy"),
   /** Entries after the ids, by stream; null if there are none, even after BLOCK ms (0: forever). Since 5.0.0. */
   xread: read<(options: XreadOptions) => Record<string, Entry[]> | null>(streams).needs(1, "STREAMS n+n")
-    .as(mapOf(entries)).blocks(blockOption),
+    .as(mapOf(entries)).blocks(blockOption).traits("volatile"),
   /** xread for a consumer of a group: undelivered entries for the id ">", else its own pending ones. Since 5.0.0. */
   xreadgroup: write<
     | ((options: XreadgroupOptions & Streams<">"> & { CLAIM: Int }) => Record<string, ClaimedEntry[]> | null)
@@ -3152,7 +3238,7 @@ const commands = {
   /** A group's pending entries: number, first and last id, number per consumer; or a range, idle in ms. Since 5.0.0. */
   xpending: read<
     ((key: Key, group: Arg) => XpendingSummary) | ((key: Key, group: Arg, ...range: PendingRange) => XpendingEntry[])
-  >().lead(3).optional(3).as(upTo(2, tuple(same, same, same, list(pair)))).traits("twemproxy"),
+  >().lead(3).optional(3).as(upTo(2, tuple(same, same, same, list(pair)))).traits("volatile", "twemproxy"),
   /** Make `consumer` own entries idle for `minIdleTime` ms; returns these, with JUSTID their ids. Since 5.0.0. */
   xclaim: write<Ending<"JUSTID", [...Claim, id: Listed, ...more: Many], string[], Entry[], XclaimOptions>>().lists(5)
     .options(6, "FORCE?", "JUSTID?")
@@ -3174,11 +3260,12 @@ const commands = {
   xgroupDelconsumer: write<(key: Key, group: Arg, consumer: Arg) => number>(),
   /** Describes a stream; FULL: with entries and groups, up to COUNT (10; 0: all). An error if missing. Since 5.0.0. */
   xinfoStream: read<With<"FULL", [key: Key], XinfoStreamFull, XinfoStream, CountOptions>>().options(2, "FULL?")
-    .as(fields({ entries, groups: mapsWith({ consumers: maps }), "first-entry": entry, "last-entry": entry })),
+    .as(fields({ entries, groups: mapsWith({ consumers: maps }), "first-entry": entry, "last-entry": entry }))
+    .traits("volatile"),
   /** The groups of a stream; lag is null when the server cannot tell. Since 5.0.0; entries-read and lag 7.0. */
-  xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(maps),
+  xinfoGroups: read<(key: Key) => XinfoGroup[]>().as(maps).traits("volatile"),
   /** The consumers of a group; idle and inactive in milliseconds. Since 5.0.0; inactive 7.2. */
-  xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(maps),
+  xinfoConsumers: read<(key: Key, group: Arg) => XinfoConsumer[]>().as(maps).traits("volatile"),
   /** Set the seconds and the number of ids per producer that IDMP remembers; forgets current ids. Since 8.6.0. */
   xcfgset: write<(key: Key, options: Loose<{ "IDMP-DURATION": Int; "IDMP-MAXSIZE": Int }>) => "OK">().needs(2)
     .traits("unproxied"),
@@ -3206,7 +3293,8 @@ const commands = {
   /** Set an element's attributes, "" to remove them: 1, or 0 when there is no such element. Since 8.0.0. */
   vsetattr: write<(key: Key, element: Arg, json: Arg) => number>().as(flag).traits("unproxied"),
   /** A random element or null; up to `count` different ones, -3 for 3 that may repeat. Since 8.0.0. */
-  vrandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>().optional(2).traits("unproxied"),
+  vrandmember: read<((key: Key) => Bulk) | ((key: Key, count: Int) => string[])>().optional(2)
+    .traits("volatile", "unproxied"),
   /** Elements by name from `start` to `end`: "[a" includes, "(a" excludes, "-" and "+" are unbounded. Since 8.4.0. */
   vrange: read<(key: Key, start?: Arg, end?: Arg, count?: Int) => string[]>().optional(2).defaults(["-", "+"])
     .traits("unproxied"),
@@ -3221,23 +3309,23 @@ const commands = {
     .options(3, "WITHSCORES?")
     .as(when("WITHSCORES", list(records(same, number)))).traits("ordered", "unproxied"),
   /** Dimension, size, quantization and graph of a vector set, or null. Since 8.0.0. */
-  vinfo: read<(key: Key) => Facts | null>().as(map).traits("unproxied"),
+  vinfo: read<(key: Key) => Facts | null>().as(map).traits("volatile", "unproxied"),
 
   // ---- Scripting ----
   /** Run a Lua script: `numkeys` keys, then other arguments; returns its result unchanged. Since 2.6.0. */
   eval: other<(script: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3).traits("partly"),
   /** eval of a script that may only read, so replicas accept it. Since 7.0.0. */
-  eval_ro: read<(script: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
+  eval_ro: read<(script: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3).traits("volatile"),
   /** eval by the SHA-1 digest of a cached script; NOSCRIPT when the server does not know it. Since 2.6.0. */
   evalsha: other<(sha1: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3)
     .traits("partly", "digest"),
   /** evalsha of a script that may only read. Since 7.0.0. */
-  evalsha_ro: read<(sha1: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
+  evalsha_ro: read<(sha1: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3).traits("volatile"),
   /** Call a function of a loaded library: `numkeys` keys, then arguments; returns its result. Since 7.0.0. */
   fcall: other<(name: Arg, numkeys: Int, ...args: Many) => unknown, "placed">(numkeys(2)).lists(3)
     .traits("partly", "unproxied"),
   /** fcall of a function flagged no-writes; an error for any other. Since 7.0.0. */
-  fcall_ro: read<(name: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3),
+  fcall_ro: read<(name: Arg, numkeys: Int, ...args: Many) => unknown>(numkeys(2)).lists(3).traits("volatile"),
   /** Delete a library and its functions; an error when there is none of that name. Since 7.0.0. */
   functionDelete: write<(library: Arg) => "OK">(none).across("all"),
   /** All libraries as one binary payload for functionRestore, always as a Buffer. Since 7.0.0. */
@@ -3281,7 +3369,7 @@ const commands = {
   spublish: other<(shardchannel: Key, message: Arg) => number, "placed">(one).traits("channel", "unproxied"),
   /** Channels with at least one subscriber, or those that match the glob pattern. Since 2.8.0. */
   pubsubChannels: other<(pattern?: Arg) => string[]>().optional(1).across("all", joined),
-  /** Number of distinct patterns with subscribers. Since 2.8.0. */
+  /** Number of distinct patterns with subscribers; of several servers, the highest number. Since 2.8.0. */
   pubsubNumpat: other<() => number>().across("all", most),
   /** Number of subscribers of each channel, not counting patterns. Since 2.8.0. */
   pubsubNumsub: other<(...channels: Many) => Counts>().lists(1).as(map).across("each"),
@@ -3347,7 +3435,7 @@ const commands = {
   /** Turn replies on or off. Since 3.2.0. */
   clientReply: session<(mode: "ON" | "OFF" | "SKIP") => "OK">("(nothing: every command waits for its reply)"),
   /** Name the client library or its version for clientList. Since 7.2.0. */
-  clientSetinfo: leased<(attribute: "LIB-NAME" | "LIB-VER", value: Arg) => "OK">(),
+  clientSetinfo: leased<(attribute: "LIB-NAME" | "LIB-VER", value: Arg) => "OK">().traits("harmless"),
   /** Name this connection. Since 2.6.9. */
   clientSetname: leased<(name: Arg) => "OK">("the name option"),
   /** Turn on invalidation messages, which a lease drops: REDIRECT them. An options object per PREFIX. Since 6.0.0. */
@@ -3496,7 +3584,7 @@ const commands = {
   memoryStats: other<() => Record<string, number | Counts>>()
     .as(mapOf((reply, call) => number(map(reply, call), call))).across("each"),
   /** Memory of a key in bytes, estimated from 5 or SAMPLES nested values (0: all); null when missing. Since 4.0.0. */
-  memoryUsage: read<(key: Key, options?: Loose<{ SAMPLES: Int }>) => number | null>().options(2),
+  memoryUsage: read<(key: Key, options?: Loose<{ SAMPLES: Int }>) => number | null>().options(2).traits("volatile"),
   /** The loaded modules. Since 4.0.0; path and args 7.0. */
   moduleList: other<() => { name: string; ver: number; path?: string; args?: string[] }[]>().as(maps).across("each"),
   /** Load a module from a file on the server. Since 4.0.0. */
@@ -4061,7 +4149,7 @@ type Special = {
   readonly keep: ((lease: Lease) => void) | undefined;
   readonly detour: Detour | undefined;
 };
-/** How often a cluster has redirected a command, and the state of the ASKING that precedes it in the same write. */
+/** Number of redirections of a command, and the state of the ASKING that precedes it in the same write. */
 type Detour = { readonly hops: number; asking: "none" | "due" | "sent" | "answered" };
 /** Has every entry itself, so that a polluted prototype cannot add one; a copy for each command would cost time. */
 const ORDINARY: Special = {
@@ -4075,10 +4163,16 @@ type Target = { dispatch(command: Command): Promise<unknown> };
 
 /** The pool that a command waits in, or whose connection it was written to. */
 interface CommandOwner extends Target {
+  /** The server, as listeners see it. */
+  readonly info: ServerInfo;
+  /** Counts an error that the caller of one of its commands gets. */
+  count?(error: RedisError): void;
   /** Returns another server for a command that is about to fail here. */
   elsewhere(command: Command, error: RedisError): Target | undefined;
   /** Called after a command's last reply, or after its failure: the connection may then still owe a reply. */
   finished(command: Command, owesReply?: boolean): void;
+  /** Ends a blocking command that its caller has aborted; if it has popped an element, that is still its reply. */
+  stop?(command: Command, error: RedisError): Promise<void>;
 }
 
 class Command {
@@ -4087,7 +4181,8 @@ class Command {
   special: Special;
   words: Words;
   readonly size: number;
-  readonly promise: Promise<unknown>;
+  /** Replaced, if it is traced, before a caller gets it. */
+  promise: Promise<unknown>;
   /** Determines the outcome if the command fails. */
   state: "waiting" | "written" | "settled" = "waiting";
   /** Time at which it fails without a reply: set once, by the first pool that takes it. */
@@ -4199,6 +4294,13 @@ class Command {
     return true;
   }
 
+  /** Resolves it with a reply from memory, in the shape of its row. */
+  resolve(reply: unknown): void {
+    if (this.state === "settled") return;
+    this.#settle();
+    this.#resolve(reply);
+  }
+
   /** Converts a reply to the shape of the row's signature; gives an error this command's name. */
   shaped(reply: unknown): unknown { return shape(this.row, this.words, this.view, reply); }
 
@@ -4218,6 +4320,7 @@ class Command {
     if (mayCapture()) Error.captureStackTrace(failure, Commander.prototype["issue"]); // only the caller's lines
     this.#settle();
     tell(() => this.#reject(failure));
+    this.owner?.count?.(failure);
     this.owner?.finished(this, owesReply);
     return undefined;
   }
@@ -4229,22 +4332,49 @@ class Command {
     this.fail(error);
   }
 
-  /** Fails it at its deadline. If it was not written, the error is the server's last refusal, or names `obstacle`. */
+  /**
+   * Fails it at its deadline. If it was not written, the error is the server's last refusal, or names `obstacle`. If
+   * only the time for a first server has passed, moves it to another, or lets it wait if there is none.
+   */
   expire(obstacle: string, cause?: RedisError): Command | undefined {
     const isWaiting = this.state === "waiting";
     const limit = `within ${this.timeout} ms`;
-    const message = isWaiting ? `not sent ${limit}: ${obstacle}` : `no answer ${limit}`;
+    const isAgain = this.reissues > 0; // it was sent before
+    const message = isWaiting ? `not sent ${isAgain ? "again " : ""}${limit}: ${obstacle}` : `no answer ${limit}`;
     const overdue = new TimeoutError("REPLY_TIMEOUT", "unknown", message, isWaiting ? { cause } : {});
-    return this.fail(isWaiting ? this.refusal ?? overdue : overdue);
+    const error = isWaiting ? this.refusal ?? overdue : overdue;
+    if ((this.within ?? Infinity) === Infinity) return this.fail(error);
+    const other = this.owner?.elsewhere(this, error);
+    if (other !== undefined) return this.moveTo(other);
+    this.#extend();
+    return this.deadline > world.now() ? undefined : this.fail(error);
+  }
+
+  /** Gives it the rest of its time, if it had only the part for a first server. */
+  #extend(): void {
+    if (this.within !== undefined && this.within < Infinity) this.deadline += this.view.replyTimeout - this.timeout;
+    this.within = Infinity;
   }
 
   /** Prepares it to be issued again, with its promise and deadline, after its connection was lost. */
   again(): void {
     const { special, fence, row } = this;
     if (special.batch !== undefined) special.batch = special.batch.again();
-    if (special.detour !== undefined) this.redirect(special.detour.hops, false);
     if (fence !== undefined && row.kind !== "read") this.#lostWith = [...this.#lostWith, fence];
     this.reissues++;
+    this.back();
+  }
+
+  /** Takes over the past of a pipeline that it leaves: lost connections, on which it may have been executed. */
+  inherit(pipeline: Command): void {
+    this.reissues = pipeline.reissues;
+    this.#lostWith = pipeline.#lostWith;
+  }
+
+  /** Prepares it to be sent once more to the same server, behind ASKING if it was before. */
+  back(): void {
+    const { detour } = this.special;
+    if (detour !== undefined && detour.asking !== "none") detour.asking = "due";
     this.state = "waiting";
   }
 
@@ -4264,9 +4394,8 @@ class Command {
     const tombstone = new Command(row, words, view.sure, { ...special, words });
     tombstone.state = "settled";
     if (special.batch !== undefined) special.batch = special.batch.again([]); // all replies come from one copy
-    if (this.within !== undefined && this.within < Infinity) this.deadline += view.replyTimeout - this.timeout;
     if (this.state === "written") this.reissues++;
-    this.within = Infinity;
+    this.#extend();
     this.state = "waiting";
     if (special.detour !== undefined) this.redirect(special.detour.hops, false);
     this.fence = undefined;
@@ -4298,30 +4427,40 @@ function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
 
 /** Outcome of an error reply: a script, MIGRATE or an unlisted command may have done some of its work. */
 function outcomeOf(row: Row, words: Words, error: ReplyError): Outcome {
-  const { kind, is, name } = row;
+  const { kind, is } = row;
   const refusal = refusalOf(error);
   const isKnown = refusal !== NO_REFUSAL; // the server returns those that are known before it begins
   const mayHaveBegun = is.partly || (kind !== "read" && (refusal.begun || (is.unlisted && !isKnown)));
   if (!mayHaveBegun) return "not-executed";
   // The number of keys decides, not the error's text: a script that ran may fail with the same text.
   const lacksKeys = row.form.count > 0 && !(words.length >= endOfKeys(words, row.form));
-  const isUnbegun = lacksKeys || hasNotBegun(name, error) || (is.digest && error.raw.startsWith(UNKNOWN_SCRIPT));
-  return !isUnbegun ? "unknown" : "not-executed";
+  return lacksKeys || hasNotBegun(row, words, error) ? "not-executed" : "unknown";
 }
 
 /** Start of the error for an unknown digest. The code alone proves nothing: a script that ran may return NOSCRIPT. */
 const UNKNOWN_SCRIPT = "NOSCRIPT No matching script";
 
-/** Whether the server says that this command did not begin, rather than one that its script called. */
-function hasNotBegun({ text }: Name, error: ReplyError): boolean {
+/**
+ * Whether the server says that this command did not begin, rather than one that its script called, or the script. If a
+ * script raises an error, the server adds its digest; words that it returns are in its code or its arguments. Only a
+ * script that is called by its digest, and has the server's own words in its code, cannot be told from the server.
+ */
+function hasNotBegun({ name: { text }, is }: Row, words: Words, error: ReplyError): boolean {
   const raw = ownWords(error.raw);
   const [, quoted = ""] = raw.toLowerCase().split(raw.includes("`") ? "`" : "'", 2);
   const isNamed = quoted === text.toLowerCase() || quoted.startsWith(`${text.toLowerCase()}|`);
-  const starts = isNamed ? [...UNBEGUN, ...UNBEGUN_IF_NAMED] : UNBEGUN;
-  return starts.some((start) => raw.startsWith(start));
+  const own = is.digest ? UNKNOWN_SCRIPT : text.startsWith("FCALL") ? NO_FUNCTION : "ERR Error compiling script";
+  const starts = [own, ...UNBEGUN, ...(isNamed ? UNBEGUN_IF_NAMED : [])];
+  if (!starts.some((start) => raw.startsWith(start))) return false;
+  const [code = "", next = ""] = raw.split(" ", 2);
+  const mark = code === "ERR" ? next : code;
+  const isOwn = raw.includes(" script: ") || words.some((word) => typeof word !== "number" && word.includes(mark));
+  return !(is.partly && isOwn);
 }
 
-const UNBEGUN = ["ERR Error compiling script", "ERR Function not found"];
+const NO_FUNCTION = "ERR Function not found";
+const UNBEGUN = ["Redis", "Valkey", "KeyDB"].flatMap((name) =>
+  [`BUSY ${name} is busy running`, `LOADING ${name} is loading`]);
 const UNBEGUN_IF_NAMED = ["ERR unknown command ", "ERR wrong number of arguments for ", "NOPERM "];
 
 const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
@@ -4347,8 +4486,9 @@ class Batch {
   /** Number of commands written completely, and number written at least in part. */
   #written = 0;
   #begun = 0;
-  /** Number of commands that an earlier attempt may have executed. */
+  /** Of earlier attempts: number of commands that may have been executed, and number of all that were written. */
   #attempted = 0;
+  #refused = 0;
   /** Whether its connection was lost, so that the encoder writes no more of it. */
   isLost = false;
   /** Replies of other servers to commands that a cluster has redirected, by the positions of the commands. */
@@ -4357,9 +4497,10 @@ class Batch {
   get length(): number { return this.rows.length; }
   get isAtomic(): boolean { return this.exec !== undefined; }
 
-  /** Whether its next reply is EXEC's. */
-  get isExecuting(): boolean { return this.isAtomic && this.rows[this.replies.length] === commands.exec; }
-  get reading(): Reading { return this.isExecuting ? this.exec! : this.rows[this.replies.length]!.is; }
+  /** The row of the next reply. */
+  get answering(): Row { return this.rows[this.replies.length]!; }
+  get isExecuting(): boolean { return this.isAtomic && this.answering === commands.exec; }
+  get reading(): Reading { return this.isExecuting ? this.exec! : this.answering.is; }
 
   add(row: Row, words: Words): void {
     this.size += sizeOf(row.name, words);
@@ -4419,15 +4560,22 @@ class Batch {
     const batch = Object.assign(new Batch(), this, { replies, isLost: false });
     batch.#written = replies.length;
     batch.#begun = batch.#attempted = attempted;
+    batch.#refused = Math.max(this.#refused, this.#begun);
     return batch;
+  }
+
+  /** Awaits the replies of redirected commands, and puts them among the others. */
+  async complete(replies: unknown[]): Promise<unknown[]> {
+    for (const [at, reply] of this.redirected ?? []) replies[at] = await reply;
+    return replies;
   }
 
   /** Returns a function that returns the result of the command at an index: its reply so far, or this error. */
   failed(error: RedisError): (row: Row, at: number) => unknown {
     const replies = [...this.replies]; // without replies that arrive later
     const begun = this.isLost || error.outcome === "not-sent" ? this.#begun : Infinity;
-    return ({ name }, at) =>
-      at < replies.length ? replies[at] : error.of(name.text, at < begun ? "unknown" : "not-sent");
+    return ({ name }, at) => at < replies.length ? replies[at]
+      : error.of(name.text, at < begun ? "unknown" : at < this.#refused ? "not-executed" : "not-sent");
   }
 }
 
@@ -4453,15 +4601,35 @@ function toNumberOrText(text: string): number | bigint | string {
 
 type NewView = ViewOptions & Pick<Config, "replyTimeout" | "charset">;
 
+/** Longest time without news of the server for which the near cache answers, unless a view says otherwise. */
+const STALE: Milliseconds = 5_000;
+/** `watch`: called with the entry that answers a command of the view, before it is answered. */
+type Near = Required<Cache> & {
+  readonly maxStale: Milliseconds; readonly form: string; watch: ((entry: CachedReply) => void) | undefined;
+};
+
 /** The options that may differ from call to call. */
 class View {
+  readonly #near: Near | undefined;
+  #inBytes: View | undefined;
+
   constructor(view: NewView) {
     const options = bare(view);
     const { replyTimeout, charset, convertNumbers = false, maps = "objects", readFrom = "primary", signal } = options;
-    const { idempotent = false, durable: given = 0 } = options;
+    const { idempotent = false, durable: given = 0, cache = 0, trace, traceKeys } = options;
     const durable = isPlain(given) ? bare(given) : given;
-    Object.assign(this, { replyTimeout, charset, convertNumbers, maps, readFrom, idempotent, durable, signal });
+    Object.assign(this, { replyTimeout, charset, convertNumbers, maps, readFrom, idempotent, durable, cache, signal });
+    Object.assign(this, { trace, traceKeys }); // undefined for the driver's own commands
+    if (cache === 0) return;
+    const { ttl, maxStale = STALE } = bare(isPlain(cache) ? cache : { ttl: cache });
+    if (ttl > 0) this.#near = { ttl, maxStale, form: `${charset} ${maps}`, watch: undefined };
   }
+
+  /** The limits of the near cache, and the form of the replies that this view reads; undefined without a cache. */
+  get near(): Near | undefined { return this.#near; }
+
+  /** The same view, but with bytes in its replies. */
+  get inBytes(): View { return this.#inBytes ??= new View({ ...this, charset: null, convertNumbers: false }); }
 
   /** Whether maps are pairs. */
   get isRaw(): boolean { return this.charset === null || this.maps === "pairs"; }
@@ -4475,11 +4643,13 @@ class View {
   }
 
   /** A view for operations that must finish once begun: on the primary, in bytes, without a signal. */
-  get sure(): View { return new View({ replyTimeout: this.replyTimeout, charset: null }); }
+  get sure(): View {
+    const { replyTimeout, trace, traceKeys } = this;
+    return new View({ replyTimeout, charset: null, trace, traceKeys });
+  }
 
   with(changes: ViewOptions = {}): View {
-    if (!isPlain(changes)) throw new ArgumentError("options must be an object");
-    const changed = Object.entries(changes).filter(([, value]) => value !== undefined);
+    const changed = Object.entries(plainly(changes)).filter(([, value]) => value !== undefined);
     for (const [name, value] of changed) {
       if (!Object.hasOwn(this, name)) throw new ArgumentError(`a view has no option ${JSON.stringify(name)}`);
       if (name !== "signal") checkOption(name, value);
@@ -4489,7 +4659,8 @@ class View {
   }
 }
 
-interface View extends Readonly<Pick<Config, Having<"view">> & Pick<ViewOptions, "signal">> {}
+interface View extends Readonly<Omit<Pick<Config, Having<"view">>, Traced> & Pick<ViewOptions, "signal" | Traced>> {}
+type Traced = "trace" | "traceKeys";
 
 /** A command, or another operation that a signal aborts. */
 type Follower = { readonly name: string; fail(error: AbortError): unknown };
@@ -4554,11 +4725,16 @@ export abstract class Commander {
    * it is treated as a write whose first argument is its only key, unless CallOptions say otherwise.
    */
   call<T = unknown>(name: string | CallOptions, ...args: unknown[]): Promise<T> {
+    return this.callWith(name, args) as Promise<T>;
+  }
+
+  /** call() with a list of arguments: spread out, 100,000 of them would overflow the stack. */
+  protected callWith(name: string | CallOptions, args: readonly unknown[]): unknown {
     try {
       const { row, rest } = rowOf(name, args);
-      return this.issue(row, rest) as Promise<T>;
+      return this.issue(row, rest);
     } catch (error) {
-      return this.refuse(error) as Promise<T>;
+      return this.refuse(error);
     }
   }
 
@@ -4582,11 +4758,13 @@ export abstract class Commander {
 
 type Issuer = { issue: Commander["issue"] };
 
-/** Whether the lists of a call are empty, as in mget([]), mget([[]]) and hmget("k", ...[]). */
+/** Whether the lists of a call are empty, as in mget([]), mget([[]]), hmget("k", ...[]) and zunion(0, []). */
 function isOfNothing({ name, form, least }: Row, args: readonly unknown[]): boolean {
   if (args.length < least) return false;
-  for (let i = form.lists - 1; i < args.length; i++) if (!isEmptyList(args[i])) return false;
-  return wordsOf(name, args, form).length === form.lists - 1;
+  const end = args.length - Number(isOptions(args.at(-1), form));
+  for (let i = form.lists - 1; i < end; i++) if (!isEmptyList(args[i])) return false;
+  const words = wordsOf(name, args, form);
+  return (end < args.length || words.length === form.lists - 1) && endOfKeys(words, form) === form.count;
 }
 
 function isEmptyList(value: unknown, depth = 0): boolean {
@@ -4650,15 +4828,303 @@ function rowOf(target: string | CallOptions, args: readonly unknown[]): { row: R
   return { row: known ?? unlisted(reads ? "read" : "write", keys, text), rest };
 }
 
-// ==== 6. Connection ====
+// ---- Tracing ----
 //
-// One socket, from its handshake to its death; it never reconnects, and transactions on it die with it. A command's
-// position in the queue decides its outcome: the first commands are in flight, written and awaiting replies in order;
-// the rest are unwritten. A command that is abandoned in flight keeps its position until its reply has been read and
-// dropped.
+// Calls and connections are published on node:diagnostics_channel, under the names and in the order of Node's
+// TracingChannel. A pool asks once a tick whether anybody listens; only then, a CommandTrace is made for each command.
+
+/** A server, as listeners of the diagnostics channels and stats() see it. A Unix socket has a path and no port. */
+export type ServerInfo = {
+  /** Its address, "host:port"; before the first attempt to connect, the name of a master. */
+  readonly node: string;
+  readonly serverAddress: string;
+  readonly serverPort: number | undefined;
+  readonly database: number;
+};
+
+function serverInfo(name: string, at: Endpoint | undefined, database: number): ServerInfo {
+  if (at === undefined) return { node: name, serverAddress: name, serverPort: undefined, database };
+  const path = ownEntry(at, "path");
+  const [serverAddress, serverPort] = path === undefined ? [at.host, at.port] : [path, undefined];
+  return { node: hostOf(at), serverAddress, serverPort, database };
+}
+
+export interface CommandTrace extends ServerInfo {
+  /** The server that the command was last sent to; the other members of ServerInfo name the first one. */
+  node: string;
+  /** The error; of a batch, the first one. Absent before the end, and if there was none. */
+  readonly error?: unknown;
+  /** The reply. Absent before the end. Not enumerable, so that no log shows it. */
+  readonly result?: unknown;
+}
+
+/**
+ * Message of the channels tracing:redis.ts:command:... and tracing:redis.ts:batch:...: one object for all events of a
+ * command or, in a pipeline or a transaction, of all commands to one server. Shows no values. Since 0.1.0.
+ */
+export class CommandTrace {
+  /** The command's name, such as "CONFIG GET"; of a batch, its batchMode. */
+  readonly command: string;
+  readonly batchMode: "PIPELINE" | "MULTI" | undefined;
+  /** Number of commands in a batch, without MULTI and EXEC. */
+  readonly batchSize: number | undefined;
+  /** Number of times it was sent, or was to be sent; and among these, after a node of a cluster had redirected it. */
+  attempts = 1;
+  redirections = 0;
+  /** Whether it was answered from memory; it was then sent 0 times. False before the end. */
+  cached = false;
+  /** Time from the call to the end, in milliseconds; 0 before the end. */
+  duration = 0;
+  readonly #command: Command;
+  readonly #begun = world.now();
+
+  constructor(command: Command, at: ServerInfo) {
+    Object.assign(this, at);
+    const { row, special: { batch, exec } } = command;
+    const isPart = exec === undefined && (batch?.rows[0] ?? row) === row; // not a batch, but perhaps WAIT follows it
+    this.#command = command;
+    this.batchMode = isPart ? undefined : exec !== undefined || batch?.isAtomic ? "MULTI" : "PIPELINE";
+    this.batchSize = isPart ? undefined : this.#rows.length;
+    this.command = this.batchMode ?? row.name.text;
+  }
+
+  get #rows(): readonly Row[] {
+    const { row, special: { batch, executes } } = this.#command;
+    const rows = executes?.map((queued) => queued.row) ?? batch?.rows ?? [row];
+    return rows.filter(({ kind, is }) => kind !== "session" && !is.bound); // without MULTI, EXEC and WAIT
+  }
+
+  /** Names of the commands of a batch; of a single command, its own. */
+  get commands(): string[] {
+    return this.batchMode === undefined ? [this.command] : this.#rows.map(({ name }) => name.text);
+  }
+
+  /** "?" for each argument; with option traceKeys, keys are shown. Of a batch, empty. */
+  get args(): string[] {
+    const { row, words, special: { batch } } = this.#command;
+    if (this.batchMode !== undefined) return [];
+    return batch?.words.flatMap((list, at) => batch.rows[at] === row ? this.#shown(list) : []) ?? this.#shown(words);
+  }
+
+  #shown(words: Words): string[] {
+    const { row, view: { traceKeys } } = this.#command;
+    const isKnown = row.is.unlisted !== true || row.keys !== one; // call() guesses the key
+    const keys = new Set(traceKeys && isKnown ? row.positions(words) : []);
+    return Array.from(words, (word, at) => keys.has(at) ? readable(String(word)) : "?");
+  }
+
+  /** Completes it, before the last events. */
+  finish(): void {
+    const { owner, reissues, special: { batch, detour } } = this.#command;
+    this.node = owner?.info.node ?? this.node;
+    this.redirections = batch?.redirected?.size ?? detour?.hops ?? 0;
+    this.attempts = this.cached ? 0 : 1 + reissues + this.redirections;
+    this.duration = world.now() - this.#begun;
+  }
+}
+
+type Channel = Pick<Diagnostics.Channel, "hasSubscribers" | "publish"> &
+  Partial<Pick<Diagnostics.Channel, "runStores">>;
+const SILENT_CHANNEL: Channel = { hasSubscribers: false, publish: () => {} };
+let diagnostics: { channel(name: string): Channel } | undefined;
+
+/** Finds a channel; in a runtime that has none, returns one that nobody can hear. */
+function channelNamed(name: string): Channel {
+  try {
+    return (diagnostics ??= builtin("node:diagnostics_channel")).channel(name);
+  } catch {
+    diagnostics = { channel: () => SILENT_CHANNEL };
+    return SILENT_CHANNEL;
+  }
+}
+
+const TRACE_EVENTS = ["start", "end", "asyncStart", "asyncEnd", "error"] as const;
+
+/** The channels of one kind of operation. */
+class Tracer {
+  readonly #channels: Readonly<Record<typeof TRACE_EVENTS[number], Channel>>;
+
+  constructor(name: string) {
+    const channels = TRACE_EVENTS.map((event) => [event, channelNamed(`tracing:${name}:${event}`)]);
+    this.#channels = bare(Object.fromEntries(channels));
+  }
+
+  get isHeard(): boolean {
+    const { start, end, asyncStart, asyncEnd, error } = this.#channels;
+    return start.hasSubscribers || asyncEnd.hasSubscribers || error.hasSubscribers || end.hasSubscribers ||
+      asyncStart.hasSubscribers;
+  }
+
+  /** Publishes the start now, and the end when the promise is settled, both in the caller's async context. */
+  follow<T>(about: object, promise: Promise<T>): Promise<T> {
+    const { start, end } = this.#channels;
+    let followed = promise;
+    const begin = (): void => {
+      followed = promise.then((result) => {
+        const error = Array.isArray(result) && result.find((item) => item instanceof RedisError);
+        this.#finish(about, error || undefined, result);
+        return result;
+      }, (error: unknown) => {
+        this.#finish(about, error);
+        throw error;
+      });
+    };
+    if (start.runStores !== undefined) start.runStores(about, begin);
+    else {
+      start.publish(about);
+      begin();
+    }
+    end.publish(about);
+    return followed;
+  }
+
+  #finish(about: object, error: unknown, result?: unknown): void {
+    const { asyncStart, asyncEnd, error: failed } = this.#channels;
+    if (about instanceof CommandTrace) about.finish();
+    if (error === undefined) Object.defineProperty(about, "result", bare({ value: result }));
+    else {
+      Object.assign(about, { error });
+      failed.publish(about);
+    }
+    asyncStart.publish(about);
+    asyncEnd.publish(about);
+  }
+}
+
+type Tracers = Readonly<Record<"command" | "batch" | "connect", Tracer>>;
+const TRACERS = new Map<Config["traceAs"], Tracers>();
+
+function tracersOf({ traceAs }: PoolOptions): Tracers {
+  const of = (kind: keyof Tracers): Tracer => new Tracer(`${traceAs}:${kind}`);
+  const batch = traceAs === "ioredis" ? "command" : "batch"; // Sentry does not listen to ioredis:batch
+  const tracers = TRACERS.get(traceAs) ?? { command: of("command"), batch: of(batch), connect: of("connect") };
+  TRACERS.set(traceAs, tracers);
+  return tracers;
+}
+
+/** These tracers, if somebody listens to commands. */
+const heard = (tracers: Tracers): Tracers | undefined =>
+  tracers.command.isHeard || tracers.batch.isHeard ? tracers : undefined;
+
+/** The commands that are traced, because one may begin more than once, and their messages. */
+const traced = new WeakMap<Command, CommandTrace | undefined>();
+
+/** Sets the deadline of a caller's command, and publishes it. Called by the first that takes it, a pool or a cache. */
+function beginCall(command: Command, now: number, tracers: Tracers | undefined, by: Pick<CommandOwner, "info">): void {
+  command.deadline = now + command.timeout;
+  const { view } = command;
+  const isTraced = tracers !== undefined || view.trace === true;
+  if (!isTraced || view.trace === undefined || traced.has(command)) return; // undefined: one of the driver's own
+  if (view.trace) command.promise = withCaller(command.promise);
+  const about = tracers && new CommandTrace(command, by.info);
+  traced.set(command, about);
+  if (about === undefined) return;
+  const tracer = about.batchMode === undefined ? tracers!.command : tracers!.batch;
+  if (tracer.isHeard) command.promise = tracer.follow(about, command.promise);
+}
+
+/** Depth of the stacks of option trace. */
+const DEPTH = 30;
+
+/** Gives the promise's error the stack of the call that is running now. */
+function withCaller<T>(promise: Promise<T>): Promise<T> {
+  const { stackTraceLimit } = Error;
+  limitStacks(DEPTH);
+  const [whole, callers] = [new Error(" "), new Error(" ")];
+  Error.captureStackTrace(callers, Commander.prototype["issue"]);
+  limitStacks(stackTraceLimit);
+  const lines = [callers, whole].map(({ stack = "" }) => cut(stack, "\n")[1]);
+  return promise.catch((error: Error) => {
+    const value = `${error.name}: ${error.message}\n${lines[0] || lines[1]}`; // not every call passes issue()
+    Object.defineProperty(error, "stack", bare({ value, configurable: true, writable: true }));
+    throw error;
+  });
+}
+
+/** Channels of single events, by the ends of their names. */
+const POINT_CHANNELS = new Map<string, Channel>();
+
+/** Publishes an event of a connection, a pool or a subscription. */
+function tell(event: string, about: () => ServerInfo & Readonly<Record<string, unknown>>): void {
+  const channel = POINT_CHANNELS.get(event) ?? channelNamed(`redis.ts:${event}`);
+  POINT_CHANNELS.set(event, channel);
+  if (channel.hasSubscribers) channel.publish(about());
+}
+
+// ==== 6. Addresses and sessions ====
 //
-//     receive: one reply for the first <- [ in flight | not written ] <- push
-//                             flush: one write for all  ^
+// An Address locates a server, and is consulted before every attempt to connect; an Endpoint is how to connect this
+// time. A Session is the state of a connection on its server: a handshake sets user, name and database before any
+// command of a caller; credentials that expire are renewed. To find servers in a new way, write an Address; to send
+// one more command in the handshake, change #introduce.
+
+/** How to connect to a server: its address, login and protocol. */
+type Endpoint = Pick<Config, Having<"endpoint">>;
+/** Connection options that do not depend on the server. */
+type PoolOptions = Omit<Config, keyof Endpoint | "replicas" | "anyOf" | "readFrom" | "zone" | "maxLag">;
+
+/** Locates a server. The optional members are for addresses that move; an address without them is made by bare(). */
+interface Address {
+  /** Shown in errors and when a handler is inspected. */
+  readonly name: string;
+  /** Called before every attempt; connectTimeout covers this call and the attempt together. */
+  next(): Endpoint | Promise<Endpoint>;
+  /** Commands to send in the handshake, as rows with arguments; the connection keeps their replies. */
+  readonly greeting?: readonly (readonly [row: Row, ...args: unknown[]])[];
+  /** Throws, or rejects, if the server that answered is not the right one. */
+  verify?(connection: Connection, endpoint: Endpoint): unknown;
+  /** Called when an attempt to connect has failed, and when a connection has been lost. */
+  ended?(endpoint: Endpoint, error: RedisError): void;
+  /** Whether the server is expected back soon; commands then wait for it until their deadlines. */
+  readonly expected?: boolean;
+  /** The replicas of the server, if the address knows them; the server is then not asked for them. */
+  replicas?(): Promise<readonly Config[]>;
+  /** Called when a pool begins to use the address, which may then call the pool's renew(). */
+  retain?(pool: Pool): void;
+  /** Called when a pool has ended; the address ends with its last pool. */
+  release?(pool: Pool): void;
+}
+
+type Location = { readonly host: string; readonly port: number };
+/** Maximum length of a host's name in DNS. */
+const LONGEST_HOST = 253;
+/** Options about addresses that servers report. */
+type LearningOptions = Pick<Config, "addressMap" | "allowNode">;
+
+/** Returns where to connect for an address that a server has reported, as addressMap says; all such pass here. */
+function learned({ addressMap: map = {} }: LearningOptions, host: unknown, port: unknown): Location | undefined {
+  if (typeof host !== "string" || host.length > LONGEST_HOST || !visible.holds(host)) return undefined;
+  const told = { host, port: typeof port === "string" ? toNumber(port) : port as number };
+  if (!OPTIONS.port.check.holds(told.port)) return undefined;
+  const name = hostOf(told);
+  const mapped = typeof map === "function" ? map(name) : Object.hasOwn(map, name) ? map[name] : undefined;
+  if (mapped === undefined) return told;
+  if (!isLocation(mapped)) throw new ArgumentError(`addressMap gave no address for ${name}`);
+  return typeof mapped === "string" ? readHost(mapped) as Location : { host: mapped.host, port: mapped.port };
+}
+
+/** The address of a server that does not move. */
+const fixedAddress = (endpoint: Endpoint): Address => bare({ name: addressOf(endpoint), next: () => endpoint });
+
+/**
+ * Whether the driver may connect to an address that the server at `from` has named: only if option allowNode permits
+ * it, and never in plain text if that server was reached by TLS or a Unix socket, because the password would be sent.
+ */
+function mayFollow(from: Pick<Config, "tls" | "path" | "allowNode">, to: Config): boolean {
+  return (to.tls !== false || (from.tls === false && from.path === undefined)) && isAllowed(from, to);
+}
+
+/** Whether option allowNode permits this address. */
+function isAllowed({ allowNode }: LearningOptions, { host, port }: Location): boolean {
+  try {
+    return allowNode === undefined || allowNode(host, port) === true;
+  } catch {
+    return false;
+  }
+}
+
+const addressOf = (endpoint: Endpoint): string =>
+  endpoint.tls === false ? hostOf(endpoint) : `${hostOf(endpoint)} over TLS`;
 
 /** Clock, randomness and network: everything that a simulation replaces. */
 const world = {
@@ -4675,7 +5141,9 @@ const world = {
       receive(Buffer.from(buffer, byteOffset, size)); // not always INPUT: Bun before 1.4 uses its own buffer
       return true;
     };
-    const reading = tls === false ? { onread: { buffer: INPUT, callback } } : {}; // else the socket emits "data"
+    let input: Buffer | undefined;
+    const buffer = (): Buffer => input ??= INPUT.byteLength > 0 ? INPUT : newInput();
+    const reading = tls === false ? { onread: { buffer, callback } } : {}; // else the socket emits "data"
     const socket = stream ?? connectTcp({ ...UNSET, ...(path === undefined ? tcp : { path }), ...reading });
     if (tls === false) return socket;
     try {
@@ -4754,7 +5222,7 @@ const LEEWAY: Milliseconds = 50;
  * that the caller can cancel it.
  */
 function afterSilence(delay: Milliseconds, task: () => void, keep: (timer: NodeJS.Timeout) => void): void {
-  const due = world.now() + delay;
+  const due = world.now() + Math.max(0, delay); // what is overdue already has not been stalled
   keep(world.after(delay, () => {
     const stalled = Math.min(Math.max(0, world.now() - due), LEEWAY);
     keep(world.after(stalled, () => world.afterInput(task))); // a timer, because Deno runs immediates before input
@@ -4775,10 +5243,330 @@ async function openStream({ socket, host, port, path }: Endpoint): Promise<Socke
   return stream;
 }
 
-/** Read buffer that all sockets share, because each chunk is decoded before the next is read. */
-const INPUT = Buffer.allocUnsafeSlow(65_536);
+const newInput = (): Buffer => Buffer.allocUnsafeSlow(65_536);
+/**
+ * Read buffer that all sockets share, because each chunk is decoded before the next is read. On Cloudflare Workers, the
+ * first socket to read takes its memory for good, and leaves a length of 0; there each later socket has its own.
+ */
+const INPUT = newInput();
 /** The TCP socket of each TLS socket. */
 const TRANSPORTS = new WeakMap<Socket, Socket>();
+
+const ignore = (): void => {};
+/** Calls that fail at once reject after a turn of the event loop, so that a loop of them does not starve timers. */
+const turn = (): Promise<void> => new Promise((resolve) => world.afterInput(resolve));
+const rejected = async (error: unknown): Promise<never> => {
+  await turn();
+  throw error;
+};
+const rest = (time: Milliseconds): Promise<void> => new Promise((resolve) => void world.after(time, resolve));
+/** Resolves when all of these are settled, or after `timeout` at the latest. */
+const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = world.after(timeout, resolve);
+    void Promise.allSettled(promises).then(() => world.cancel(timer)).then(resolve);
+  });
+
+/** A user and password, and the times, of world.now(), at which to log in again and at which they expire. */
+type Login = Secrets & { readonly renewAt: number; readonly expiresAt: number };
+type LoginFunction = NonNullable<Endpoint["credentials"]>;
+type LoginCall = { readonly at: number; readonly login: Promise<Login>; result: Login | undefined };
+/** The last call of each credentials function; connections that log in at the same time share it. */
+const LOGINS = new WeakMap<LoginFunction, LoginCall>();
+/** The password of a server; if a function gives it, the last one. */
+const passwordOf = ({ password, credentials }: Endpoint): string | undefined =>
+  password ?? (credentials && LOGINS.get(credentials)?.result?.password);
+const RENEWAL_REST: Milliseconds = 1_000; // minimum time between two attempts to renew a login
+
+/**
+ * Calls a credentials function, or returns the pending call, unless that is older than `patience`. `tried`: the login
+ * to replace; if another connection has got a newer one, returns that.
+ */
+function logIn(credentials: LoginFunction, patience: Milliseconds, tried?: Login): Promise<Login> {
+  const at = world.now();
+  const last = LOGINS.get(credentials);
+  const isShared = last?.result === undefined ? last !== undefined && at - last.at < patience
+    : tried !== undefined && last.result !== tried && last.result.renewAt > at;
+  if (isShared) return last!.login;
+  const call: LoginCall = { at, login: readLogin(credentials), result: undefined };
+  LOGINS.set(credentials, call);
+  call.login.then((login) => void (call.result = login), () => {
+    if (LOGINS.get(credentials) === call) LOGINS.delete(credentials);
+  });
+  return call.login;
+}
+
+/** Calls the function. Sets `renewAt` at random to 60 to 80 % of the life, so that clients do not all ask at once. */
+async function readLogin(credentials: LoginFunction): Promise<Login> {
+  try {
+    const given = await credentials();
+    const { username, password, expires }: Partial<Credentials> =
+      isPlain(given) ? bare(given) : Object(given) === given ? given : NO_ENTRIES;
+    const areTexts = typeof password === "string" && typeof (username ?? "") === "string";
+    const isLogin = areTexts && (password !== "" || !username);
+    if (!isLogin) throw new ArgumentError("it must return { password } or { username, password }");
+    const isTime = typeof expires === "number" || expires instanceof Date;
+    const life = expires === undefined ? Infinity : isTime ? Number(expires) - Date.now() : NaN;
+    const past = life <= 0 ? ` in the future; it was ${Math.round(-life)} ms ago` : "";
+    if (!(life > 0)) throw new ArgumentError(`\`expires\` must be a Date, or a Unix time in milliseconds${past}`);
+    const now = world.now();
+    const renewAt = now + life * (life === Infinity ? 1 : 0.6 + 0.2 * world.random());
+    return { username: username || undefined, password: password || undefined, renewAt, expiresAt: now + life };
+  } catch (cause) {
+    const why = cause instanceof ArgumentError ? `: ${cause.message}` : ""; // other messages may contain a secret
+    throw new ConnectionError("NO_CREDENTIALS", "not-sent", `the credentials function failed${why}`, { cause });
+  }
+}
+
+/** The state of a connection on its server: user, name and database. Sets it in the handshake, and renews the login. */
+class Session {
+  readonly #connection: Connection;
+  readonly #endpoint: Endpoint;
+  readonly #options: PoolOptions;
+  readonly #owner: Owner;
+  /** The last login, whose user and password no error may show. */
+  login: Login;
+  /** Ends a step of the renewal. */
+  #timer: NodeJS.Timeout | undefined;
+  /** Whether the user to whom the connection is lent has begun a transaction, or has changed the login. */
+  #isQueueing = false;
+  #hasOwnLogin = false;
+  /** Resumes an AUTH that waits for the end of the transaction. */
+  #afterExec: (() => void) | undefined;
+  /** The blocking command that is interrupted for AUTH, and sent again behind it. */
+  #interrupted: Command | undefined;
+
+  constructor(connection: Connection, endpoint: Endpoint, options: PoolOptions, owner: Owner) {
+    const { username, password } = endpoint;
+    this.#connection = connection;
+    this.#endpoint = endpoint;
+    this.#options = options;
+    this.#owner = owner;
+    this.login = { username, password, renewAt: Infinity, expiresAt: Infinity };
+  }
+
+  // ---- The handshake: user, name and database are set before any command of a caller ----
+
+  async begin(socket: Socket): Promise<void> {
+    const { credentials, protocol } = this.#endpoint;
+    if (credentials !== undefined) this.login = await logIn(credentials, this.#options.connectTimeout);
+    if (protocol === 2 || !await this.#greetThree(socket)) await this.#greetTwo(socket);
+    await this.#verify();
+    await this.#owner.prepare?.(this.#connection);
+  }
+
+  /** Greets with HELLO, in one round trip. False if the server does not know it, or denies it to this user. */
+  async #greetThree(socket: Socket): Promise<boolean> {
+    const { username = "default", password } = this.login;
+    const login = password === undefined ? undefined : [username, password];
+    const hello = this.#ask(commands.hello, 3, { AUTH: login, SETNAME: this.#options.name });
+    const others = this.#introduce(socket);
+    others.catch(ignore); // HELLO is awaited first
+    try {
+      const said = await hello;
+      if (!isPlain(said) && !Array.isArray(said)) throw badReply(commands.hello); // a listener's may be pairs of bytes
+      this.#connection.replies.hello = said as Report;
+    } catch (error) {
+      if (error instanceof ReplyError && refusalOf(error).hello === "fallback") return false;
+      throw error;
+    }
+    await others;
+    return true;
+  }
+
+  /** Greets without HELLO. If a password is required but not configured, the server refuses PING. */
+  async #greetTwo(socket: Socket): Promise<void> {
+    const { name } = this.#options;
+    const auth = this.#authenticate(this.login);
+    const others = Promise.all([
+      name === undefined ? undefined : this.#ask(commands.clientSetname, name),
+      this.#introduce(socket),
+      this.#ask(commands.ping),
+    ]);
+    others.catch(ignore); // AUTH is awaited first
+    await auth;
+    await others;
+  }
+
+  /** Sends AUTH, if there is a password. */
+  async #authenticate({ username, password }: Login): Promise<void> {
+    const login = username === undefined ? [password] : [username, password];
+    if (password !== undefined) await this.#ask(commands.auth, ...login).catch(ignoreNeedless);
+  }
+
+  /** Sends the part that both protocols share: CLIENT SETINFO and INFO, SELECT, and the commands of the address. */
+  async #introduce(socket: Socket): Promise<void> {
+    const { dbid, proxy } = this.#options;
+    const { greeting = [] } = this.#owner.address;
+    // Unknown before Redis 7.2. Sent first, so that no reply to it is still to come when the connection is open.
+    for (const words of proxy === undefined ? LIBRARY : []) this.#ask(commands.clientSetinfo, ...words).catch(ignore);
+    const identity = proxy !== undefined ? undefined : this.#ask(commands.clientInfo).then((line) => {
+      if (typeof line !== "string" && !Buffer.isBuffer(line)) throw badReply(commands.clientInfo);
+      const transport = TRANSPORTS.get(socket) ?? socket;
+      Object.assign(this.#connection.fence, readIdentity(String(line), this.#endpoint, transport));
+    }, ignore);
+    const select = dbid === 0 ? undefined : this.#ask(commands.select, dbid);
+    const replies = greeting.map(([row, ...args]) => this.#ask(row, ...args).catch((error: unknown) => error));
+    await Promise.all([identity, select]);
+    this.#connection.replies.greeting = await Promise.all(replies);
+  }
+
+  async #verify(): Promise<void> {
+    try {
+      await this.#owner.address.verify?.(this.#connection, this.#endpoint);
+    } catch (cause) {
+      if (cause instanceof ConnectionError) throw cause;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      const message = `${addressOf(this.#endpoint)} is not the expected server: ${why}`;
+      throw new ConnectionError("WRONG_SERVER", "not-sent", message, { cause });
+    }
+  }
+
+  // ---- Credentials that expire ----
+
+  /**
+   * Logs in again before the credentials expire. Tries again after a failure, or if no new ones come within
+   * connectTimeout. If they expire first, or AUTH cannot be sent on this connection, has it replaced.
+   */
+  async keepLogin(): Promise<void> {
+    const { connectTimeout } = this.#options;
+    let tried = this.login;
+    let failure: RedisError = NO_LOGIN;
+    for (let time = tried.renewAt; this.login.expiresAt < Infinity && this.#connection.isOpen;) {
+      const { expiresAt } = this.login;
+      await this.#within(Math.min(time, expiresAt) - world.now());
+      if (this.#hasOwnLogin) return;
+      if (world.now() >= expiresAt) {
+        return this.#owner.replace?.(new ConnectionError("CONNECTION_LOST", "unknown", EXPIRED, { cause: failure }));
+      }
+      try {
+        const limit = Math.min(connectTimeout, expiresAt - world.now());
+        const next = await this.#within(limit, logIn(this.#endpoint.credentials!, connectTimeout, tried));
+        if (!this.#connection.isOpen) return;
+        if (next === undefined) throw NO_LOGIN;
+        tried = next;
+        if (!this.#takesAuth) return this.#owner.replace?.(RENEWED);
+        await this.#within(expiresAt - world.now(), this.#authenticateBetween(next).then(() => (this.login = next)));
+        time = next.renewAt;
+      } catch (error) {
+        failure = asCause(error as RedisError);
+        const left = expiresAt - world.now();
+        time = world.now() + Math.max(RENEWAL_REST, left * (0.1 + 0.1 * world.random()));
+      }
+    }
+  }
+
+  /** Resolves with the result of the promise, or with undefined after this time. end() cancels the time limit. */
+  #within<T>(time: Milliseconds, promise = new Promise<T>(ignore)): Promise<T | undefined> {
+    world.cancel(this.#timer);
+    return new Promise((resolve, reject) => {
+      this.#timer = world.after(time, () => resolve(undefined));
+      if (this.#options.unref) this.#timer.unref();
+      promise.then(resolve, reject);
+    });
+  }
+
+  get #takesAuth(): boolean {
+    const { carries } = this.#owner;
+    return carries !== "monitor" && (carries !== "messages" || this.#connection.replies.hello !== undefined);
+  }
+
+  /** Sends AUTH between other commands: after EXEC, because a transaction would queue it. */
+  async #authenticateBetween(login: Login): Promise<void> {
+    while (this.#isQueueing) await new Promise<void>((resolve) => (this.#afterExec = resolve));
+    const { blocking } = this.#connection;
+    const sent = this.#authenticate(login);
+    if (blocking?.blocks === Infinity && blocking.owner !== undefined) { // in a lease, it could not be sent again
+      this.#interrupted = blocking;
+      this.#owner.interrupt?.();
+    }
+    await sent;
+  }
+
+  /** Notes the transactions and logins of the user to whom the connection is lent. */
+  sent({ row, special: { batch }, promise }: Command): void {
+    this.#hasOwnLogin ||= (batch?.rows ?? [row]).some(({ is }) => is.login);
+    const endTransaction = (): void => {
+      this.#isQueueing = false;
+      this.#afterExec?.();
+    };
+    if (row === commands.multi) {
+      this.#isQueueing = true;
+      promise.catch(endTransaction);
+    } else if (row === commands.exec || row === commands.discard) endTransaction();
+  }
+
+  /** Sends a command again, behind AUTH, if it was unblocked for that. */
+  resumes(command: Command): boolean {
+    if (command !== this.#interrupted) return false;
+    this.#interrupted = undefined;
+    command.back();
+    this.#connection.push(command);
+    return true;
+  }
+
+  end(): void { world.cancel(this.#timer); }
+  #ask(row: Row, ...args: unknown[]): Promise<unknown> { return this.#connection.ask(row, ...args); }
+}
+const NO_LOGIN = new TimeoutError("NO_CREDENTIALS", "not-sent", "the credentials function did not answer in time");
+const EXPIRED = "its credentials have expired";
+const RENEWED = new ConnectionError("CONNECTION_LOST", "unknown", "its credentials expire soon");
+const LIBRARY = [["LIB-NAME", "redis.ts"], ["LIB-VER", version]] as const; // as CLIENT LIST shows it
+
+/** Ignores AUTH's refusal of a password that the default user does not need: HELLO accepts such a password. */
+function ignoreNeedless(error: RedisError): void {
+  if (refusalOf(error).handshake !== "ignore") throw error;
+}
+
+/** Splits a text at the first occurrence of the mark. */
+function cut(text: string, mark: string): [before: string, after: string] {
+  const at = text.indexOf(mark);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
+}
+
+/** Longest address in CLIENT INFO: servers truncate a socket's path to 77 bytes. */
+const LONGEST_ADDRESS = 128;
+
+/**
+ * Reads the line of CLIENT INFO, `id=7 addr=10.0.0.1:50000 laddr=10.0.0.2:6379 fd=8 ...`. The server may have invented
+ * it, so that the driver makes another server kill somebody else's connection. So it counts only if it is well-formed,
+ * and only for connections that the server sees in the same way: with our socket's own address or, behind NAT or a
+ * proxy, as the same host.
+ */
+function readIdentity(line: string, endpoint: Endpoint, socket: Socket): Partial<Fence> {
+  const [head] = cut(cut(line, " fd=")[0], " name="); // the path of a Unix socket may contain spaces
+  const [known, local] = cut(head, " laddr=");
+  const [word, address] = cut(known, " addr=");
+  const id = cut(word, "id=")[1];
+  const host = endpoint.path === undefined ? ipOf(address) : address;
+  const { localAddress, localPort = 0 } = socket;
+  const own = typeof localAddress === "string" ? ipOf(hostOf({ host: localAddress, port: localPort })) : "";
+  const isDirect = own !== "" && own === host && address.endsWith(`:${localPort}`);
+  const isGood = word === `id=${id}` && ID.holds(toNumber(id)) && host !== "" &&
+    [address, local].every((text) => text.length <= LONGEST_ADDRESS && printable(text));
+  return isGood ? { id, address, server: [addressOf(endpoint), local, isDirect ? "" : host].join(" ") } : {};
+}
+
+const ID = whole(1, Number.MAX_SAFE_INTEGER);
+
+/** Returns the IP address in "10.0.0.1:50000" or "[::1]:50000"; an empty text if there is none. */
+function ipOf(address: string): string {
+  const at = address.lastIndexOf(":");
+  const [from, to] = address.startsWith("[") && address[at - 1] === "]" ? [1, at - 1] : [0, at];
+  const host = address.slice(from, to);
+  const isGood = isIP(host) !== 0 && OPTIONS.port.check.holds(toNumber(address.slice(at + 1)));
+  return isGood ? cut(host, "::ffff:")[1] || host : "";
+}
+
+// ==== 7. Connection ====
+//
+// One socket, from its opening to its death; it never reconnects, and transactions on it die with it. A command's
+// position in the queue decides its outcome: the first commands are in flight, written and awaiting replies in order;
+// the rest are unwritten. A command that is abandoned in flight keeps its position until its reply has been read and
+// dropped.
+//
+//     receive: one reply for the first <- [ in flight | not written ] <- push
+//                             flush: one write for all  ^
 
 /** FIFO queue in a ring buffer that doubles when it is full. */
 class Ring<T> {
@@ -4813,11 +5601,17 @@ class Ring<T> {
   }
 }
 
+/** Whether a row neither changes data nor sends a message: INFO, PING and MULTI do not, like all that only read. */
+const isLight = ({ kind, is }: Row): boolean => kind !== "write" && !is.partly && !is.channel;
+/** Whether a command, or each of a pipeline or a transaction, is light. */
+const isLightLoad = ({ row, special: { batch } }: Command): boolean =>
+  row.kind === "read" || (batch === undefined ? isLight(row) : batch.rows.every(isLight));
+
 /** The commands of a connection or a pool. A gap (undefined) is a command that was abandoned before it was written. */
 class Queue extends Ring<Command | undefined> {
-  /** Size of the unwritten commands, and of the reads among them, in bytes (for text, in characters). */
+  /** Size of the unwritten commands, and of the light ones among them, in bytes (for text, in characters). */
   #unsent = 0;
-  #unsentReads = 0;
+  #unsentLight = 0;
   /** Number of written commands, which come first. */
   inFlight = 0;
 
@@ -4826,14 +5620,14 @@ class Queue extends Ring<Command | undefined> {
     this.#count(command, command.size);
   }
 
-  /** Whether there is no room for this command. Unsent bytes of writes do not count against a read. */
-  isFull({ maxPending, maxUnsent }: PoolOptions, { row: { kind } }: Command): boolean {
-    return this.length >= maxPending || (kind === "read" ? this.#unsentReads : this.#unsent) >= maxUnsent;
+  /** Whether there is no room for this command. Unsent bytes of writes do not count against a light one. */
+  isFull({ maxPending, maxUnsent }: PoolOptions, command: Command): boolean {
+    return this.length >= maxPending || (isLightLoad(command) ? this.#unsentLight : this.#unsent) >= maxUnsent;
   }
 
-  #count({ row: { kind } }: Command, size: number): void {
+  #count(command: Command, size: number): void {
     this.#unsent += size;
-    if (kind === "read") this.#unsentReads += size;
+    if (isLightLoad(command)) this.#unsentLight += size;
   }
 
   /** The command whose reply comes next. */
@@ -4882,24 +5676,19 @@ class Queue extends Ring<Command | undefined> {
   }
 }
 
-/** How to connect to a server: its address, login and protocol. */
-type Endpoint = Pick<Config, Having<"endpoint">>;
-/** Connection options that do not depend on the server. */
-type PoolOptions = Omit<Config, keyof Endpoint | "replicas" | "anyOf" | "readFrom" | "maxLag">;
-
 type Owner = {
   /** Can add commands to the handshake, and verify the server. */
   readonly address: Address;
   /** Called once, when an open connection has died; `orphans` are its unsettled commands, in order. */
   readonly closed: (error: RedisError, orphans: Command[]) => void;
+  /** Passwords of other connections that its server may know, and that errors must not show. */
+  readonly secrets?: (() => string[]) | undefined;
   /** Last step of the handshake. */
   readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
-  /** Takes back a command that the server refused, to retry it; returns false if its caller must get the error. */
+  /** Takes a command that the server refused, to send it again somewhere; false if its caller must get the error. */
   readonly refused: (command: Command, error: ReplyError) => boolean;
-  /** Takes a command, also one of a batch, that a node of a cluster refused because of its slot; returns the same. */
-  readonly redirected?: ((command: Command, error: ReplyError) => boolean) | undefined;
-  /** Called when AUTH waits for this command, which may block for ever. */
-  readonly interrupt?: (command: Command) => void;
+  /** Called to have the server end a command that may block for ever, because AUTH waits behind it. */
+  readonly interrupt?: () => void;
   /** Called when the connection cannot log in again, and another one must take its place. */
   readonly replace?: (error: RedisError) => void;
   /** "commands" by default. */
@@ -4908,51 +5697,11 @@ type Owner = {
   readonly pushed?: ((push: readonly unknown[]) => void) | undefined;
 };
 
-/** A user and password, and the times, of world.now(), at which to log in again and at which they expire. */
-type Login = Secrets & { readonly renewAt: number; readonly expiresAt: number };
-type LoginFunction = NonNullable<Endpoint["credentials"]>;
-type LoginCall = { readonly at: number; readonly login: Promise<Login>; result: Login | undefined };
-/** The last call of each credentials function; connections that log in at the same time share it. */
-const LOGINS = new WeakMap<LoginFunction, LoginCall>();
-const RENEWAL_REST: Milliseconds = 1_000; // minimum time between two attempts to renew a login
-
-/**
- * Calls a credentials function, or returns the pending call, unless that is older than `patience`. `tried`: the login
- * to replace; if another connection has got a newer one, returns that.
- */
-function logIn(credentials: LoginFunction, patience: Milliseconds, tried?: Login): Promise<Login> {
-  const at = world.now();
-  const last = LOGINS.get(credentials);
-  const isShared = last?.result === undefined ? last !== undefined && at - last.at < patience
-    : tried !== undefined && last.result !== tried && last.result.renewAt > at;
-  if (isShared) return last!.login;
-  const call: LoginCall = { at, login: readLogin(credentials), result: undefined };
-  LOGINS.set(credentials, call);
-  call.login.then((login) => void (call.result = login), () => {
-    if (LOGINS.get(credentials) === call) LOGINS.delete(credentials);
-  });
-  return call.login;
-}
-
-/** Calls the function. Sets `renewAt` at random to 60 to 80 % of the life, so that clients do not all ask at once. */
-async function readLogin(credentials: LoginFunction): Promise<Login> {
-  try {
-    const given = await credentials();
-    const { username, password, expires } = isPlain(given) ? bare(given) : given;
-    const isLogin = typeof password === "string" && (password !== "" || !username);
-    if (!isLogin) throw new ArgumentError("credentials must return a password");
-    const life = expires === undefined ? Infinity : Number(expires) - Date.now();
-    if (!(life > 0)) throw new ArgumentError("`expires` must be a Date, or a Unix time in milliseconds, still to come");
-    const now = world.now();
-    const renewAt = now + life * (life === Infinity ? 1 : 0.6 + 0.2 * world.random());
-    return { username: username || undefined, password: password || undefined, renewAt, expiresAt: now + life };
-  } catch (cause) {
-    throw new ConnectionError("NO_CREDENTIALS", "not-sent", "the credentials function failed", { cause });
-  }
-}
-
 /** Traffic on a connection. "both" means replies, and pushes (as Buffers) from a server that tracks keys. */
 type Carries = "commands" | "messages" | "monitor" | "both";
+
+/** Totals of a connection, or of the connections of a pool. */
+type Traffic = { replies: number; bytesRead: number; bytesWritten: number };
 
 class Connection {
   /** Settles when the handshake ends, or when the connection dies before that. */
@@ -4976,6 +5725,11 @@ class Connection {
   isOfUse = false;
   /** Whether it was closed with unanswered writes, which the server may still execute. */
   hasLostWrites = false;
+  /** Called with each command that does not only read: when it is written, and before its caller gets the reply. */
+  onWrite: ((command: Command) => void) | undefined = undefined;
+  /** Number of replies since the handshake, and number of bytes received. */
+  replyCount = 0;
+  #received = 0;
   readonly #endpoint: Endpoint;
   readonly #options: PoolOptions;
   readonly #owner: Owner;
@@ -4988,8 +5742,8 @@ class Connection {
   /** View for the driver's own commands. */
   readonly #view: View;
   readonly #queue = new Queue();
-  /** The last login, whose user and password no error may show. */
-  #login: Login;
+  readonly #session: Session;
+  /** Ends the attempt to connect. */
   #timer: NodeJS.Timeout | undefined;
   #settle!: { resolve: () => void; reject: (error: RedisError) => void };
   #socketHasClosed!: () => void;
@@ -4998,25 +5752,22 @@ class Connection {
   #error: RedisError | undefined;
   #flushing = false;
   #paused = false;
-  /** Whether the user to whom it is lent has begun a transaction, and whether that user has changed the login. */
-  #isQueueing = false;
-  #hasOwnLogin = false;
-  /** Resumes an AUTH that waits for the end of the transaction. */
-  #afterExec: (() => void) | undefined;
   /** The command in flight that is only partly written, because the socket's buffer is full. */
   #unfinished: Command | undefined;
+  /** The last command of at least BIG. */
+  #big: Command | undefined;
 
   constructor(endpoint: Endpoint, options: PoolOptions, owner: Owner) {
     const { connectTimeout } = options;
-    const { username, password } = endpoint;
     this.#endpoint = endpoint;
-    this.#login = { username, password, renewAt: Infinity, expiresAt: Infinity };
     this.#options = options;
     this.#owner = bare(owner);
+    this.#session = new Session(this, endpoint, options, this.#owner);
     const { carries } = this.#owner;
     this.#isListener = carries === "messages" || carries === "monitor";
     const charset = this.#isListener ? options.charset : "utf-8";
-    const explain = (line: Buffer, at: number): ReplyError => toError(line, this.#login, this.#queue.first?.asked(at));
+    const explain = (line: Buffer, at: number): ReplyError =>
+      toError(line, this.#session.login, this.#queue.first?.asked(at), this.#owner.secrets?.());
     this.#decoder = new Decoder(options, carries === "both" ? null : charset, explain);
     this.#view = new View({ replyTimeout: Math.min(options.replyTimeout, connectTimeout), charset });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
@@ -5025,28 +5776,32 @@ class Connection {
       openStream(endpoint).then((stream) => {
         if (this.#phase === "closed") stream.destroy();
         else this.#attach(world.connect(endpoint, receive, stream), receive);
-      }).catch((cause) => this.close(new ConnectionError("CONNECT_FAILED", "not-sent", this.#streamless, { cause })));
+      }).catch((cause) => {
+        const failed = `no connection to ${addressOf(endpoint)}: option socket failed`;
+        this.close(new ConnectionError("CONNECT_FAILED", "not-sent", failed, { cause }));
+      });
     }
     afterSilence(connectTimeout, () => {
       const late = `${this.obstacle} after ${Math.round(connectTimeout)} ms`;
       if (this.#phase !== "open") this.close(new TimeoutError("CONNECT_TIMEOUT", "not-sent", late));
-    }, (timer) => void (this.#timer = timer));
+    }, (timer) => void (this.#timer = options.unref ? timer.unref() : timer));
     this.opened = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
     this.socketClosed = new Promise((resolve) => (this.#socketHasClosed = resolve));
   }
 
-  #attach(socket: Socket, receive: (chunk: Buffer) => void): void {
-    this.#socket = socket;
-    socket.on("data", (chunk: unknown) => Buffer.isBuffer(chunk) ? receive(chunk) : this.close(NO_BYTES));
-    this.#encoder = new Encoder(socket);
-    socket.once("close", () => this.#socketHasClosed());
-    this.#listen(socket);
-  }
-
-  get #streamless(): string { return `no connection to ${addressOf(this.#endpoint)}: option socket failed`; }
-
+  get isOpen(): boolean { return this.#phase === "open"; }
   /** Number of unwritten and unanswered commands. */
   get load(): number { return this.#queue.length; }
+  /** The load, for a choice of connections: more than any other, behind a big command or a reply that is arriving. */
+  get burden(): number {
+    const isBusy = (this.#big?.state ?? "settled") !== "settled" || this.#decoder.begun;
+    return isBusy ? this.load + 2 ** 31 : this.load;
+  }
+
+  get traffic(): Traffic {
+    const { bytesWritten = 0 } = this.#socket ?? {}; // not every stream counts them
+    return { replies: this.replyCount, bytesRead: this.#received, bytesWritten };
+  }
   isFull(command: Command): boolean { return this.#queue.isFull(this.#options, command); }
   /** The unfinished step of connecting, for error messages. */
   get obstacle(): string {
@@ -5062,6 +5817,8 @@ class Connection {
     return isLogin ? `credentials for ${host} not known` : `check of ${host} not finished`;
   }
 
+  /** Whether the reply to a command that was abandoned is still to come. */
+  get owes(): boolean { return this.load > this.pending.length; }
   /** Commands that have not been settled, in order. */
   get pending(): Command[] { return this.#queue.commands().filter((command) => command.state !== "settled"); }
 
@@ -5098,6 +5855,7 @@ class Connection {
   push(command: Command): void {
     if (this.#phase === "closed") return void command.fail(this.#error!, world.afterInput);
     this.#queue.push(command);
+    if (command.size >= BIG) this.#big = command;
     if (this.#flushing) return;
     this.#flushing = true;
     world.endOfTick(flush, this);
@@ -5106,17 +5864,7 @@ class Connection {
   /** Queues a command of the user to whom the connection is lent. */
   pushLent(command: Command): void {
     this.push(command);
-    for (const row of command.special.batch?.rows ?? [command.row]) {
-      this.#hasOwnLogin ||= row.is.login === true;
-    }
-    const endTransaction = (): void => {
-      this.#isQueueing = false;
-      this.#afterExec?.();
-    };
-    if (command.row === commands.multi) {
-      this.#isQueueing = true;
-      command.promise.catch(endTransaction);
-    } else if (command.row === commands.exec || command.row === commands.discard) endTransaction();
+    this.#session.sent(command);
   }
 
   /** Writes queued commands now, as many as the socket has room for. */
@@ -5130,20 +5878,33 @@ class Connection {
 
   get #mayWrite(): boolean { return (this.#unfinished ?? this.#queue.next) !== undefined && !this.#encoder.isFull; }
 
-  /** Closes the connection at once. Its owner receives the pending commands and decides which to reissue. */
-  close(error: RedisError): void {
+  /** Closes it when its shared commands that have a deadline are answered, or after `limit`. */
+  finish(error: RedisError, limit = Infinity): void {
+    const others = this.pending.filter(({ owner, exclusive, deadline }) =>
+      owner !== undefined && !exclusive && deadline < Infinity);
+    if (others.length === 0) return this.close(error);
+    void settled(others.map(({ promise }) => promise), limit).then(() => this.close(error));
+  }
+
+  /**
+   * Closes the connection at once. Its owner receives the pending commands and decides which to reissue, except for
+   * `culprit`, whose reply is the reason: it would get the same again.
+   */
+  close(error: RedisError, culprit?: Command): void {
     if (this.#phase === "closed") return;
     const wasOpen = this.#phase === "open";
     this.#phase = "closed";
     this.#error = error;
     world.cancel(this.#timer);
-    const orphans = this.pending;
+    this.#session.end();
+    const orphans = this.pending.filter((command) => command !== culprit);
     const written = this.#queue.commands(this.#queue.inFlight);
     for (const { special: { batch } } of written) if (batch !== undefined) batch.isLost = true;
     this.hasLostWrites = written.some(({ row }) => row.kind !== "read" && !row.is.harmless);
     this.#destroySocket();
     this.#queue.drain();
     this.#unfinished = undefined;
+    culprit?.fail(error);
     if (wasOpen) return this.#owner.closed(error, orphans);
     for (const command of orphans) command.fail(error);
     this.#settle.reject(withoutStack(() => error.of(undefined, "not-sent")));
@@ -5188,6 +5949,7 @@ class Connection {
         // An unwritten command behind others says nothing about the link while those still have time.
         isSilent ||= (command.state === "written" || isFirst) && this.#isSilent(command, now);
         const tombstone = command.expire(`${hostOf(this.#endpoint)} has not taken what was sent before it`);
+        if (now < command.deadline) next = Math.min(next, command.deadline);
         if (tombstone !== undefined) {
           this.#queue.replace(i, tombstone);
           if (this.#unfinished === command) this.#unfinished = tombstone; // its rest must follow on this connection
@@ -5219,12 +5981,19 @@ class Connection {
     const isWatched = this.pending.some(({ deadline, timeout }) =>
       deadline < Infinity && timeout >= this.#view.replyTimeout);
     if (now - this.#lastSign < silence || isWatched || this.#paused) return Infinity;
-    const ping = new Command(commands.ping, [], this.#view);
+    const ping = this.ping();
     ping.deadline = now + ping.timeout;
-    ping.promise.catch(ignore);
-    this.push(ping);
     return ping.deadline;
   }
+
+  ping(): Command {
+    const ping = new Command(commands.ping, [], this.#view);
+    ping.promise.catch(ignore);
+    this.push(ping);
+    return ping;
+  }
+
+  get isPaused(): boolean { return this.#paused; }
 
   /** Stops reading. Until resume(), silence does not close the connection. */
   pause(): void {
@@ -5239,21 +6008,36 @@ class Connection {
     this.#socket!.resume();
   }
 
-  #listen(socket: Socket): void {
+  #attach(socket: Socket, receive: (chunk: Buffer) => void): void {
     const { tls, socket: isGiven } = this.#endpoint;
+    this.#socket = socket;
+    this.#encoder = new Encoder(socket);
+    socket.on("data", (chunk: unknown) => Buffer.isBuffer(chunk) ? receive(chunk) : this.close(NO_BYTES));
     socket.on("error", (cause) => this.close(this.#lost(cause)));
     socket.on("end", () => this.close(this.#lost()));
     socket.on("close", () => {
+      this.#socketHasClosed();
       this.close(this.#lost());
       this.#encoder.flush(); // releases unsent memory
     });
     socket.on("drain", () => this.flush());
+    if (this.#options.unref) for (const each of [socket, TRANSPORTS.get(socket)]) each?.unref?.();
     const greet = (): void => {
       this.#phase = "greeting";
-      this.#greet().catch((error: unknown) => this.close(connectError(error)));
+      this.#session.begin(socket).then(() => this.#open()).catch((error: unknown) =>
+        this.close(error instanceof ProtocolError ? this.#foreign(error) : connectError(error)));
     };
     if (tls === false && isGiven !== undefined && !socket.connecting) greet();
     else socket.once(tls === false ? "connect" : "secureConnect", greet);
+  }
+
+  #open(): void {
+    if (this.#phase === "closed") return;
+    this.#phase = "open";
+    this.replyCount = 0;
+    world.cancel(this.#timer);
+    void this.#session.keepLogin();
+    this.#settle.resolve();
   }
 
   #lost(cause?: NodeJS.ErrnoException): ConnectionError {
@@ -5283,12 +6067,14 @@ class Connection {
     this.#queue.advance();
     command.state = "written";
     command.fence = this.fence;
+    if (this.onWrite !== undefined && command.row.kind !== "read") this.onWrite(command);
     return command;
   }
 
   #receive(chunk: Buffer): void {
     if (this.#phase === "closed") return;
     this.lastReceived = world.now();
+    this.#received += chunk.length;
     this.#decoder.feed(chunk);
     try {
       if (this.#answer() || this.#hasGrown(chunk)) {
@@ -5296,18 +6082,18 @@ class Connection {
         this.#arrived = 0;
       }
     } catch (cause) {
-      const error = this.#phase !== "open" && this.#foreign(chunk) || (cause instanceof ProtocolError
-        ? cause : new ProtocolError("PROTOCOL", "unknown", "a reply could not be decoded", { cause }));
-      if (this.#decoder.begun) this.#queue.first?.fail(error); // if reissued, it would get the same reply
-      this.close(error);
+      const breach = cause instanceof ProtocolError ? cause
+        : new ProtocolError("PROTOCOL", "unknown", "a reply could not be decoded", { cause });
+      const error = this.#phase === "open" ? breach : this.#foreign(breach, chunk);
+      this.close(error, this.#decoder.begun ? this.#queue.first : undefined);
     }
   }
 
-  /** Returns an error if these are the first bytes of another protocol. */
-  #foreign(chunk: Buffer): ProtocolError | undefined {
-    const found = FOREIGN.find(([mark]) => mark.startsWith(chunk.toString("latin1", 0, mark.length)));
-    const speaks = `what answers at ${hostOf(this.#endpoint)} speaks`;
-    return found && new ProtocolError("PROTOCOL", "not-sent", `${speaks} ${found[1]}`);
+  /** Returns the error of a handshake with a peer of another protocol, which its first bytes may tell. */
+  #foreign({ message }: ProtocolError, chunk?: Buffer): ProtocolError {
+    const found = chunk && FOREIGN.find(([mark]) => mark.startsWith(chunk.toString("latin1", 0, mark.length)));
+    const speaks = found === undefined ? `does not speak as a Redis server does: ${message}` : `speaks ${found[1]}`;
+    return new ProtocolError("PROTOCOL", "not-sent", `what answers at ${hostOf(this.#endpoint)} ${speaks}`);
   }
 
   /** Whether enough of one long string has arrived to count as a sign of life: 1 % of it, and at least 64 KiB. */
@@ -5339,24 +6125,20 @@ class Connection {
         return hasEnded;
       } else if (reply instanceof ReplyError && this.#takenBack(command, reply)) this.#queue.shift();
       else {
+        this.replyCount++;
         this.isOfUse ||= command.view !== this.#view && !(reply instanceof ReplyError);
         if (!command.answer(reply)) continue;
         this.#queue.shift();
+        if (this.onWrite !== undefined && command.row.kind !== "read") this.onWrite(command);
         command.owner?.finished(command);
       }
     }
   }
 
-  /** Whether the owner takes back a command that was certainly not executed. Commands without an owner stay here. */
+  /** Whether a command that the server refused is sent again, here or by the owner. */
   #takenBack(command: Command, error: ReplyError): boolean {
-    const { owner, special, state, row, isAsking } = command;
-    if (isAsking) return false;
-    if (refusalOf(error).routed && state === "written" && this.#owner.redirected?.(command, error)) return true;
-    const isUnblocked = error.code === "UNBLOCKED";
-    const isBound = owner === undefined && !isUnblocked;
-    const exclusive = command.exclusive && !isUnblocked;
-    const isAlone = !isBound && special.batch === undefined && !exclusive && state === "written";
-    return isAlone && !row.is.partly && this.#owner.refused(command, error);
+    const isResumed = error.code === "UNBLOCKED" && this.#session.resumes(command);
+    return isResumed || (!command.isAsking && command.state === "written" && this.#owner.refused(command, error));
   }
 
   /** RESP3 marks pushes, but confirms subscriptions with pushes, too. RESP2 pushes are known by their first word. */
@@ -5367,139 +6149,6 @@ class Connection {
     const kind = String((reply as unknown[])[0]);
     const isMarked = this.#decoder.pushed || PUSHES.has(kind);
     return isMarked && (command === undefined || kind.toUpperCase() !== command.name);
-  }
-
-  // ---- The handshake: user, name and database are set before any command of a caller ----
-
-  async #greet(): Promise<void> {
-    const { credentials } = this.#endpoint;
-    if (credentials !== undefined) this.#login = await logIn(credentials, this.#options.connectTimeout);
-    if (this.#endpoint.protocol === 2 || !await this.#greetThree(this.#login)) await this.#greetTwo(this.#login);
-    await this.#verify();
-    await this.#owner.prepare?.(this);
-    if (this.#phase === "closed") return;
-    this.#phase = "open";
-    this.#keepLogin(this.#login);
-    this.#settle.resolve();
-  }
-
-  /** Greets with HELLO, in one round trip. False if the server does not know it, or denies it to this user. */
-  async #greetThree({ username = "default", password }: Login): Promise<boolean> {
-    const login = password === undefined ? undefined : [username, password];
-    const hello = this.ask(commands.hello, 3, { AUTH: login, SETNAME: this.#options.name });
-    const others = this.#introduce();
-    others.catch(ignore); // HELLO is awaited first
-    try {
-      const said = await hello;
-      if (!isPlain(said) && !Array.isArray(said)) throw badReply(commands.hello); // a listener's may be pairs of bytes
-      this.replies.hello = said as Report;
-    } catch (error) {
-      if (error instanceof ReplyError && refusalOf(error).hello === "fallback") return false;
-      throw error;
-    }
-    await others;
-    return true;
-  }
-
-  /** Greets without HELLO. If a password is required but not configured, the server refuses PING. */
-  async #greetTwo(login: Login): Promise<void> {
-    const { name } = this.#options;
-    const auth = this.#authenticate(login);
-    const others = Promise.all([
-      name === undefined ? undefined : this.ask(commands.clientSetname, name),
-      this.#introduce(),
-      this.ask(commands.ping),
-    ]);
-    others.catch(ignore); // AUTH is awaited first
-    await auth;
-    await others;
-  }
-
-  /** Sends AUTH, if there is a password. */
-  async #authenticate({ username, password }: Login): Promise<void> {
-    const login = username === undefined ? [password] : [username, password];
-    if (password !== undefined) await this.ask(commands.auth, ...login).catch(ignoreNeedless);
-  }
-
-  /** Sends the part that both protocols share: CLIENT INFO, SELECT, and the commands of the address. */
-  async #introduce(): Promise<void> {
-    const { dbid, proxy } = this.#options;
-    const { greeting = [] } = this.#owner.address;
-    const identity = proxy !== undefined ? undefined : this.ask(commands.clientInfo).then((line) => {
-      if (typeof line !== "string" && !Buffer.isBuffer(line)) throw badReply(commands.clientInfo);
-      const socket = TRANSPORTS.get(this.#socket!) ?? this.#socket!;
-      Object.assign(this.fence, readIdentity(String(line), this.#endpoint, socket));
-    }, ignore);
-    const select = dbid === 0 ? undefined : this.ask(commands.select, dbid);
-    const replies = greeting.map(([row, ...args]) => this.ask(row, ...args).catch((error: unknown) => error));
-    await Promise.all([identity, select]);
-    this.replies.greeting = await Promise.all(replies);
-  }
-
-  async #verify(): Promise<void> {
-    try {
-      await this.#owner.address.verify?.(this, this.#endpoint);
-    } catch (cause) {
-      if (cause instanceof ConnectionError) throw cause;
-      const why = cause instanceof Error ? cause.message : String(cause);
-      const message = `${addressOf(this.#endpoint)} is not the expected server: ${why}`;
-      throw new ConnectionError("WRONG_SERVER", "not-sent", message, { cause });
-    }
-  }
-
-  // ---- Credentials that expire ----
-
-  #keepLogin(login: Login): void {
-    this.#login = login;
-    world.cancel(this.#timer);
-    if (login.expiresAt < Infinity) this.#renewalStep(login, login.renewAt, () => void this.#renew(login));
-  }
-
-  /** Runs a step of the renewal at this time; if the login expires first, replaces the connection instead. */
-  #renewalStep(login: Login, time: number, step: () => void, cause?: RedisError): NodeJS.Timeout {
-    const { expiresAt } = login;
-    const expire = (): void =>
-      this.#owner.replace?.(new ConnectionError("CONNECTION_LOST", "unknown", EXPIRED, { cause }));
-    world.cancel(this.#timer);
-    return this.#timer = world.after(Math.min(time, expiresAt) - world.now(), () => {
-      if (!this.#hasOwnLogin) (time < expiresAt ? step : expire)();
-    });
-  }
-
-  /**
-   * Gets credentials and logs in with them. After a failure, or after connectTimeout without credentials, tries again.
-   * `tried`: the last credentials; `failure`: the error of the last attempt.
-   */
-  async #renew(login: Login, tried = login, failure: RedisError = NO_LOGIN): Promise<void> {
-    const { connectTimeout } = this.#options;
-    let next = tried;
-    const retry = (error: RedisError): void => {
-      const rest = (login.expiresAt - world.now()) * (0.1 + 0.1 * world.random());
-      const time = world.now() + Math.max(RENEWAL_REST, rest);
-      this.#renewalStep(login, time, () => void this.#renew(login, next, error), error);
-    };
-    let timer = this.#renewalStep(login, world.now() + connectTimeout, () => retry(NO_LOGIN), failure);
-    const isCurrent = (): boolean => this.#timer === timer && this.#phase === "open";
-    try {
-      next = await logIn(this.#endpoint.credentials!, connectTimeout, tried);
-      if (!isCurrent()) return;
-      timer = this.#renewalStep(login, Infinity, ignore);
-      const takesAuth = !this.#isListener || (this.replies.hello !== undefined && this.#owner.carries !== "monitor");
-      if (!takesAuth) return this.#owner.replace?.(RENEWED);
-      await this.#authenticateBetween(next);
-      if (isCurrent()) this.#keepLogin(next);
-    } catch (error) {
-      if (isCurrent()) retry(asCause(error as RedisError));
-    }
-  }
-
-  /** Sends AUTH between other commands: after EXEC, because a transaction would queue it. */
-  async #authenticateBetween(login: Login): Promise<void> {
-    while (this.#isQueueing) await new Promise<void>((resolve) => (this.#afterExec = resolve));
-    const { blocking } = this;
-    const sent = this.#authenticate(login);
-    if (blocking?.blocks === Infinity) this.#owner.interrupt?.(blocking);
-    await sent;
   }
 
   /** Sends a command of the driver's own, which has no owner. */
@@ -5521,81 +6170,16 @@ type Subscribing = keyof typeof LISTENING;
 const PUSHES: ReadonlyMap<string, typeof LISTENING[Subscribing]> =
   new Map(Object.values(LISTENING).flatMap((row) => [[row.message, row], [row.end, row]]));
 const BLANK = Buffer.from("\r\n");
+/** Size from which commands behind another one wait longer for its bytes than for the server, in bytes. */
+const BIG = 65_536;
 const NO_BYTES = new ProtocolError("PROTOCOL", "unknown", "the stream of option socket gives no Buffers");
 const NO_STRING = { length: 0, arrived: 0 };
 const UNEXPECTED = new ProtocolError("PROTOCOL", "unknown", "the server sent a reply that no command was waiting for");
-const NO_LOGIN = new TimeoutError("NO_CREDENTIALS", "not-sent", "the credentials function did not answer in time");
-const EXPIRED = "its credentials have expired";
-const RENEWED = new ConnectionError("CONNECTION_LOST", "unknown", "its credentials expire soon");
 const SILENT = new ConnectionError("CONNECTION_LOST", "unknown", "the server has gone silent");
 
 /** The first bytes that servers of other protocols send to a Redis client, and the names of the protocols. */
 const FOREIGN: readonly [mark: string, name: string][] =
   [["HTTP/", "HTTP"], ["SSH-", "SSH"], ["\x15\x03", "TLS; set option tls, or write rediss:"]];
-
-/** Splits a text at the first occurrence of the mark. */
-function cut(text: string, mark: string): [before: string, after: string] {
-  const at = text.indexOf(mark);
-  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
-}
-
-/** Longest address in CLIENT INFO: servers truncate a socket's path to 77 bytes. */
-const LONGEST_ADDRESS = 128;
-
-/**
- * Reads the line of CLIENT INFO, `id=7 addr=10.0.0.1:50000 laddr=10.0.0.2:6379 fd=8 ...`. The server may have invented
- * it, so that the driver makes another server kill somebody else's connection. So it counts only if it is well-formed,
- * and only for connections that the server sees in the same way: with our socket's own address or, behind NAT or a
- * proxy, as the same host.
- */
-function readIdentity(line: string, endpoint: Endpoint, socket: Socket): Partial<Fence> {
-  const [head] = cut(cut(line, " fd=")[0], " name="); // the path of a Unix socket may contain spaces
-  const [known, local] = cut(head, " laddr=");
-  const [word, address] = cut(known, " addr=");
-  const id = cut(word, "id=")[1];
-  const host = endpoint.path === undefined ? ipOf(address) : address;
-  const { localAddress, localPort = 0 } = socket;
-  const own = typeof localAddress === "string" ? ipOf(hostOf({ host: localAddress, port: localPort })) : "";
-  const isDirect = own !== "" && own === host && address.endsWith(`:${localPort}`);
-  const isGood = word === `id=${id}` && ID.holds(toNumber(id)) && host !== "" &&
-    [address, local].every((text) => text.length <= LONGEST_ADDRESS && printable(text));
-  return isGood ? { id, address, server: [addressOf(endpoint), local, isDirect ? "" : host].join(" ") } : {};
-}
-
-const ID = whole(1, Number.MAX_SAFE_INTEGER);
-
-/** Returns the IP address in "10.0.0.1:50000" or "[::1]:50000"; an empty text if there is none. */
-function ipOf(address: string): string {
-  const at = address.lastIndexOf(":");
-  const [from, to] = address.startsWith("[") && address[at - 1] === "]" ? [1, at - 1] : [0, at];
-  const host = address.slice(from, to);
-  const isGood = isIP(host) !== 0 && OPTIONS.port.check.holds(toNumber(address.slice(at + 1)));
-  return isGood ? cut(host, "::ffff:")[1] || host : "";
-}
-
-const flush = (connection: Connection): void => connection.flush();
-const ignore = (): void => {};
-/** Calls that fail at once reject after a turn of the event loop, so that a loop of them does not starve timers. */
-const turn = (): Promise<void> => new Promise((resolve) => world.afterInput(resolve));
-const rejected = async (error: unknown): Promise<never> => {
-  await turn();
-  throw error;
-};
-const rest = (time: Milliseconds): Promise<void> => new Promise((resolve) => void world.after(time, resolve));
-/** Resolves when all of these are settled, or after `timeout` at the latest. */
-const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = world.after(timeout, resolve);
-    void Promise.allSettled(promises).then(() => world.cancel(timer)).then(resolve);
-  });
-
-const addressOf = (endpoint: Endpoint): string =>
-  endpoint.tls === false ? hostOf(endpoint) : `${hostOf(endpoint)} over TLS`;
-
-/** Ignores AUTH's refusal of a password that the default user does not need: HELLO accepts such a password. */
-function ignoreNeedless(error: RedisError): void {
-  if (refusalOf(error).handshake !== "ignore") throw error;
-}
 
 /** Converts the cause of a failed handshake to the connection's error. */
 function connectError(cause: unknown): RedisError {
@@ -5608,90 +6192,15 @@ function connectError(cause: unknown): RedisError {
   return new ConnectionError(code, "not-sent", message, { cause: isReply ? asCause(cause) : cause });
 }
 
-// ==== 7. Addresses and pools ====
+const flush = (connection: Connection): void => connection.flush();
+
+// ==== 8. Seats ====
 //
-// An Address locates a server, and is consulted before every attempt to connect. A Pool keeps `poolsize` connections
-// to one address, each in a seat; a single connection is a pool of one. Ordinary commands go to the least loaded open
-// seat, one seat per tick, so that one write carries them; a blocking command is lent a seat. Commands wait while a
-// seat is opening or all are lent, and fail at once while the server is down. To change how a seat is chosen, change
-// #freest. To find servers in a new way, write an Address.
+// The parts of a pool: seats, each with a connection or none; the order in which they dial; the commands that have no
+// connection yet; lost connections that the server must end; blocked connections, about which the server is asked. To
+// change how long a pool waits before it dials, change Dialling.
 //
 //     opening -> open <-> lent     closes once it has answered: -> recalled     without a connection: -> resting
-
-/** Locates a server. The optional members are for addresses that move; an address without them is made by bare(). */
-interface Address {
-  /** Shown in errors and when a handler is inspected. */
-  readonly name: string;
-  /** Called before every attempt; connectTimeout covers this call and the attempt together. */
-  next(): Endpoint | Promise<Endpoint>;
-  /** Commands to send in the handshake, as rows with arguments; the connection keeps their replies. */
-  readonly greeting?: readonly (readonly [row: Row, ...args: unknown[]])[];
-  /** Throws, or rejects, if the server that answered is not the right one. */
-  verify?(connection: Connection, endpoint: Endpoint): unknown;
-  /** Called when an attempt to connect has failed, and when a connection has been lost. */
-  ended?(endpoint: Endpoint, error: RedisError): void;
-  /** Whether the server is expected back soon; commands then wait for it until their deadlines. */
-  readonly expected?: boolean;
-  /** The replicas of the server, if the address knows them; the server is then not asked for them. */
-  replicas?(): Promise<readonly Config[]>;
-  /** Called when a pool begins to use the address, which may then call the pool's renew(). */
-  retain?(pool: Pool): void;
-  /** Called when a pool has ended; the address ends with its last pool. */
-  release?(pool: Pool): void;
-}
-
-type Location = { readonly host: string; readonly port: number };
-/** Maximum length of a host's name in DNS. */
-const LONGEST_HOST = 253;
-/** Options about addresses that servers report. */
-type LearningOptions = Pick<Config, "addressMap" | "allowNode">;
-
-/** Returns where to connect for an address that a server has reported, as addressMap says; all such pass here. */
-function learned({ addressMap: map = {} }: LearningOptions, host: unknown, port: unknown): Location | undefined {
-  const told = { host: String(host), port: Number(port) };
-  const isHost = visible.holds(told.host) && told.host.length <= LONGEST_HOST;
-  if (!isHost || !OPTIONS.port.check.holds(told.port)) return undefined;
-  const name = hostOf(told);
-  const mapped = typeof map === "function" ? map(name) : Object.hasOwn(map, name) ? map[name] : undefined;
-  if (mapped === undefined) return told;
-  if (!isLocation(mapped)) throw new ArgumentError(`addressMap gave no address for ${name}`);
-  return typeof mapped === "string" ? readHost(mapped) as Location : { host: mapped.host, port: mapped.port };
-}
-
-/** The address of a server that does not move. */
-const fixedAddress = (endpoint: Endpoint): Address => bare({ name: addressOf(endpoint), next: () => endpoint });
-
-/**
- * Whether the driver may connect to an address that the server at `from` has named: only if option allowNode permits
- * it, and never in plain text if that server was reached by TLS or a Unix socket, because the password would be sent.
- */
-function mayFollow(from: Pick<Config, "tls" | "path" | "allowNode">, to: Config): boolean {
-  return (to.tls !== false || (from.tls === false && from.path === undefined)) && isAllowed(from, to);
-}
-
-/** Whether option allowNode permits this address. */
-function isAllowed({ allowNode }: LearningOptions, { host, port }: Location): boolean {
-  try {
-    return allowNode === undefined || allowNode(host, port) === true;
-  } catch {
-    return false;
-  }
-}
-
-/** A pool's slot for one connection. */
-class Seat {
-  state: "opening" | "open" | "lent" | "recalled" | "resting" = "opening";
-  connection: Connection | undefined;
-  /** Time at which its connection was opened or, if it has none, lost. */
-  since = world.now();
-  /** Time until which commands wait for it while it has no connection. */
-  awaitedUntil = Infinity;
-  /** Ends its rest, its wait for the address, or the time in which its connection is in doubt. */
-  timer: NodeJS.Timeout | undefined;
-  lease: Lease | undefined;
-  /** The blocking command that the server was asked to end, so that it executes the AUTH behind it. */
-  interrupted: Command | undefined;
-}
 
 const FIRST_REST: Milliseconds = 50;
 const LONGEST_REST: Milliseconds = 2_500;
@@ -5699,15 +6208,18 @@ const REFUSED_REST: Milliseconds = 1_000; // after a refused login: more frequen
 const PAUSE: Milliseconds = 50; // before retrying a server that is not ready
 const STABLE: Milliseconds = 5_000; // a connection that has lasted this long counts as stable
 const PATIENCE: Milliseconds = 250; // commands wait this long after a loss, which is enough for a server to restart
+const THAW: Milliseconds = 1_000; // an idle connection must answer within this time after a freeze
 const COARSE: Milliseconds = 10; // minimum time between two checks of deadlines
 const MOST_FENCES = 1_000; // for servers that stay unreachable
 const REISSUES = 5; // maximum for a command: each execution may crash the server, or each reply exceed a limit
 
 /** Callbacks for the life of a pool's connections, and the pool's role among the copies of its data. */
-type Hooks = Pick<Owner, "prepare" | "carries" | "pushed"> & {
+type Hooks = Pick<Owner, "prepare" | "carries" | "pushed" | "secrets"> & {
   readonly lost?: (error: RedisError) => void;
   /** Called when a connection has been opened. */
   readonly opened?: () => void;
+  /** Whether it opens no connection before wake(). */
+  readonly isSpare?: boolean;
   /** The server's role, for REFUSALS; a primary by default. */
   readonly role?: "primary" | "replica" | "member";
   /** Finds another copy of the data for a command that is about to fail with this error. */
@@ -5737,25 +6249,93 @@ const sharedBy = (users: readonly Hooks[]): Hooks => ({
 type Lease = {
   /** The command that it was lent for. */
   readonly command: Command;
-  /** Time at which a command was last sent on it. */
+  /** Time at which it was lent, and at which a command was last sent on it. */
+  readonly since: number;
   touched: number;
   readonly dispatch: (command: Command) => Promise<unknown>;
   /** Returns the connection; unless it is `clean`, closes it, which ends any transaction on it. */
   readonly release: (clean: boolean) => void;
 };
 
-class Pool implements CommandOwner {
-  static readonly #endTick = (pool: Pool): void => void (pool.#now = 0);
-  readonly address: Address;
-  readonly #options: PoolOptions;
-  readonly #hooks: Hooks;
-  readonly #seats: Seat[];
-  /** The seat that asks for all: until its connection is open and not in doubt, the other seats without one rest. */
-  #asker: Seat | undefined;
-  /** Number of attempts that have failed since the pool had a connection; each doubles the next delay. */
-  #failures = 0;
-  /** Number of connections lost early since the last one that was of use; these double the delay, too. */
-  #doubts = 0;
+/** A pool's slot for one connection. */
+class Seat {
+  state: "opening" | "open" | "lent" | "recalled" | "resting" = "opening";
+  connection: Connection | undefined;
+  /** Time at which its connection was opened or, if it has none, lost. */
+  since = world.now();
+  /** Time until which commands wait for it while it has no connection. */
+  awaitedUntil = Infinity;
+  /** Ends its rest, its wait for the address, or the time in which its connection is in doubt. */
+  timer: NodeJS.Timeout | undefined;
+  lease: Lease | undefined;
+  readonly #unref: boolean;
+
+  constructor({ unref }: PoolOptions) { this.#unref = unref; }
+
+  /** Whether its connection has been of use, or has lasted. */
+  get isProven(): boolean { return this.connection!.isOfUse || world.now() - this.since >= STABLE; }
+
+  stop(): void {
+    world.cancel(this.timer);
+    this.timer = undefined;
+  }
+
+  after(delay: Milliseconds, task: () => void): void {
+    this.stop();
+    this.timer = world.after(delay, task);
+    if (this.#unref) this.timer.unref();
+  }
+
+  /** Sends no more commands on its connection. That closes when it has answered, a lent one when it is returned. */
+  recall(error: RedisError, mayClose = this.state === "open"): void {
+    this.state = "recalled";
+    if (mayClose) this.connection!.finish(error, PATIENCE);
+  }
+
+  /** Closes a lent connection that has not been used for leaseTimeout; returns the time at which that will be. */
+  expireLease(now: number, leaseTimeout: Milliseconds): number {
+    const { lease, connection } = this;
+    if (lease === undefined) return Infinity;
+    const used = connection!.load > 0 ? now : Math.max(lease.touched, connection!.lastReceived);
+    const end = used + leaseTimeout;
+    if (end <= now) connection!.close(FORGOTTEN);
+    return end <= now ? Infinity : end;
+  }
+}
+
+/**
+ * Lost connections whose commands may still reach the server. Every other connection of the pool first makes the server
+ * kill them: a lent one when it is returned, because it may be in a transaction.
+ */
+class Fences {
+  readonly #fences = new Set<Fence>();
+
+  add(fence: Fence): void {
+    this.#fences.add(fence);
+    if (this.#fences.size > MOST_FENCES) this.#fences.delete([...this.#fences][0]!);
+    fence.lostAt = world.now();
+  }
+
+  /** Sends CLIENT KILL, on this connection, for each whose id the same server has issued. */
+  send(connection: Connection): void {
+    const { server, id } = connection.fence;
+    for (const fence of this.#fences) {
+      // A server's ids ascend: a connection that was dialled later and has a lower id leads to another server.
+      const isOther = connection.dialledAt > fence.lostAt && Number(id) <= Number(fence.id);
+      if (server !== fence.server || isOther) continue;
+      connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address }).then((ended) => {
+        fence.done ||= ended === 0 || ended === 1; // before any later reply; 0 if it had ended already
+        this.#fences.delete(fence);
+      }, (error) => {
+        if (error instanceof ReplyError) this.#fences.delete(fence);
+      });
+    }
+  }
+}
+
+/** The commands of a pool that have no connection: those that wait for one, and those that the server has refused. */
+class Backlog {
+  readonly #pool: Pool;
   /** Commands that wait for a connection. */
   readonly #waiting = new Queue();
   /** Commands that the server refused; after PAUSE, one of them is resent alone, as the probe. */
@@ -5765,8 +6345,292 @@ class Pool implements CommandOwner {
   /** Which commands are held until the server accepts the probe, and the queue that holds them. */
   #holds: "nothing" | "writes" | "everything" = "nothing";
   readonly #held = new Queue();
-  /** Lost connections that the server must end before anything new is sent. */
-  readonly #fences = new Set<Fence>();
+
+  constructor(pool: Pool) { this.#pool = pool; }
+
+  isHeld(command: Command): boolean {
+    if (this.#holds === "nothing" || command === this.#probe) return false;
+    return this.#holds === "everything" || command.mayWrite;
+  }
+
+  /** Whether a command still waits here: not settled, and not moved to another server. */
+  has({ state, owner }: Command): boolean { return state === "waiting" && owner === this.#pool; }
+  /** Its commands, in the order in which they would be written. */
+  get commands(): Command[] {
+    const all = [...this.#refused, ...this.#waiting.commands(), ...this.#held.commands()];
+    return all.filter((command) => this.has(command));
+  }
+
+  queueOf(command: Command): Queue { return this.isHeld(command) ? this.#held : this.#waiting; }
+  /** The command to send next. */
+  get next(): Command | undefined { return this.#waiting.next; }
+  shift(): void { this.#waiting.shift(); }
+
+  /** Queues these commands ahead of all others. */
+  lineUp(first: readonly Command[] = []): void {
+    for (const command of [...first, ...this.#drain()]) {
+      if (this.has(command)) this.queueOf(command).push(command);
+    }
+    this.#pool.serve();
+  }
+
+  /** Empties the queues, then queues the commands that stay: one that leaves may come back at once. */
+  sift(stays: (command: Command) => boolean): void {
+    const isKept = (command: Command): boolean => this.has(command) && stays(command);
+    this.#refused.push(...this.#refused.splice(0).filter(isKept));
+    this.lineUp(this.#drain().filter(isKept));
+  }
+
+  #drain(): Command[] { return [...this.#waiting.drain(), ...this.#held.drain()]; }
+
+  /** Takes a command that the server refused, and resends it after PAUSE. */
+  refuse(command: Command, error: RedisError): void {
+    const { holds = this.#holds } = refusalOf(error);
+    command.refusal = error;
+    this.#refused.push(command);
+    const isProbe = command === this.#probe;
+    if (isProbe) this.#probe = undefined;
+    this.#pause ??= world.after(PAUSE, () => this.#retry());
+    if (holds === this.#holds || (!isProbe && this.#holds === "everything")) return;
+    this.#holds = holds;
+    this.lineUp();
+  }
+
+  /** Called when a command has been answered or has failed. If it is the probe, releases all others. */
+  finished(command: Command): void {
+    if (command === this.#probe) this.#resend();
+  }
+
+  /** The server's refusal because of which this command is held. */
+  reasonFor(command: Command): RedisError | undefined {
+    return this.isHeld(command) ? (this.#probe ?? this.#refused[0])?.refusal : undefined;
+  }
+
+  stop(): void { world.cancel(this.#pause); }
+
+  #retry(): void {
+    this.#pause = undefined;
+    if (this.#probe !== undefined) return;
+    const holds = (command: Command): boolean => refusalOf(command.refusal!).holds !== undefined;
+    this.#resend(this.#refused.find((command) => holds(command) && this.has(command)));
+  }
+
+  /** Resends the refused commands and, if there is no probe, the held ones. */
+  #resend(probe?: Command): void {
+    this.#probe = probe;
+    if (probe === undefined) this.#holds = "nothing";
+    world.cancel(this.#pause);
+    this.#pause = undefined;
+    this.lineUp(this.#refused.splice(0));
+  }
+}
+
+/**
+ * Decides when a pool's seats dial. One seat dials for all: until its connection is open and not in doubt, the other
+ * unconnected seats rest. The rest doubles with each failed attempt, and with each connection that is lost early.
+ */
+class Dialling {
+  readonly #pool: Pool;
+  #asker: Seat | undefined;
+  /** Number of attempts that have failed since the pool had a connection. */
+  #failures = 0;
+  /** Number of connections lost early since the last one that was of use. */
+  #doubts = 0;
+
+  constructor(pool: Pool) { this.#pool = pool; }
+
+  /** Whether this seat asks for all; if none does, this one begins to. */
+  asks(seat: Seat): boolean { return (this.#asker ??= seat) === seat; }
+
+  get #next(): Seat | undefined {
+    return this.#pool.seats.find((seat) => seat.state === "resting" && seat !== this.#asker);
+  }
+
+  /** Lets another seat ask, too, if an attempt takes long: of several servers, it may have met the only dead one. */
+  relieve(): void {
+    const next = this.#next;
+    if (next === undefined) return;
+    next.after(LONGEST_REST, () => {
+      if (this.#asker?.state !== "opening") return;
+      this.#asker = next;
+      this.#pool.open(next);
+    });
+  }
+
+  /** Called when a seat has a connection that commands may use. */
+  opened(seat: Seat): void {
+    if (this.#asker?.state === "opening") this.#asker = seat; // its attempt takes longer than this one took
+    if (seat === this.#asker && seat.timer === undefined) this.#openOthers(seat);
+  }
+
+  /** Opens the other seats: at once or, after an early loss, when this connection has been of use or has lasted. */
+  #openOthers(seat: Seat): void {
+    const isProven = this.#doubts === 0 || (seat.timer !== undefined && seat.isProven);
+    seat.stop();
+    this.#failures = 0;
+    if (!isProven) {
+      const next = seat.state === "lent" ? this.#next : undefined; // a command that blocks may prove nothing for long
+      if (next === undefined) return seat.after(FIRST_REST, () => this.#openOthers(seat));
+      this.#asker = next;
+      return this.#pool.open(next);
+    }
+    this.#doubts = 0;
+    this.#asker = undefined;
+    const waiting = this.#pool.seats.filter(({ state }) => state === "resting");
+    for (const other of waiting) if (this.#asker === undefined) this.#pool.open(other);
+  }
+
+  /** Returns the rest after an attempt that has failed. */
+  failed(seat: Seat): Milliseconds {
+    const delay = restOf(this.#failures + this.#doubts);
+    if (this.asks(seat)) this.#failures++;
+    return delay;
+  }
+
+  /** Has one seat ask first: where the connections of all seats lead to a replica, new ones may, too. */
+  doubt(): void { this.#doubts ||= 1; }
+
+  /** Returns the rest after a connection that was lost early, if it was not of use. */
+  lost(seat: Seat): Milliseconds {
+    const { isProven } = seat;
+    const delay = restOf(isProven ? 0 : this.#doubts);
+    if (this.asks(seat)) this.#doubts = isProven ? 1 : this.#doubts + 1;
+    return delay;
+  }
+}
+
+/**
+ * The connections of a pool on which commands block. They cannot answer a PING, so the server is asked on another
+ * connection whether it still has them, or to end their commands.
+ */
+class Blocked {
+  readonly #pool: Pool;
+  readonly #timeout: Milliseconds;
+  /** Connections that were opened to ask. */
+  readonly helpers = new Set<Connection>();
+  #checking: Promise<unknown> | undefined;
+  #ending: Promise<void> | undefined;
+  /** Commands that the server is asked to end, once for each question. */
+  readonly #asked: Command[] = [];
+
+  constructor(pool: Pool, timeout: Milliseconds) {
+    this.#pool = pool;
+    this.#timeout = timeout;
+  }
+
+  /** Whether the commands have been ended, because the pool closes. */
+  get isEnding(): boolean { return this.#ending !== undefined; }
+
+  get #connections(): Connection[] {
+    return this.#pool.seats.flatMap(({ lease, connection }) => lease && connection?.blocking ? connection : []);
+  }
+
+  /**
+   * Asks on an open connection or, if there is none, on one opened for the question. `ask` receives the connection's
+   * line of CLIENT LIST, or an empty text if the server lists none of ours with that id: CLIENT UNBLOCK would end
+   * another client's command.
+   */
+  async #ask(
+    blocked: readonly Connection[], ask: (other: Connection, about: Connection, line: string) => Promise<unknown>,
+  ): Promise<unknown[]> {
+    const known = blocked.filter(({ fence }) => fence.id !== "");
+    if (known.length === 0) return [];
+    const [open] = this.#pool.free;
+    const other = open ?? known[0]!.another();
+    if (other !== open) this.helpers.add(other);
+    const replies = other.opened.then(() => Promise.all(known.map(async (about) => {
+      const { id, address, server } = about.fence;
+      if (server !== other.fence.server) return; // there, the id would belong to another client
+      const line = await other.ask(commands.clientList, { ID: id });
+      if (typeof line !== "string") return;
+      return ask(other, about, line.includes(` addr=${address} `) ? line : "");
+    })));
+    await settled([replies], this.#timeout);
+    if (this.helpers.delete(other)) other.close(CLOSED);
+    return Promise.race([replies, []]).catch(() => []);
+  }
+
+  /** Checks those that have received nothing for this long. */
+  check(silence: Milliseconds): void {
+    const silent = this.#connections.filter(({ lastReceived }) => world.now() - lastReceived >= silence);
+    if (silent.length === 0) return;
+    const before = new Map(silent.map((about) => [about, [about.blocking, about.lastReceived]]));
+    this.#checking ??= this.#ask(silent, async (other, about, line) => {
+      const { blocking, lastReceived } = about;
+      const [asked, received] = before.get(about)!;
+      if (blocking !== asked || lastReceived !== received) return;
+      if (line !== "" && !about.isIdle(line)) return about.knock();
+      const isUnblocked = await unblock(other, about, line) === 1;
+      if (isUnblocked) blocking?.refuse(SILENT); // it was still blocked, so it had popped nothing
+      about.close(SILENT);
+    }).catch(ignore).finally(() => (this.#checking = undefined));
+  }
+
+  /** Ends the command that blocks one of them, which is sent again. */
+  async interrupt(connection: Connection): Promise<void> {
+    const command = connection.blocking!;
+    await this.#during(command, this.#ask([connection], unblock)).catch(ignore);
+    if (command.state === "settled") this.#pool.finished(command, connection.owes);
+  }
+
+  /** Ends all of their commands, so that no popped element is lost. */
+  end(): Promise<void> { return this.#ending ??= this.#end(() => true).then(ignore, ignore); }
+  /** Whether the server is asked to end this command. Until it answers, it could end the connection's next command. */
+  isAsked(command: Command): boolean { return this.#asked.includes(command); }
+
+  /** Ends one of their commands; false if the server does not answer. */
+  stop(command: Command): Promise<boolean> {
+    return this.#during(command, this.#end((blocking) => blocking === command).catch(() => false));
+  }
+
+  async #during<T>(command: Command, question: Promise<T>): Promise<T> {
+    this.#asked.push(command);
+    return question.finally(() => this.#asked.splice(this.#asked.indexOf(command), 1));
+  }
+
+  async #end(isMeant: (blocking: Command) => boolean): Promise<boolean> {
+    for (;;) {
+      const blocked = this.#connections.filter(({ blocking }) => isMeant(blocking!));
+      if (blocked.length === 0) return true;
+      const blocking = blocked.map((connection) => connection.blocking!.promise);
+      const replies = await this.#ask(blocked, unblock);
+      if (!replies.some((reply) => typeof reply === "number")) return false; // no answer: they stay pending
+      await settled(blocking, PAUSE); // CLIENT UNBLOCK may overtake a command
+    }
+  }
+}
+
+const unblock = async (on: Connection, { fence }: Connection, line: string): Promise<unknown> =>
+  line !== "" && on.ask(commands.clientUnblock, fence.id, "ERROR");
+
+const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
+const LEFT = new ConnectionError("CLOSED", "not-sent", "the server has left the list of hosts, or the cluster");
+const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a lent connection was left unused for leaseTimeout");
+const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
+const MOVED = new ConnectionError("CONNECTION_LOST", "unknown", "the address or the role of the server has changed");
+const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a lent connection was closed after use");
+
+/** Full jitter: clients that lost the same server do not reconnect in step. */
+const restOf = (doublings: number): Milliseconds =>
+  1 + world.random() * Math.min(LONGEST_REST, FIRST_REST * 2 ** doublings);
+
+// ==== 9. Pools ====
+//
+// A Pool keeps `poolsize` connections to one address, each in a seat; a single connection is a pool of one. Ordinary
+// commands go to the least loaded open seat, one seat per tick, so that one write carries them, and behind a big
+// command or reply only if there is no other; a blocking command is lent a seat. Commands wait while a seat is opening
+// or all are lent, and fail at once while the server is down. To change how a seat is chosen, change #freest.
+
+class Pool implements CommandOwner {
+  static readonly #endTick = (pool: Pool): void => void (pool.#now = 0);
+  readonly address: Address;
+  readonly #options: PoolOptions;
+  readonly #hooks: Hooks;
+  readonly seats: readonly Seat[];
+  readonly #dialling = new Dialling(this);
+  readonly #backlog = new Backlog(this);
+  readonly #blocked: Blocked;
+  readonly #fences = new Fences();
   /** Settle the promises of ready(). */
   readonly #whenReady: ((result: void | Promise<never>) => void)[] = [];
   /** The time of this tick, or 0 before its first command, and the open seat that takes the commands of this tick. */
@@ -5774,23 +6638,50 @@ class Pool implements CommandOwner {
   #current: Seat | undefined;
   /** Time at which the timer of the deadlines fires. */
   #due = Infinity;
+  readonly #tracers: Tracers;
+  /** The tracers, if somebody listened at the beginning of this tick. */
+  #heard: Tracers | undefined;
+  /** The endpoint of the last attempt to connect. */
+  #endpoint: Endpoint | undefined;
+  /** Totals of closed connections, and counts of what happened to all. */
+  readonly #past: Traffic = { replies: 0, bytesRead: 0, bytesWritten: 0 };
+  readonly #counts = {
+    opened: 0, lost: 0, refused: 0, createTime: 0, lent: 0, useTime: 0, waited: 0, waitTime: 0, timeouts: 0, errors: 0,
+    failures: 0,
+  };
+  readonly #codes: Record<string, number> = bare({});
+  #dialled = 0;
   #deadlines: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
-  #lastError: RedisError | undefined;
-  /** Connections that were opened to ask the server about blocked ones. */
-  readonly #helpers = new Set<Connection>();
-  #looking: Promise<void> | undefined;
-  #unblocking: Promise<void> | undefined;
+  /** Time from which the heartbeat is so late that this process must have been frozen. */
+  #frozenAt = Infinity;
+  /** The error of the last attempt or of the last lost connection; undefined once a connection is open again. */
+  lastError: RedisError | undefined;
+  /** Number of times that its commands may have begun to go to another server: connections lost, or moved away. */
+  moves = 0;
+  #onWrite: Connection["onWrite"];
   #closing: Promise<void> | undefined;
+  /** The error of commands that come after it has been closed. */
+  #closed = CLOSED;
   #ended = false;
+  /** Whether it opens no connections, until wake(). */
+  #isAsleep: boolean;
+  /** Time at which a connection was last lost. */
+  #lostAt = -Infinity;
 
   constructor(address: Address, options: PoolOptions, hooks: Hooks = {}) {
     this.address = address;
     this.#options = options;
     this.#hooks = bare(hooks);
-    this.#seats = Array.from({ length: options.poolsize }, () => new Seat());
+    this.#tracers = tracersOf(options);
+    this.#isAsleep = this.#hooks.isSpare === true;
+    this.seats = Array.from({ length: options.poolsize }, () => new Seat(options));
+    this.#blocked = new Blocked(this, options.replyTimeout);
     address.retain?.(this);
-    for (const seat of this.#seats) this.#open(seat);
+    for (const seat of this.seats) {
+      if (this.#isAsleep) this.#rest(seat, 0);
+      else this.open(seat);
+    }
     this.#beat();
   }
 
@@ -5798,12 +6689,12 @@ class Pool implements CommandOwner {
 
   dispatch(command: Command): Promise<unknown> {
     command.owner = this;
-    if (this.#closing !== undefined) command.fail(CLOSED, world.afterInput);
+    if (this.#closing !== undefined) command.fail(this.#closed, world.afterInput);
     else {
       this.admit(command);
       if (this.#current?.state !== "open") this.#current = this.#freest();
       const connection = this.#current?.connection;
-      if (connection === undefined || command.exclusive || this.#isHeld(command)) this.#wait(command);
+      if (connection === undefined || command.exclusive || this.#backlog.isHeld(command)) this.#wait(command);
       else if (connection.isFull(command)) this.#spill(command);
       else connection.push(command);
     }
@@ -5815,10 +6706,12 @@ class Pool implements CommandOwner {
     if (this.#now === 0) {
       this.#now = world.now();
       this.#current = undefined;
+      if (this.#now >= this.#frozenAt) this.#thaw(this.#now);
+      this.#heard = heard(this.#tracers);
       world.endOfTick(Pool.#endTick, this);
     }
     const now = this.#now;
-    if (command.deadline === Infinity) command.deadline = now + command.timeout;
+    if (command.deadline === Infinity) beginCall(command, now, this.#heard, this);
     if (command.deadline < this.#due) this.#wakeAt(command.deadline, now);
     return now;
   }
@@ -5832,23 +6725,28 @@ class Pool implements CommandOwner {
   }
 
   #wait(command: Command): void {
-    const queue = this.#isHeld(command) ? this.#held : this.#waiting;
+    const queue = this.#backlog.queueOf(command);
     if (queue.isFull(this.#options, command)) return overload(command);
     const isDown = this.#down;
     const mayRest = command.blocks !== undefined && this.#options.reconnect; // it waits for the next attempt
     if (isDown && !mayRest) return void command.fail(this.#notConnected(), world.afterInput);
     queue.push(command);
-    if (!isDown) this.#serve();
+    if (!isDown) this.serve();
+    const waiting = queue.length; // if not 0, this command is the last of them
+    if (waiting > 0) tell("pool:waiting", () => ({ ...this.info, command: command.name, waiting }));
   }
 
-  /** Assigns seats to waiting commands, in order; fails them while the server is down. */
-  #serve(): void {
-    for (let command = this.#waiting.next; command !== undefined; command = this.#waiting.next) {
-      const seat = this.#freest();
+  /** Assigns seats to waiting commands: one to all that may share it, for their order. Fails them if none will come. */
+  serve(): void {
+    const backlog = this.#backlog;
+    let shared: Seat | undefined;
+    for (let command = backlog.next; command !== undefined; command = backlog.next) {
+      if (shared?.state !== "open" || shared.connection!.isFull(command)) shared = this.#freest();
+      const seat = command.exclusive ? this.#freest() : shared;
       if (seat === undefined && !this.#down) return this.#wakeBy(this.#awaitedUntil);
-      this.#waiting.shift();
+      backlog.shift();
       if (seat === undefined) command.fail(this.#notConnected(), world.afterInput);
-      else if (this.#has(command)) this.#assign(seat, command);
+      else if (backlog.has(command)) this.#assign(seat, command);
     }
   }
 
@@ -5856,33 +6754,53 @@ class Pool implements CommandOwner {
   #assign(seat: Seat, command: Command): void {
     const connection = seat.connection!;
     const touched = this.admit(command); // a reissued command may be due before the timer
+    const wait = touched - command.deadline + command.timeout;
+    if (wait > 0.01) { // less is rounding; not NaN, as without a deadline
+      this.#counts.waited++;
+      this.#counts.waitTime += wait;
+    }
     if (!command.exclusive) return connection.push(command);
     const lease: Lease = {
       command,
+      since: touched,
       touched,
       dispatch: (next) => {
-        const asking = command.special.detour?.asking ?? "none";
-        if (asking !== "none" && precedesMulti(next)) next.redirect(0, true);
         lease.touched = this.admit(next);
-        connection.pushLent(next);
+        const asking = command.special.detour?.asking ?? "none";
+        if (asking === "none" || mayAsk(command, next)) connection.pushLent(next);
+        else {
+          const refusal = command.refusal as ReplyError;
+          if (!this.#redirect(seat, next, refusal)) next.refuse(refusal);
+          lease.release(false); // so that EXEC does not execute the others
+        }
         return next.promise;
       },
       release: (clean) => this.#giveBack(seat, lease, clean),
     };
     seat.state = "lent";
     seat.lease = lease;
-    if (command.row === LEASE) command.answer(undefined);
+    this.#counts.lent++;
+    if (command.row === LEASE && this.#hooks.redirect === undefined) command.answer(undefined);
     else connection.pushLent(command);
     if (command.special.keep === undefined) return;
     command.special.keep(lease);
     this.#wakeBy(touched + this.#options.leaseTimeout);
   }
 
+  #giveBack(seat: Seat, lease: Lease, clean: boolean): void {
+    if (seat.lease !== lease || this.#blocked.isAsked(lease.command)) return;
+    seat.lease = undefined;
+    if (lease.command.owner !== undefined) this.#counts.useTime += world.now() - lease.since;
+    if (!clean) seat.connection!.finish(ABANDONED);
+    else if (seat.state === "recalled") seat.connection!.finish(MOVED, PATIENCE);
+    else this.#use(seat);
+  }
+
   /** Takes back the connection that the command occupied; closes it if the reply is still to come. */
   finished(command: Command, owesReply = false): void {
-    if (command === this.#probe) this.#resend();
+    this.#backlog.finished(command);
     if (command.occupies === undefined) return;
-    this.#seats.find(({ lease }) => lease?.command === command)?.lease?.release(!owesReply);
+    this.seats.find(({ lease }) => lease?.command === command)?.lease?.release(!owesReply);
   }
 
   elsewhere(command: Command, error: RedisError): Target | undefined {
@@ -5894,79 +6812,36 @@ class Pool implements CommandOwner {
     return next ?? (hasTime ? copy?.(this, command, error) : undefined);
   }
 
-  /** Moves commands that are not written to the servers that have taken over their keys, or to other copies. */
-  evacuate(): void {
-    if (this.#hooks.copy === undefined) return;
-    for (const { connection } of this.#seats) connection?.evacuate();
-    for (const command of this.#unwritten) {
-      const other = this.elsewhere(command, SILENT);
-      if (other !== undefined) command.moveTo(other);
-    }
-    this.#lineUp(); // without those that have moved
-  }
-
-  /** Time of the server's last bytes, if it owes a reply to a command that does not block. */
-  get owingSince(): number | undefined {
-    const owing = this.#seats.filter(({ state, connection }) => state === "open" && connection!.load > 0);
-    return owing.length === 0 ? undefined : Math.max(...owing.map(({ connection }) => connection!.lastReceived));
-  }
-
-  /** Resolves when the server has answered everything that was sent to it, or nothing for PATIENCE. */
-  async answered(): Promise<void> {
-    const open = this.#seats.flatMap(({ state, connection }) =>
-      state === "open" || state === "recalled" ? connection! : []);
-    let isAnswered = false;
-    const all = Promise.allSettled(open.map((connection) => connection.ask(commands.ping))).then(() => {
-      isAnswered = true;
-    });
-    const lastReceived = (): number => Math.max(...open.map((connection) => connection.lastReceived));
-    for (let before = -Infinity, last = lastReceived(); !isAnswered && last !== before; last = lastReceived()) {
-      before = last;
-      await settled([all], PATIENCE);
-      await new Promise<void>((resolve) => world.afterInput(resolve)); // a stall of this process is no silence
-    }
-  }
-
-  /** Queues these commands ahead of all others that have no connection. */
-  #lineUp(first: readonly Command[] = []): void {
-    for (const command of [...first, ...this.#waiting.drain(), ...this.#held.drain()]) {
-      if (this.#has(command)) (this.#isHeld(command) ? this.#held : this.#waiting).push(command);
-    }
-    this.#serve();
-  }
-
-  /** Whether a command still waits here: not settled, and not moved to another server. */
-  #has({ state, owner }: Command): boolean { return state === "waiting" && owner === this; }
-
-  /** The least loaded of the open seats, or of those that have room for a command. */
+  /** The least burdened of the open seats, or of those that have room for a command. */
   #freest(command?: Command): Seat | undefined {
     let freest: Seat | undefined;
-    for (const seat of this.#seats) {
+    for (const seat of this.seats) {
       if (seat.state !== "open" || (command !== undefined && seat.connection!.isFull(command))) continue;
-      if (freest === undefined || seat.connection!.load < freest.connection!.load) freest = seat;
+      if (freest === undefined || seat.connection!.burden < freest.connection!.burden) freest = seat;
     }
     return freest;
   }
 
-  // ---- A server that refuses commands ----
-
-  #isHeld(command: Command): boolean {
-    if (this.#holds === "nothing" || command === this.#probe) return false;
-    return this.#holds === "everything" || command.mayWrite;
-  }
+  // ---- Commands that the server refuses ----
 
   /**
    * Takes back a command that was certainly not executed, to retry it elsewhere or after PAUSE, unless its deadline
-   * could pass before the reply, which would make its outcome unknown.
+   * could pass before the reply, which would make its outcome unknown. One that is bound to its connection stays there,
+   * unless the router of a cluster takes it.
    */
   #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
-    if (error.code === "UNBLOCKED" && this.#unblocking !== undefined) {
-      command.refuse(CLOSED);
-      return true;
+    const { owner, special, row } = command;
+    if (refusalOf(error).routed && this.#redirect(seat, command, error)) return true;
+    const isUnblocked = error.code === "UNBLOCKED";
+    const verdict = refusalOf(error)[this.#hooks.role === "replica" ? "replica" : "primary"];
+    const isBound = !isUnblocked && (owner === undefined || command.exclusive);
+    if (isBound || special.batch !== undefined || row.is.partly) {
+      // A script may say READONLY itself.
+      if (verdict === "follow" && !(special.batch?.answering ?? row).is.partly) this.#leave(seat, REFUSED_REST);
+      return false;
     }
-    if (error.code === "UNBLOCKED" && seat.interrupted === command) {
-      command.state = "waiting";
-      seat.connection!.push(command);
+    if (isUnblocked && this.#blocked.isEnding) {
+      command.refuse(CLOSED);
       return true;
     }
     const copy = this.elsewhere(command, error);
@@ -5976,10 +6851,19 @@ class Pool implements CommandOwner {
       command.moveTo(copy);
       return true;
     }
-    const verdict = refusalOf(error)[this.#hooks.role === "replica" ? "replica" : "primary"];
     if ((verdict !== "wait" && verdict !== "follow") || !this.#mayRetry(command)) return false;
-    if (verdict === "follow" && seat.state === "open") this.#recall(seat, DEMOTED, true);
+    if (verdict === "follow") this.#leave(seat);
     return this.retry(command, error);
+  }
+
+  /** Leaves a server that has become a replica, unless the connection is so young that the address was just asked. */
+  #leave(seat: Seat, age: Milliseconds = 0): void {
+    const { state, since, connection } = seat;
+    if ((state !== "open" && state !== "lent") || world.now() - since < age) return;
+    this.moves++;
+    tell("connection:demoted", () => this.info);
+    seat.recall(DEMOTED, false);
+    if (state === "open") void Promise.resolve().then(() => connection!.finish(DEMOTED, PATIENCE)); // after this reply
   }
 
   #mayRetry({ deadline }: Command): boolean {
@@ -5989,48 +6873,22 @@ class Pool implements CommandOwner {
   /** Takes a command that was certainly not executed, and sends it after PAUSE; false if that would be too late. */
   retry(command: Command, error: RedisError): boolean {
     if (!this.#mayRetry(command)) return false;
-    const { holds = this.#holds } = refusalOf(error);
-    command.state = "waiting";
-    command.refusal = error;
+    command.back();
     command.owner = this;
     this.admit(command);
-    this.#refused.push(command);
-    const isProbe = command === this.#probe;
-    if (isProbe) this.#probe = undefined;
-    this.#pause ??= world.after(PAUSE, () => this.#retry());
-    if (holds !== this.#holds && (isProbe || this.#holds !== "everything")) {
-      this.#holds = holds;
-      this.#lineUp();
-    }
+    this.#backlog.refuse(command, error);
     return true;
   }
 
   /** Offers the router a command that was refused because of its slot; if it takes it, the connection is free. */
-  #redirect(seat: Seat, command: Command, error: ReplyError): boolean {
-    const { lease } = seat;
-    if (this.#closing !== undefined || !this.#hooks.redirect!(this, command, error, lease)) return false;
-    if (command === this.#probe) this.#resend();
+  #redirect({ lease }: Seat, command: Command, error: ReplyError): boolean {
+    if (this.#closing !== undefined || !this.#hooks.redirect?.(this, command, error, lease)) return false;
+    this.#backlog.finished(command);
     if (lease?.command === command) lease.release(true);
     return true;
   }
 
-  #retry(): void {
-    this.#pause = undefined;
-    if (this.#probe !== undefined) return;
-    const holds = (command: Command): boolean => refusalOf(command.refusal!).holds !== undefined;
-    this.#resend(this.#refused.find((command) => holds(command) && this.#has(command)));
-  }
-
-  /** Resends the refused commands and, if there is no probe, the held ones. */
-  #resend(probe?: Command): void {
-    this.#probe = probe;
-    if (probe === undefined) this.#holds = "nothing";
-    world.cancel(this.#pause);
-    this.#pause = undefined;
-    this.#lineUp(this.#refused.splice(0));
-  }
-
-  // ---- Seats ----
+  // ---- Other servers ----
 
   /**
    * Moves to the server to which the address leads now. Connections close when they have answered; lent ones when they
@@ -6038,76 +6896,100 @@ class Pool implements CommandOwner {
    */
   renew(isReplaced = false): void {
     if (this.#closing !== undefined) return;
-    for (const seat of this.#seats) {
-      if (seat.state === "open" || (seat.state === "lent" && isReplaced)) this.#recall(seat, MOVED);
-      else if (seat.state === "lent") seat.state = "recalled";
-      else if (seat.state !== "recalled") {
-        const { connection } = seat;
-        connection?.close(MOVED);
-        if (seat.connection !== connection) continue; // it was open a moment ago, so its loss has reopened the seat
-        seat.since = world.now();
-        this.#rest(seat, 0, Infinity);
+    this.moves++;
+    for (const seat of this.seats) {
+      const { connection, state } = seat;
+      if (state !== "opening" && state !== "resting") {
+        seat.recall(MOVED, state === "open" || (state === "lent" && isReplaced));
+        continue;
       }
+      connection?.close(MOVED);
+      if (seat.connection !== connection) continue; // it was open a moment ago, so its loss has reopened the seat
+      seat.since = world.now();
+      this.#rest(seat, 0, Infinity);
     }
   }
 
-  /** Opens another connection for the seat: a lent one leaves when it is returned. */
-  #replace(seat: Seat, error: RedisError): void {
+  get isAsleep(): boolean { return this.#isAsleep; }
+
+  /** Closes its connections, and opens none until wake(); does nothing while one of them is in use. */
+  sleep(): void {
+    const isIdle = ({ state, connection }: Seat): boolean => state === "resting" || state === "opening" ||
+      (state === "open" && connection!.load === 0);
+    if (!this.seats.every(isIdle) || this.#backlog.commands.length > 0) return;
+    this.#isAsleep = true;
+    this.renew();
+  }
+
+  wake(): void {
+    if (!this.#isAsleep || this.#closing !== undefined) return;
+    this.#isAsleep = false;
+    for (const seat of this.seats) {
+      if (seat.state !== "resting") continue; // it opens when its last connection has closed
+      seat.since = world.now();
+      seat.awaitedUntil = Infinity;
+      this.open(seat);
+    }
+  }
+
+  /** Moves commands that are not written to the servers that have taken over their keys, or to other copies. */
+  evacuate(): void {
+    if (this.#hooks.copy === undefined) return;
+    for (const { connection } of this.seats) connection?.evacuate();
+    this.#backlog.sift((command) => {
+      const other = this.elsewhere(command, SILENT);
+      if (other !== undefined) command.moveTo(other);
+      return other === undefined;
+    });
+  }
+
+  /** Time of the server's last bytes, if it owes a reply to a command that does not block. */
+  get owingSince(): number | undefined {
+    const owing = this.free.filter(({ load }) => load > 0);
+    return owing.length === 0 ? undefined : Math.max(...owing.map(({ lastReceived }) => lastReceived));
+  }
+
+  /** Resolves when the server has answered everything that was sent to it, or nothing for PATIENCE. */
+  async answered(): Promise<void> {
+    const isOwing = (connection: Connection): boolean => connection.isOpen &&
+      connection.pending.some(({ owner, exclusive }) => owner !== undefined && !exclusive);
+    const seats = this.seats.filter(({ connection, lease }) =>
+      lease === undefined ? connection?.isOpen : isOwing(connection!));
+    const open = seats.map(({ connection }) => connection!);
+    let isAnswered = false;
+    const all = Promise.allSettled(seats.map(async ({ lease }, i) => {
+      if (lease === undefined) await open[i]!.ask(commands.ping);
+      else while (isOwing(open[i]!)) await rest(COARSE); // PING would come after what the lease does
+    })).then(() => {
+      isAnswered = true;
+    });
+    const lastReceived = (): number => Math.max(...open.map((connection) => connection.lastReceived));
+    for (let before = -Infinity, last = lastReceived(); !isAnswered && last !== before; last = lastReceived()) {
+      before = last;
+      await settled([all], PATIENCE);
+      await turn(); // a stall of this process is not the server's silence
+    }
+  }
+
+  /** Whether the server answers PING, or sends anything else, within a limit; true if all connections are lent. */
+  async answers(limit: Milliseconds): Promise<boolean> {
+    const connection = this.#freest()?.connection;
+    if (connection === undefined) return this.isConnected;
+    const asked = world.now();
+    const reply = connection.ask(commands.ping).then(() => true, () => false);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => void afterSilence(limit,
+      () => resolve(connection.lastReceived > asked), (current) => void (timer = current.unref())));
+    return Promise.race([reply, late]).finally(() => world.cancel(timer));
+  }
+
+  // ---- Seats ----
+
+  open(seat: Seat): void {
     if (this.#closing !== undefined) return;
-    if (seat.state === "open") this.#recall(seat, error);
-    else if (seat.state === "lent") seat.state = "recalled";
-  }
-
-  /** Makes the server end a blocking command, which #takeBack() sends again; not in a lease, which keeps its order. */
-  #interrupt(seat: Seat, command: Command): void {
-    if (command.owner === undefined) return;
-    seat.interrupted = command;
-    this.#askAbout([seat.connection!], async (other, { fence }, line) =>
-      line !== "" && other.ask(commands.clientUnblock, fence.id, "ERROR")).catch(ignore);
-  }
-
-  /** Sends no more commands on its connection, and closes it when pending ones are answered or PATIENCE has passed. */
-  #recall(seat: Seat, error: RedisError, isReading = false): void {
-    const connection = seat.connection!;
-    seat.state = "recalled";
-    const close = (): void => this.#closeWhenAnswered(connection, error, PATIENCE);
-    if (isReading) void Promise.resolve().then(close); // after it has removed the command that it is answering
-    else close();
-  }
-
-  /** Does not wait for commands without a deadline, nor for the connection's own or its lease's. */
-  #closeWhenAnswered(connection: Connection, error: RedisError, limit = Infinity): void {
-    const others = connection.pending.filter(({ owner, exclusive, deadline }) =>
-      owner !== undefined && !exclusive && deadline < Infinity);
-    if (others.length === 0) return connection.close(error);
-    void settled(others.map(({ promise }) => promise), limit).then(() => connection.close(error));
-  }
-
-  #giveBack(seat: Seat, lease: Lease, clean: boolean): void {
-    if (seat.lease !== lease) return;
-    seat.lease = undefined;
-    if (!clean) this.#closeWhenAnswered(seat.connection!, ABANDONED);
-    else if (seat.state === "recalled") this.#closeWhenAnswered(seat.connection!, MOVED, PATIENCE);
-    else this.#use(seat);
-  }
-
-  /** Time until which commands wait for a connection: Infinity while there is one, even if it is lent. */
-  get #awaitedUntil(): number {
-    let last = -Infinity;
-    for (const { state, awaitedUntil } of this.#seats) {
-      if (state !== "resting" && state !== "opening") return Infinity;
-      if (state === "opening" || this.#closing === undefined) last = Math.max(last, awaitedUntil);
-    }
-    return last;
-  }
-
-  /** Whether there is no connection, and none is expected soon. */
-  get #down(): boolean { return this.#awaitedUntil <= world.now(); }
-
-  #open(seat: Seat): void {
     seat.state = "opening";
-    stopTimer(seat);
-    if (seat === this.#asker) this.#relieve();
+    seat.stop();
+    this.#dialling.relieve();
     try {
       const endpoint = this.address.next();
       if (endpoint instanceof Promise) void this.#ask(seat, endpoint);
@@ -6117,25 +6999,13 @@ class Pool implements CommandOwner {
     }
   }
 
-  /** Lets another seat ask, too, if an attempt takes long: of several servers, it may have met the only dead one. */
-  #relieve(): void {
-    const next = this.#seats.find((seat) => seat.state === "resting" && seat !== this.#asker);
-    if (next === undefined) return;
-    stopTimer(next);
-    next.timer = world.after(LONGEST_REST, () => {
-      if (this.#asker?.state !== "opening") return;
-      this.#asker = next;
-      this.#open(next);
-    });
-  }
-
   /** Waits for the address; ignores an answer that comes too late, or after the seat was reopened. */
   async #ask(seat: Seat, asked: Promise<Endpoint>): Promise<void> {
     const { connectTimeout } = this.#options;
     const end = world.now() + connectTimeout;
     const late = `the address of ${this.address.name} was not known within ${connectTimeout} ms`;
-    const timer = seat.timer = world.after(connectTimeout, () =>
-      this.#failed(seat, new TimeoutError("CONNECT_TIMEOUT", "not-sent", late)));
+    seat.after(connectTimeout, () => this.#failed(seat, new TimeoutError("CONNECT_TIMEOUT", "not-sent", late)));
+    const { timer } = seat;
     try {
       const endpoint = await asked;
       if (seat.timer === timer) this.#dial(seat, endpoint, { ...this.#options, connectTimeout: end - world.now() });
@@ -6146,19 +7016,31 @@ class Pool implements CommandOwner {
 
   #dial(seat: Seat, endpoint: Endpoint, options: PoolOptions): void {
     const { address } = this;
+    this.#endpoint = endpoint;
+    const connectionEpoch = this.#dialled++;
     const connection: Connection = new Connection(endpoint, options, {
       ...this.#hooks,
       address,
       closed: (error, orphans) => this.#lost(seat, connection, endpoint, error, orphans),
-      refused: (command, error) => this.#takeBack(seat, command, error),
-      interrupt: (command) => this.#interrupt(seat, command),
-      replace: (error) => this.#replace(seat, error),
-      redirected: this.#hooks.redirect && ((command, error) => this.#redirect(seat, command, error)),
+      refused: (command, error) => {
+        const isTaken = this.#takeBack(seat, command, error);
+        if (!isTaken && command.view.trace !== undefined) this.count(error);
+        return isTaken;
+      },
+      interrupt: () => void this.#blocked.interrupt(connection),
+      replace: (error) => this.#closing ?? seat.recall(error),
     });
     seat.connection = connection;
-    stopTimer(seat);
+    connection.onWrite = this.#onWrite;
+    seat.stop();
+    const { connect } = this.#tracers;
+    if (connect.isHeard) connect.follow({ ...this.info, connectionEpoch }, connection.opened).catch(ignore);
     connection.opened.then(() => {
       if (seat.connection !== connection) return;
+      const duration = world.now() - connection.dialledAt;
+      this.#counts.opened++;
+      this.#counts.createTime += duration;
+      tell("connection:opened", () => ({ ...this.info, duration }));
       seat.since = world.now();
       this.#use(seat);
       this.#hooks.opened?.();
@@ -6171,43 +7053,28 @@ class Pool implements CommandOwner {
   /** Makes a connection available. Its first commands make the server kill lost connections. */
   #use(seat: Seat): void {
     seat.state = "open";
-    this.#lastError = undefined;
-    for (const fence of this.#fences) this.#fenceOff(seat.connection!, fence);
-    if (this.#asker?.state === "opening") this.#asker = seat; // its attempt takes longer than this one took
-    if (seat === this.#asker && seat.timer === undefined) this.#try(seat);
+    this.lastError = undefined;
+    this.#fences.send(seat.connection!);
+    this.#dialling.opened(seat);
     if (this.#isReady) this.#settleReady();
-    this.#serve();
+    this.serve();
   }
-
-  /** Opens the other seats: at once or, after an early loss, when this connection has been of use or has lasted. */
-  #try(seat: Seat): void {
-    const isProven = this.#doubts === 0 || (seat.timer !== undefined && this.#isProven(seat));
-    stopTimer(seat);
-    this.#failures = 0;
-    if (!isProven) return void (seat.timer = world.after(FIRST_REST, () => this.#try(seat)));
-    this.#doubts = 0;
-    this.#asker = undefined;
-    const waiting = this.#closing === undefined ? this.#seats.filter(({ state }) => state === "resting") : [];
-    for (const other of waiting) if (this.#asker === undefined) this.#open(other);
-  }
-
-  /** Whether its connection has been of use, or has lasted. */
-  #isProven({ connection, since }: Seat): boolean { return connection!.isOfUse || world.now() - since >= STABLE; }
-
-  /** Whether this seat asks for all; if none does, this one begins to. */
-  #asks(seat: Seat): boolean { return (this.#asker ??= seat) === seat; }
 
   #failed(seat: Seat, cause: unknown): void {
+    const why = cause instanceof RedisError ? `: ${cause.message}` : ""; // of others, a message may contain a secret
     const error = cause instanceof ConnectionError ? cause
-      : new ConnectionError("CONNECT_FAILED", "not-sent", `no connection to ${this.address.name}`, { cause });
-    this.#lastError = asCause(error);
+      : new ConnectionError("CONNECT_FAILED", "not-sent", `no connection to ${this.address.name}${why}`, { cause });
+    this.lastError = asCause(error);
+    if (error !== CLOSED) {
+      this.#counts.refused++;
+      tell("connection:refused", () => ({ ...this.info, error }));
+    }
     this.#settleReady(error);
     this.#hooks.lost?.(error);
-    const delay = restOf(this.#failures + this.#doubts);
-    if (this.#asks(seat)) this.#failures++;
+    const delay = this.#dialling.failed(seat);
     if (error.code === "REFUSED") this.#rest(seat, REFUSED_REST * (1 + world.random()), -Infinity);
     else this.#rest(seat, delay, error.code === "NOT_READY" ? Infinity : undefined);
-    this.#serve();
+    this.serve();
     if (!this.isConnected) this.evacuate();
   }
 
@@ -6216,47 +7083,32 @@ class Pool implements CommandOwner {
    * connection to another server, which the lost connection does not reach, sends no fence first.
    */
   #lost(seat: Seat, connection: Connection, endpoint: Endpoint, error: RedisError, orphans: readonly Command[]): void {
-    this.#lastError = asCause(error);
-    if (connection.hasLostWrites && connection.fence.id !== "") this.#fence(connection.fence);
+    this.lastError = asCause(error);
+    if (error !== ABANDONED && error !== FORGOTTEN) this.moves++;
+    addTo(this.#past, connection.traffic);
+    if (error !== CLOSED && !CLOSED_BY_US.includes(error)) {
+      this.#counts.lost++;
+      tell("connection:lost", () => ({ ...this.info, error }));
+    }
+    if (connection.hasLostWrites && connection.fence.id !== "") {
+      this.#fences.add(connection.fence);
+      for (const other of this.free) this.#fences.send(other);
+    }
     this.address.ended?.(endpoint, error);
     this.#hooks.lost?.(error);
     const [again, failed]: [Command[], Command[]] = [[], []];
     for (const command of orphans) (this.#closing === undefined && mayRunAgain(command) ? again : failed).push(command);
     const now = world.now();
-    const isProven = this.#isProven(seat);
     const isHealthy = CLOSED_BY_US.includes(error) || now - seat.since >= STABLE;
-    const delay = isHealthy ? 0 : restOf(isProven ? 0 : this.#doubts);
-    seat.since = now;
-    if (this.#asks(seat) && !isHealthy) this.#doubts = isProven ? 1 : this.#doubts + 1;
+    const isUseless = !isHealthy && !seat.isProven;
+    const delay = isHealthy ? 0 : this.#dialling.lost(seat);
+    if (error === DEMOTED) this.#dialling.doubt();
+    seat.since = this.#lostAt = now;
     this.#rest(seat, delay, Infinity); // commands wait for one attempt
-    if (!isProven && !isHealthy) this.#settleReady(error);
-    this.#lineUp(again);
+    if (isUseless) this.#settleReady(error);
+    this.#backlog.lineUp(again);
     if (!this.isConnected) this.evacuate();
     for (const command of failed) command.fail(error); // last: a failed probe releases the held commands
-  }
-
-  /**
-   * Commands on the lost connection may still reach the server. So every other connection first makes the server kill
-   * it: a lent one when it is returned, because it may be in a transaction.
-   */
-  #fence(fence: Fence): void {
-    this.#fences.add(fence);
-    if (this.#fences.size > MOST_FENCES) this.#fences.delete([...this.#fences][0]!);
-    fence.lostAt = world.now();
-    for (const seat of this.#seats) if (seat.state === "open") this.#fenceOff(seat.connection!, fence);
-  }
-
-  /** Sends CLIENT KILL to the server that issued the id; it replies 0 if the connection had ended already. */
-  #fenceOff(connection: Connection, fence: Fence): void {
-    const { server, id } = connection.fence;
-    // A server's ids ascend: a connection that was dialled later and has a lower id leads to another server.
-    if (server !== fence.server || (connection.dialledAt > fence.lostAt && Number(id) <= Number(fence.id))) return;
-    connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address }).then((ended) => {
-      fence.done ||= ended === 0 || ended === 1; // before any later reply settles its command
-      this.#fences.delete(fence);
-    }, (error) => {
-      if (error instanceof ReplyError) this.#fences.delete(fence);
-    });
   }
 
   /**
@@ -6264,21 +7116,41 @@ class Pool implements CommandOwner {
    * by default PATIENCE after the loss.
    */
   #rest(seat: Seat, delay: Milliseconds, awaitedUntil?: number): void {
-    const { reconnect } = this.#options;
     const usual = this.address.expected === true ? Infinity : seat.since + PATIENCE;
     seat.state = "resting";
     seat.connection = seat.lease = undefined;
     seat.awaitedUntil = -Infinity;
-    stopTimer(seat);
-    if (this.#closing !== undefined || !reconnect) return;
-    if (!this.#asks(seat)) return this.#relieve();
+    seat.stop();
+    if (this.#closing !== undefined || !this.#options.reconnect || this.#isAsleep) return;
+    if (!this.#dialling.asks(seat)) return this.#dialling.relieve();
     seat.awaitedUntil = awaitedUntil ?? usual;
-    if (delay === 0) this.#open(seat);
-    else seat.timer = world.after(delay, () => this.#open(seat));
+    if (delay === 0) this.open(seat);
+    else seat.after(delay, () => this.open(seat));
   }
 
-  #notConnected(): ConnectionError {
-    const cause = this.#lastError;
+  /** Time until which commands wait for a connection: Infinity while there is one, even if it is lent. */
+  get #awaitedUntil(): number {
+    let last = -Infinity;
+    for (const { state, awaitedUntil } of this.seats) {
+      if (state !== "resting" && state !== "opening") return Infinity;
+      if (state === "opening" || this.#closing === undefined) last = Math.max(last, awaitedUntil);
+    }
+    return last === -Infinity ? last : Math.max(last, this.#lostAt + PATIENCE); // the seat that asks may be older
+  }
+
+  /** Whether there is no connection, and none is expected soon. */
+  get #down(): boolean { return this.#awaitedUntil <= world.now(); }
+  /** Whether a command could be written now. */
+  get isUp(): boolean { return this.seats.some(({ state }) => state === "open"); }
+  /** Whether it has a connection, even if that is lent. */
+  get isConnected(): boolean { return this.seats.some(({ state }) => state === "open" || state === "lent"); }
+  /** Whether a command would fail at once. */
+  get isDown(): boolean { return this.#closing !== undefined || this.#down; }
+  get #isReady(): boolean { return this.seats.every(({ state }) => state !== "opening" && state !== "resting"); }
+
+  #notConnected(): RedisError {
+    if (this.#closing !== undefined) return this.#closed;
+    const cause = this.lastError;
     return new ConnectionError("NOT_CONNECTED", "not-sent", `not connected: ${cause?.message}`, { cause });
   }
 
@@ -6298,83 +7170,82 @@ class Pool implements CommandOwner {
   /** One timer serves all deadlines: when the earliest is due, all are checked. */
   #expire(): void {
     const now = world.now();
+    const { leaseTimeout } = this.#options;
     this.#due = Infinity;
-    for (const command of this.#unwritten) {
-      if (command.deadline <= now) command.expire(this.#obstacle(command, now), this.#lastError);
-    }
-    this.#lineUp();
-    const ends = this.#seats.map((seat) =>
-      Math.min(seat.connection?.expire(now) ?? Infinity, this.#expireLease(seat, now)));
-    const next = this.#unwritten.reduce((first, { deadline }) => Math.min(first, deadline), Math.min(...ends));
+    this.#backlog.sift((command) => {
+      if (now < command.deadline) return true;
+      const tombstone = command.expire(this.#obstacle(command, now), this.lastError);
+      if (command.state === "settled") this.#counts.timeouts++;
+      return tombstone === undefined && command.deadline > now;
+    });
+    const ends = this.seats.map((seat) =>
+      Math.min(seat.connection?.expire(now) ?? Infinity, seat.expireLease(now, leaseTimeout)));
+    const next = this.#backlog.commands.reduce((first, { deadline }) => Math.min(first, deadline), Math.min(...ends));
     if (next < this.#due) this.#wakeAt(Math.max(next, now + COARSE), now);
   }
 
   /** The reason why a command has no connection yet, for error messages. */
   #obstacle(command: Command, now: number): string {
-    const refusal = this.#isHeld(command) ? (this.#probe ?? this.#refused[0])?.refusal : undefined;
+    const refusal = this.#backlog.reasonFor(command);
     if (refusal !== undefined) return `held back, because the server says: ${refusal.message}`;
-    const users = this.#seats.flatMap(({ lease }) => lease?.command.name ?? []);
+    const users = this.seats.flatMap(({ lease }) => lease?.command.name ?? []);
     const lent = `lent to blocking commands, transactions or leases (${[...new Set(users)].join(", ")})`;
-    const all = this.#seats.length;
+    const all = this.seats.length;
     if (users.length === all && all === 1) return `its only connection is ${lent}; use a pool`;
     if (users.length === all) return `${all} of ${all} connections are ${lent}; raise poolsize`;
-    const opening = this.#seats.find(({ state }) => state === "opening");
+    const opening = this.seats.find(({ state }) => state === "opening");
     const step = opening?.connection?.obstacle ?? `address of ${this.address.name} not known`;
     const waits = opening && `${step} after ${Math.round(now - opening.since)} ms`;
-    const failed = this.#lastError && `${waits ? "before that, " : ""}${this.#lastError.message}`;
+    const failed = this.lastError && `${waits ? "before that, " : ""}${this.lastError.message}`;
     const some = users.length > 0 && `${users.length} of ${all} connections are ${lent}`;
     return [some, waits, failed].filter(Boolean).join("; ");
-  }
-
-  /** Closes a lent connection that has not been used for leaseTimeout. */
-  #expireLease({ lease, connection }: Seat, now: number): number {
-    if (lease === undefined) return Infinity;
-    const used = connection!.load > 0 ? now : Math.max(lease.touched, connection!.lastReceived);
-    const end = used + this.#options.leaseTimeout;
-    if (end <= now) connection!.close(FORGOTTEN);
-    return end <= now ? Infinity : end;
   }
 
   #beat(): void {
     const { pingInterval } = this.#options;
     const now = world.now();
-    const idle = this.#seats.filter(({ state }) => state === "open");
-    const next = Math.min(...idle.map(({ connection }) => connection!.probe(now, pingInterval)));
+    if (now >= this.#frozenAt) this.#thaw(now);
+    this.#frozenAt = now + 2 * pingInterval;
+    const next = Math.min(...this.free.map((connection) => connection.probe(now, pingInterval)));
     if (next < this.#due) this.#wakeAt(next, now);
     this.#heartbeat = world.after(pingInterval, () => this.#beat()).unref();
-    const blocked = this.#blocked.filter(({ lastReceived }) => now - lastReceived >= pingInterval);
-    if (blocked.length === 0 || this.#closing !== undefined) return;
-    this.#looking ??= this.#look(blocked).catch(ignore).finally(() => (this.#looking = undefined));
+    if (this.#closing === undefined) this.#blocked.check(pingInterval);
+  }
+
+  /**
+   * Has each connection answer a PING before it is used again, and replaces an idle one that does not: this process was
+   * frozen, as cloud functions are, and a connection that was lost meanwhile without a sign would swallow a write.
+   */
+  #thaw(now: number): void {
+    this.#frozenAt = Infinity; // until the next heartbeat
+    for (const seat of this.seats) {
+      if (seat.state !== "open" || seat.connection!.isPaused) continue; // nobody would read the answer
+      const connection = seat.connection!;
+      const isIdle = connection.load === 0;
+      const ping = connection.ping();
+      const release = (isClean: boolean): void => this.#giveBack(seat, lease, isClean);
+      const lease: Lease = { command: ping, since: now, touched: now, dispatch: () => ping.promise, release };
+      seat.state = "lent";
+      seat.lease = lease;
+      seat.stop();
+      if (isIdle) afterSilence(THAW, () => connection.close(SILENT), (timer) => void (seat.timer = timer));
+      ping.deadline = now + ping.timeout;
+      this.#wakeBy(ping.deadline);
+      const end = (): void => {
+        if (seat.lease === lease) seat.stop();
+        release(true); // also if only other signs of life have come in time
+      };
+      ping.promise.then(end, end);
+    }
   }
 
   // ---- Beginning and end ----
 
-  /** Whether a command could be written now. */
-  get isUp(): boolean { return this.#seats.some(({ state }) => state === "open"); }
-  /** Whether it has a connection, even if that is lent. */
-  get isConnected(): boolean { return this.#seats.some(({ state }) => state === "open" || state === "lent"); }
-  /** The error of the last attempt or of the last lost connection; undefined once a connection is open again. */
-  get lastError(): RedisError | undefined { return this.#lastError; }
-  /** Whether a command would fail at once. */
-  get isDown(): boolean { return this.#closing !== undefined || this.#down; }
-
-  /** Whether the server answers PING, or sends anything else, within a limit; true if all connections are lent. */
-  async answers(limit: Milliseconds): Promise<boolean> {
-    const connection = this.#freest()?.connection;
-    if (connection === undefined) return this.isConnected;
-    const asked = world.now();
-    const reply = connection.ask(commands.ping).then(() => true, () => false);
-    const late = new Promise<boolean>((resolve) =>
-      void afterSilence(limit, () => resolve(connection.lastReceived > asked), (timer) => void timer.unref()));
-    return Promise.race([reply, late]);
-  }
-  get #isReady(): boolean { return this.#seats.every(({ state }) => state !== "opening" && state !== "resting"); }
-
   /** Resolves when all connections are up; rejects as soon as one of them cannot be opened. */
   ready(): Promise<void> {
-    if (this.#closing !== undefined) return rejected(CLOSED.of(undefined, "not-sent"));
+    if (this.#closing !== undefined) return rejected(this.#closed.of(undefined, "not-sent"));
     if (this.#isReady) return Promise.resolve();
-    if (this.#down) return rejected(this.#notConnected());
+    if (this.#down && !this.#isAsleep) return rejected(this.#notConnected());
     return new Promise((resolve) => this.#whenReady.push(resolve));
   }
 
@@ -6382,137 +7253,193 @@ class Pool implements CommandOwner {
     for (const resolve of this.#whenReady.splice(0)) resolve(error && Promise.reject(error));
   }
 
-  disconnect(timeout: Milliseconds): Promise<void> { return this.#closing ??= this.#drain(timeout); }
-
-  destroy(): void {
+  /** Lets pending commands finish until the timeout; with 0, closes at once. Later commands fail with this error. */
+  close(timeout: Milliseconds, error = CLOSED): Promise<void> {
+    if (this.#closing === undefined) this.#closed = error;
+    if (timeout > 0) return this.#closing ??= this.#drain(timeout);
     this.#closing ??= Promise.resolve();
     this.#end();
+    return this.#closing;
   }
 
-  get #connections(): Connection[] { return this.#seats.flatMap(({ connection }) => connection ?? []); }
+  disconnect(timeout: Milliseconds): Promise<void> { return this.close(timeout); }
+  destroy(): void { void this.close(0); }
 
-  /** Commands that have no connection yet, in the order in which they would be written. */
-  get #unwritten(): Command[] {
-    const all = [...this.#refused, ...this.#waiting.commands(), ...this.#held.commands()];
-    return all.filter((command) => this.#has(command));
+  /** Ends blocking commands, by CLIENT UNBLOCK if they have been sent. */
+  unblock(): Promise<void> {
+    for (const command of this.#backlog.commands) if (command.blocks !== undefined) command.fail(CLOSED);
+    return this.#blocked.end();
   }
 
-  get #blocked(): Connection[] {
-    const lent = this.#seats.flatMap(({ lease, connection }) => lease === undefined ? [] : connection ?? []);
-    return lent.filter(({ blocking }) => blocking !== undefined);
+  /** Ends a blocking command. Its connection stays lent until the reply to CLIENT UNBLOCK, which could end the next. */
+  async stop(command: Command, error: RedisError): Promise<void> {
+    if (command.state === "waiting") return void command.fail(error);
+    const isAnswered = await this.#blocked.stop(command);
+    command.fail(error); // if the server has not ended it
+    this.finished(command, !isAnswered);
   }
 
-  /**
-   * Asks the server about blocked connections, on an open one or, if there is none, on one opened for the question.
-   * `ask` receives the connection's line of CLIENT LIST, or an empty text if the server lists none of ours by that id:
-   * CLIENT UNBLOCK goes by the id alone, which might be somebody else's.
-   */
-  async #askAbout(
-    blocked: readonly Connection[], ask: (other: Connection, about: Connection, line: string) => Promise<unknown>,
-  ): Promise<unknown[]> {
-    const known = blocked.filter(({ fence }) => fence.id !== "");
-    if (known.length === 0) return [];
-    const open = this.#seats.find(({ state }) => state === "open")?.connection;
-    const other = open ?? known[0]!.another();
-    if (other !== open) this.#helpers.add(other);
-    const replies = other.opened.then(() => Promise.all(known.map(async (about) => {
-      const { id, address, server } = about.fence;
-      if (server !== other.fence.server) return; // there, the id would belong to another client
-      const line = await other.ask(commands.clientList, { ID: id });
-      if (typeof line !== "string") return;
-      return ask(other, about, line.includes(` addr=${address} `) ? line : "");
-    })));
-    await settled([replies], this.#options.replyTimeout);
-    if (this.#helpers.delete(other)) other.close(CLOSED);
-    return Promise.race([replies, []]).catch(() => []);
+  get #connections(): Connection[] { return this.seats.flatMap(({ connection }) => connection ?? []); }
+  /** Sets `onWrite` of all its connections, of those to come, too. */
+  watchWrites(onWrite: (command: Command) => void): void {
+    this.#onWrite = onWrite;
+    for (const connection of this.#connections) connection.onWrite = onWrite;
   }
 
-  /** Ends blocking commands by CLIENT UNBLOCK, so that no popped element is lost. */
-  unblock(): Promise<void> { return this.#unblocking ??= this.#unblock().catch(ignore); }
-
-  /** Checks blocked connections by CLIENT LIST on another one, because they cannot answer a PING. */
-  async #look(blocked: readonly Connection[]): Promise<void> {
-    const before = new Map(blocked.map((about) => [about, [about.blocking, about.lastReceived]]));
-    await this.#askAbout(blocked, async (other, about, line) => {
-      const { blocking, fence, lastReceived } = about;
-      const [asked, received] = before.get(about)!;
-      if (blocking !== asked || lastReceived !== received) return;
-      if (line !== "" && !about.isIdle(line)) return about.knock();
-      const isUnblocked = line !== "" && await other.ask(commands.clientUnblock, fence.id, "ERROR") === 1;
-      if (isUnblocked) blocking?.refuse(SILENT); // it was still blocked, so it had popped nothing
-      about.close(SILENT);
-    });
-  }
-
-  async #unblock(): Promise<void> {
-    for (const command of this.#unwritten) if (command.blocks !== undefined) command.fail(CLOSED);
-    for (;;) {
-      const blocked = this.#blocked;
-      if (blocked.length === 0) return;
-      const blocking = blocked.map((connection) => connection.blocking!.promise);
-      const replies = await this.#askAbout(blocked, async (other, { fence }, line) =>
-        line !== "" && other.ask(commands.clientUnblock, fence.id, "ERROR"));
-      if (!replies.some((reply) => typeof reply === "number")) return; // they count as pending
-      await settled(blocking, PAUSE); // CLIENT UNBLOCK may overtake a command
-    }
-  }
+  /** Its connections that are open and not lent. */
+  get free(): Connection[] { return this.seats.flatMap((seat) => seat.state === "open" ? seat.connection! : []); }
 
   /** Lets pending commands finish until the timeout. If there is no connection, fails those that wait for one. */
   async #drain(timeout: Milliseconds): Promise<void> {
     const connections = this.#connections;
-    this.#seats.forEach(stopTimer);
-    if (connections.length === 0) for (const command of this.#waiting.drain()) command.fail(CLOSED);
-    const called = this.#seats.flatMap(({ lease, connection }) => // not the driver's own, which have no owner
+    for (const seat of this.seats) seat.stop();
+    if (connections.length === 0) for (const command of this.#backlog.commands) command.fail(this.#closed);
+    const called = this.seats.flatMap(({ lease, connection }) => // not the driver's own, which have no owner
       connection?.pending.filter(({ owner }) => owner !== undefined || lease !== undefined) ?? []);
-    await settled([...this.#unwritten, ...called].map((command) => command.promise), timeout);
+    await settled([...this.#backlog.commands, ...called].map((command) => command.promise), timeout);
     this.#end();
-    await Promise.all([...connections, ...this.#helpers].map((connection) => connection.socketClosed));
+    await Promise.all([...connections, ...this.#blocked.helpers].map((connection) => connection.socketClosed));
   }
 
   #end(): void {
     if (!this.#ended) this.address.release?.(this);
     this.#ended = true;
-    for (const timer of [this.#deadlines, this.#heartbeat, this.#pause]) world.cancel(timer);
-    for (const command of this.#unwritten) command.fail(CLOSED);
-    this.#seats.forEach(stopTimer);
-    for (const connection of [...this.#connections, ...this.#helpers]) connection.close(CLOSED);
-    this.#settleReady(CLOSED.of(undefined, "not-sent"));
+    for (const timer of [this.#heartbeat, this.#deadlines]) world.cancel(timer);
+    this.#backlog.stop();
+    for (const command of this.#backlog.commands) command.fail(this.#closed);
+    for (const seat of this.seats) seat.stop();
+    for (const connection of [...this.#connections, ...this.#blocked.helpers]) connection.close(this.#closed);
+    this.#settleReady(this.#closed.of(undefined, "not-sent"));
+  }
+
+  get info(): ServerInfo { return serverInfo(this.address.name, this.#endpoint, this.#options.dbid); }
+
+  count(error: RedisError): void {
+    const isReply = error instanceof ReplyError;
+    const code = isReply && !CODES.has(error.code) ? "OTHER" : error.code; // a script can invent any number of codes
+    this.#counts[isReply ? "errors" : "failures"]++;
+    this.#codes[code] = (this.#codes[code] ?? 0) + 1;
+  }
+
+  stats(role: NodeStats["role"]): NodeStats {
+    const waiting = this.#backlog.commands.length;
+    const connections = { idle: 0, used: 0, opening: 0, max: this.seats.length };
+    let pending = waiting;
+    const total = { ...this.#past };
+    for (const { state, connection } of this.seats) {
+      const load = connection?.load ?? 0;
+      pending += load;
+      if (connection !== undefined) addTo(total, connection.traffic);
+      if (state === "opening") connections.opening++;
+      else if (state !== "resting") connections[state === "open" && load === 0 ? "idle" : "used"]++;
+    }
+    return { ...this.info, role, connections, pending, waiting, ...this.#counts, codes: bare(this.#codes), ...total };
   }
 
   /** One-line summary for people. */
   describe(): string {
-    const count = (of: Seat["state"]): number => this.#seats.filter(({ state }) => state === of).length;
+    const count = (of: Seat["state"]): number => this.seats.filter(({ state }) => state === of).length;
     const states = (["open", "lent", "recalled", "opening", "resting"] as const).filter((state) => count(state) > 0);
     const shown = this.#closing === undefined ? states.map((state) => `${count(state)} ${state}`).join(", ") : "closed";
-    const pending = this.#connections.reduce((sum, { load }) => sum + load, this.#unwritten.length);
+    const pending = this.#connections.reduce((sum, { load }) => sum + load, this.#backlog.commands.length);
     return `${this.address.name} db ${this.#options.dbid}: ${shown}; ${pending} pending`;
   }
 }
 
-function stopTimer(seat: Seat): void {
-  world.cancel(seat.timer);
-  seat.timer = undefined;
+/** State and counts of the connections to one server, as stats() returns them. Counts never decrease. Since 0.1.0. */
+export type NodeStats = ServerInfo & {
+  /** A member is one of several servers with the same data; a listener has the connection of a subscription. */
+  readonly role: "primary" | "replica" | "member" | "listener";
+  /** Open connections without and with commands, those that are being opened, and the most that there may be. */
+  readonly connections: { idle: number; used: number; opening: number; max: number };
+  /** Number of commands without a reply; and among these, those without a connection. */
+  readonly pending: number;
+  readonly waiting: number;
+  /** Connections that were opened, those that broke, and attempts that failed. */
+  readonly opened: number;
+  readonly lost: number;
+  readonly refused: number;
+  /** Total time that opening took, in milliseconds, as all times here. */
+  readonly createTime: number;
+  /** Connections that were lent, to blocking commands, transactions and leases; total time until they came back. */
+  readonly lent: number;
+  readonly useTime: number;
+  /** Commands that were sent later than they were called, for lack of a connection, and the total time until then. */
+  readonly waited: number;
+  readonly waitTime: number;
+  /** Commands that failed because they had no connection in time. */
+  readonly timeouts: number;
+  /** Replies, also to the driver's own checks (PING, INFO); error replies that callers got; commands without reply. */
+  readonly replies: number;
+  readonly errors: number;
+  readonly failures: number;
+  /** Number of these errors and failures, by their codes; codes that scripts or modules have made up are OTHER. */
+  readonly codes: Readonly<Record<string, number>>;
+  /** Bytes received, and bytes sent; these only if the stream counts them, as sockets do. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+};
+
+function addTo(total: Traffic, { replies, bytesRead, bytesWritten }: Traffic): void {
+  total.replies += replies;
+  total.bytesRead += bytesRead;
+  total.bytesWritten += bytesWritten;
 }
 
-const CLOSED = new ConnectionError("CLOSED", "not-sent", "the handler was closed");
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
 const overload = (command: Command): void => void command.fail(OVERLOADED, world.afterInput);
-const FORGOTTEN = new TimeoutError("LEASE_EXPIRED", "unknown", "a lent connection was left unused for leaseTimeout");
-const DEMOTED = new ConnectionError("CONNECTION_LOST", "unknown", "the server has become a replica");
-const MOVED = new ConnectionError("CONNECTION_LOST", "unknown", "the address now leads to another server");
-const ABANDONED = new ConnectionError("CONNECTION_LOST", "unknown", "a lent connection was closed after use");
 const CLOSED_BY_US: readonly RedisError[] = [DEMOTED, MOVED, ABANDONED]; // the server is healthy: retried at once
 
-/** Stands for the first command of a lease() and is never sent; its arguments are keys, which choose the node. */
-const LEASE = unlisted("other", all, "LEASE");
+/**
+ * First command of a lease(); its arguments are keys, which choose the node. In a cluster it is sent as EXISTS, which a
+ * node refuses if the keys are elsewhere; elsewhere it is not sent.
+ */
+const LEASE = unlisted("other", all, "LEASE").traits("harmless");
+Object.defineProperty(LEASE, "name", bare({ value: { ...encodeName("EXISTS"), text: "LEASE" } }));
 
-/** Whether a lease's command is sent before MULTI, or is MULTI. */
-const precedesMulti = ({ row, special }: Command): boolean =>
-  !special.queued && row !== commands.exec && row !== commands.discard;
+/**
+ * In a lease whose first command needed ASKING, puts ASKING before a command with the same keys. With other keys it
+ * would be wrong: after ASKING, a node answers for any key of the slot, even if it is still on the other node. Returns
+ * false if such a key would be queued after MULTI, because ASKING covers the whole transaction.
+ */
+function mayAsk(first: Command, next: Command): boolean {
+  const keys = new Set(Array.from(keysOf(first), byteText));
+  const isKnown = Array.from(keysOf(next), byteText).every((key) => keys.has(key));
+  const { row, special: { queued } } = next;
+  if (isKnown && !queued && row !== commands.exec && row !== commands.discard) next.redirect(0, true);
+  return isKnown || !queued;
+}
 
-/** Full jitter: clients that lost the same server do not reconnect in step. */
-const restOf = (doublings: number): Milliseconds =>
-  1 + world.random() * Math.min(LONGEST_REST, FIRST_REST * 2 ** doublings);
+/** The keys of a command, or of the commands of a batch. */
+function* keysOf({ row, words, special: { batch } }: Command): Generator<Word> {
+  const { rows, words: lists } = batch ?? { rows: [row], words: [words] };
+  for (const [i, each] of rows.entries()) {
+    for (const at of each.positions(lists[i]!, each.placing)) {
+      const key = lists[i]![at];
+      if (key !== undefined) yield typeof key === "number" ? String(key) : key;
+    }
+  }
+}
+
+/** Limits what a server can cause: a few times at once, then after rests, which double until none comes for STABLE. */
+class Allowance {
+  readonly #free: number;
+  #count = 0;
+  #last = -Infinity;
+  #until = -Infinity;
+
+  constructor(free: number) { this.#free = free; }
+
+  /** Whether it may happen now; counts it. */
+  take(): boolean {
+    const now = world.now();
+    if (now < this.#until) return false;
+    this.#count = now - this.#last >= STABLE ? 1 : this.#count + 1;
+    this.#last = now;
+    this.#until = this.#count < this.#free ? now : now + restOf(this.#count - this.#free);
+    return true;
+  }
+}
 
 /** Whether a command from a lost connection may go to another; if it is a reissue, counts it. */
 function mayRunAgain(command: Command): boolean {
@@ -6523,7 +7450,7 @@ function mayRunAgain(command: Command): boolean {
   return true;
 }
 
-// ==== 8. Routes and pipelines ====
+// ==== 10. Routes and pipelines ====
 //
 // A Router finds the server of a command. A pipeline gathers commands and sends them in one write to each server, with
 // one promise for all replies. commit(), unlike execPipeline(), encloses them in MULTI and EXEC, still on a shared
@@ -6547,13 +7474,17 @@ export class PipelineError extends RedisError {
 
   /** Replies and errors in the order of the commands. A getter, so that a log of the error does not show them. */
   get results(): unknown[] { return this.#results; }
-  override get unavailable(): boolean { return this.#results.some((it) => it instanceof RedisError && it.unavailable); }
+  override get unavailable(): boolean {
+    return super.unavailable || this.#results.some((it) => it instanceof RedisError && it.unavailable);
+  }
+
   override of(): this { return this; }
   static { named(this, "PipelineError"); }
 }
 
 /** `errors: "return"` leaves errors among the replies; "reject", the default, rejects with a PipelineError. */
 export type PipelineOptions = Loose<{ errors: "reject" | "return" }>;
+const GATHERING = { errors: oneOf("reject", "return") };
 
 type Chained<F, Done extends unknown[], Text> = Overloads<Link<Exclude<F, AnyEither>, Done, Text>> &
   Overloads<Link<Extract<F, AnyEither>, Done, Text>>;
@@ -6748,8 +7679,7 @@ class Gathering extends Commander {
   protected override refuse(error: unknown): never { throw error; }
 
   async execPipeline(options: PipelineOptions = {}): Promise<unknown[]> {
-    const { errors = "reject" } = bare(options);
-    checked("errors", errors, oneOf("reject", "return"));
+    const { errors = "reject" } = checkAll(options, GATHERING);
     if (this.#batch.length === 0) return this.#ofNothing();
     const later = this.#later();
     if (later !== undefined) return (await later).execPipeline({ errors });
@@ -6869,7 +7799,7 @@ async function sendBatch(server: Target, batch: Batch, row: Row, view: View): Pr
     replies = await inSlices(batch.rows, (command?.special.batch ?? batch).failed(error as RedisError));
   }
   const last = command?.special.batch ?? batch;
-  if (last.redirected !== undefined) for (const [at, reply] of last.redirected) replies[at] = await reply;
+  if (last.redirected !== undefined) await last.complete(replies);
   const lacks = isDurable ? lackOf(view, replies.pop()) : undefined;
   return { replies, batch: last, lacks };
 }
@@ -6910,7 +7840,7 @@ const UNDURABLE = "a blocking command cannot wait for replicas, too; use another
 const PIPELINE = unlisted("other", none, "PIPELINE");
 const TRANSACTION = unlisted("other", none, "TRANSACTION");
 
-// ==== 9. Transactions and leases ====
+// ==== 11. Transactions and leases ====
 //
 // A transaction that reads before it writes has a lease: a connection of its own from watch() or multi() until
 // commit(), discard() or unwatch(), or until the first failure. lease() lends a connection to a function until the
@@ -7045,10 +7975,11 @@ export class Watch<Text = string> extends Commander {
     return executed(replies, this.#queued.length, shaped, this.#known, this.#lacks);
   }
 
-  /** Discards the queued commands, unwatches the keys and returns the connection. */
+  /** Discards the queued commands, unwatches the keys and returns the connection, even if the signal was aborted. */
   async discard(): Promise<"OK"> {
     this.#expect();
-    return await this.#conclude(this.#state === "watching" ? commands.unwatch : commands.discard) as "OK";
+    const row = this.#state === "watching" ? commands.unwatch : commands.discard;
+    return await this.#conclude(row, ORDINARY, this.view.sure) as "OK";
   }
 
   /** Unwatches the keys and returns the connection. After multi(), it is queued like a command. */
@@ -7069,7 +8000,7 @@ export class Watch<Text = string> extends Commander {
   /** Ends transaction(): commits after multi(), otherwise unwatches. */
   async finish(): Promise<unknown[]> {
     if (this.#state === "queueing" || this.#cause !== undefined) return this.commit();
-    if (this.#state === "watching") await this.discard();
+    if (this.#state === "watching") await this.#conclude(commands.unwatch);
     return [];
   }
 
@@ -7086,8 +8017,8 @@ export class Watch<Text = string> extends Commander {
   }
 
   /** Sends a command. A failure without reply leaves the server's state unknown: it ends transaction and connection. */
-  #send(row: Row, args: readonly unknown[] = [], special = ORDINARY): Command {
-    const command = new Command(row, args, this.view, special);
+  #send(row: Row, args: readonly unknown[] = [], special = ORDINARY, view = this.view): Command {
+    const command = new Command(row, args, view, special);
     this.#lease.dispatch(command).catch((error) => {
       if (special.queued) this.#unqueued ??= error;
       if (!isReplyError(error)) this.#end(false, error);
@@ -7096,9 +8027,9 @@ export class Watch<Text = string> extends Commander {
   }
 
   /** Sends MULTI or the last command. If it cannot be sent, because a signal was aborted, ends the transaction. */
-  #control(row: Row, special?: Special): Promise<unknown> {
+  #control(row: Row, special?: Special, view?: View): Promise<unknown> {
     try {
-      return this.#send(row, [], special).promise;
+      return this.#send(row, [], special, view).promise;
     } catch (error) {
       this.#end(false, error);
       throw error;
@@ -7107,14 +8038,14 @@ export class Watch<Text = string> extends Commander {
 
   /** EXEC's error, with the error of the first command that was not queued as its cause. */
   #caused(error: RedisError): RedisError {
-    if (!isReplyError(error) || error.code !== "EXECABORT") return error;
     if (this.#unqueued instanceof WatchError) return this.#unqueued; // its slot has moved
+    if (!isReplyError(error) || error.code !== "EXECABORT") return error;
     return error.of(error.command, error.outcome, undefined, this.#unqueued);
   }
 
   /** Sends the last command and returns the connection, which an error closes, unless it is EXEC's error reply. */
-  async #conclude(row: Row, special?: Special): Promise<unknown> {
-    const promise = this.#control(row, special);
+  async #conclude(row: Row, special?: Special, view?: View): Promise<unknown> {
+    const promise = this.#control(row, special, view);
     const waited = row === commands.exec ? this.#wait() : undefined;
     this.#state = "finished";
     const clean = await promise.then(() => true, (error) => row === commands.exec && error instanceof ReplyError);
@@ -7167,6 +8098,7 @@ class Beginning<T = unknown> extends Promise<T> {
 
   issue(row: Row): never { return this.#refuse(row === commands.exec ? "commit" : row.method, row.name.text); }
   call(): never { return this.#refuse("call"); }
+  callWith(): never { return this.#refuse("call"); }
   commit(): never { return this.#refuse("commit"); }
   execPipeline(): never { return this.#refuse("execPipeline"); }
 
@@ -7193,8 +8125,9 @@ function borrow(server: Target, row: Row, args: readonly unknown[], view: View):
   let lease: Lease | undefined;
   const first = new Command(row, args, view, { ...ORDINARY, keep: (given) => void (lease = given) });
   return [first, server.dispatch(first).then(() => lease!, (error: RedisError) => {
+    if (row === LEASE && isReplyError(error) && !refusalOf(error).routed) return lease!; // it is the right node
     lease?.release(error instanceof ReplyError || error.outcome === "not-sent");
-    throw error;
+    throw row === LEASE && !isReplyError(error) ? error.of("LEASE", "not-sent") : error;
   })];
 }
 
@@ -7286,6 +8219,7 @@ class Loan implements Router {
     if (keep !== undefined && this.#user === "body") {
       const lease: Lease = {
         command,
+        since: 0,
         touched: 0,
         dispatch: (next) => this.#send(next, lease),
         release: (clean) => this.#takeBack(lease, clean),
@@ -7409,8 +8343,10 @@ async function lend<Text, T>(
 
 /** `attempts`: how many times transaction() tries before it rejects with the WatchError; 100 by default. */
 export type TransactionOptions = Loose<{ attempts: number }>;
+const TRANSACTING = { attempts: whole(1, 2 ** 30) };
+const CLOSING = { timeout: duration };
 
-// ==== 10. Scripts, scans and streams ====
+// ==== 12. Scripts, scans and streams ====
 //
 // Calls that take several commands: a script by its digest, or in full if the server does not know it; cursors as
 // iterators; reading, claiming and acknowledging the entries of a consumer group. To add one, write a retry or a loop.
@@ -7436,7 +8372,7 @@ const SCRIPTING: Record<keyof ScriptOptions, Check<unknown>> = {
 };
 
 function mustBeCallable(on: unknown): void {
-  if (typeof (on as Commander | undefined | null)?.call === "function") return;
+  if (typeof (on as Commander | undefined | null)?.["callWith"] === "function") return;
   throw new ArgumentError("a script needs a handler, a pipeline or a transaction to run on");
 }
 
@@ -7447,14 +8383,16 @@ function mustBeCallable(on: unknown): void {
 export function script<R = unknown>(lua: string, options: ScriptOptions = {}): Script<R> {
   if (typeof lua !== "string") throw new ArgumentError("a script must be a string");
   const { keys = 0, readonly = false } = checkAll(options, SCRIPTING);
-  const sha1 = builtin("node:crypto").createHash("sha1").update(lua).digest("hex");
+  let sha1: string | undefined; // set by the first call: most programs need no node:crypto
   const suffix = readonly ? "_RO" : "";
   const run = (on: Commander, name: string, code: string, rest: readonly Arg[]): Promise<unknown> =>
-    on.call({ name: `${name}${suffix}`, values: true }, code, keys, ...rest);
+    on["callWith"]({ name: `${name}${suffix}`, values: true }, [code, keys, ...rest]) as Promise<unknown>;
   return ((on: Commander, ...rest: Arg[]) => {
     mustBeCallable(on);
     const inFull = (): Promise<unknown> => run(on, "EVAL", lua, rest);
-    if (!on.direct) return inFull(); // a pipeline or a transaction cannot retry
+    // A pipeline or a transaction cannot retry; a script that may say NOSCRIPT itself must not be repeated for that.
+    if (!on.direct || lua.includes("NOSCRIPT")) return inFull();
+    sha1 ??= builtin("node:crypto").createHash("sha1").update(lua).digest("hex");
     return run(on, "EVALSHA", sha1, rest).catch(ifRefused(UNKNOWN_SCRIPT, inFull));
   }) as unknown as Script<R>;
 }
@@ -7470,10 +8408,10 @@ export function libraryFunction<R = unknown>(
   const { keys = 0, readonly = false, code } = checkAll(options, { ...SCRIPTING, code: secret });
   return ((on: Commander, ...rest: Arg[]) => {
     mustBeCallable(on);
-    const fcall = (): Promise<unknown> =>
-      on.call({ name: readonly ? "FCALL_RO" : "FCALL", values: true }, name, keys, ...rest);
-    if (!on.direct || code === undefined) return fcall();
-    return fcall().catch(ifRefused("ERR Function not found", () =>
+    const target = { name: readonly ? "FCALL_RO" : "FCALL", values: true };
+    const fcall = (): Promise<unknown> => on["callWith"](target, [name, keys, ...rest]) as Promise<unknown>;
+    if (!on.direct || code === undefined || code.includes(NO_FUNCTION)) return fcall();
+    return fcall().catch(ifRefused(NO_FUNCTION, () =>
       on.call("FUNCTION", "LOAD", "REPLACE", code).then(fcall)));
   }) as unknown as Script<R>;
 }
@@ -7496,7 +8434,7 @@ async function* scan<Item>(
   page: (cursor: string) => Promise<any>,
 ): AsyncGenerator<Item, void, undefined> {
   if (options !== undefined && !isPlain(options)) {
-    throw new ArgumentError('options must be an object, such as { MATCH: "user:*" }');
+    return rejected(new ArgumentError('options must be an object, such as { MATCH: "user:*" }'));
   }
   let cursor = "0";
   do {
@@ -7504,8 +8442,12 @@ async function* scan<Item>(
     const [next, items] = understood(row, (): [string, Item[]] => {
       const [after, found] = reply;
       const isCursor = typeof after !== "object" || Buffer.isBuffer(after);
-      if (!isCursor || !areDigits(String(after)) || typeof found !== "object") throw badReply(row);
-      return [String(after), Array.isArray(found) ? found : Object.entries(found) as Item[]];
+      const isPage = Array.isArray(found) || isPlain(found);
+      if (!isCursor || !areDigits(String(after)) || !isPage) throw badReply(row);
+      const page: unknown[] = Array.isArray(found) ? found : Object.entries(found);
+      const areFit = page.every((item) => Array.isArray(item) ? item.length === 2 : row.shape === undefined);
+      if (!areFit) throw badReply(row); // a loop takes the items apart
+      return [String(after), page as Item[]];
     });
     yield* items;
     cursor = next;
@@ -7553,13 +8495,15 @@ const CONSUMING: Record<keyof ConsumeOptions, Check<unknown>> = {
 export class Iteration<T> implements AsyncIterableIterator<T, void, void> {
   readonly #items: AsyncGenerator<T, void, void>;
   readonly #stop: () => void;
+  readonly #last: "dropped" | "awaited";
   /** Calls to next() that wait for an item. */
   readonly #readers = new Set<(result: IteratorReturnResult<void>) => void>();
 
-  /** `stop` ends the command or pause that the generator waits for. */
-  constructor(items: AsyncGenerator<T, void, void>, stop: () => void) {
+  /** `stop` ends the command or pause that the generator waits for. `last`: what return() does with its last item. */
+  constructor(items: AsyncGenerator<T, void, void>, stop: () => void, last: "dropped" | "awaited" = "dropped") {
     this.#items = items;
     this.#stop = stop;
+    this.#last = last;
   }
 
   next(): Promise<IteratorResult<T, void>> {
@@ -7570,11 +8514,12 @@ export class Iteration<T> implements AsyncIterableIterator<T, void, void> {
   }
 
   /** Called when a loop exits early. */
-  return(): Promise<IteratorReturnResult<void>> {
+  async return(): Promise<IteratorReturnResult<void>> {
     this.#stop();
-    this.#items.return().catch(ignore);
+    const ended = this.#items.return().catch(ignore);
+    if (this.#last === "awaited") await ended;
     for (const resolve of this.#readers) resolve({ value: undefined, done: true });
-    return Promise.resolve({ value: undefined, done: true });
+    return { value: undefined, done: true };
   }
 
   [Symbol.asyncIterator](): this { return this; }
@@ -7622,6 +8567,7 @@ class Consumer<Text> {
   }
 
   async *entries(): AsyncGenerator<Consumed<Text>, void, void> {
+    await turn(); // it may end at once, and a loop around it must not spin
     this.#check();
     if (this.#signals.some(({ aborted }) => aborted)) return;
     for (const signal of this.#signals) follow(signal, this);
@@ -7645,6 +8591,7 @@ class Consumer<Text> {
   #check(): void {
     const { group, consumer, maxDeliveries, deadLetter } = this.#options;
     checkAll(this.#options, CONSUMING);
+    wordOf("the stream", this.#stream);
     mustPass(this.#router, commands.xreadgroup);
     for (const [name, value] of Object.entries({ group, consumer })) checked(name, value, CONSUMING.group);
     if ((maxDeliveries === undefined) !== (deadLetter === undefined)) {
@@ -7758,8 +8705,7 @@ class Consumer<Text> {
 
   async #list(view: View, row: Row, ...args: unknown[]): Promise<any[]> {
     const reply = await this.#send(view, row, ...args);
-    if (!Array.isArray(reply)) throw badReply(row);
-    return reply;
+    return elementsIn(row, reply, (element) => element);
   }
 
   async #send(view: View, row: Row, ...args: unknown[]): Promise<any> {
@@ -7794,13 +8740,13 @@ function pause(delay: Milliseconds, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Returns a callback for catch(): calls `instead` if the server's error begins with these words; rethrows others. */
+/** Returns a callback for catch(): calls `instead` if the server refused with these words; rethrows other errors. */
 const ifRefused = <T,>(words: string, instead: () => T) => (error: unknown): T => {
-  if (error instanceof ReplyError && error.raw.startsWith(words)) return instead();
+  if (error instanceof ReplyError && error.outcome !== "unknown" && error.raw.startsWith(words)) return instead();
   throw error;
 };
 
-// ==== 11. Publish and subscribe ====
+// ==== 13. Publish and subscribe ====
 //
 // Messages that servers push go through a Feed: a listener connection to each server (a pool of one, separate from the
 // handler's), a bounded buffer with an overflow policy, and an iterator or a callback. A new connection first repeats
@@ -7943,7 +8889,8 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     if (listener.missingSince === undefined) return;
     const gap = world.now() - listener.missingSince;
     listener.missingSince = listener.connection?.load === 0 ? undefined : listener.missingSince + gap;
-    this.#deliver({ gap });
+    tell("subscription:gap", () => ({ ...listener.pool.info, gap: Math.ceil(gap) }));
+    this.#deliver({ gap: Math.ceil(gap) });
   }
 
   async ready(): Promise<void> { await Promise.all(Array.from(this.listeners.values(), ({ pool }) => pool.ready())); }
@@ -7991,6 +8938,9 @@ export class Feed<Item> implements AsyncIterableIterator<Item | Gap, undefined> 
     this.#error = error;
     if (this.#onState !== undefined) call(this.#onState, state, error);
   }
+
+  /** State and counts of its connections. */
+  stats(): NodeStats[] { return Array.from(this.listeners.values(), ({ pool }) => pool.stats("listener")); }
 
   /** One-line summary for people. */
   describe(): string {
@@ -8049,6 +8999,10 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   readonly #feed: Feed<Message<Text>>;
   /** The wanted channels, by name. */
   readonly #channels = new Map<string, Key>();
+  /** Time at which a server last ended the subscription to a channel, by the channel's name. */
+  readonly #endedAt = new Map<string, number>();
+  /** Names of the channels that the next retry moves, and the times since when their messages may be missing. */
+  readonly #retried = new Map<string, number>();
 
   constructor(
     view: View, kind: Subscribing, where: (channel: Key) => readonly Source[], channels: readonly Key[],
@@ -8092,6 +9046,7 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     const removed = (channels.length === 0 ? this.channels : channelsIn(end, channels)).map(channelName);
     for (const name of removed) {
       this.#channels.delete(name);
+      this.#endedAt.delete(name);
       this.#feed.missing.delete(name);
     }
     if (this.#channels.size === 0) return this.close();
@@ -8104,10 +9059,25 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     const refused = await this.#arrangeAll(moved, since);
     for (const name of moved) this.#feed.missing[refused.has(name) ? "add" : "delete"](name);
     this.#feed.update();
-    if (refused.size === 0 || this.#feed.ended) return;
-    world.after(REFUSED_REST * (1 + world.random()), () => void this.move(refused.keys(), since)).unref();
+    if (refused.size > 0 && !this.#feed.ended) this.#moveLater([...refused.keys()], since);
   }
 
+  /** Adds channels to the next retry. */
+  #moveLater(names: readonly string[], since = world.now()): void {
+    const isScheduled = this.#retried.size > 0;
+    for (const name of names) this.#retried.set(name, Math.min(since, this.#retried.get(name) ?? since));
+    if (!isScheduled) world.after(REFUSED_REST * (1 + world.random()), () => this.#retry()).unref();
+  }
+
+  #retry(): void {
+    const since = Math.min(...this.#retried.values());
+    const names = [...this.#retried.keys()];
+    this.#retried.clear();
+    void this.move(names, since);
+  }
+
+  /** State and counts of its connections. */
+  stats(): NodeStats[] { return this.#feed.stats(); }
   /** Ends the subscription at once; messages in the buffer can still be read. */
   close(): void { this.#feed.close(); }
   [Symbol.asyncDispose](): Promise<void> { return this.#feed[Symbol.asyncDispose](); }
@@ -8176,12 +9146,16 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
     if (kind === row?.end && row === LISTENING[this.#kind]) { // unasked, as when its slot moves
       const name = channelName(push[1] as Key);
       const names = sent.has(name) ? [name] : [...sent.keys()]; // decoded, a name that is not UTF-8 could be any
+      const now = world.now();
+      const isAgain = names.some((ended) => now - (this.#endedAt.get(ended) ?? -Infinity) < STABLE);
       for (const ended of names) {
         sent.delete(ended);
+        this.#endedAt.set(ended, now);
         this.#feed.missing.add(ended);
       }
       this.#feed.update();
-      void this.move(names);
+      if (isAgain) this.#moveLater(names);
+      else void this.move(names);
     }
     const isFit = push.every((part) => typeof part === "string" || Buffer.isBuffer(part));
     if (row?.message !== kind || push.length !== row.parts || !isFit) return undefined;
@@ -8224,30 +9198,160 @@ function readMonitored(line: string, charset: "utf-8" | "latin1"): Monitored | u
 
 const ESCAPES: Readonly<Record<string, string>> = bare({ n: "\n", r: "\r", t: "\t", a: "\x07", b: "\b" });
 
-// ==== 12. Sentinel ====
+// ==== 14. Sentinel ====
 //
 // Finds the master that Sentinels watch. All handlers with the same Sentinels share one set of connections to them. The
 // driver asks all of them at once, and takes the answer with the highest config-epoch, so that an old master that comes
 // back is not taken. Events only make the driver ask sooner. The server must say itself that it is the master before it
 // gets a command; a replica leads to its master. While the master is lost, the driver asks ten times a second and
 // watches the replica that is being promoted: it takes writes about half a second before the Sentinels name it. To
-// react to one more event, add it to EVENTS.
+// react to one more event, add it to EVENTS. A list of Sentinels, or of other hosts, may be live: a LiveList calls the
+// user's function, and gives each list to all its followers.
+
+/** Number of warnings about a live list that are remembered, so that they are not repeated. */
+const WARNINGS = 16;
+const NOT_LIVE = "it must return an async iterable of lists; write async function* () { yield [...]; }";
+
+/** A handler that follows a live list. `take` throws if a list is wrong, and the handler keeps the one before. */
+type ListFollower = { readonly take: (hosts: unknown) => void; readonly failed: (error: RedisError) => void };
+/**
+ * `listed`: resolves when the first list has come, when the function has failed, or at stop(). `error`: why the last
+ * list was not taken.
+ */
+type Following = {
+  readonly listed: Promise<void>; readonly error: () => RedisError | undefined; readonly stop: () => void;
+};
+
+/** Lists of hosts from a function, which is called once for all its followers, and again when it ends or fails. */
+class LiveList {
+  /** The lists of the functions that are being followed. */
+  static readonly #all = new Map<LiveHosts<unknown>, LiveList>();
+  readonly #source: LiveHosts<unknown>;
+  /** Each with the function that resolves its `listed`. */
+  readonly #followers = new Map<ListFollower, () => void>();
+  readonly #stop = new AbortController();
+  #lists: AsyncIterator<readonly unknown[]> | undefined;
+  /** The last list, as the only element; empty before the first list. */
+  #last: [hosts?: unknown] = [];
+  #error: RedisError | undefined;
+  /** Texts of the warnings since the list changed. */
+  readonly #told = new Set<string>();
+  #doublings = 0;
+  #rest: NodeJS.Timeout | undefined;
+
+  constructor(source: LiveHosts<unknown>) {
+    this.#source = source;
+  }
+
+  /** Gives the follower the last list, if any, and each later one; a list that is not live, once. */
+  static follow(hosts: unknown, follower: ListFollower): Following {
+    if (!isFunction(hosts)) {
+      follower.take(hosts);
+      return { listed: Promise.resolve(), error: () => undefined, stop: ignore };
+    }
+    const source = hosts as LiveHosts<unknown>;
+    const list = LiveList.#all.get(source) ?? new LiveList(source);
+    LiveList.#all.set(source, list);
+    if (list.#followers.size === 0) void list.#read();
+    const listed = new Promise<void>((resolve) => list.#followers.set(follower, resolve));
+    if (list.#last.length > 0) list.#give(follower, list.#last[0]);
+    else if (list.#error !== undefined) list.#fail(follower, list.#error);
+    return { listed, error: () => list.#error, stop: () => list.#leave(follower) };
+  }
+
+  #leave(follower: ListFollower): void {
+    this.#begun(follower);
+    if (!this.#followers.delete(follower) || this.#followers.size > 0) return;
+    LiveList.#all.delete(this.#source);
+    world.cancel(this.#rest);
+    this.#stop.abort();
+    void this.#end().catch(ignore); // not awaited: the function may ignore it
+  }
+
+  #begun(follower: ListFollower): void { this.#followers.get(follower)?.(); }
+
+  async #end(): Promise<void> { await this.#lists?.return?.(); }
+
+  async #read(): Promise<void> {
+    const { signal } = this.#stop;
+    const begun = world.now();
+    try {
+      await turn(); // so that all followers of this tick get the first list in the same way
+      if (signal.aborted) return;
+      const returned: Partial<AsyncIterable<readonly unknown[]>> = this.#source(signal);
+      if (!isFunction(returned?.[Symbol.asyncIterator])) throw new ArgumentError(NOT_LIVE);
+      const lists = this.#lists = returned[Symbol.asyncIterator]!();
+      for (;;) {
+        const { done, value } = await lists.next();
+        if (done && this.#last.length === 0 && this.#error === undefined) throw new Error("it ended without a list");
+        if (signal.aborted || done) break;
+        this.#take(value);
+        await turn(); // a function that never waits must not stop the process
+      }
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : typeof cause === "string" ? cause : nameOf(cause);
+      if (!signal.aborted) this.#tell(`the function failed: ${readable(why)}`, cause);
+    }
+    if (signal.aborted) return;
+    if (world.now() - begun >= STABLE) this.#doublings = 0;
+    this.#rest = world.after(restOf(this.#doublings++), () => void this.#read()).unref();
+  }
+
+  #take(hosts: unknown): void {
+    const taken = [...this.#followers.keys()].map((follower) => this.#give(follower, hosts));
+    if (!taken.includes(false)) this.#error = undefined;
+    if (!taken.includes(true)) return;
+    if (!areEqual(this.#last, [hosts])) this.#told.clear();
+    this.#last = [hosts];
+  }
+
+  #give(follower: ListFollower, hosts: unknown): boolean {
+    try {
+      follower.take(hosts);
+      this.#begun(follower);
+      return true;
+    } catch (cause) {
+      this.#tell((cause as Error).message, cause);
+      return false;
+    }
+  }
+
+  #fail(follower: ListFollower, error: RedisError): void {
+    follower.failed(error);
+    this.#begun(follower);
+  }
+
+  /** Emits a process warning, unless one has said the same since the list changed. */
+  #tell(why: string, cause: unknown): void {
+    this.#error = new ConnectionError("BAD_LIST", "not-sent", `a list of hosts was not taken: ${why}`, { cause });
+    if (this.#last.length === 0) for (const follower of this.#followers.keys()) this.#fail(follower, this.#error);
+    if (this.#told.has(why)) return;
+    if (this.#told.size === WARNINGS) this.#told.clear(); // each one differs
+    this.#told.add(why);
+    emitWarning(this.#error);
+  }
+}
 
 /** Time limits for an answer: of a connected Sentinel, and of one that is connecting, if no other has answered. */
 const ANSWER: Milliseconds = 300;
 const FIRST_ANSWER: Milliseconds = 1_000;
+/** Time limit for the first of a live list of Sentinels. */
+const FIRST_LIST: Milliseconds = 10_000;
+const NO_LIST = new ConnectionError("NO_SENTINEL", "not-sent", "no list of Sentinels has come");
 /** Time for the others after the first answer: one of them may have a higher epoch. */
 const OTHERS: Milliseconds = 50;
 /** Intervals between questions: when all is well, during a failover, and when that has taken too long. */
 const POLL: Milliseconds = 10_000;
 const POLL_LOST: Milliseconds = 100;
 const POLL_LONG: Milliseconds = 500;
-/** Time before the next question, if events have arrived since the last. */
-const NEWS: Milliseconds = 10;
+/** Minimum time between two questions that events cause. */
+const NEWS: Milliseconds = 50;
 /** Time for which an answer also serves those who ask for the same master. */
 const FRESH: Milliseconds = 50;
 /** Interval between questions to a replica that is being promoted. */
 const PROBE: Milliseconds = 25;
+/** Time for which most Sentinels must name an older epoch: after a failover, only one may know the new one at first. */
+const AGREEMENT: Milliseconds = 5_000;
 /** Usual maximum duration of a failover, after down-after-milliseconds. */
 const FAILOVER: Milliseconds = 10_000;
 /** Tolerance for the uptime of a server, which is in whole seconds. */
@@ -8255,6 +9359,8 @@ const SLACK_OF_UPTIME: Milliseconds = 2_000;
 const MOST_SENTINELS = 64;
 /** Maximum number of replicas that are taken from Sentinels, or from a primary's INFO. */
 const MOST_REPLICAS = 64;
+/** Maximum number of entries that are read of a Sentinel's list of replicas or Sentinels. */
+const MOST_LISTED = 1_000;
 const MOST_PROBES = 4;
 /** Number of unanswered questions after which a Sentinel is forgotten, unless another lists it. */
 const MOST_MISSES = 3;
@@ -8269,6 +9375,12 @@ const UNFIT = ["s_down", "o_down", "disconnected", "master_down", "promoted", "r
 /** Events that name the replica to be promoted; not -role-change, which an old master that comes back causes, too. */
 const PROMOTIONS = ["+selected-slave", "+promoted-slave"];
 
+/** The fields of a server or a Sentinel, as a Sentinel reports them; none if the reply is of another kind. */
+const stateIn = (reply: unknown): Partial<Fields> => bare(Object.fromEntries(
+  Object.entries(isPlain(reply) ? reply : NO_ENTRIES).filter(([, value]) => typeof value === "string"))) as Fields;
+const statesIn = (reply: unknown): readonly Partial<Fields>[] | undefined =>
+  Array.isArray(reply) ? reply.slice(0, MOST_LISTED).map(stateIn) : undefined;
+
 /** Whether a server or a Sentinel has one of these flags: "master,s_down,o_down". */
 const isIn = ({ flags = "" }: Partial<Fields>, ...wanted: string[]): boolean =>
   flags.split(",").some((flag) => wanted.includes(flag));
@@ -8282,11 +9394,12 @@ type Answer = {
   readonly location: Location | undefined;
   readonly epoch: number;
   readonly state: Partial<Fields>;
-  readonly sentinels: readonly Fields[];
-  readonly replicas: readonly Fields[] | undefined;
+  readonly sentinels: readonly Partial<Fields>[] | undefined;
+  readonly replicas: readonly Partial<Fields>[] | undefined;
 };
 
-type SentinelOptions = Pick<Config, "sentinels"> & LearningOptions;
+/** `tls`: the option of the servers, which the Sentinels of a live list take over. */
+type SentinelOptions = Required<Pick<Config, "sentinels">> & Partial<Pick<Config, "tls" | "unref">> & LearningOptions;
 
 /** A connection to one Sentinel, for questions and events. */
 class SentinelLink {
@@ -8301,7 +9414,9 @@ class SentinelLink {
   #restsUntil = Infinity;
 
   /** Calls `hear` with each event, and with none when events may have been missed. */
-  constructor(config: Config, hear: (event?: string, words?: readonly string[]) => void) {
+  constructor(
+    config: Config, hear: (event?: string, words?: readonly string[]) => void, secrets: () => string[],
+  ) {
     this.config = config;
     this.pool = new Pool(bare<Address>({
       name: addressOf(config),
@@ -8312,6 +9427,7 @@ class SentinelLink {
         if (typeof id === "string") this.id = id;
       },
     }), { ...config, ...OF_LINK }, {
+      secrets,
       prepare: async (connection) => {
         this.#restsUntil = Infinity;
         if (this.#hasBeenUp) hear();
@@ -8334,11 +9450,11 @@ class SentinelLink {
     const view = this.pool.isUp ? QUESTION : FIRST_QUESTION;
     const put = (row: Row, failed: (error: Error) => unknown): Promise<any> =>
       this.pool.dispatch(new Command(row, [name], view)).catch(failed);
-    const [address, state = {}, sentinels = [], replicas] = await Promise.all([
+    const [address, state, sentinels, replicas] = await Promise.all([
       put(commands.sentinelGetMasterAddrByName, (error) => error),
-      put(commands.sentinelMaster, ignore), // its user may not be allowed to ask for this
-      put(commands.sentinelSentinels, ignore),
-      put(commands.sentinelReplicas, ignore),
+      put(commands.sentinelMaster, ignore).then(stateIn), // its user may not be allowed to ask for this
+      put(commands.sentinelSentinels, ignore).then(statesIn),
+      put(commands.sentinelReplicas, ignore).then(statesIn),
     ]);
     this.misses = address instanceof ConnectionError ? this.misses + 1 : 0;
     const answer: Answer = {
@@ -8358,29 +9474,68 @@ class SentinelLink {
   }
 }
 
-/** The Sentinels of some handlers: those of the option, which stay for ever, and those that they list. */
+/** Sentinels that some handlers share: those of the option, until a new list lacks them, and those that they list. */
 class Sentinels {
   static readonly #all: Sentinels[] = [];
   readonly #config: SentinelOptions;
-  readonly #seeds: readonly SentinelLink[];
+  #seeds: readonly SentinelLink[] = [];
   /** Sentinels that others list, by id. */
   readonly #learned = new Map<string, SentinelLink>();
   readonly #masters = new Map<string, WatchedMaster>();
+  readonly #following: Following;
 
   private constructor(config: SentinelOptions) {
     this.#config = config;
-    this.#seeds = config.sentinels!.map((seed) => this.#link(seed));
+    const { sentinels, tls } = config;
+    this.#following = LiveList.follow(sentinels, {
+      take: (hosts) => this.#take(isFunction(sentinels) ? readSentinelHosts(hosts, tls) : hosts as Config[]),
+      failed: ignore,
+    });
+  }
+
+  /** Replaces all Sentinels, learned ones too; keeps the connections to those that are in the new list. */
+  #take(hosts: readonly Config[]): void {
+    const former = this.#links;
+    const { addressMap, allowNode, unref = false } = this.#config;
+    this.#learned.clear();
+    this.#seeds = hosts.map((host) => {
+      const config = { ...host, addressMap, allowNode, unref };
+      return former.find((link) => areEqual(link.config, config)) ?? this.#link(config);
+    });
+    for (const link of former) if (!this.#seeds.includes(link)) link.pool.destroy();
+    for (const master of this.#masters.values()) master.hear();
   }
 
   learned(host: unknown, port: unknown): Location | undefined {
-    const location = learned(this.#config, host, port);
-    return location !== undefined && isAllowed(this.#config, location) ? location : undefined;
+    try {
+      const location = learned(this.#config, host, port);
+      return location !== undefined && isAllowed(this.#config, location) ? location : undefined;
+    } catch {
+      return undefined; // addressMap has thrown, or gave no address
+    }
+  }
+
+  static #optionsOf({ sentinels, tls, addressMap, allowNode, unref }: Config): SentinelOptions {
+    return { sentinels: sentinels!, tls: isFunction(sentinels) ? tls : false, addressMap, allowNode, unref };
+  }
+
+  static #of(config: SentinelOptions): Sentinels | undefined {
+    return Sentinels.#all.find((other) => areEqual(other.#config, config));
+  }
+
+  /** Names the Sentinels, for people: those that are in use, or those of the option. */
+  static describe(options: Config): string {
+    const { sentinels } = options;
+    const links = Sentinels.#of(Sentinels.#optionsOf(options))?.links.map(({ config }) => config) ?? [];
+    const hosts = links.length === 0 && Array.isArray(sentinels) ? sentinels as readonly Config[] : links;
+    return hosts.map(addressOf).join(", ") || "a live list";
   }
 
   /** Returns the master that these options name; all handlers with the same Sentinels share it. */
-  static master({ sentinels, addressMap, allowNode, master: name }: Config): WatchedMaster {
-    const config = { sentinels: sentinels!, addressMap, allowNode };
-    let all = Sentinels.#all.find((other) => areEqual(other.#config, config));
+  static master(options: Config): WatchedMaster {
+    const { master: name } = options;
+    const config = Sentinels.#optionsOf(options);
+    let all = Sentinels.#of(config);
     if (all === undefined) Sentinels.#all.push(all = new Sentinels(config));
     const master = all.#masters.get(name!) ?? new WatchedMaster(name!, all);
     all.#masters.set(name!, master);
@@ -8392,8 +9547,11 @@ class Sentinels {
     this.#masters.delete(master.name);
     if (this.#masters.size > 0) return;
     Sentinels.#all.splice(Sentinels.#all.indexOf(this), 1);
-    for (const { pool } of [...this.#seeds, ...this.#learned.values()]) pool.destroy();
+    this.#following.stop();
+    for (const { pool } of this.#links) pool.destroy();
   }
+
+  get #links(): SentinelLink[] { return [...this.#seeds, ...this.#learned.values()]; }
 
   /** The Sentinels to ask, each once: others often list a seed, too, by another name. */
   get links(): SentinelLink[] {
@@ -8403,6 +9561,9 @@ class Sentinels {
 
   /** Asks all Sentinels for a master at once; resolves soon after the first one has named an address. */
   async ask(name: string): Promise<readonly Answer[]> {
+    if (this.#seeds.length === 0) await settled([this.#following.listed], FIRST_LIST);
+    const seeds = this.#seeds;
+    if (seeds.length === 0) throw this.#following.error() ?? NO_LIST.of(undefined, "not-sent");
     const answers: Answer[] = [];
     let hear = ignore;
     const first = new Promise<void>((resolve) => (hear = resolve));
@@ -8412,23 +9573,27 @@ class Sentinels {
     });
     await Promise.race([first, Promise.all(asked)]);
     await settled(asked, OTHERS);
-    const all = answers.filter(Boolean); // of those that have answered
+    const links = this.#links;
+    const all = answers.filter(({ from }) => links.includes(from)); // others were replaced by a new list
+    if (all.length === 0 && seeds !== this.#seeds) return this.ask(name);
     if (this.#masters.size > 0) this.#learn(all);
     return all;
   }
 
   #link(config: Config): SentinelLink {
-    const { sentinels: _, ...learning } = this.#config;
-    return new SentinelLink({ ...config, ...learning }, (event, words = []) => {
+    return new SentinelLink(config, (event, words = []) => {
       const all = [...this.#masters.values()];
       for (const master of all) if (event === undefined || isAbout(words, master)) master.hear(event, words);
+    }, () => {
+      const servers = [...this.#masters.values()].flatMap((master) => master.configs);
+      return [...servers, ...this.#links.map((link) => link.config)].flatMap((each) => passwordOf(each) ?? []);
     });
   }
 
   /** Adds the Sentinels that others list, at their new addresses; drops those that neither answer nor are listed. */
   #learn(answers: readonly Answer[]): void {
     const listed = new Map<string, Config>();
-    for (const { from, sentinels } of answers) {
+    for (const { from, sentinels = [] } of answers) {
       for (const state of sentinels) {
         const { ip, port, runid } = state;
         const location = isIn(state, "s_down", "disconnected") ? undefined : this.learned(ip, port);
@@ -8465,10 +9630,12 @@ class WatchedMaster {
   readonly #users = new Map<object, SentinelMaster | undefined>();
   /** The highest epoch so far, and the address that came with it. */
   #epoch = 0;
+  /** Time since which most Sentinels name an older epoch. */
+  #olderSince = Infinity;
   #said: Location | undefined;
   /** The master, if not at that address: a promoted replica, or one to which a replica led; until a newer answer. */
   #instead: Location | undefined;
-  #replicas: readonly Fields[] = [];
+  #replicas: readonly Partial<Fields>[] = [];
   /** State of the master, as the Sentinels see it. */
   #state: Partial<Fields> = NO_ENTRIES;
   #isDown = false;
@@ -8476,15 +9643,18 @@ class WatchedMaster {
   #lostAt = Infinity;
   /** Time since which it is lost, or reported down. */
   #urgentSince = Infinity;
-  /** Times of the last answer, and of the last one that may serve others. */
+  /** Times of the last question, of the last answer, and of the last one that may serve others. */
+  #askedAt = -Infinity;
   #answeredAt = -Infinity;
   #freshAt = -Infinity;
   #asking: Promise<void> | undefined;
   /** Whether an event has arrived since the last question. */
   #hasNews = false;
   #timer: NodeJS.Timeout | undefined;
-  /** Connections to replicas that are being promoted. */
-  readonly #probes = new Map<string, Connection>();
+  /** Changes of the address that the Sentinels name: a hostile one might name another each time. */
+  readonly #moves = new Allowance(3);
+  /** Connections to replicas that are being promoted; one that has failed keeps its place until a time. */
+  readonly #probes = new Map<string, { readonly connection: Connection; until: number }>();
 
   constructor(name: string, sentinels: Sentinels) {
     this.name = name;
@@ -8496,12 +9666,16 @@ class WatchedMaster {
   leave(user: object): void {
     if (!this.#users.delete(user) || this.#users.size > 0) return;
     world.cancel(this.#timer);
-    for (const probe of this.#probes.values()) probe.close(CLOSED);
+    for (const { connection } of this.#probes.values()) connection.close(CLOSED);
     this.#sentinels.forget(this);
   }
 
   get #downAfter(): Milliseconds { return Number(this.#state["down-after-milliseconds"]) || 0; }
   get location(): Location | undefined { return this.#instead ?? this.#said; }
+  /** The options of the servers of its users. */
+  get configs(): Config[] {
+    return [...this.#users].flatMap(([user, address]) => address?.config ?? (user as { config?: Config }).config ?? []);
+  }
   get #pools(): Pool[] { return [...this.#users.keys()].filter((user) => user instanceof Pool); }
 
   /** Whether a failover is under way, or about to begin: the master is lost, and a replica can take its place. */
@@ -8513,12 +9687,13 @@ class WatchedMaster {
       this.#replicas.some((replica) => !isIn(replica, "s_down", "o_down") && replica["slave-priority"] !== "0");
   }
 
-  /** Replicas that Sentinels consider up, and that are not being promoted or attached to another master. */
-  async replicas(): Promise<readonly Location[]> {
+  /** The replicas that Sentinels list. `mustBeUp`: only those that they consider up and attached to this master. */
+  async replicas(mustBeUp: boolean): Promise<readonly Location[]> {
     if (this.#answeredAt === -Infinity) await this.ask();
     return this.#replicas.flatMap((state) => {
-      const isUnfit = isIn(state, ...UNFIT) || state["role-reported"] === "master";
-      return isUnfit ? [] : this.#sentinels.learned(state["ip"], state["port"]) ?? [];
+      const isUnfit = mustBeUp && (isIn(state, ...UNFIT) || state["role-reported"] === "master");
+      const location = isUnfit ? undefined : this.#sentinels.learned(state["ip"], state["port"]);
+      return location === undefined || isSame(location, this.location) ? [] : location;
     });
   }
 
@@ -8539,17 +9714,20 @@ class WatchedMaster {
 
   async #ask(): Promise<void> {
     this.#hasNews = false;
+    this.#askedAt = world.now();
     const answers = await this.#sentinels.ask(this.name);
     const told = answers.filter(({ location }) => location !== undefined).sort((a, b) => b.epoch - a.epoch);
     const isLike = (a: Answer) => (b: Answer): boolean => a.epoch === b.epoch && isSame(a.location, b.location);
-    // With equal epochs, the known address holds; a lower epoch only if most Sentinels have it: they were set up anew.
+    // With equal epochs, the known address holds. A lower epoch holds if most keep naming it: they were set up anew.
     const [first] = told;
     const best = told.find((answer) => answer.epoch === first!.epoch && isSame(answer.location, this.#said)) ?? first;
-    const isStale = best !== undefined && best.epoch < this.#epoch;
-    if (best === undefined || (isStale && told.filter(isLike(best)).length * 2 <= this.#sentinels.links.length)) {
-      throw this.#unknown(answers);
-    }
+    const isOlder = best !== undefined && best.epoch < this.#epoch;
+    const isAgreed = isOlder && told.filter(isLike(best)).length * 2 > this.#sentinels.links.length;
+    this.#olderSince = isAgreed ? Math.min(this.#olderSince, world.now()) : Infinity;
+    const isUnsure = isOlder && world.now() - this.#olderSince < AGREEMENT;
+    if (best === undefined || isUnsure || isOlder !== isAgreed) throw this.#unknown(answers);
     const before = this.location;
+    if (before !== undefined && !isSame(best.location, this.#said) && !this.#moves.take()) return;
     if (best.epoch !== this.#epoch || !isSame(best.location, this.#said)) this.#instead = undefined;
     this.#epoch = best.epoch;
     this.#said = best.location;
@@ -8572,7 +9750,8 @@ class WatchedMaster {
       return new Error(`Sentinel ${from.pool.address.name}: ${why}`, { cause: error });
     });
     const isSilent = answers.every(({ error }) => error instanceof ConnectionError);
-    if (!isSilent && answers.every(({ location }) => location === undefined)) this.#said = this.#instead = undefined;
+    // The last address is kept: open connections must leave it when the Sentinels know the name again.
+    if (!isSilent && answers.every(({ location }) => location === undefined)) this.#replicas = [];
     const said = errors.slice(0, 3).map(({ message }) => message).join("; ");
     const cause = new AggregateError(errors, said);
     const name = readable(this.name, MOST_NAMED);
@@ -8594,6 +9773,7 @@ class WatchedMaster {
   /** Asks soon because of an event; called without one if events may have been missed. */
   hear(event?: string, words: readonly string[] = []): void {
     if (this.#asking !== undefined) this.#hasNews = true;
+    else if (world.now() < this.#askedAt + NEWS) this.#arm(NEWS);
     else void this.ask().catch(ignore);
     if (PROMOTIONS.includes(event!) && words[0] === "slave") void this.#watch(words[2], words[3]).catch(ignore);
   }
@@ -8606,11 +9786,14 @@ class WatchedMaster {
 
   /** Called when an attempt to connect has failed, or a connection was lost. */
   ended(endpoint: Location, error: RedisError): void {
-    if (!isSame(endpoint, this.location)) return;
+    if (!isSame(endpoint, this.location) || error.code === "CLOSED") return;
     this.#freshAt = -Infinity;
-    if (error.code !== "CONNECTION_LOST") this.#instead = undefined;
-    if (error === DEMOTED) for (const pool of this.#pools) pool.renew(true);
-    if (this.#pools.some((pool) => pool.isUp) || this.#lostAt < Infinity) return;
+    const up = this.#pools.filter((pool) => pool.isConnected); // it lives if they are connected to it
+    const isWrong = error.code === "WRONG_SERVER" && this.#instead !== undefined;
+    const isGone = error.code !== "CONNECTION_LOST" && up.length === 0;
+    if (isWrong || isGone) this.#instead = undefined;
+    for (const pool of error === DEMOTED ? this.#pools : isWrong ? up : []) pool.renew(true);
+    if (up.length > 0 || this.#lostAt < Infinity) return;
     this.#lostAt = world.now();
     if (this.#asking === undefined) this.#arm();
   }
@@ -8624,13 +9807,14 @@ class WatchedMaster {
       this.#lostAt = Infinity;
       return;
     }
-    const isLinked = role === "slave" && (link === "connected" || link === "sync");
+    const isReplica = role === "slave";
+    const isLinked = isReplica && (link === "connected" || link === "sync");
     const master = isLinked && isSame(endpoint, this.#said) ? this.#sentinels.learned(host, port) : undefined;
     if (master !== undefined && !isSame(master, endpoint)) {
       this.#instead = master;
       this.#moved();
     }
-    throw new Error(role === "sentinel" ? "it is a Sentinel" : `its role is ${role}`);
+    throw new Error(isReplica ? "its role is slave" : role === "sentinel" ? "it is a Sentinel" : "it is not a master");
   }
 
   /**
@@ -8639,7 +9823,7 @@ class WatchedMaster {
    */
   #isForeign({ replies }: Connection, endpoint: Location): boolean {
     const { runid, ip, port, "info-refresh": seen = "" } = this.#state;
-    const info = fieldsOfInfo(String(replies.greeting[0])); // an error has no fields
+    const info = fieldsOfInfo(replies.greeting[0]);
     const [id = runid, uptime] = [info.get("run_id"), info.get("uptime_in_seconds")];
     const isSeen = Boolean(runid && seen) && [this.#said, this.#sentinels.learned(ip, port)].every((at) =>
       isSame(at, endpoint));
@@ -8653,18 +9837,20 @@ class WatchedMaster {
     const location = this.#sentinels.learned(host, port);
     if (address === undefined || location === undefined || isSame(location, this.location)) return;
     const name = hostOf(location);
+    for (const [other, { until }] of this.#probes) if (until <= world.now()) this.#probes.delete(other);
     if (this.#probes.has(name) || this.#probes.size >= MOST_PROBES) return;
-    for (const end = world.now() + FAILOVER; world.now() < end && this.#users.size > 0;) {
+    const end = world.now() + FAILOVER;
+    for (let pause = PROBE; world.now() < end && this.#users.size > 0; pause = Math.min(2 * pause, PATIENCE)) {
       const connection = address.connect(location);
-      this.#probes.set(name, connection);
+      this.#probes.set(name, { connection, until: Infinity });
       const timer = world.after(end - world.now(), () => connection.close(CLOSED)).unref();
       const isOver = await this.#probe(connection, location).catch(({ code }) => code !== "CONNECTION_LOST");
       world.cancel(timer);
       connection.close(CLOSED);
       if (isOver) break;
-      await rest(PROBE);
+      await rest(pause);
     }
-    this.#probes.delete(name);
+    this.#probes.get(name)!.until = world.now() + (isSame(location, this.location) ? 0 : LONGEST_REST);
   }
 
   /** Takes the replica as the master when it says so, and the old one is down or cannot be reached. */
@@ -8682,21 +9868,33 @@ class WatchedMaster {
 /** Returns the role of a server, as ROLE states it; for a master, HELLO's reply is enough. */
 async function roleOf(connection: Connection): Promise<readonly unknown[]> {
   const { hello } = connection.replies;
-  const fields: [unknown, unknown][] = Array.isArray(hello) ? hello : Object.entries(hello ?? {}); // pairs of bytes
-  const role = fields.find(([name]) => String(name) === "role")?.[1];
-  return String(role) === "master" ? ["master"] : askRole(connection);
+  const isMaster = understood(commands.hello, () => {
+    const fields: [unknown, unknown][] = Array.isArray(hello) ? hello : Object.entries(hello ?? {}); // pairs of bytes
+    return String(fields.find(([name]) => String(name) === "role")?.[1]) === "master";
+  });
+  return isMaster ? ["master"] : askRole(connection);
 }
 
-const fieldsOfInfo = (info: string): Map<string, string> => new Map(info.split("\r\n").map((line) => cut(line, ":")));
+/** Maximum length of INFO, in characters. */
+const MOST_INFO = 1_048_576;
+
+/** The fields of INFO; none if the reply is of another kind. */
+function fieldsOfInfo(info: unknown): Map<string, string> {
+  const text = typeof info === "string" || Buffer.isBuffer(info) ? info.slice(0, MOST_INFO).toString() : "";
+  return new Map(text.split("\r\n").map((line) => cut(line, ":")));
+}
 
 /** Asks for the role with ROLE or, if the user may not run that, with INFO. */
 async function askRole(connection: Connection): Promise<readonly unknown[]> {
   try {
-    const [role, ...more] = await connection.ask(commands.role) as unknown[];
-    return [String(role), ...more.map(String)];
+    const reply = await connection.ask(commands.role) as unknown[];
+    return understood(commands.role, () => {
+      const [role, host, port, link] = reply;
+      return [role, host, port, link].map(String);
+    });
   } catch (error) {
     if (!(error instanceof ReplyError)) throw error;
-    const info = fieldsOfInfo(String(await connection.ask(commands.info, "replication")));
+    const info = fieldsOfInfo(await connection.ask(commands.info, "replication"));
     const link = info.get("master_link_status") === "up" ? "connected" : "connect";
     return [info.get("role"), info.get("master_host"), info.get("master_port"), link];
   }
@@ -8705,14 +9903,14 @@ async function askRole(connection: Connection): Promise<readonly unknown[]> {
 /** The address of a master that Sentinels watch. */
 class SentinelMaster implements Address {
   readonly greeting = [[commands.info, "server"]] as const;
-  readonly #config: Config;
+  readonly config: Config;
   #master: WatchedMaster | undefined;
 
-  constructor(config: Config) { this.#config = config; }
+  constructor(config: Config) { this.config = config; }
 
   get name(): string {
     const location = this.#master?.location;
-    return location === undefined ? this.#config.master! : `${this.#config.master} at ${hostOf(location)}`;
+    return location === undefined ? this.config.master! : `${this.config.master} at ${hostOf(location)}`;
   }
 
   next(): Endpoint | Promise<Endpoint> {
@@ -8725,27 +9923,820 @@ class SentinelMaster implements Address {
   get expected(): boolean { return this.#master!.expected; }
 
   retain(pool: Pool): void {
-    this.#master = Sentinels.master(this.#config);
+    this.#master = Sentinels.master(this.config);
     this.#master.join(pool, this);
   }
 
   release(pool: Pool): void { this.#master!.leave(pool); }
 
   async replicas(): Promise<readonly Config[]> {
-    const locations = await this.#master!.replicas().catch(() => []);
-    return locations.slice(0, MOST_REPLICAS).map((location) => replicaOf(this.#config, location));
+    const locations = await this.#master!.replicas(false).catch(() => []); // the Server finds out which are fit
+    return locations.slice(0, MOST_REPLICAS).map((location) => replicaOf(this.config, location));
   }
 
   /** Opens a connection to a server that may become the master. */
   connect(location: Location): Connection {
     const endpoint = this.#endpoint(location);
-    return Connection.alone(endpoint, this.#config, fixedAddress(endpoint));
+    return Connection.alone(endpoint, this.config, fixedAddress(endpoint));
   }
 
-  #endpoint(location: Location): Endpoint { return { ...this.#config, ...location }; }
+  #endpoint(location: Location): Endpoint { return { ...this.config, ...location }; }
 }
 
-// ==== 13. Servers and fleets ====
+// ==== 15. Near cache ====
+//
+// Keeps replies in memory while the server vouches for them, for views with option cache. One connection beside the
+// pool carries the loads and the pushes of the server, which tracks the keys that are read there: both come in one
+// order. An entry exists from the call that loads it. Whatever drops it before its reply has come makes sure that the
+// reply goes to its callers and is not kept: a push for one of its keys, a flush, the loss of a connection, and each
+// write of this handler, when it is written and again when it is answered. To change which commands it takes, change
+// the trait `volatile` of their rows; to change what drops entries, look for the calls of #drop and #clear.
+//
+//     loading -> kept -> dropped     dropped while it is loading: its callers still get the reply
+
+/** Counts of a handler's near cache, for all its servers; `off`: the reason why one of them keeps nothing now. */
+export type CacheStats = {
+  hits: number; misses: number; entries: number; bytes: number; evictions: number; invalidations: number;
+  off: string | undefined;
+};
+
+/** Longest time for which a caller waits for another caller's load before it sends its own command. */
+const LATE: Milliseconds = 1_000;
+/** Maximum number of keys of a call whose reply is kept: each costs the server a PTTL. */
+const MOST_CACHED_KEYS = 100;
+/** Hits between two looks at the clock, and the time after which they let the event loop turn. */
+const HITS = 16;
+const LONGEST_TICK: Milliseconds = 10;
+/** Memory of an entry without its words and its reply, and of each of its keys, in bytes. */
+const ENTRY_SIZE = 400;
+const KEY_SIZE = 400;
+
+class CachedReply {
+  /** The call and the form of its reply. */
+  readonly id: string;
+  /** The bytes of its keys, as text. */
+  readonly keys: readonly string[];
+  /** Time at which its load was sent: the reply is at least as new. */
+  readonly sentAt: number;
+  /** `maxStale` of the view that loads it. */
+  readonly maxStale: Milliseconds;
+  state: "loading" | "kept" | "dropped" = "loading";
+  /** The commands that wait for the load. */
+  waiting: Command[];
+  /** In the shape of its row. Callers get copies. */
+  reply: unknown;
+  /** Time at which the first of its keys expires. */
+  until = Infinity;
+  size = 0;
+  /** Number of entries that had been used when it was last moved to the end of the list. */
+  turn = 0;
+  /** Called when it is dropped. */
+  watchers: (() => void)[] | undefined;
+
+  constructor(id: string, keys: readonly string[], sentAt: number, first: Command) {
+    this.id = id;
+    this.keys = keys;
+    this.sentAt = sentAt;
+    this.maxStale = first.view.near!.maxStale;
+    this.waiting = [first];
+    first.view.near!.watch?.(this);
+  }
+
+  drop(): void {
+    this.state = "dropped";
+    for (const changed of this.watchers ?? []) changed();
+  }
+}
+
+/** Whether the reply to this command may be kept: it depends on keys that the server tracks, and on nothing else. */
+function isKept({ row: { kind, keys, is }, words, special }: Command): boolean {
+  if (kind !== "read" || keys === none || is.volatile || is.cursor || special !== ORDINARY) return false;
+  return !(is.patterns && hasPattern(words)) && !(is.unlisted && keys === one); // call() may not know its keys
+}
+
+class NearCache {
+  static readonly #endTick = (cache: NearCache): void => void (cache.#calls = 0);
+  readonly #pool: Pool;
+  readonly #config: Config;
+  readonly #isClustered: boolean;
+  /** The tracked connection; undefined if the server cannot have one. */
+  #link: Pool | undefined;
+  /** Why nothing is kept until the server is another one. */
+  #off: string | undefined;
+  /** `moves` of the pool when the tracked connection was opened. */
+  #moves = 0;
+  /** The entries by their ids, the least recently used first; and by their keys. */
+  readonly #entries = new Map<string, CachedReply>();
+  readonly #byKey = new Map<string, Set<CachedReply>>();
+  readonly #loads = new Set<CachedReply>();
+  /** Time at which the last answered command was sent on the tracked connection: pushes up to then have arrived. */
+  #vouchedAt = -Infinity;
+  /** Whether a load has waited for LATE, so that others do not begin. */
+  #isLate = false;
+  /** Whether it was used since the last PING, and the time between two of them. */
+  #isUsed = false;
+  #interval = Infinity;
+  #nextPing: NodeJS.Timeout | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  #turns = 0;
+  /** Number of calls in this tick, and the time when last read. */
+  #calls = 0;
+  #tickAt = 0;
+  #now = 0;
+  /** The tracers, if somebody listened when the time was last read. */
+  #heard: Tracers | undefined;
+  #deferred: Command[] = [];
+  #bytes = 0;
+  readonly #counts = { hits: 0, misses: 0, evictions: 0, invalidations: 0 };
+
+  /** `off`: why this server has no near cache. */
+  constructor(pool: Pool, config: Config, isClustered: boolean, off?: string) {
+    const { proxy, protocol } = config;
+    this.#pool = pool;
+    this.#config = config;
+    this.#isClustered = isClustered;
+    this.#off = off ?? (proxy !== undefined ? `${proxy} does not pass CLIENT TRACKING`
+      : protocol === 2 ? "option protocol is 2, and invalidations need RESP3" : undefined);
+    if (this.#off !== undefined) return;
+    pool.watchWrites((command) => this.#wrote(command));
+    this.#open();
+  }
+
+  get stats(): CacheStats {
+    const why = this.#link?.lastError?.message ?? "it is opening";
+    const off = this.#off ?? (this.#link!.isUp ? undefined : `the tracked connection is not open: ${why}`);
+    return { ...this.#counts, entries: this.#entries.size, bytes: this.#bytes, off };
+  }
+
+  /** Answers a command from memory, or has it wait for a load; false if the server does not track keys. */
+  take(command: Command): boolean {
+    if (this.#moves !== this.#pool.moves) this.#restart();
+    if (this.#off !== undefined) return false;
+    const isTickLong = this.#calls++ % HITS === 0 && this.#isTickLong();
+    if ((isTickLong || this.#heard !== undefined) && command.deadline === Infinity) this.#begin(command);
+    if (isTickLong) return this.#defer(command);
+    const { ttl, maxStale, form, watch } = command.view.near!;
+    const now = this.#now;
+    const id = idOf(command, form);
+    const entry = this.#entries.get(id);
+    const isHit = entry?.state === "kept" && now < entry.until && now - entry.sentAt < ttl &&
+      now - this.#vouchedAt <= maxStale;
+    if (!isHit) return this.#miss(command, id, entry);
+    this.#counts.hits++;
+    this.#isUsed = true;
+    watch?.(entry);
+    const about = this.#heard && traced.get(command);
+    if (about !== undefined) about.cached = true;
+    if (this.#turns - entry.turn > this.#entries.size >> 1) this.#touch(entry);
+    command.resolve(copyFor(entry.reply, command.view));
+    return true;
+  }
+
+  // ---- Loads ----
+
+  #miss(command: Command, id: string, entry: CachedReply | undefined): true {
+    const { row, words, view: { near } } = command;
+    const { ttl, maxStale } = near!;
+    const now = this.#now;
+    this.#counts.misses++;
+    this.#isUsed = true;
+    this.#interval = Math.min(this.#interval, maxStale / 3);
+    const age = entry?.state === "loading" ? now - entry.sentAt : Infinity;
+    if (entry !== undefined && age < ttl && age <= maxStale && !this.#isLate) {
+      if (entry.waiting.length < this.#config.maxPending) entry.waiting.push(command);
+      else overload(command);
+      near!.watch?.(entry);
+    } else {
+      const keys = row.positions(words).map((at) => words[at]!);
+      const mayLoad = !this.#isLate && this.#link!.isUp && keys.length > 0 && keys.length <= MOST_CACHED_KEYS;
+      if (!mayLoad) {
+        void this.#pool.dispatch(command);
+        return true;
+      }
+      this.#drop(entry);
+      this.#load(command, id, keys);
+    }
+    if (command.deadline === Infinity) this.#begin(command);
+    return true;
+  }
+
+  #begin(command: Command): void { beginCall(command, this.#now, this.#heard, this.#pool); }
+
+  /** Asks for the times to live of the keys first: a change after that is a push, which drops the entry. */
+  #load(command: Command, id: string, keys: Words): void {
+    const { row, words, view: { charset, maps } } = command;
+    const batch = new Batch();
+    for (const key of keys) batch.add(commands.pttl, [key]);
+    batch.add(row, words);
+    const texts = keys.map((key) => byteText(typeof key === "number" ? String(key) : key));
+    const entry = new CachedReply(id, texts, this.#now, command);
+    this.#entries.set(id, entry);
+    entry.turn = ++this.#turns;
+    for (const text of texts) {
+      const entries = this.#byKey.get(text) ?? new Set();
+      this.#byKey.set(text, entries.add(entry));
+    }
+    this.#loads.add(entry);
+    this.#watch ??= world.after(2 * COARSE, () => this.#expire());
+    if (this.#nextPing === undefined) this.#beat();
+    const sent = sendBatch(this.#link!, batch, PIPELINE, this.#viewOf(charset, maps));
+    void sent.then(({ replies }) => this.#loaded(entry, replies));
+  }
+
+  #viewOf(charset: Charset, maps?: Maps): View {
+    return new View({ replyTimeout: this.#config.replyTimeout, charset, maps });
+  }
+
+  /** If the load has failed, its callers send their own commands; an error of the command itself is everybody's. */
+  #loaded(entry: CachedReply, replies: unknown[]): void {
+    const reply = replies.pop();
+    const { waiting } = entry;
+    this.#loads.delete(entry);
+    const isFailure = (it: unknown): boolean =>
+      it instanceof RedisError && (!isReplyError(it) || refusalOf(it).passes === true);
+    const refused = replies.find((ttl) => ttl instanceof RedisError);
+    if (refused !== undefined && !isFailure(refused)) this.#refuse((refused as RedisError).message);
+    if (isFailure(reply)) {
+      this.#drop(entry);
+      return void this.#send(waiting);
+    }
+    this.#vouch(entry.sentAt);
+    if (refused !== undefined || reply instanceof RedisError) this.#drop(entry);
+    else if (entry.state === "loading") this.#keep(entry, reply, replies as number[]);
+    entry.waiting = [];
+    for (const command of waiting) {
+      if (reply instanceof RedisError) command.answer(reply);
+      else command.resolve(copyFor(reply, command.view));
+    }
+  }
+
+  /** Sends commands as if there were no cache. */
+  #send(waiting: readonly Command[]): true {
+    for (const command of waiting) {
+      if (command.state === "settled") continue;
+      if (command.deadline < Infinity) command.within = Infinity; // it has had less than its whole time
+      void this.#pool.dispatch(command);
+    }
+    return true;
+  }
+
+  /** Takes commands from loads that take long: the connection of the load may be dead. */
+  #expire(): void {
+    const now = world.now();
+    for (const entry of this.#loads) {
+      const { waiting, sentAt } = entry;
+      entry.waiting = [];
+      this.#isLate ||= now >= sentAt + LATE;
+      for (const command of waiting) {
+        if (now < sentAt + Math.min(LATE, command.timeout / 2)) entry.waiting.push(command);
+        else {
+          this.#drop(entry); // the reply from the pool may be newer
+          this.#send([command]);
+        }
+      }
+    }
+    this.#watch = this.#loads.size === 0 ? undefined : world.after(2 * COARSE, () => this.#expire());
+  }
+
+  // ---- Entries ----
+
+  /** In a cluster, nobody says that a missing key has been created on the node to which its slot has moved. */
+  #keep(entry: CachedReply, reply: unknown, ttls: readonly number[]): void {
+    const { id, keys, sentAt, maxStale } = entry;
+    const { cacheBytes } = this.#config;
+    const words = keys.reduce((sum, key) => sum + KEY_SIZE + key.length, ENTRY_SIZE + id.length);
+    const lives = ttls.map((ttl) => ttl >= 0 ? Number(ttl) : ttl === -2 && this.#isClustered ? maxStale : Infinity);
+    entry.until = sentAt + Math.min(...lives);
+    entry.reply = reply;
+    entry.size = words + sizeOfReply(reply);
+    entry.state = "kept";
+    this.#bytes += entry.size;
+    if (entry.size > cacheBytes) return this.#drop(entry);
+    for (const oldest of this.#entries.values()) {
+      if (this.#bytes <= cacheBytes) return;
+      if (oldest.state !== "kept") continue;
+      this.#counts.evictions++;
+      this.#drop(oldest);
+    }
+  }
+
+  /** Moves an entry to the end of the list; called only if it is in the older half, because that takes time. */
+  #touch(entry: CachedReply): void {
+    entry.turn = ++this.#turns;
+    this.#entries.delete(entry.id);
+    this.#entries.set(entry.id, entry);
+  }
+
+  #drop(entry: CachedReply | undefined): void {
+    if (entry === undefined || entry.state === "dropped") return;
+    entry.drop();
+    this.#bytes -= entry.size;
+    this.#entries.delete(entry.id);
+    for (const key of entry.keys) {
+      const entries = this.#byKey.get(key);
+      if (entries?.delete(entry) && entries.size === 0) this.#byKey.delete(key);
+    }
+  }
+
+  #clear(): void {
+    this.#counts.invalidations += this.#entries.size;
+    for (const entry of this.#entries.values()) entry.drop();
+    this.#entries.clear();
+    this.#byKey.clear();
+    this.#bytes = 0;
+  }
+
+  /** Drops the entries of a key; `key`: its bytes, as text. */
+  #changed(key: string): void {
+    for (const entry of this.#byKey.get(key) ?? []) {
+      this.#counts.invalidations++;
+      this.#drop(entry);
+    }
+  }
+
+  /** Drops the entries of keys that have gone to another server. */
+  forget(isGone: (key: Buffer) => boolean): void {
+    for (const key of this.#byKey.keys()) if (isGone(Buffer.from(key, "latin1"))) this.#changed(key);
+  }
+
+  /** Drops what a command of this handler may have changed: everything, if it does not name its keys. */
+  #wrote({ row, words, special: { batch, executes } }: Command): void {
+    if (this.#entries.size === 0) return;
+    if (batch !== undefined) for (const [i, each] of batch.rows.entries()) this.#changedBy(each, batch.words[i]!);
+    else if (executes !== undefined) for (const queued of executes) this.#changedBy(queued.row, queued.words);
+    else this.#changedBy(row, words);
+  }
+
+  #changedBy(row: Row, words: Words): void {
+    if (!changesData(row)) return;
+    const isKnown = !row.is.unlisted || row.keys !== one; // by default, call() takes the first argument for the key
+    const positions = isKnown ? row.positions(words) : [];
+    if (positions.length === 0) this.#clear();
+    for (const at of positions) this.#changed(byteText(wordOf("a key", words[at])));
+  }
+
+  // ---- The tracked connection ----
+
+  #open(): void {
+    this.#moves = this.#pool.moves;
+    this.#link = new Pool(this.#pool.address, { ...this.#config, poolsize: 1 }, {
+      carries: "both",
+      prepare: (connection) => this.#track(connection),
+      pushed: (push) => this.#pushed(push),
+      lost: () => this.#clear(),
+      opened: () => {
+        this.#isLate = false;
+        if (this.#off !== undefined) this.#link!.destroy();
+      },
+    });
+  }
+
+  /** Has the server track the keys that are read on a connection, unless that would not be safe. */
+  async #track(connection: Connection): Promise<void> {
+    const version = String(connection.replies.hello?.["version"] ?? "");
+    if (!(Number.parseInt(version) >= 7)) { // before, a push may be inside a reply
+      const found = version === "" ? "the server has no HELLO" : `the server is ${readable(version, MOST_NAMED)}`;
+      return this.#refuse(`${found}; invalidations need 7.0`);
+    }
+    await connection.ask(commands.clientTracking, "ON").catch((error: RedisError) => {
+      if (!isReplyError(error) || refusalOf(error).handshake === "wait") throw error;
+      this.#refuse(error.message);
+    });
+  }
+
+  /** Keeps nothing until a connection of the pool has been lost or moved: then the server may be another one. */
+  #refuse(why: string): void {
+    this.#off = why;
+    this.#clear();
+    if (this.#link!.isUp) this.#link!.destroy();
+  }
+
+  /** Begins again, because the commands of the pool may go to another server now. */
+  #restart(): void {
+    if (this.#link === undefined) return;
+    this.#link.destroy();
+    this.#clear();
+    this.#off = undefined;
+    this.#open();
+  }
+
+  #pushed([kind, keys]: readonly unknown[]): void {
+    if (String(kind) !== "invalidate") return;
+    if (!Array.isArray(keys)) return this.#clear();
+    for (const key of keys) this.#changed(byteText(wordOf("a key", key)));
+  }
+
+  #vouch(at: number): void {
+    this.#vouchedAt = Math.max(this.#vouchedAt, at);
+    this.#isLate = false;
+  }
+
+  /** Sends PING, while the cache is in use: no hit may be older than the last answer by more than maxStale. */
+  #beat(): void {
+    this.#nextPing = undefined;
+    if (!this.#isUsed || this.#link!.isUp === false) return;
+    const at = world.now();
+    this.#isUsed = false;
+    this.#link!.dispatch(new Command(commands.ping, [], this.#viewOf("utf-8"))).then(() => this.#vouch(at), ignore);
+    this.#nextPing = world.after(this.#interval, () => this.#beat()).unref();
+  }
+
+  async end(timeout: Milliseconds): Promise<void> {
+    this.#off ??= CLOSED.message;
+    this.#clear();
+    world.cancel(this.#nextPing); // not the watch: callers of loads keep their deadlines
+    await this.#link?.close(timeout);
+  }
+
+  describe(): string {
+    const { hits, misses, entries, bytes, off } = this.stats;
+    return `near cache: ${off === undefined ? "" : `off (${off}), `}${entries} entries, ${bytes} bytes, ` +
+      `${hits} hits, ${misses} misses`;
+  }
+
+  // ---- Time ----
+
+  /** Reads the clock. Whether this tick has taken so long that no push has been read for a while. */
+  #isTickLong(): boolean {
+    const now = this.#now = world.now();
+    this.#heard = heard(tracersOf(this.#config));
+    if (this.#calls === 1) {
+      this.#tickAt = now;
+      world.endOfTick(NearCache.#endTick, this);
+    }
+    const isLong = now - this.#tickAt > LONGEST_TICK;
+    if (isLong) this.#calls--; // the next call looks again
+    return isLong;
+  }
+
+  /** Takes a command in the next turn of the event loop, so that a loop that waits for a change sees the change. */
+  #defer(command: Command): true {
+    const isFirst = this.#deferred.push(command) === 1;
+    if (isFirst) {
+      void turn().then(() => this.#deferred.splice(0).forEach((each) => {
+        if (each.state !== "settled" && !this.take(each)) this.#send([each]);
+      }));
+    }
+    return true;
+  }
+}
+
+/** Identifies a call, and the form of its reply. */
+function idOf({ row, words }: Command, form: string): string {
+  const [first] = words;
+  if (words.length === 1 && typeof first === "string") return `${row.method} ${form} ${first}`; // most calls
+  let id = `${row.method}\n${form}`;
+  for (const word of words) {
+    const text = typeof word === "object" ? word.toString("latin1") : String(word);
+    id += typeof word === "object" ? ` b${text.length} ${text}` : ` ${text.length} ${text}`;
+  }
+  return id;
+}
+
+/** A reply for one caller, who may change it. */
+function copyFor(reply: unknown, { convertNumbers }: View): unknown {
+  const own = typeof reply === "object" ? copyOf(reply) : reply;
+  return convertNumbers ? withNumbers(own) : own;
+}
+
+function copyOf(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Buffer.isBuffer(value)) return Buffer.from(value);
+  if (Array.isArray(value)) return value.map(copyOf);
+  if (!isPlain(value)) return value; // an error inside a reply
+  const copy = Object.create(null) as Record<string, unknown>;
+  for (const name of Object.keys(value)) copy[name] = copyOf(value[name]);
+  return copy;
+}
+
+/** Estimates the memory of a reply in bytes; text beyond ASCII takes at most as many as in UTF-8. */
+function sizeOfReply(value: unknown): number {
+  if (typeof value === "string") return 24 + Buffer.byteLength(value);
+  if (Buffer.isBuffer(value)) return 100 + value.length;
+  if (typeof value !== "object" || value === null) return 16;
+  const isArray = Array.isArray(value);
+  const parts = isArray ? value : Object.entries(value);
+  return parts.reduce((sum, part) => sum + 8 + sizeOfReply(part), isArray ? 32 : 64);
+}
+
+// ---- Serializers ----
+
+/**
+ * Turns values into what is stored, and back. `encode` returns one argument of a command; `decode` gets text, as UTF-8,
+ * or a Buffer if the handler's charset is null. Errors that they throw reject the call.
+ */
+export type Serializer<T, Text = string> = {
+  readonly encode: (value: T) => Arg;
+  readonly decode: (stored: Text) => T;
+};
+
+/** Stores text, numbers and bytes as commands send them, and returns text as the handler does. Since 0.1.0. */
+export const plain = {
+  encode: (value: any): Arg => value,
+  decode: <Text,>(stored: Text): Text => stored,
+};
+
+/** Stores values as JSON. Since 0.1.0. */
+export const json: Serializer<any, string | Buffer> = {
+  encode: (value) => JSON.stringify(value),
+  decode: (stored) => {
+    try {
+      return JSON.parse(String(stored));
+    } catch {
+      throw new SyntaxError("it is not JSON"); // the engine's error would show some of it
+    }
+  },
+};
+
+/** A serializer could not decode a value. A method that removes values has removed it: `raw` has it. */
+export class DecodeError extends RedisError {
+  readonly #raw: unknown;
+
+  constructor(raw: unknown, cause: unknown) {
+    super("NOT_DECODED", "executed", "the serializer cannot decode a stored value", { cause });
+    this.#raw = raw;
+  }
+
+  /** The value as it was stored: text, or a Buffer. A getter, so that a log of the error does not show it. */
+  get raw(): unknown { return this.#raw; }
+  override of(): this { return this; }
+  static { named(this, "DecodeError"); }
+}
+
+const isSerializer = (value: unknown): boolean =>
+  ["encode", "decode"].every((name) => isFunction((value as Record<string, unknown> | null)?.[name]));
+const SERIALIZER = must("an object with the functions encode and decode", isSerializer);
+
+function encodedBy<T>(serializer: Serializer<T, any>, value: T, name: string): Word {
+  let encoded: Arg;
+  try {
+    encoded = serializer.encode(value);
+    if (encoded as unknown instanceof Promise) (encoded as any).catch(ignore); // refused below
+  } catch (cause) {
+    throw new ArgumentError(`the serializer cannot encode ${name}`, undefined, { cause });
+  }
+  return wordOf(name, encoded);
+}
+
+function decodedBy<T>(serializer: Serializer<T, any>, stored: unknown): T {
+  try {
+    return serializer.decode(stored);
+  } catch (cause) {
+    throw new DecodeError(stored, cause);
+  }
+}
+
+/** Decodes bytes according to the view's options. */
+function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
+  const text = Buffer.isBuffer(reply) && charset !== null ? reply.toString(charset) : reply;
+  return convertNumbers ? withNumbers(text) : text;
+}
+
+// ---- One loader ----
+//
+// A value stands under its key as the serializer encodes it. A second key, its mark, says more: FRESH_MARK while a
+// value is not old, if there is `stale`; NONE_MARK; or the token of the caller that is loading, which may store its
+// value only while the token is there. The others read the mark on the tracked connection, and wait until that reply
+// is dropped.
+
+/** Options of remember(). */
+export type RememberOptions = {
+  /** Time for which a value is stored, in milliseconds. */
+  ttl: Milliseconds;
+  /** Time after that for which callers get the old value, while one loads a new one; none by default. */
+  stale?: Milliseconds | undefined;
+  /** 0 to 1: up to this part of `ttl` is left out at random, so that values do not expire together; 0 by default. */
+  jitter?: number | undefined;
+  /** Time for which it is stored that `load` has returned undefined or null; 0: not at all. By default, `ttl`. */
+  nothing?: Milliseconds | undefined;
+  /** Time after which another caller loads, because the one that loads may be dead; 10,000 by default. */
+  lockTimeout?: Milliseconds | undefined;
+  /** Time limit of a call, its own load included; twice `lockTimeout` by default. */
+  timeout?: Milliseconds | undefined;
+};
+type Loading<T> = () => T | undefined | null | Promise<T | undefined | null>;
+/** Type of stored values, as the serializers of a handler get them. */
+type SerializedIn<Text> = TextIn<Text> extends Buffer ? Buffer : string;
+type Remembering = RememberOptions & { readonly serializer?: Serializer<any, any> | undefined };
+/** Options of remember(), completed, and its function. */
+type Terms = { readonly [N in keyof Remembering]-?: NonNullable<Remembering[N]> } & { readonly load: Loading<unknown> };
+
+const LIFE = whole(0, 2 ** 50);
+const REMEMBERING: Record<keyof Remembering, Check<unknown>> = {
+  ttl: whole(1, 2 ** 50), stale: LIFE, nothing: LIFE, lockTimeout: whole(1, 2 ** 31 - 1), timeout: duration,
+  jitter: must("a number from 0 to 1", (part) => typeof part === "number" && part >= 0 && part <= 1),
+  serializer: SERIALIZER,
+};
+const LOCK_TIMEOUT: Milliseconds = 10_000;
+/** Longest pause between two looks at a mark that the server does not track. */
+const LONGEST_POLL: Milliseconds = 250;
+const FRESH_MARK = "=";
+const NONE_MARK = "-";
+
+/** Puts a token in the mark if there is nothing to return; returns value and mark. ARGV[3]: whether values get old. */
+const CLAIM = script(`local value, mark = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
+if mark == '${FRESH_MARK}' and not value then mark = false end
+if not mark and (not value or ARGV[3] == '1') then
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+  mark = ARGV[1]
+end
+return {value, mark}`, { keys: 2 });
+/** Stores a mark and a value, or nothing, or after a failure only removes the token. Does nothing without the token. */
+const STORE = script(`local token, mark, time, value, life = unpack(ARGV)
+if redis.call('GET', KEYS[2]) ~= token then return 0 end
+if value then redis.call('SET', KEYS[1], value, 'PX', life) elseif mark then redis.call('DEL', KEYS[1]) end
+if mark and time ~= '0' then redis.call('SET', KEYS[2], mark, 'PX', time) else redis.call('DEL', KEYS[2]) end
+return 1`, { keys: 2 });
+
+/** Sends all commands to the server of one key. */
+class AtServer extends Commander {
+  readonly #server: Target;
+
+  constructor(server: Target, view: View) {
+    super(view);
+    this.#server = server;
+  }
+
+  override get direct(): boolean { return true; }
+  protected give(row: Row, args: readonly unknown[]): unknown { return send(this.#server, row, args, this.view); }
+}
+
+/** Where a value and its mark are. */
+type Spotted = { readonly server: Target; readonly key: Word; readonly mark: Word };
+type Stored = Buffer | null;
+type Found = readonly [value: Stored, mark: Stored];
+
+async function spotOf(router: ClientRouter, given: Key, view: View): Promise<Spotted> {
+  await router.known(view);
+  router.check(commands.evalsha);
+  const [server, [key]] = single(router, commands.get, [wordOf("the key", given)]);
+  const text = byteText(key as Word);
+  const mark = tagOf(text) === text ? `remember:{${text}}` : `remember:${text}`; // both have one hash tag
+  return { server, key: key as Word, mark: Buffer.from(mark, "latin1") };
+}
+
+/** Reads the reply to CLAIM. */
+function foundIn(reply: unknown): Found {
+  const [value, mark, ...others] = elementsIn<unknown>(commands.evalsha, reply, (element) => element);
+  const isStored = (it: unknown): it is Stored => it === null || Buffer.isBuffer(it);
+  if (!isStored(value) || !isStored(mark) || others.length > 0) throw badReply(commands.evalsha);
+  return [value, mark];
+}
+
+/** Whether a value, or nothing, is known, and not old. */
+const isKnown = ([value, mark]: Found, stale: Milliseconds): boolean =>
+  value === null ? String(mark) === NONE_MARK : stale === 0 || String(mark) === FRESH_MARK;
+
+/** The loads of this process that have not ended, by key, of each handler. */
+const LOADS = new WeakMap<Fleet<any>, Map<string, Load>>();
+
+function loadsOf({ fleet }: ClientRouter): Map<string, Load> {
+  const loads = LOADS.get(fleet) ?? new Map<string, Load>();
+  LOADS.set(fleet, loads);
+  return loads;
+}
+
+/** Waits until an entry is dropped, or its key expires, which the server may notice later. */
+const untilDropped = (entry: CachedReply): Promise<void> => new Promise((resolve) => {
+  const timer = world.after(Math.max(1, entry.until - world.now()), resolve);
+  (entry.watchers ??= []).push(() => {
+    world.cancel(timer);
+    resolve();
+  });
+});
+
+/** One load in this process, for all callers of the key; it goes on when they have left. */
+class Load {
+  readonly #spot: Spotted;
+  readonly #terms: Terms;
+  readonly #token = builtin("node:crypto").randomUUID();
+  readonly #on: AtServer;
+  /** For the caller whose function loads: rejects if that fails. */
+  readonly own: Promise<Stored>;
+  /** For the others: undefined if it has failed, or takes too long; then they begin again. */
+  readonly shared: Promise<Stored | undefined>;
+  #leave!: (value: undefined) => void;
+
+  constructor(spot: Spotted, terms: Terms, end: (ended: Load) => void) {
+    const view = new View({ replyTimeout: terms.lockTimeout, charset: null, idempotent: true });
+    this.#spot = spot;
+    this.#terms = terms;
+    this.#on = new AtServer(spot.server, view);
+    this.own = this.#find();
+    const left = new Promise<undefined>((resolve) => void (this.#leave = resolve));
+    this.shared = Promise.race([this.own.catch(() => undefined), left]);
+    void this.shared.then(() => end(this));
+  }
+
+  async #find(): Promise<Stored> {
+    const { key, mark } = this.#spot;
+    const { lockTimeout, stale } = this.#terms;
+    for (;;) {
+      const found = foundIn(await CLAIM(this.#on, key, mark, this.#token, lockTimeout, stale > 0 ? 1 : 0));
+      if (String(found[1]) === this.#token) return this.#fill();
+      if (isKnown(found, stale)) return found[0];
+      await this.#change(String(found[1]));
+    }
+  }
+
+  /** Waits until the mark has changed, or may have expired. */
+  async #change(token: string): Promise<void> {
+    const { server, mark } = this.#spot;
+    const view = new View({ replyTimeout: this.#terms.lockTimeout, charset: null, cache: Infinity });
+    let entry: CachedReply | undefined;
+    view.near!.watch = (it) => void (entry = it);
+    for (let pause = 1;; pause = Math.min(2 * pause, LONGEST_POLL)) {
+      if (String(await send(server, commands.get, [mark], view)) !== token) return;
+      if (entry?.state === "kept") return untilDropped(entry);
+      await rest(pause * (1 + world.random()) / 2); // the server does not track the mark, or not yet
+    }
+  }
+
+  async #fill(): Promise<Stored> {
+    const { key, mark } = this.#spot;
+    const { ttl, stale, jitter, nothing, lockTimeout, serializer, load } = this.#terms;
+    const timer = world.after(lockTimeout, () => this.#leave(undefined));
+    const store = (...args: Arg[]): Promise<unknown> =>
+      STORE(this.#on, key, mark, this.#token, ...args).catch(ignore); // then the token expires
+    const lasting = (time: Milliseconds): Milliseconds => Math.ceil(time * (1 - jitter * world.random()));
+    try {
+      const value = await load();
+      if (value === undefined || value === null) {
+        await store(NONE_MARK, lasting(nothing));
+        return null;
+      }
+      const word = encodedBy(serializer, value, "what load() has returned");
+      const bytes = Buffer.from(typeof word === "object" ? word : String(word)); // a copy
+      const life = Math.max(1, lasting(ttl));
+      await store(FRESH_MARK, stale > 0 ? life : 0, bytes, life + stale);
+      return bytes;
+    } catch (error) {
+      await store();
+      throw error;
+    } finally {
+      world.cancel(timer);
+    }
+  }
+}
+
+function termsOf(options: Remembering, load: Loading<unknown>): Terms {
+  const { ttl, stale = 0, jitter = 0, nothing = ttl, lockTimeout = LOCK_TIMEOUT, timeout = 2 * lockTimeout,
+    serializer = plain } = checkAll(options, REMEMBERING);
+  checked("ttl", ttl, REMEMBERING.ttl);
+  if (typeof load !== "function") throw new ArgumentError("remember() needs a function that loads the value");
+  return { ttl, stale, jitter, nothing, lockTimeout, timeout, serializer, load };
+}
+
+async function remembered(
+  router: ClientRouter, given: Key, options: Remembering, load: Loading<unknown>, view: View,
+): Promise<unknown> {
+  const terms = termsOf(options, load);
+  const { stale, timeout, serializer } = terms;
+  const end = world.now() + timeout;
+  const decoded = (bytes: Stored): unknown => bytes === null ? undefined : decodedBy(serializer,
+    serializer === plain ? worded(bytes, view) : view.charset === null ? bytes : bytes.toString());
+  for (;;) {
+    const spot = await spotOf(router, given, view);
+    const { server, key, mark } = spot;
+    const read = (name: Word): Promise<Stored> => send(server, commands.get, [name], view.inBytes) as Promise<Stored>;
+    const [value, early] = await Promise.all([read(key), stale > 0 ? read(mark) : null]);
+    const found: Found = [value, early ?? (value === null ? await read(mark) : null)];
+    if (isKnown(found, stale)) return decoded(value);
+    const loads = loadsOf(router);
+    const id = byteText(key);
+    const other = loads.get(id);
+    const mayLoad = other === undefined && (value === null || found[1] === null); // else another process refreshes it
+    const own = mayLoad ? new Load(spot, terms, (it) => loads.get(id) === it && loads.delete(id)) : undefined;
+    if (own !== undefined) loads.set(id, own);
+    if (value !== null) return decoded(value);
+    const bytes = await beforeEnd<Stored | undefined>(own?.own ?? other!.shared, end, timeout, view);
+    if (bytes !== undefined) return decoded(bytes && Buffer.from(bytes)); // of their own
+  }
+}
+
+/** Waits for a load as long as one caller does. */
+function beforeEnd<R>(result: Promise<R>, end: number, timeout: Milliseconds, { signal }: View): Promise<R> {
+  let settle = ignore;
+  return new Promise<R>((resolve, reject) => {
+    const follower = { name: "GET", fail: reject };
+    if (signal !== undefined) follow(signal, follower);
+    const timer = world.after(Math.max(0, end - world.now()), () =>
+      reject(new TimeoutError("REPLY_TIMEOUT", "unknown", `remember() has no value within ${timeout} ms`)));
+    settle = () => {
+      world.cancel(timer);
+      if (signal !== undefined) unfollow(signal, follower);
+    };
+    result.then(resolve, reject);
+  }).finally(() => settle());
+}
+
+async function forgotten(router: ClientRouter, given: Key, view: View): Promise<void> {
+  const { server, key, mark } = await spotOf(router, given, view);
+  loadsOf(router).delete(byteText(key));
+  await send(server, commands.del, [key, mark], view);
+}
+
+// ==== 16. Servers and fleets ====
 //
 // A Server holds one data set: the pool of its primary and, if readFrom needs them, those of its replicas. Every second
 // it asks the primary for its replicas, and each replica for its offset. A read goes to a fit replica, a different one
@@ -8760,8 +10751,8 @@ type Replica = {
   /** Its replication offset at the last check. */
   offset: number;
 };
-/** A primary's replication offset at some time. */
-type Progress = { readonly at: number; readonly offset: number };
+/** A primary's replication offset at some time. `id`: its replication id, without which offsets do not compare. */
+type Progress = { readonly at: number; readonly offset: number; readonly id: string | undefined };
 
 /** Interval between checks of the replicas. */
 const LOOK: Milliseconds = 1_000;
@@ -8770,6 +10761,7 @@ const LOOK: Milliseconds = 1_000;
 const addressFor = (config: Config): Address =>
   config.sentinels === undefined ? fixedAddress(config) : new SentinelMaster(config);
 
+const ONE_OF_SEVERAL = "the server is one of several, and the others may have newer data";
 const ONLY_READS = "this handler is for replicas, which only read; use masterFor()";
 
 /** One data set, as a fleet and a handler use it; also the router of a handler with only this one. */
@@ -8777,12 +10769,14 @@ interface Origin extends ClientRouter, Target, Source {
   /** The server for commands that only one server can answer, such as those of one scan. */
   readonly pinned: Server;
   ready(): Promise<unknown>;
+  /** State and counts of its connections. */
+  stats(): NodeStats[];
   /** Ends blocking commands without losing an element that they have popped. */
   unblock(): void;
+  /** The near caches of its servers that have been used. */
+  readonly caches: readonly NearCache[];
   /** Lets pending commands finish until the timeout, then closes. May be called again with a shorter timeout. */
-  end(timeout: Milliseconds): Promise<void>;
-  /** One-line summary for people. */
-  describe(): string;
+  end(timeout: Milliseconds, error?: RedisError): Promise<void>;
 }
 
 /** A primary and its replicas. */
@@ -8799,16 +10793,19 @@ class Server implements Origin {
   #refused: readonly string[] = [];
   /** Pools of former replicas, until they have been drained. */
   readonly #leaving = new Set<Pool>();
+  /** Pools of servers that are in option zone. */
+  readonly #inZone = new WeakSet<Pool>();
   /** Settles when the replicas have been checked for the first time. */
   #looked: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #progress: Progress = { at: -Infinity, offset: Infinity };
+  #progress: Progress = { at: -Infinity, offset: Infinity, id: undefined };
   /** The pools that take this tick's reads. */
   #readers: Record<"replica" | "any", Pool | undefined> | undefined;
   #turn = 0;
   /** Hooks of the user of several servers. */
   readonly #outside: Hooks;
   readonly #hooks: Hooks = { copy: (from, command, error) => this.#copyFor(from, command, error) };
+  #near: NearCache | undefined;
 
   readonly learn: Hooks["learn"];
   /** Whether it refuses commands that may change data. */
@@ -8825,7 +10822,8 @@ class Server implements Origin {
   }
 
   dispatch(command: Command): Promise<unknown> {
-    const { readFrom } = command.view;
+    const { readFrom, near } = command.view;
+    if (near !== undefined && isKept(command) && this.#nearCache?.take(command)) return command.promise;
     if (readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
     if (!this.fleet.isClosed) this.#looked ??= this.#look();
     if (this.#readers === undefined) world.endOfTick<Server>((server) => void (server.#readers = undefined), this);
@@ -8840,16 +10838,28 @@ class Server implements Origin {
     const fit = [...this.#replicas.values()].filter((replica) => replica.fit).map(({ pool }) => pool);
     if (from === "any") fit.push(this.primary);
     const up = fit.filter((pool) => pool.isUp);
-    return up.at(this.#turn++ % up.length) ?? this.primary;
+    const near = up.filter((pool) => this.#inZone.has(pool));
+    const chosen = near.length > 0 ? near : up;
+    return chosen.at(this.#turn++ % chosen.length) ?? this.primary;
   }
 
   /** Finds another copy of the data, here or at another server, for a command that this one cannot answer. */
   #copyFor(from: Pool, command: Command, error: RedisError): Pool | undefined {
-    const mayStay = command.view.readFrom !== "primary" && command.reads && command.within !== Infinity;
+    const mayStay = command.view.readFrom !== "primary" && command.reads && command.within !== Infinity &&
+      !this.fleet.isClosed;
     const other = !mayStay ? from : from === this.primary ? this.#choose("replica") : this.primary;
     if (other !== from) return other;
     return from === this.primary ? this.#outside.copy?.(from, command, error) : undefined;
   }
+
+  /** The near cache, made on first use; undefined once the handler is closed. */
+  get #nearCache(): NearCache | undefined {
+    if (this.fleet.isClosed) return undefined;
+    const { redirect, role } = this.#outside;
+    return this.#near ??= new NearCache(this.primary, this.config, redirect !== undefined, role && ONE_OF_SEVERAL);
+  }
+
+  get caches(): readonly NearCache[] { return this.#near === undefined ? [] : [this.#near]; }
 
   // ---- The router ----
 
@@ -8891,7 +10901,9 @@ class Server implements Origin {
       this.#keep(allowed);
     }
     const before = this.#progress;
-    if (info !== undefined) this.#progress = { at, offset: Number(info.get("master_repl_offset") ?? 0) };
+    if (info !== undefined) {
+      this.#progress = { at, offset: Number(info.get("master_repl_offset") ?? 0), id: info.get("master_replid") };
+    }
     await Promise.all([...this.#replicas.values()].map((replica) => this.#judge(replica, before, info !== undefined)));
     if (!this.fleet.isClosed) this.#timer = world.after(LOOK, () => void this.#look()).unref();
   }
@@ -8920,8 +10932,8 @@ class Server implements Origin {
 
   /**
    * A replica is fit if it is complete and at most maxLag behind: its offset has reached the offset that the primary
-   * had at this check or at a recent one. While the primary does not answer, a fit replica stays fit, unless it has
-   * lost data.
+   * had at this check or at a recent one, and it follows no other primary. While the primary does not answer, a fit
+   * replica stays fit, unless it has lost data.
    */
   async #judge(replica: Replica, before: Progress, isPrimaryUp: boolean): Promise<void> {
     const now = this.#progress;
@@ -8932,17 +10944,23 @@ class Server implements Origin {
     const isComplete = info?.get("role") === "slave" && info.get("master_sync_in_progress") === "0";
     const isFirst = now.offset === Infinity; // no primary has ever answered: any copy will do
     const isNear = isPrimaryUp ? now.at - replica.current <= this.config.maxLag : replica.fit || isFirst;
-    replica.fit = isComplete && isNear && (isPrimaryUp || offset >= replica.offset);
+    const { id = info?.get("master_replid") } = now; // absent before Redis 4
+    const isOurs = id === (info?.get("master_replid") ?? id);
+    replica.fit = isComplete && isNear && (isPrimaryUp ? isOurs : offset >= replica.offset);
     replica.offset = offset;
   }
 
-  /** The fields of INFO replication; undefined if the server does not answer. */
-  #ask(pool: Pool): Promise<Map<string, string> | undefined> {
-    const replyTimeout = Math.min(this.config.replyTimeout, LOOK); // a slower replica is not fit
-    const view = new View({ replyTimeout, charset: "utf-8" });
-    return pool.dispatch(new Command(commands.info, ["replication"], view)).then(
-      (info) => typeof info !== "string" ? undefined : fieldsOfInfo(info),
-      () => undefined);
+  /** The fields of INFO replication or, with option zone, of all of INFO; undefined if the server does not answer. */
+  async #ask(pool: Pool): Promise<Map<string, string> | undefined> {
+    const { replyTimeout, zone } = this.config;
+    const view = new View({ replyTimeout: Math.min(replyTimeout, LOOK), charset: "utf-8" }); // a slower one is not fit
+    const sections = zone === undefined ? ["replication"] : []; // before 7.0, servers take only one
+    const info = await pool.dispatch(new Command(commands.info, sections, view)).catch(ignore);
+    const fields = typeof info === "string" ? fieldsOfInfo(info) : undefined;
+    const isInZone = zone !== undefined && fields?.get("availability_zone") === zone; // known to Valkey 8 and later
+    if (isInZone) this.#inZone.add(pool);
+    else if (fields !== undefined) this.#inZone.delete(pool);
+    return fields;
   }
 
   // ---- The life cycle, for a Fleet ----
@@ -8950,17 +10968,23 @@ class Server implements Origin {
   ready(): Promise<unknown> { return Promise.all([this.primary.ready(), this.#looked]); }
   unblock(): void { void this.primary.unblock(); }
 
-  async end(timeout: Milliseconds): Promise<void> {
-    this.fleet.close();
+  async end(timeout: Milliseconds, error?: RedisError): Promise<void> {
+    this.fleet.close(error);
     world.cancel(this.#timer);
     for (const pool of this.#leaving) pool.destroy();
-    await Promise.all(this.#pools.map((pool) => timeout > 0 ? pool.disconnect(timeout) : pool.destroy()));
+    const ended = this.#pools.map((pool) => pool.close(timeout, error));
+    await Promise.all([this.#near?.end(timeout), ...ended]);
   }
 
   get #pools(): Pool[] { return [this.primary, ...[...this.#replicas.values()].map(({ pool }) => pool)]; }
+  stats(): NodeStats[] {
+    const { role = "primary" } = this.#outside;
+    return this.#pools.map((pool) => pool.stats(pool === this.primary ? role : "replica"));
+  }
 
   describe(): string {
-    const pools = this.#pools.map((pool) => pool.describe()).join("; replica ");
+    const caches = this.caches.map((cache) => cache.describe());
+    const pools = [this.#pools.map((pool) => pool.describe()).join("; replica "), ...caches].join("; ");
     return this.#refused.length === 0 ? pools : `${pools}; not allowed: ${this.#refused.join(", ")}`;
   }
 }
@@ -8992,22 +11016,34 @@ function online(info: Map<string, string>, primary: Config): Config[] {
 /** A server of a fleet, with its name. */
 type Named = { readonly name: string; readonly server: Origin };
 /** A feed or a subscription of a handler, which has connections of its own and is closed with it. */
-type Companion = { ready(): Promise<void>; close(): void; onClose: () => void };
+type Companion = { ready(): Promise<void>; stats(): NodeStats[]; close(): void; onClose: () => void };
 
-function readyUnlessAborted(companion: Companion, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const follower = { name: "SUBSCRIBE", fail: (error: AbortError) => reject(error.of(undefined, "not-sent")) };
-    follow(signal, follower);
-    void companion.ready().then(resolve, reject).then(() => unfollow(signal, follower));
-  });
+/** Settles as `wait()` does, or rejects when the signal is aborted. */
+function unlessAborted<T>(signal: AbortSignal | undefined, name: string, wait: () => Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const follower = { name, fail: (error: AbortError) => reject(error.of(undefined, "not-sent")) };
+    if (signal !== undefined) follow(signal, follower);
+    void wait().then(resolve, reject).then(() => signal && unfollow(signal, follower));
+  }).catch(rejected);
 }
+
+/** Takes the place of all servers when a handler has been closed, although some may still be in use by its steps. */
+const SHUT: Member = {
+  name: "",
+  server: {
+    dispatch(command) {
+      command.fail(CLOSED, world.afterInput);
+      return command.promise;
+    },
+  },
+};
 
 /** The servers of a handler, its feeds and its subscriptions: one life cycle, for one server or many. */
 class Fleet<M extends Named = Named> {
   /** Assigned only by add() and replace(). */
   members: readonly M[];
-  /** Whether it accepts no more commands and companions. */
-  isClosed = false;
+  /** The error of commands and companions that come after it has been closed. */
+  closed: RedisError | undefined;
   /** Called when the fleet closes. */
   onClose = ignore;
   readonly #companions = new Set<Companion>();
@@ -9024,8 +11060,10 @@ class Fleet<M extends Named = Named> {
     this.known = known;
   }
 
+  get isClosed(): boolean { return this.closed !== undefined; }
+
   mustBeOpen(command?: string): void {
-    if (this.isClosed) throw CLOSED.of(command, "not-sent");
+    if (this.closed !== undefined) throw this.closed.of(command, "not-sent");
   }
 
   /** Resolves when the companion is ready. The signal can end only this wait, not a companion that is ready. */
@@ -9033,8 +11071,8 @@ class Fleet<M extends Named = Named> {
     this.#companions.add(companion);
     companion.onClose = () => this.#companions.delete(companion);
     try {
-      if (this.isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
-      await (signal === undefined ? companion.ready() : readyUnlessAborted(companion, signal));
+      if (this.closed !== undefined) await rejected(this.closed.of(undefined, "not-sent"));
+      await unlessAborted(signal, "SUBSCRIBE", () => companion.ready());
       return companion;
     } catch (error) {
       companion.close();
@@ -9067,19 +11105,19 @@ class Fleet<M extends Named = Named> {
   async #drain(server: Origin, timeout: Milliseconds): Promise<void> {
     this.#leaving.add(server);
     await settled(this.#steps, timeout);
-    await server.end(timeout);
+    await server.end(timeout, LEFT);
     this.#leaving.delete(server);
   }
 
   async ready(): Promise<void> {
-    if (this.isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
+    if (this.closed !== undefined) await rejected(this.closed.of(undefined, "not-sent"));
     await this.known();
     await Promise.all(this.members.map(({ server }) => server.ready()));
   }
 
   /** Accepts nothing more, and closes the companions. */
-  close(): void {
-    this.isClosed = true;
+  close(error: RedisError = CLOSED): void {
+    this.closed ??= error;
     this.onClose();
     for (const companion of this.#companions) companion.close();
   }
@@ -9087,15 +11125,22 @@ class Fleet<M extends Named = Named> {
   disconnect(timeout: Milliseconds): Promise<void> { return this.#closing ??= this.end(timeout); }
 
   /** Ends its servers; those that are already leaving get no more time than the others. */
-  async end(timeout: Milliseconds): Promise<void> {
-    this.close();
+  async end(timeout: Milliseconds, error?: RedisError): Promise<void> {
+    this.close(error);
     const leaving = [...this.#leaving];
     const servers = [...this.members.map(({ server }) => server), ...leaving];
     if (timeout > 0) for (const server of servers) server.unblock();
+    const limit = world.now() + timeout;
     if (timeout > 0 && this.#steps.size > 0) await settled(this.#steps, timeout);
-    const timer = world.after(timeout, () => leaving.forEach((server) => void server.end(0)));
-    await Promise.all(servers.map((server) => server.end(timeout)));
+    const left = Math.max(0, limit - world.now());
+    const timer = world.after(left, () => leaving.forEach((server) => void server.end(0)));
+    await Promise.all(servers.map((server) => server.end(left, error)));
     world.cancel(timer);
+  }
+
+  stats(): NodeStats[] {
+    const sources = [...this.members.map(({ server }) => server), ...this.#companions];
+    return sources.flatMap((source) => source.stats());
   }
 
   describe(): string {
@@ -9117,11 +11162,46 @@ interface ClientRouter extends Router {
   where(kind: Subscribing, channel: Key): readonly Source[];
   /** Runs a command that needs more than one server, or several steps. */
   spread?(row: Row, plan: Plan, view: View): Promise<unknown>;
+  /** One-line summary for people. */
+  describe(): string;
 }
+
+/** The process that a scan reads: a cursor is valid nowhere else. */
+class ScannedProcess {
+  readonly owner: CommandOwner | undefined;
+  readonly #pool: Pool | undefined;
+  readonly #view: View;
+  #moves: number | undefined;
+  /** The id of the process, when that has been needed; empty if it is not told, or not to this user. */
+  #id: string | undefined;
+
+  constructor(owner: CommandOwner | undefined, mayAsk: boolean, { replyTimeout, signal }: View) {
+    this.owner = owner;
+    this.#pool = mayAsk && owner instanceof Pool ? owner : undefined;
+    this.#view = new View({ replyTimeout, signal, charset: "utf-8" });
+    this.#moves = this.#pool?.moves;
+  }
+
+  /** Whether it is the one that answers now. Asks for its id before the second page, and after a loss. */
+  async isSame(): Promise<boolean> {
+    const [pool, before] = [this.#pool, this.#moves];
+    const moves = pool?.moves;
+    if (moves === before && this.#id !== undefined) return true;
+    const info = await pool?.dispatch(new Command(commands.info, ["server"], this.#view)).catch(ignore);
+    const id = fieldsOfInfo(info).get("run_id") ?? "";
+    const isKnown = this.#id === undefined ? moves === before : id === this.#id;
+    [this.#moves, this.#id] = [moves, id];
+    return isKnown && moves === pool?.moves;
+  }
+}
+
+/** Returns the router and the view of a handler, for the section on collections. */
+let insideOf: (handler: Client<any>) => { readonly router: ClientRouter; readonly view: View };
 
 /** Base class of handlers, for one server or many. */
 export abstract class Client<Text> extends Commander {
   readonly #router: ClientRouter;
+  static { insideOf = (handler) => ({ router: handler.#router, view: handler.view }); }
 
   constructor(router: ClientRouter, view: View) {
     super(view);
@@ -9177,27 +11257,35 @@ export abstract class Client<Text> extends Commander {
    * Watches `keys`, calls `body`, which reads and, after multi(), queues commands, then commits. Starts again if a
    * watched key was changed meanwhile; after `attempts`, rejects with the WatchError. Resolves with the replies of the
    * queued commands, errors among them, or [] without multi(). When sharded, all keys must be on one node, and a
-   * transaction without keys needs shard(key).
+   * transaction without keys needs shard(key). While the slot of its keys moves, starts again until replyTimeout.
    */
   async transaction(
     keys: Many<Key>, body: (t: Watch<Text>) => unknown, options: TransactionOptions = {},
   ): Promise<unknown[]> {
-    const { attempts = 100 } = bare(options);
-    if (!Array.isArray(keys)) throw new ArgumentError("transaction() needs the keys in an array");
-    if (typeof body !== "function") throw new ArgumentError("the body of transaction() must be a function");
-    checked("attempts", attempts, whole(1, 2 ** 30));
-    for (let attempt = 1; ; attempt++) {
+    const { attempts = 100 } = checkAll(options, TRANSACTING);
+    if (!Array.isArray(keys)) return rejected(new ArgumentError("transaction() needs the keys in an array"));
+    if (typeof body !== "function") return rejected(new ArgumentError("the body of transaction() must be a function"));
+    const { replyTimeout } = this.view;
+    for (let changes = 0, moves = 0, movedAt = 0; ;) {
       const t = await (isOfNothing(commands.watch, keys)
         ? begin<Text>(this.#router, commands.unwatch, this.view, () => [this.#anywhere(TRANSACTION)])
-        : this.watch(...keys));
+        : beginWatch<Text>(this.#router, keys, this.view));
       try {
         await body(t);
         return await t.finish();
       } catch (error) {
         await t[Symbol.asyncDispose]().catch(ignore);
-        if (!(error instanceof WatchError) || attempt >= attempts) throw error;
+        if (!(error instanceof WatchError)) throw error;
+        const cause = ownEntry(error, "cause"); // a redirection, if no key was changed
+        if (cause === undefined && ++changes >= attempts) throw error;
+        if (moves === 0) movedAt = world.now();
+        moves = cause === undefined ? 0 : moves + 1;
+        if (moves > 0 && world.now() - movedAt >= replyTimeout) {
+          const why = `not executed within ${replyTimeout} ms: ${error.message}`;
+          throw new TimeoutError("REPLY_TIMEOUT", "not-executed", why, { cause });
+        }
       }
-      await rest(world.random() * Math.min(50, 2 ** attempt));
+      await rest(world.random() * Math.min(PAUSE * (moves > 0 ? 4 : 1), 2 ** (moves || changes)));
     }
   }
 
@@ -9205,21 +11293,42 @@ export abstract class Client<Text> extends Commander {
   async *scanIterator(options?: ScanOptions & Loose<{ TYPE: Arg }>): AsyncGenerator<TextIn<Text>, void, undefined> {
     await this.#router.known(this.view);
     mustPass(this.#router, commands.scan);
+    await unlessAborted(this.view.signal, "SCAN", () => this.#router.fleet.known());
     for await (const { server: { pinned } } of this.#router.toScan()) {
-      yield* scan<any>(options, commands.scan, (cursor) =>
-        pinned.dispatch(new Command(commands.scan, [cursor, options], this.view)));
+      yield* scan<any>(options, commands.scan, this.#pages(commands.scan, (cursor) => [pinned, [cursor, options]]));
     }
   }
 
-  /** Reads pages of one key, all from one server: a cursor is valid only there. */
-  #pages(row: Row, key: Key, options: ScanOptions | undefined): (cursor: string) => Promise<unknown> {
-    let pinned: Server | undefined;
-    return async (cursor) => {
-      await this.#router.known?.(this.view);
+  /** Reads pages of one key, all from one server. */
+  #pagesOf(row: Row, key: Key, options: ScanOptions | undefined): (cursor: string) => Promise<unknown> {
+    let target: Target | undefined;
+    let server: Target;
+    return this.#pages(row, (cursor) => {
       this.#router.check(row);
-      const [server, args] = single(this.#router, row, [key, cursor, options]);
-      pinned ??= (server as Origin).pinned;
-      return pinned.dispatch(new Command(row, args, this.view));
+      const [found, args] = single(this.#router, row, [key, cursor, options]);
+      if (found !== target) server = (found as Partial<Origin>).pinned ?? found; // a list may have moved the key
+      target = found;
+      return [server, args];
+    });
+  }
+
+  /** A cursor is valid only in the process that issued it: begins again if another server, or process, answers. */
+  #pages(
+    row: Row, locate: (cursor: string) => readonly [server: Target, args: readonly unknown[]],
+  ): (cursor: string) => Promise<unknown> {
+    let scanned: ScannedProcess | undefined;
+    return async (cursor) => {
+      await this.#router.known(this.view);
+      for (let from = cursor;; from = "0") {
+        if (from !== "0" && !await scanned!.isSame()) continue;
+        const [server, args] = locate(from);
+        const command = new Command(row, args, this.view);
+        const reply = await server.dispatch(command);
+        const { owner } = command;
+        if (from === "0") scanned = new ScannedProcess(owner, this.#router.proxy === undefined, this.view);
+        else if (owner !== scanned!.owner || !await scanned!.isSame()) continue; // or its slot, or the key, has moved
+        return reply;
+      }
     };
   }
 
@@ -9227,19 +11336,19 @@ export abstract class Client<Text> extends Commander {
   hscanIterator(
     key: Key, options?: ScanOptions,
   ): AsyncGenerator<[field: TextIn<Text>, value: TextIn<Text>], void, undefined> {
-    return scan(options, commands.hscan, this.#pages(commands.hscan, key, options));
+    return scan(options, commands.hscan, this.#pagesOf(commands.hscan, key, options));
   }
 
   /** Iterates over the members of a set, by SSCAN; members may repeat. Since Redis 2.8. */
   sscanIterator(key: Key, options?: ScanOptions): AsyncGenerator<TextIn<Text>, void, undefined> {
-    return scan(options, commands.sscan, this.#pages(commands.sscan, key, options));
+    return scan(options, commands.sscan, this.#pagesOf(commands.sscan, key, options));
   }
 
   /** Iterates over the members of a sorted set and their scores, by ZSCAN; members may repeat. Since Redis 2.8. */
   zscanIterator(
     key: Key, options?: ScanOptions,
   ): AsyncGenerator<[member: TextIn<Text>, score: number], void, undefined> {
-    return scan(options, commands.zscan, this.#pages(commands.zscan, key, options));
+    return scan(options, commands.zscan, this.#pagesOf(commands.zscan, key, options));
   }
 
   /**
@@ -9256,17 +11365,17 @@ export abstract class Client<Text> extends Commander {
    * listener, iterate over the subscription.
    */
   subscribe(...args: Listening<TextIn<Text>>): Promise<Subscription<TextIn<Text>>> {
-    return this.#listen("subscribe", args);
+    return this.#listen("subscribe", args).catch(rejected);
   }
 
   /** Listens to all channels that match glob patterns; messages tell which. When sharded, listens on all nodes. */
   psubscribe(...args: Listening<TextIn<Text>>): Promise<Subscription<TextIn<Text>>> {
-    return this.#listen("psubscribe", args);
+    return this.#listen("psubscribe", args).catch(rejected);
   }
 
   /** Listens to shard channels (SSUBSCRIBE). Since Redis 7.0. */
   ssubscribe(...args: Listening<TextIn<Text>>): Promise<Subscription<TextIn<Text>>> {
-    return this.#listen("ssubscribe", args);
+    return this.#listen("ssubscribe", args).catch(rejected);
   }
 
   async #listen<T>(kind: Subscribing, [channels, ...how]: Listening<T>): Promise<Subscription<T>> {
@@ -9276,11 +11385,46 @@ export abstract class Client<Text> extends Commander {
       throw new ArgumentError("the listener must be a function");
     }
     await this.#router.known(this.view);
-    await this.#router.fleet.known();
+    await unlessAborted(this.view.signal, kind, () => this.#router.fleet.known());
     const where = (channel: Key): readonly Source[] => this.#router.where(kind, channel);
+    const all = channelsIn(kind, [channels]);
+    if (all.length === 0) throw new ArgumentError("no channel was passed", commands[kind].name.text);
     return this.#router.fleet.admit(
-      new Subscription<T>(this.view, kind, where, channelsIn(kind, [channels]), options, listener), this.view.signal);
+      new Subscription<T>(this.view, kind, where, all, options, listener), this.view.signal);
   }
+
+  /** Counts of the near cache, since the handler was made; see option cache. Since 0.1.0. */
+  cacheStats(): CacheStats {
+    const all = this.#router.fleet.members.flatMap(({ server }) => server.caches.map(({ stats }) => stats));
+    const sum = (count: Exclude<keyof CacheStats, "off">): number => all.reduce((total, of) => total + of[count], 0);
+    return {
+      hits: sum("hits"), misses: sum("misses"), entries: sum("entries"), bytes: sum("bytes"),
+      evictions: sum("evictions"), invalidations: sum("invalidations"),
+      off: all.find(({ off }) => off !== undefined)?.off,
+    };
+  }
+
+  /**
+   * Returns the value of a key or, if it is missing, what `load` returns, and stores that: as it is, so that other
+   * programs can read it. Among all processes, one loads at a time, and the others wait for its value. With undefined
+   * or null, there is nothing, and it is remembered that there is nothing. If `load` fails, its own caller gets the
+   * error, and another caller loads.
+   */
+  remember(
+    key: Key, options: RememberOptions & { readonly serializer?: typeof plain | undefined }, load: Loading<Arg>,
+  ): Promise<TextIn<Text> | undefined>;
+  remember<T>(
+    key: Key, options: RememberOptions & { readonly serializer: typeof json }, load: Loading<T>,
+  ): Promise<T | undefined>;
+  remember<T>(
+    key: Key, options: RememberOptions & { readonly serializer: Serializer<T, SerializedIn<Text>> }, load: Loading<T>,
+  ): Promise<T | undefined>;
+  remember(key: Key, options: Remembering, load: Loading<unknown>): Promise<any> {
+    return remembered(this.#router, key, options, load, this.view).catch(rejected);
+  }
+
+  /** Removes what remember() has stored for a key. What is being loaded now will not be stored. */
+  forget(key: Key): Promise<void> { return forgotten(this.#router, key, this.view).catch(rejected); }
 
   /** Resolves when all connections are open; rejects as soon as one cannot be opened, or when the handler is closed. */
   async ready(): Promise<this> {
@@ -9291,16 +11435,19 @@ export abstract class Client<Text> extends Commander {
 
   /** Lets pending commands finish for at most `timeout` ms (default: replyTimeout), but ends blocking ones; closes. */
   disconnect(options: Loose<{ timeout: Milliseconds }> = {}): Promise<void> {
-    const { timeout = this.view.replyTimeout } = bare(options);
-    return this.#router.fleet.disconnect(checked("timeout", timeout, duration));
+    const { timeout = this.view.replyTimeout } = checkAll(options, CLOSING);
+    return this.#router.fleet.disconnect(timeout);
   }
+
+  /** Returns the state and the counts of its connections, for each of its servers and of its subscriptions. */
+  stats(): NodeStats[] { return this.#router.fleet.stats(); }
 
   /** Closes at once and rejects pending commands with CLOSED. */
   destroy(): void { void this.#router.fleet.end(0); }
   [Symbol.asyncDispose](): Promise<void> { return this.disconnect(); }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return `${this.constructor.name} <${this.#router.fleet.describe()}>`;
+    return `${this.constructor.name} <${this.#router.describe()}>`;
   }
 }
 
@@ -9328,13 +11475,14 @@ export class Handler<Text = string> extends Client<Text> {
    */
   async lease<T>(body: (connection: LeasedConnection<Text>) => T): Promise<Awaited<T>> {
     this.#server.check(LEASE);
-    return lend(this.#server, [], this.view, body);
+    return lend(this.#server, [], this.view, body).catch(rejected);
   }
 
   /** Streams every command that the server executes, with MONITOR, which costs the server much of its speed. */
   async monitor(options: FeedOptions = {}): Promise<Feed<Monitored>> {
     mustPass(this.#server, commands.monitor);
-    if (this.#server.fleet.isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
+    const { closed } = this.#server.fleet;
+    if (closed !== undefined) await rejected(closed.of(undefined, "not-sent"));
     const charset = this.#server.config.charset ?? "latin1";
     const feed = new Feed<Monitored>(([line]) => readMonitored(String(line), charset), options);
     feed.open(this.#server, { pingInterval: Infinity }, "monitor").sent.set("", { args: [] });
@@ -9344,104 +11492,16 @@ export class Handler<Text = string> extends Client<Text> {
 
 export interface Handler<Text> extends Commands<Text> {}
 
-// ==== 14. One of several ====
+// ==== 17. One of several ====
 //
 // Option anyOf names servers, or proxies, with the same data. Several has a Server for each of these members. The
 // commands of a tick go to one member: of the live ones with the lowest priority, that with the fewest commands for its
-// weight. What must stay on one server goes to the best member. A member leaves when it has no connection, does not
-// answer PING, or refuses a command; its unwritten commands move to others, and the driver tries it in the background.
-// The list of members may be live: a LiveList calls the user's function, and gives each list to all its followers. To
-// change which member serves, change #candidates; to change when one leaves or returns, change #watch.
+// weight. Commands that must stay on one server go to the best member; a single connection is always to that member. A
+// member leaves when it has no connection, does not answer PING, or refuses a command; its unwritten commands move to
+// others, and the driver tries it in the background.
+// To change which member serves, change #candidates; to change when one leaves or returns, change #watch.
 //
-//     new -> live <-> left     new: not tried yet; only members that are added while none is live begin so
-
-/** A handler that follows a live list. `take` throws if a list is wrong, and the handler keeps the one before. */
-type ListFollower = { readonly take: (hosts: unknown) => void; readonly failed: (error: RedisError) => void };
-
-/** Lists of hosts from a function, which is called once for all its followers, and again when it ends or fails. */
-class LiveList {
-  /** The lists of the functions that are being followed. */
-  static readonly #all = new Map<LiveHosts<unknown>, LiveList>();
-  readonly #source: LiveHosts<unknown>;
-  readonly #followers = new Set<ListFollower>();
-  readonly #stop = new AbortController();
-  #lists: AsyncIterator<readonly unknown[]> | undefined;
-  /** The last list, as the only element; empty before the first list. */
-  #last: [hosts?: unknown] = [];
-  #error: RedisError | undefined;
-  #doublings = 0;
-  #rest: NodeJS.Timeout | undefined;
-
-  constructor(source: LiveHosts<unknown>) {
-    this.#source = source;
-  }
-
-  /** Gives the follower the last list, if any, and each later one; returns a function that stops this. */
-  static follow(source: LiveHosts<unknown>, follower: ListFollower): () => void {
-    const list = LiveList.#all.get(source) ?? new LiveList(source);
-    LiveList.#all.set(source, list);
-    if (list.#followers.size === 0) void list.#read();
-    list.#followers.add(follower);
-    if (list.#last.length > 0) list.#give(follower, list.#last[0]);
-    else if (list.#error !== undefined) follower.failed(list.#error);
-    return () => list.#leave(follower);
-  }
-
-  #leave(follower: ListFollower): void {
-    if (!this.#followers.delete(follower) || this.#followers.size > 0) return;
-    LiveList.#all.delete(this.#source);
-    world.cancel(this.#rest);
-    this.#stop.abort();
-    void this.#end().catch(ignore); // not awaited: the function may ignore it
-  }
-
-  async #end(): Promise<void> { await this.#lists?.return?.(); }
-
-  async #read(): Promise<void> {
-    const { signal } = this.#stop;
-    const begun = world.now();
-    try {
-      await turn(); // so that all followers of this tick get the first list in the same way
-      if (signal.aborted) return;
-      const lists = this.#lists = this.#source(signal)[Symbol.asyncIterator]();
-      for (;;) {
-        const { done, value } = await lists.next();
-        if (signal.aborted || done) break;
-        this.#take(value);
-        await turn(); // a function that never waits must not stop the process
-      }
-    } catch (cause) {
-      if (!signal.aborted) this.#tell("the function failed", cause);
-    }
-    if (signal.aborted) return;
-    if (world.now() - begun >= STABLE) this.#doublings = 0;
-    this.#rest = world.after(restOf(this.#doublings++), () => void this.#read()).unref();
-  }
-
-  #take(hosts: unknown): void {
-    const taken = [...this.#followers].map((follower) => this.#give(follower, hosts));
-    if (taken.includes(true)) this.#last = [hosts];
-    if (!taken.includes(false)) this.#error = undefined;
-  }
-
-  #give(follower: ListFollower, hosts: unknown): boolean {
-    try {
-      follower.take(hosts);
-      return true;
-    } catch (cause) {
-      this.#tell((cause as Error).message, cause);
-      return false;
-    }
-  }
-
-  /** Emits a process warning with an error, unless it is the same as the last. */
-  #tell(why: string, cause: unknown): void {
-    const known = this.#error?.cause;
-    this.#error = new RedisError("BAD_LIST", "not-sent", `a list of hosts was not taken: ${why}`, { cause });
-    if (this.#last.length === 0) for (const { failed } of this.#followers) failed(this.#error);
-    if (String(known) !== String(cause)) emitWarning(this.#error);
-  }
-}
+//     new -> live <-> left     new: not tried yet, because none was live when it was added, or because it is a spare
 
 /** A member, with its share of the commands. */
 type Choice = {
@@ -9456,7 +11516,7 @@ type Choice = {
   since: number;
   /** Time before which it does not return. */
   until: number;
-  /** How many times the delay before its return has doubled; reset only when the member has lasted. */
+  /** Number of times that the delay before its return has doubled; reset only when the member has lasted. */
   doublings: number;
   /** The timer of its next PING. */
   timer: NodeJS.Timeout | undefined;
@@ -9470,7 +11530,7 @@ class Several implements Origin {
   readonly fleet: Fleet = new Fleet([this.#self]);
   /** The address of the best member, for subscriptions. */
   readonly address: Address;
-  /** The members with a weight above 0; before the first list, a stand-in, where commands wait. */
+  /** The members with a weight above 0, the best first; before the first list, a stand-in, where commands wait. */
   #members: readonly Choice[] = [];
   /** The servers of the members, whose life cycle it manages. */
   readonly #servers = new Fleet<Named>([]);
@@ -9497,14 +11557,17 @@ class Several implements Origin {
       retain: (pool) => void this.#listeners.add(pool),
       release: (pool) => void this.#listeners.delete(pool),
     });
-    if (typeof anyOf === "function") follow = (follower) => LiveList.follow(anyOf, follower);
+    if (typeof anyOf === "function") follow = (follower) => LiveList.follow(anyOf, follower).stop;
     if (follow !== undefined) this.#follow(follow, common);
     else this.#replace(anyOf as readonly MemberConfig[]);
   }
 
+  /** Whether only the best member has a connection. */
+  get #isSingle(): boolean { return this.config.poolsize === 1; }
+
   dispatch(command: Command): Promise<unknown> {
     const { is } = command.row;
-    const staysTogether = this.config.poolsize === 1 || is.cursor || is.channel;
+    const staysTogether = this.#isSingle || is.cursor || is.channel;
     const member = staysTogether ? this.#best : this.#next;
     member.used += 1 / member.weight;
     if (this.#hasSpare && command.reads) command.within = Math.min(LOOK, command.timeout / 2);
@@ -9527,7 +11590,7 @@ class Several implements Origin {
   get #known(): readonly Choice[] { return this.#members.filter(({ state }) => state !== "left"); }
 
   /** The best member: the same in all programs that have the same list and find the same members live. */
-  get #best(): Choice { return this.#first ?? heaviest(this.#candidates()) ?? this.#members[0]!; }
+  get #best(): Choice { return this.#first ?? this.#candidates()[0] ?? this.#members[0]!; }
 
   /**
    * The members that may take commands: of the live and new ones, those with the lowest priority, and of these the ones
@@ -9538,7 +11601,7 @@ class Several implements Origin {
     const others = (): readonly Choice[] =>
       this.#members.filter((member) => member !== except && !member.server.primary.isDown);
     const group = lowestOf(known.length > 0 || mustBeLive ? known : others());
-    const free = group.filter(({ server }) => server.primary.isUp);
+    const free = this.#isSingle ? group.slice(0, 1) : group.filter(({ server }) => server.primary.isUp);
     return free.length > 0 ? free : group;
   }
 
@@ -9550,9 +11613,10 @@ class Several implements Origin {
     const isContinued = row.is.cursor && words[row.placing === none ? 0 : 1] !== "0"; // that member's cursor
     const isUnknown = state === "written" && !(error instanceof ReplyError) && !reads;
     if (this.fleet.isClosed || isContinued || isUnknown) return undefined;
-    const other = leastUsed(this.#candidates(member, member !== undefined && !from.isDown))?.server.primary;
+    const other = leastUsed(this.#candidates(member, member !== undefined && !from.isDown));
+    if (other !== undefined) this.#wake(other);
     const isFirst = error.code === "REPLY_TIMEOUT" && command.within !== Infinity; // after part of its time
-    return other ?? (isFirst ? from : undefined);
+    return other?.server.primary ?? (isFirst ? from : undefined);
   }
 
   // ---- The router ----
@@ -9579,25 +11643,34 @@ class Several implements Origin {
   /** Lets commands wait for the first list at a stand-in, whose address never becomes known; the list replaces it. */
   #follow(follow: (follower: ListFollower) => () => void, common: Config): void {
     const waiting: ((error: RedisError) => void)[] = [];
-    const next = (): Promise<Endpoint> => new Promise((_, reject) => waiting.push(reject));
+    let failure: RedisError | undefined;
+    const next = (): Promise<Endpoint> => new Promise((_, reject) => {
+      if (failure === undefined) waiting.push(reject);
+      else reject(failure);
+    });
     const standIn = { ...common, poolsize: 1 };
     const address: Address = bare({ name: "a list of hosts", next });
     this.#members = [this.#open(standIn, { weight: 1, priority: 0 }, "new", address)];
     this.#adopt();
     const take = (hosts: unknown): void => this.#replace(readMembers(common, hosts));
-    const failed = (error: RedisError): void => waiting.splice(0).forEach((reject) => reject(error));
+    const failed = (error: RedisError): void => {
+      failure = error;
+      for (const reject of waiting.splice(0)) reject(error);
+    };
     this.#unfollow = follow({ take, failed });
   }
 
   /** Opens servers for new members, and drains those of former ones. */
   #replace(configs: readonly MemberConfig[]): void {
     const former = this.#members;
-    const state = former.some((member) => member.state === "live") ? "left" : "new";
+    const stays = (member: Choice): boolean =>
+      configs.some(({ config, weight }) => weight > 0 && areEqual(member.config, config));
+    const state = former.some((member) => member.state === "live" && stays(member)) ? "left" : "new";
     this.#drained = configs.filter(({ weight }) => weight === 0).map(({ config }) => hostOf(config));
     this.#members = configs.filter(({ weight }) => weight > 0).map(({ config, ...share }) => {
       const kept = former.find((member) => areEqual(member.config, config));
       return kept === undefined ? this.#open(config, share, state) : Object.assign(kept, share);
-    });
+    }).sort((a, b) => a.priority - b.priority || b.weight - a.weight);
     this.#adopt();
     for (const member of former) {
       if (this.#members.includes(member)) continue;
@@ -9617,8 +11690,9 @@ class Several implements Origin {
     config: Config, share: Pick<Choice, "weight" | "priority">, state: Choice["state"], address?: Address,
   ): Choice {
     const self = (): Choice | undefined => this.#members.find((other) => other.config === config);
-    const server = new Server(config, address, {
+    const server = new Server(this.#isSingle ? { ...config, poolsize: 1 } : config, address, {
       role: "member",
+      isSpare: this.#isSingle,
       prepare: (connection) => connection.ask(commands.ping), // a server that is loading refuses it
       copy: (from, command, error) => this.#copyFor(from, command, error),
       opened: () => this.#join(self()),
@@ -9643,45 +11717,71 @@ class Several implements Origin {
   }
 
   #leave(member: Choice): void {
-    if (member.state === "left") return;
+    if (member.state === "left" || member.server.primary.isAsleep) return;
     const now = world.now();
     member.doublings = now - member.since >= STABLE ? 0 : member.doublings + 1;
     member.state = "left";
     member.since = now;
     member.until = now + restOf(member.doublings);
     this.#watchAfter(member, member.until - now);
+    for (const other of this.#known.length > 0 ? [] : this.#members) { // one of them may be back
+      if (other === member) continue;
+      other.until = now;
+      this.#watchAfter(other, 0);
+    }
     this.#changed();
   }
 
   /** Sends PING to a member: every second, and when it may return. */
   async #watch(member: Choice): Promise<void> {
     const answers = await member.server.primary.answers(Math.min(this.config.replyTimeout, LOOK));
-    if (!this.#members.includes(member)) return;
+    if (!this.#members.includes(member) || member.server.primary.isAsleep) return;
     if (answers) this.#join(member);
     else this.#leave(member);
+    this.#sleep();
     const rest = member.state === "left" ? member.until - world.now() : 0;
     this.#watchAfter(member, rest > 0 ? rest : LOOK);
   }
 
   #watchAfter(member: Choice, delay: Milliseconds): void {
     world.cancel(member.timer);
-    if (!this.fleet.isClosed) member.timer = world.after(delay, () => void this.#watch(member)).unref();
+    const isWatched = !this.fleet.isClosed && !member.server.primary.isAsleep;
+    if (isWatched) member.timer = world.after(delay, () => void this.#watch(member)).unref();
   }
 
   /** Called when the members, or the state of one, have changed. */
   #changed(): void {
-    this.#first = heaviest(lowestOf(this.#known));
+    const before = this.#first;
+    this.#first = this.#known[0];
     this.#hasSpare = this.#known.length > 1;
-    void Promise.resolve().then(() => this.#rearrange()); // later, because a command may be about to move
+    for (const member of this.#members.slice(0, this.#members.indexOf(this.#best) + 1)) this.#wake(member);
+    const hasMoved = this.#isSingle && before !== this.#first;
+    void Promise.resolve().then(() => this.#rearrange(hasMoved)); // later, because a command may be about to move
   }
 
   /** Moves waiting commands to members that serve, and subscriptions to the best member. */
-  #rearrange(): void {
+  #rearrange(hasMoved: boolean): void {
     if (this.fleet.isClosed) return;
-    const serving = lowestOf(this.#known);
+    const serving = hasMoved ? [this.#best] : lowestOf(this.#known);
     for (const member of this.#members) if (!serving.includes(member)) member.server.primary.evacuate();
+    this.#sleep();
     if (this.#heard === undefined || this.#heard === this.#best) return;
     for (const pool of this.#listeners) pool.renew();
+  }
+
+  #wake(member: Choice): void {
+    if (!member.server.primary.isAsleep) return;
+    member.server.primary.wake();
+    this.#watchAfter(member, PATIENCE);
+  }
+
+  /** With a single connection: closes idle ones to members that are worse than a live one. */
+  #sleep(): void {
+    const best = this.#isSingle ? this.#members.findIndex(({ state }) => state === "live") : -1;
+    for (const member of best < 0 ? [] : this.#members.slice(best + 1)) {
+      member.server.primary.sleep();
+      if (member.server.primary.isAsleep) member.state = "new";
+    }
   }
 
   // ---- The life cycle, for a Fleet ----
@@ -9696,18 +11796,21 @@ class Several implements Origin {
   }
 
   unblock(): void { for (const { server } of this.#members) server.unblock(); }
+  get caches(): readonly NearCache[] { return this.#members.flatMap(({ server }) => server.caches); }
+  stats(): NodeStats[] { return this.#members.flatMap(({ server }) => server.stats()); }
 
-  async end(timeout: Milliseconds): Promise<void> {
-    this.fleet.close();
+  async end(timeout: Milliseconds, error?: RedisError): Promise<void> {
+    this.fleet.close(error);
     this.#unfollow();
     for (const { timer } of this.#members) world.cancel(timer);
-    await this.#servers.end(timeout);
+    await this.#servers.end(timeout, error);
   }
 
   describe(): string {
     const shares = this.#members.map(({ server, weight, priority, state }) => {
       const why = state === "left" && server.primary.lastError;
-      return `${server.describe()} (${state}, weight ${weight}, priority ${priority}${why ? `: ${why.message}` : ""})`;
+      const shown = server.primary.isAsleep ? "spare" : state;
+      return `${server.describe()} (${shown}, weight ${weight}, priority ${priority}${why ? `: ${why.message}` : ""})`;
     });
     return [...shares, ...this.#drained.map((name) => `${name} (weight 0)`)].join("; or ");
   }
@@ -9722,9 +11825,6 @@ function lowestOf(members: readonly Choice[]): readonly Choice[] {
 /** The member that has had the fewest commands for its weight. */
 const leastUsed = (members: readonly Choice[]): Choice | undefined =>
   members.reduce<Choice | undefined>((least, member) => least && least.used <= member.used ? least : member, undefined);
-/** The member with the greatest weight; of several, the first. */
-const heaviest = (members: readonly Choice[]): Choice | undefined =>
-  members.reduce<Choice | undefined>((best, member) => best && best.weight >= member.weight ? best : member, undefined);
 
 const originOf = (config: Config, address?: Address): Origin =>
   config.anyOf === undefined ? new Server(config, address) : new Several(config);
@@ -9732,7 +11832,10 @@ const originOf = (config: Config, address?: Address): Origin =>
 /** A node of a manager's list. */
 type ManagedNode = { readonly name: string; readonly db: number; readonly weight: number; readonly host: Unchecked };
 
-/** Reads redis://host:port/name?weight=N&db=D as zyredis does: N and D are whole numbers, other names are ignored. */
+/**
+ * Reads redis://host:port/name?weight=N&db=D as zyredis does: N and D are whole numbers, and so is `transaction`, which
+ * has no effect; other parameters are ignored.
+ */
 function readNode(given: unknown): ManagedNode {
   const text = given instanceof URL || typeof given === "string" ? String(given).trim() : "";
   const at = text.indexOf("/", text.indexOf("://") + 3);
@@ -9770,36 +11873,30 @@ export class Manager<Text = string> {
   readonly #config: Config;
   readonly #handlers = new Map<string, { readonly handler: Handler<Text>; readonly several: Several }>();
   readonly #followers = new Map<ListFollower, readonly [name: string, db: number]>();
-  readonly #unfollow: () => void;
+  readonly #following: Following;
   /** The nodes of the last list; undefined before the first. */
   #nodes: readonly ManagedNode[] | undefined;
-  /** The error of a live list, while there has been no list. */
-  #error: RedisError | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(hosts: unknown, options: Unchecked = {}) {
     this.#config = readOptions(options);
     const other = givenOf(options, IN_LIST);
     if (other !== undefined) throw new ArgumentError(`option ${other} belongs to the URLs of the list`);
-    if (typeof hosts !== "function") this.#take(hosts);
-    this.#unfollow = typeof hosts !== "function" ? ignore : LiveList.follow(hosts as LiveHosts<unknown>, {
+    this.#following = LiveList.follow(hosts, {
       take: (list) => this.#take(list),
-      failed: (error) => {
-        this.#error = error;
-        for (const { failed } of this.#followers.keys()) failed(error);
-      },
+      failed: (error) => this.#followers.forEach((_, { failed }) => failed(error)),
     });
   }
 
   /**
-   * Returns a lazy pool for the nodes with this name and database, the same at each call. Throws if the list has none;
-   * before the first list, commands wait for it.
+   * Returns a lazy pool for the nodes with this name and database, the same at each call. Throws if the list has none
+   * with a weight above 0; before the first list, commands wait for it.
    */
   select(name: string, db = 0): Handler<Text> {
     if (this.#closing !== undefined) throw CLOSED.of(undefined, "not-sent");
     if (typeof name !== "string") throw new ArgumentError("select() needs the name of a client");
     checkOption("dbid", db);
-    if (this.#nodes !== undefined && this.#hosts(name, db).length === 0) throw noNodes(name, db);
+    if (this.#nodes !== undefined && this.#hosts(name, db).length === 0) throw this.#noNodes(name, db);
     const key = `${db}/${name}`;
     const known = this.#handlers.get(key);
     if (known !== undefined && !known.several.fleet.isClosed) return known.handler;
@@ -9812,7 +11909,7 @@ export class Manager<Text = string> {
 
   /** Closes its handlers, as their disconnect() does, and stops following the list. */
   disconnect(options?: { timeout?: Milliseconds }): Promise<void> {
-    this.#unfollow();
+    this.#following.stop();
     const all = Array.from(this.#handlers.values(), ({ handler }) => handler.disconnect(options));
     return this.#closing ??= Promise.all(all).then(ignore);
   }
@@ -9828,6 +11925,13 @@ export class Manager<Text = string> {
     return sharesOf(nodes?.filter((node) => node.name === name && node.db === db) ?? []);
   }
 
+  #noNodes(name: string, db: number): RedisError {
+    const about = `${JSON.stringify(name)} with database ${db}`;
+    const isDrained = this.#nodes?.some((node) => node.name === name && node.db === db) === true;
+    const why = isDrained ? `all nodes ${about} have weight 0 in the list` : `the list has no node ${about}`;
+    return new RedisError("NO_NODES", "not-sent", why);
+  }
+
   #take(list: unknown): void {
     const former = this.#nodes;
     this.#nodes = readHosts("hosts", list, (url) => {
@@ -9838,7 +11942,7 @@ export class Manager<Text = string> {
     for (const [follower, [name, db]] of this.#followers) {
       this.#give(follower, name, db);
       const isGone = this.#hosts(name, db).length === 0 && this.#hosts(name, db, former).length > 0;
-      if (isGone) emitWarning(noNodes(name, db));
+      if (isGone) emitWarning(this.#noNodes(name, db));
     }
   }
 
@@ -9846,21 +11950,19 @@ export class Manager<Text = string> {
   #give(follower: ListFollower, name: string, db: number): void {
     const hosts = this.#hosts(name, db);
     if (hosts.length > 0) follower.take(hosts);
-    else follower.failed(noNodes(name, db));
+    else follower.failed(this.#noNodes(name, db));
   }
 
   #follow(follower: ListFollower, name: string, db: number): () => void {
     this.#followers.set(follower, [name, db]);
+    const error = this.#following.error();
     if (this.#nodes !== undefined) this.#give(follower, name, db);
-    else if (this.#error !== undefined) follower.failed(this.#error);
+    else if (error !== undefined) follower.failed(error);
     return () => void this.#followers.delete(follower);
   }
 }
 
-const noNodes = (name: string, db: number): RedisError =>
-  new RedisError("NO_NODES", "not-sent", `the list has no node ${JSON.stringify(name)} with database ${db}`);
-
-// ==== 15. Placement ====
+// ==== 18. Placement ====
 //
 // Decides which node holds a key: a rule extracts the key's tag, and maps tags to nodes. To place keys in another way,
 // pass a function as option `placement`, or add a rule.
@@ -10000,7 +12102,7 @@ function readPlacement(placement: unknown = "rendezvous"): Rule {
   return RULES[placement as string]!;
 }
 
-// ==== 16. Sharding ====
+// ==== 19. Sharding ====
 //
 // Many servers behind one handler. The placement finds the node of a key. The row of a command says what happens if its
 // keys are on several nodes: `split` divides it, `together` copies its keys to one node, and STEPS has the steps of the
@@ -10097,7 +12199,7 @@ function mustSpread(router: ClientRouter, row: Row, gathered: readonly unknown[]
   if (row.instead !== undefined) throw unshared(row);
   if (row.is.bound) throw notSupported(row, UNBOUND);
   if (!isSharded(row)) throw unsharded(row, "it has no key");
-  if (gathered === undefined) return router.fleet.mustBeOpen(row.name.text);
+  if (gathered === undefined) return;
   if (isForAll(row)) throw unsharded(row, "commands for every node cannot be pipelined");
   if (isSure) return;
   const route = router.route(row, gathered);
@@ -10114,11 +12216,7 @@ class Shards implements ClientRouter, Layout<Node, Node> {
   #locate: (key: Word) => Node = () => {
     throw this.#unlisted();
   };
-  /** Settle the promises of known(). */
-  readonly #whenKnown = new Set<(error?: RedisError) => void>();
-  /** The error of a live list, while there has been no list. */
-  #error: RedisError | undefined;
-  #unfollow = ignore;
+  readonly #following: Following;
 
   constructor(
     hosts: unknown, options: Unchecked, rule: Rule, readHost: (host: unknown) => Unchecked, timeout: Milliseconds,
@@ -10128,8 +12226,11 @@ class Shards implements ClientRouter, Layout<Node, Node> {
     this.#rule = rule;
     this.#readHost = readHost;
     this.fleet = new Fleet<Node>([]);
-    if (typeof hosts === "function") this.#follow(hosts as LiveHosts<unknown>, timeout);
-    else void this.#replace(hosts, timeout);
+    this.#following = LiveList.follow(hosts, {
+      take: (list) => void this.#replace(list, timeout),
+      failed: ignore,
+    });
+    this.fleet.onClose = () => this.#following.stop();
   }
 
   get proxy(): ProxyName | undefined { return this.#options.proxy as ProxyName | undefined; }
@@ -10143,7 +12244,8 @@ class Shards implements ClientRouter, Layout<Node, Node> {
 
   mustBeOpen(command: string): void { this.fleet.mustBeOpen(command); }
 
-  route(row: Row, args: readonly unknown[]): Node | Plan<Node> {
+  route(row: Row, args: readonly unknown[]): Member | Plan<Node> {
+    if (this.fleet.isClosed) return SHUT;
     if (this.fleet.members.length === 0) {
       return planOf([], ignore, (view) => this.#sendLater(row, args, view));
     }
@@ -10163,6 +12265,7 @@ class Shards implements ClientRouter, Layout<Node, Node> {
     return this.fleet.members.length === 0 || this.fleet.members.some(({ config }) => config.reconnect);
   }
   locate(key: Key): Node { return this.#locate(wordOf("a key", key)); }
+  describe(): string { return this.members().length === 0 ? this.#unlisted().message : this.fleet.describe(); }
 
   /** Channels are on the node that publish() sends to, patterns on all nodes. */
   where(kind: Subscribing, channel: Key): readonly Origin[] {
@@ -10216,47 +12319,28 @@ class Shards implements ClientRouter, Layout<Node, Node> {
   setHosts(hosts: unknown, timeout: Milliseconds): Promise<void> {
     this.fleet.mustBeOpen();
     const replaced = this.#replace(hosts, timeout);
-    this.#unfollow();
+    this.#following.stop();
     return replaced;
   }
 
-  #follow(source: LiveHosts<unknown>, timeout: Milliseconds): void {
-    this.#unfollow = LiveList.follow(source, {
-      take: (hosts) => void this.#replace(hosts, timeout),
-      failed: (error) => this.#settleKnown(this.#error = error),
-    });
-    this.fleet.onClose = () => {
-      this.#unfollow();
-      this.#settleKnown(CLOSED);
-    };
+  known(view: View): Promise<void> | undefined {
+    return this.fleet.members.length > 0 ? undefined : this.#untilKnown(view);
   }
 
-  known({ replyTimeout, signal }: View): Promise<void> | undefined {
-    if (this.fleet.members.length > 0) return undefined;
-    if (this.fleet.isClosed || this.#error !== undefined) return rejected(this.#unlisted());
-    return new Promise((resolve, reject) => {
-      const follower = { name: "", fail: (error: RedisError) => settle(error.of(undefined, "not-sent")) };
-      const settle = (error?: RedisError): void => {
-        world.cancel(timer);
-        this.#whenKnown.delete(settle);
-        if (signal !== undefined) unfollow(signal, follower);
-        if (error === undefined) resolve();
-        else reject(error instanceof AbortError || error === late ? error : this.#unlisted());
-      };
-      const late = new TimeoutError("REPLY_TIMEOUT", "not-sent", `no list of hosts within ${replyTimeout} ms`);
-      if (signal !== undefined) follow(signal, follower);
-      const timer = world.after(replyTimeout, () => settle(late));
-      this.#whenKnown.add(settle);
-    });
+  async #untilKnown({ replyTimeout, signal }: View): Promise<void> {
+    if (this.fleet.isClosed || this.#following.error() !== undefined) return rejected(this.#unlisted());
+    await unlessAborted(signal, "", () => settled([this.#following.listed], replyTimeout));
+    if (this.fleet.members.length > 0) return;
+    if (this.fleet.isClosed || this.#following.error() !== undefined) throw this.#unlisted();
+    throw new TimeoutError("REPLY_TIMEOUT", "not-sent", `no list of hosts within ${replyTimeout} ms`);
   }
-
-  #settleKnown(error?: RedisError): void { for (const settle of [...this.#whenKnown]) settle(error); }
 
   /** The error of a call before the first list. */
   #unlisted(): RedisError {
     if (this.fleet.isClosed) return CLOSED.of(undefined, "not-sent");
-    const why = this.#error?.message ?? "no list of hosts has come";
-    return new ConnectionError("NOT_CONNECTED", "not-sent", `not connected: ${why}`, { cause: this.#error });
+    const cause = this.#following.error();
+    const why = cause?.message ?? "no list of hosts has come";
+    return new ConnectionError("NOT_CONNECTED", "not-sent", `not connected: ${why}`, { cause });
   }
 
   /** Sends a command when there is a list, within its deadline. */
@@ -10274,9 +12358,13 @@ class Shards implements ClientRouter, Layout<Node, Node> {
       return { ...node, server: kept?.server ?? originOf(node.config) };
     });
     this.#locate = this.#over(nodes);
-    const replaced = this.fleet.replace(nodes, timeout);
-    this.#settleKnown();
-    return replaced;
+    const { stored, fallible } = this.#rule;
+    for (const node of nodes) {
+      for (const cache of node.server.caches) {
+        cache.forget((key) => stored !== undefined || fallible === true || this.#locate(key) !== node);
+      }
+    }
+    return this.fleet.replace(nodes, timeout);
   }
 
   /** A user's placement function sees only a node's name and weight. */
@@ -10293,7 +12381,7 @@ class Shards implements ClientRouter, Layout<Node, Node> {
       mustBeCommon(own, "nodes", "proxy");
       checked("weight", weight, MEMBER.weight);
       if (this.#rule.equal && weight !== 1) throw new ArgumentError("this placement does not support weights");
-      const config = readOptions({ ...this.#options, ...own });
+      const config = readOptions(withOwn(this.#options, own));
       const name = nodeName(config);
       if (seen.has(name)) throw new ArgumentError(`${name} is already in the list`);
       seen.add(name);
@@ -10304,8 +12392,11 @@ class Shards implements ClientRouter, Layout<Node, Node> {
   }
 }
 
-async function gather(plan: Plan, replies: readonly Promise<unknown>[]): Promise<unknown> {
-  const reply = plan.merge(await Promise.all(replies.map((reply) => reply.catch((error: unknown) => error))));
+const gather = async (plan: Plan, replies: readonly Promise<unknown>[]): Promise<unknown> =>
+  merged(plan, await Promise.all(replies.map((reply) => reply.catch((error: unknown) => error))));
+
+function merged(plan: Plan, replies: readonly unknown[]): unknown {
+  const reply = plan.merge(replies);
   if (reply instanceof RedisError) throw reply;
   return reply;
 }
@@ -10509,12 +12600,6 @@ async function together(row: Row, args: readonly Word[], spots: readonly Spot[],
   return reply;
 }
 
-/** Decodes bytes according to the view's options. */
-function worded(reply: unknown, { charset, convertNumbers }: View): unknown {
-  const text = Buffer.isBuffer(reply) && charset !== null ? reply.toString(charset) : reply;
-  return convertNumbers ? withNumbers(text) : text;
-}
-
 // ---- The handler ----
 
 /** Commands that can be sharded. Some that go to every node, like INFO, resolve with replies by node name. */
@@ -10544,7 +12629,7 @@ export abstract class ManyClient<Text> extends Client<Text> {
 
   /** Lends `body` a connection to the node of these keys, like lease() of a handler for one server. */
   lease<T>(keys: Key | readonly Key[], body: (connection: LeasedConnection<Text>) => T): Promise<Awaited<T>> {
-    return lend(this.#router, [keys], this.view, body);
+    return lend(this.#router, [keys], this.view, body).catch(rejected);
   }
 
   /** Names of the methods whose commands can be sharded. */
@@ -10608,7 +12693,7 @@ export class ShardedHandler<Text = string> extends ManyClient<Text> {
 
 export interface ShardedHandler<Text> extends ShardedCommands<Text> {}
 
-// ==== 17. Slots ====
+// ==== 20. Slots ====
 //
 // Each key of a Redis Cluster is in one of 16,384 slots, and each slot is served by one primary. While slots move from
 // one node to another, a Handover holds their commands, so that they keep their order. To read another form of the map,
@@ -10650,13 +12735,8 @@ function slotOf(key: Word): number {
 }
 
 /** The slot of the first key of a command, or of a batch; undefined if it has none. */
-function slotOfCommand({ row, words, special: { batch } }: Command): number | undefined {
-  const { rows, words: lists } = batch ?? { rows: [row], words: [words] };
-  for (const [i, each] of rows.entries()) {
-    const [at] = each.positions(lists[i]!, each.placing);
-    const key = at === undefined ? undefined : lists[i]![at]!;
-    if (key !== undefined) return slotOf(typeof key === "number" ? String(key) : key);
-  }
+function slotOfCommand(command: Command): number | undefined {
+  for (const key of keysOf(command)) return slotOf(key);
   return undefined;
 }
 
@@ -10679,12 +12759,18 @@ class ClusterNode implements Named {
   readonly config: Config;
   id = "";
   replicas: readonly ClusterNode[] = [];
+  /** Time at which a map last named replicas of it. */
+  replicatedAt = -Infinity;
   /** Time at which its last connection was lost; undefined while it answers. */
   lostAt: number | undefined;
   /** Number of maps in a row that do not name it as a primary. */
   absences = 0;
   /** The handover that began in this tick. */
   handover: Handover | undefined;
+  /** Limits the renewals that its redirections to itself cause. */
+  readonly renewals = new Allowance(3);
+  /** Whether commands may be redirected to it, although it is not open yet. */
+  mayOpen = false;
   /** `owingSince` of its pool when last checked, and whether it had not changed then. */
   owingSince: number | undefined;
   isSilent = false;
@@ -10707,60 +12793,128 @@ class ClusterNode implements Named {
   }
 }
 
-/** Holds the commands of slots that move, or whose node is not known. Redirected commands go on first. */
+/** A command in a handover, and the node to which it goes if that is not the owner of its slot. */
+type HeldCommand = readonly [command: Command, to: ClusterNode | undefined];
+
+/**
+ * Holds the commands of slots that move, or whose node is not known, and sends them on in the order of their calls:
+ * first those that have left a handover before, then those that a node refused, then those that came later.
+ */
 class Handover implements CommandOwner {
-  readonly name = "";
+  /** The order in which commands have left handovers. */
+  static readonly #turns = new WeakMap<Command, number>();
+  static #lastTurn = 0;
+  /** The node whose commands it holds. */
+  readonly name: string;
   readonly server = this;
   readonly slots = new Set<number>();
-  /** Redirected commands in their order, each with the node that ASK names. */
-  readonly redirected: [command: Command, to: ClusterNode | undefined][] = [];
-  /** Commands that came later. */
-  readonly waiting = new Queue();
-  /** Whether its commands pause before they go on, because nodes disagree. */
-  rests = false;
+  /** Commands that a node refused, and commands that had not been written when their node lost the slot. */
+  readonly #refused: HeldCommand[] = [];
+  readonly #unwritten: HeldCommand[] = [];
+  readonly #later = new Queue();
+  /** Servers that may still answer earlier commands of the slots. */
+  readonly #pools = new Set<Pool>();
+  /** Unanswered commands that it has sent to a node which does not own their slot. */
+  readonly #away = new Set<Command>();
+  #whenBack = ignore;
+  /** Number of PAUSEs that its commands rest before they go on, while nodes disagree. */
+  rests = 0;
   isOver = false;
-  readonly #options: PoolOptions;
+  readonly #options: Config;
   readonly #obstacle: string;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: PoolOptions, obstacle: string) {
+  constructor(name: string, options: Config, obstacle: string) {
+    this.name = name;
     this.#options = options;
     this.#obstacle = obstacle;
   }
 
+  /** Gives a command that leaves its pipeline the turn of the pipeline. */
+  static inherit(part: Command, whole: Command): void {
+    const turn = Handover.#turns.get(whole);
+    if (turn !== undefined) Handover.#turns.set(part, turn);
+  }
+
   dispatch(command: Command): Promise<unknown> {
+    const isNew = command.owner === undefined;
     this.#own(command);
-    if (this.waiting.isFull(this.#options, command)) overload(command);
-    else this.waiting.push(command);
+    if (!isNew) this.#unwritten.push([command, undefined]);
+    else if (this.#later.isFull(this.#options, command)) overload(command);
+    else this.#later.push(command);
     return command.promise;
   }
 
-  /** Takes a redirected command; `to`: the node to which it goes, if that is not the owner of its slot. */
-  redirect(command: Command, to?: ClusterNode): void {
+  /** Takes a command that a node refused; `to`: the node to which it goes, if that is not the owner of its slot. */
+  redirect(command: Command, to: ClusterNode | undefined): void {
+    this.back(command);
     this.#own(command);
-    this.redirected.push([command, to]);
+    this.#refused.push([command, to]);
   }
 
   #own(command: Command): void {
     command.owner = this;
-    if (command.deadline === Infinity) command.deadline = world.now() + command.timeout;
+    if (command.deadline === Infinity) beginCall(command, world.now(), heard(tracersOf(this.#options)), this);
     this.#timer ??= world.after(2 * COARSE, () => this.#expire());
   }
 
+  get info(): ServerInfo { return serverInfo(this.name, this.#options, this.#options.dbid); }
   elsewhere(): undefined { return undefined; }
   finished(): void {}
+  /** Makes answered() wait for this server, too. */
+  follow(pool: Pool): void { this.#pools.add(pool); }
 
-  /** Ends it, and returns its unsettled commands in the order in which to send them. */
-  end(): [command: Command, to: ClusterNode | undefined][] {
+  /** Resolves when the earlier commands of its slots have been answered, or their server is silent. */
+  async answered(): Promise<void> {
+    do {
+      for (const pool of this.#pools) await pool.answered().then(() => this.#pools.delete(pool));
+      while (this.#away.size > 0) {
+        const before = this.#away.size;
+        await settled([new Promise<void>((resolve) => (this.#whenBack = resolve))], SILENCE);
+        if (this.#away.size === before) this.#away.clear();
+      }
+    } while (this.#pools.size > 0);
+  }
+
+  /** Sends a command on. `isAway`: its node does not own its slot, so that later commands wait for its reply. */
+  send(command: Command, to: Target, isAway: boolean): void {
+    void to.dispatch(command);
+    if (!isAway || command.blocks !== undefined) return;
+    const back = (): void => this.back(command);
+    this.#away.add(command);
+    command.promise.then(back, back);
+  }
+
+  /** Stops waiting for the reply to a command that it has sent. */
+  back(command: Command): void {
+    if (this.#away.delete(command) && this.#away.size === 0) this.#whenBack();
+  }
+
+  /** Takes back a command that take() returned. */
+  keep(held: HeldCommand): void { this.#refused.push(held); }
+
+  /** Removes the unsettled commands, and returns them in order. */
+  take(): HeldCommand[] {
+    const turns = Handover.#turns;
+    const turnOf = ([command]: HeldCommand): number => turns.get(command) ?? Infinity;
+    const later = this.#later.drain().map((command): HeldCommand => [command, undefined]);
+    const held = [...this.#refused.splice(0), ...this.#unwritten.splice(0), ...later]
+      .filter(([{ state }]) => state !== "settled")
+      .sort((a, b) => turnOf(a) === turnOf(b) ? 0 : turnOf(a) - turnOf(b));
+    for (const [command] of held) if (!turns.has(command)) turns.set(command, ++Handover.#lastTurn);
+    return held;
+  }
+
+  end(): HeldCommand[] {
     this.isOver = true;
     world.cancel(this.#timer);
-    const waiting = this.waiting.drain().map((command): [Command, undefined] => [command, undefined]);
-    return [...this.redirected.splice(0), ...waiting].filter(([{ state }]) => state !== "settled");
+    return this.take();
   }
 
   #expire(): void {
     const now = world.now();
-    for (const command of [...this.redirected.map(([redirected]) => redirected), ...this.waiting.commands()]) {
+    const held = [...this.#refused, ...this.#unwritten].map(([command]) => command);
+    for (const command of [...held, ...this.#later.commands()]) {
       if (command.deadline <= now) command.expire(this.#obstacle);
     }
     this.#timer = world.after(2 * COARSE, () => this.#expire());
@@ -10777,14 +12931,14 @@ const VIEWING: readonly [Row][] = [[commands.clusterSlots], [commands.clusterInf
 function readView([ranges, info]: readonly unknown[], teller: Config): ClusterView {
   if (ranges instanceof RedisError) {
     const isNone = ranges.message.includes("cluster support disabled");
-    const why = isNone ? "is not a node of a cluster; use connection() or connectionPool()" : "tells no slots";
+    const why = isNone ? "is not a node of a cluster; use connection() or connectionPool()" : "names no slots";
     throw new ConnectionError("WRONG_SERVER", "not-sent", `${addressOf(teller)} ${why}`, { cause: asCause(ranges) });
   }
-  const epoch = Number(fieldsOfInfo(String(info)).get("cluster_current_epoch")) || 0;
-  return { epoch, ranges: Array.isArray(ranges) ? ranges : [], teller };
+  const epoch = toNumber(fieldsOfInfo(info).get("cluster_current_epoch") ?? "");
+  return { epoch: ID.holds(epoch) ? epoch : 0, ranges: Array.isArray(ranges) ? ranges : [], teller };
 }
 
-// ==== 18. Cluster ====
+// ==== 21. Cluster ====
 //
 // A router over slots. Nodes say which of them serves which slots, and where a command for another node belongs (MOVED,
 // ASK): the driver sends it there, with the same promise and deadline. The map is renewed in the background, from
@@ -10792,7 +12946,8 @@ function readView([ranges, info]: readonly unknown[], teller: Config): ClusterVi
 // is read, change #nodeAt.
 
 const MOST_NODES = 4_096;
-/** How often a command may be redirected, in all and without a pause: nodes that disagree could do it for ever. */
+const MOST_REFUSALS = 8; // shown in one message
+/** Maximum number of redirections of a command, and of those without a pause: two nodes could redirect for ever. */
 const MOST_HOPS = 16;
 const QUICK_HOPS = 3;
 const WITNESSES = 3; // nodes asked for a map at once
@@ -10821,7 +12976,6 @@ const UNLISTED = new ConnectionError("NOT_CONNECTED", "not-sent", "no list of ho
 const ELSEWHERE = "its slot is moving to another node";
 /** The owner of each slot. */
 type Owners = (ClusterNode | undefined)[];
-const NO_MOVES: ReadonlyMap<ClusterNode, number[]> = new Map();
 
 /** Returns the list of a key; adds an empty one if there is none. */
 function listIn<K, V>(lists: Map<K, V[]>, key: K): V[] {
@@ -10842,9 +12996,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   readonly reconnects: boolean;
   readonly #options: Config;
   #seeds: readonly Config[] = [];
-  /** Resolves when a live list has named the seeds, or has failed. */
-  readonly #listed: Promise<void> | undefined;
-  #unfollow = ignore;
+  readonly #following: Following;
   readonly #nodes = new Map<string, ClusterNode>();
   /** Where the commands of each slot go: to its owner, or to a handover. */
   #slots: (Member | undefined)[] = [];
@@ -10860,6 +13012,11 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   /** Holds the commands of slots without an owner while a map is on its way. */
   #lobby: Handover | undefined;
   #epoch = -1;
+  /** Address of the node that first named this epoch, and of the last one whose epoch most others did not confirm. */
+  #teller = "";
+  #liar = "";
+  /** Time since which most nodes name older epochs. */
+  #olderSince = Infinity;
   /** Nodes that probably have the latest map. */
   readonly #hints = new Set<ClusterNode>();
   #asking: Promise<void> | undefined;
@@ -10868,11 +13025,13 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   #askedAt = -Infinity;
   #timer: NodeJS.Timeout | undefined;
   #watch: NodeJS.Timeout | undefined;
-  /** How many times in a row no node has answered, and the last error. */
+  /** Number of times in a row that no node has answered, and the last error. */
   #failures = 0;
   #error: RedisError | undefined;
-  /** Why the driver last refused an address that a node named. */
-  #refusal: string | undefined;
+  /** Reasons for which the driver does not use addresses that nodes have named. */
+  readonly #refusals = new Set<string>();
+  /** Limits new connections to nodes that MOVED and ASK name; past the limit, commands wait for the next map. */
+  readonly #visits = new Allowance(16);
   /** Whether subscriptions will move at the end of this tick. */
   #areMoving = false;
   /** The node that ordinary subscriptions listen to. */
@@ -10884,31 +13043,15 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     this.reconnects = this.#options.reconnect;
     this.fleet = new Fleet<ClusterNode>([], () => this.#known());
     this.fleet.onClose = () => this.#close();
-    if (typeof seeds === "function") this.#listed = this.#follow(seeds as LiveHosts<unknown>, options);
-    else this.#seeds = readSeeds(seeds, options);
+    this.#following = LiveList.follow(seeds, {
+      take: (hosts) => {
+        this.#seeds = readSeeds(hosts, options);
+        if (this.#epoch < 0) this.#ask().catch(ignore); // otherwise they are used for the next map
+      },
+      failed: (error) => void (this.#error = error),
+    });
     this.#ask().catch(ignore);
     this.#listen();
-  }
-
-  /** Follows a live list of seeds. A new list is used for the next map, or at once if there is no map. */
-  #follow(source: LiveHosts<unknown>, options: Unchecked): Promise<void> {
-    return new Promise((resolve) => {
-      const unfollow = LiveList.follow(source, {
-        take: (hosts) => {
-          this.#seeds = readSeeds(hosts, options);
-          resolve();
-          if (this.#epoch < 0) this.#ask().catch(ignore);
-        },
-        failed: (error) => {
-          this.#error = error;
-          resolve();
-        },
-      });
-      this.#unfollow = () => {
-        unfollow();
-        resolve();
-      };
-    });
   }
 
   // ---- Routing ----
@@ -10921,11 +13064,15 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   known(): undefined { return undefined; } // commands wait for their slot
 
   route(row: Row, args: readonly unknown[], pinned = false): Member | Plan {
+    if (this.fleet.isClosed) return SHUT;
     if (hasOneKey(row, args)) {
       const slot = slotOf(args[0] as string);
       return pinned ? this.#pinned(slot) : this.#slots[slot] ?? this.memberOf(slot);
     }
-    if (isForAll(row) && this.#epoch < 0) return this.#later(row, args);
+    if (isForAll(row) && this.#epoch < 0) {
+      return planOf([], ignore, (view) => unlessAborted(view.signal, row.name.text, () => this.#known())
+        .then(() => this.spread(row, plan(this, row, args), view)));
+    }
     if (!pinned) return plan<Member, number>(this, row, args);
     const { parts, merge } = plan<Member, number>({
       proxy: this.proxy, members: () => this.members(), groupOf: slotOf, memberOf: (slot) => this.#pinned(slot),
@@ -10935,19 +13082,14 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     return planOf(parts, merge);
   }
 
-  /** Plans a command for all nodes once they are known. */
-  #later(row: Row, args: readonly unknown[]): Plan {
-    const inSteps = async (view: View): Promise<unknown> => {
-      await this.#known();
-      return this.spread(row, plan<Member, number>(this, row, args), view);
-    };
-    return planOf<Member>([], ignore, inSteps);
-  }
-
   #pinned(slot: number): Member { return { name: "", server: this.#targets[slot] ??= new SlotTarget(this, slot) }; }
 
   members(): readonly ClusterNode[] {
-    return this.#members ??= [...new Set(this.#owners)].filter((node) => node !== undefined);
+    if (this.#members !== undefined) return this.#members;
+    const members = new Set<ClusterNode>();
+    let last: ClusterNode | undefined; // adjacent slots mostly share an owner, and a Set is slow
+    for (const owner of this.#owners) if (owner !== last && (last = owner) !== undefined) members.add(owner!);
+    return this.#members = [...members];
   }
 
   anywhere(): undefined { return undefined; }
@@ -10985,21 +13127,18 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     if (inSteps !== undefined) return inSteps(view);
     const [first] = parts;
     if (parts.length === 1 && row.spread !== "each") return send(first!.member.server, row, first!.args, view);
-    if (isForAll(row)) return gather(plan, parts.map(({ member, args }) => send(member.server, row, args, view)));
-    const batches = new Map<Target, { batch: Batch; at: number[] }>();
-    for (const [i, { member: { server }, args }] of parts.entries()) {
-      const { batch, at } = batches.get(server) ?? { batch: new Batch(), at: [] };
-      batches.set(server, { batch, at });
-      batch.add(row, args);
-      at.push(i);
+    if (isForAll(row) || view.near !== undefined) {
+      return gather(plan, parts.map(({ member, args }) => send(member.server, row, args, view)));
     }
+    const lanes = new Map<Target, number[]>();
+    for (const [i, { member: { server } }] of parts.entries()) listIn(lanes, server).push(i);
     const replies: unknown[] = [];
-    await Promise.all(Array.from(batches, async ([server, { batch, at }]) => {
-      for (const [i, reply] of (await sendPipeline(server, batch, row, view)).entries()) replies[at[i]!] = reply;
+    await Promise.all(Array.from(lanes, async ([server, lane]) => {
+      const batch = new Batch();
+      for (const i of lane) batch.add(row, parts[i]!.args);
+      for (const [at, reply] of (await sendPipeline(server, batch, row, view)).entries()) replies[lane[at]!] = reply;
     }));
-    const reply = plan.merge(replies);
-    if (reply instanceof RedisError) throw reply;
-    return reply;
+    return merged(plan, replies);
   }
 
   // ---- Commands that a node refused ----
@@ -11016,20 +13155,37 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     if (batch === undefined) return this.#move(from, pool, command, error);
     const at = batch.replies.length;
     if (batch.isAtomic) {
-      if (batch.wait !== undefined) this.#told(from, error); // the caller gets the error: WAIT has been sent, too
-      if (at < batch.length - 1 || batch.wait !== undefined) return false; // EXEC's reply comes last
       const cause = [...batch.replies, error].filter(isReplyError).find(({ code }) => code !== "EXECABORT");
-      return cause !== undefined && refusalOf(cause).routed === true && this.#move(from, pool, command, cause);
+      if (batch.rows[at] !== commands.exec || cause === undefined || !refusalOf(cause).routed) return false;
+      if (batch.wait !== undefined) return this.#moveCopy(from, pool, command, cause);
+      return this.#move(from, pool, command, cause);
     }
     const target: Target = {
       dispatch: (single) => {
+        Handover.inherit(single, command);
+        single.inherit(command);
         if (!this.#move(from, pool, single, error)) single.refuse(error);
         return single.promise;
       },
     };
     if (batch.rows[at] === commands.wait || view.signal?.aborted) return false;
-    const reply = send(target, batch.rows[at]!, batch.words[at]!, view).catch((failed: unknown) => failed);
+    const own = new View({ ...view, trace: undefined }); // it is traced as a part of the batch
+    const reply = send(target, batch.rows[at]!, batch.words[at]!, own).catch((failed: unknown) => failed);
     batch.redirected = (batch.redirected ?? new Map()).set(at, reply);
+    return false;
+  }
+
+  /** Moves a copy of a durable transaction, because the reply to its WAIT is still to come here. */
+  #moveCopy(from: ClusterNode, pool: Pool, command: Command, error: ReplyError): boolean {
+    const { row, view, special, deadline } = command;
+    const batch = special.batch!;
+    if (view.signal?.aborted) return false;
+    const copy = Object.assign(new Command(row, [], view, { ...special, batch: batch.again([], 0) }), { deadline });
+    copy.inherit(command);
+    if (!this.#move(from, pool, copy, error)) return false;
+    const replies = copy.promise.then((all) => copy.special.batch!.complete(all as unknown[]))
+      .catch((failed: unknown) => batch.rows.map(() => failed));
+    batch.redirected = new Map(batch.rows.map((_, at) => [at, replies.then((all) => all[at])]));
     return false;
   }
 
@@ -11047,14 +13203,17 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       const hops = detour.hops + 1;
       if (told === undefined || hops > MOST_HOPS) return false;
       const handover = this.#handover(from, pool, [told.slot]);
-      handover.rests ||= hops > QUICK_HOPS || told.node === undefined || told.node === from;
+      const isInDoubt = told.node === undefined || told.node === from;
+      handover.rests = Math.max(handover.rests, hops - (isInDoubt ? 0 : QUICK_HOPS));
       renew(hops, code === "ASK");
       const isOwners = code === "MOVED" && slotOfCommand(command) === told.slot; // call() may not know the keys
       handover.redirect(command, isOwners ? undefined : told.node);
       return true;
     }
-    const slot = slotOfCommand(command);
-    const owner = (slot === undefined ? undefined : this.#owners[slot]) ?? from;
+    const slot = slotOfCommand(command) ?? SLOTS;
+    const owner = this.#owners[slot] ?? from;
+    const where = this.#slots[slot];
+    if (where instanceof Handover) where.back(command);
     if (code !== "TRYAGAIN") this.#refresh();
     const { primary } = owner.server;
     const isRetried = primary.retry(command, error);
@@ -11069,7 +13228,9 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     const colon = where.lastIndexOf(":");
     const slot = toNumber(text);
     if (colon < 0 || !isSlot(slot)) return undefined;
-    const node = this.#nodeAt(where.slice(0, colon), toNumber(where.slice(colon + 1)), from.config);
+    const named = this.#nodeAt(where.slice(0, colon), toNumber(where.slice(colon + 1)), from.config);
+    const mayOpen = named === undefined || named.opened !== undefined || (named.mayOpen ||= this.#visits.take());
+    const node = mayOpen ? named : undefined;
     if (code === "MOVED" && node !== undefined) this.#patch(slot, node, from);
     else this.#refresh();
     return { slot, node };
@@ -11080,7 +13241,10 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     this.#hints.add(node);
     this.#refresh();
     const old = this.#owners[slot];
-    if (node === from) return from.opened?.primary.renew(); // the node's name now leads to another server
+    if (node === from) { // the node's name now leads to another server
+      if (node.renewals.take()) from.opened?.primary.renew();
+      return;
+    }
     if (old === node) return;
     const isPromoted = old?.replicas.includes(node) === true;
     this.#assign(node, isPromoted ? this.#slotsOf(old!) : [slot]);
@@ -11102,58 +13266,90 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       if (old !== undefined) listIn(left, old).push(slot);
     }
     for (const [old, ofOld] of left) {
+      const gone = new Set(ofOld);
+      for (const cache of old.opened?.caches ?? []) cache.forget((key) => gone.has(slotOf(key)));
       if (old.opened !== undefined) this.#handover(old, old.opened.primary, ofOld);
-      if (this.#owners.includes(old)) continue;
-      old.replicas = [];
-      if (old.isSilent) old.opened?.primary.renew(); // it would not answer before the deadlines of its commands
+      if (!this.#owners.includes(old)) {
+        old.replicas = [];
+        if (old.isSilent) old.opened?.primary.renew(); // it would not answer before the deadlines of its commands
+      }
       old.opened?.primary.evacuate();
     }
-    if (!this.#areMoving) world.endOfTick<Cluster>((cluster) => cluster.#moveSubscriptions(), this);
+    if (this.#areMoving) return;
     this.#areMoving = true;
-  }
-
-  #moveSubscriptions(): void {
-    this.#areMoving = false;
-    void this.fleet.moveCompanions();
+    world.endOfTick<Cluster>((cluster) => {
+      cluster.#areMoving = false;
+      void cluster.fleet.moveCompanions();
+    }, this);
   }
 
   /** Begins a handover for those of these slots that are in none; returns the handover of the first slot. */
   #handover(from: ClusterNode, pool: Pool, slots: readonly number[]): Handover {
     for (const slot of slots) {
-      if (this.#slots[slot] instanceof Handover) continue;
-      const handover = from.handover ??= this.#begin(from, pool);
-      handover.slots.add(slot);
-      this.#slots[slot] = handover;
+      const current = this.#slots[slot];
+      if (current instanceof Handover) current.follow(pool);
+      else {
+        if (from.handover?.isOver !== false) from.handover = this.#begin(from, pool);
+        this.#slots[slot] = from.handover;
+        from.handover.slots.add(slot);
+      }
     }
     return this.#slots[slots[0]!] as Handover;
   }
 
   #begin(from: ClusterNode, pool: Pool): Handover {
     const obstacle = `${ELSEWHERE}, and ${from.name} has not answered what was sent before it`;
-    const handover = new Handover(from.config, obstacle);
+    const handover = new Handover(from.name, from.config, obstacle);
+    handover.follow(pool);
     this.#handovers.add(handover);
     world.endOfTick<ClusterNode>((node) => void (node.handover = undefined), from);
     const finish = async (): Promise<void> => {
-      await pool.answered();
-      if (handover.rests) await rest(2 * PAUSE * (1 + world.random()));
-      this.#release(handover);
+      while (!handover.isOver) {
+        await handover.answered();
+        const { rests } = handover;
+        handover.rests = 0;
+        if (rests > 0) await rest(PAUSE * rests * (0.75 + 0.25 * world.random()));
+        else this.#release(handover);
+      }
     };
     void this.fleet.keepOpenDuring(finish());
     return handover;
   }
 
+  /**
+   * Sends its commands on. If those of one slot are for several nodes, in turn, each node must answer before the next
+   * gets its commands. A slot leaves the handover when all its commands have gone to its owner.
+   */
   #release(handover: Handover): void {
-    if (handover.isOver) return;
-    this.#handovers.delete(handover);
-    for (const slot of handover.slots) if (this.#slots[slot] === handover) this.#slots[slot] = this.#owners[slot];
-    for (const [command, to] of handover.end()) {
-      void (to ?? this.memberOf(slotOfCommand(command) ?? 0)).server.dispatch(command);
+    const { isClosed } = this.fleet;
+    const targets = new Map<number, ClusterNode | undefined>();
+    const stay = new Set<number>();
+    for (const held of handover.take()) {
+      const [command, to] = held;
+      const slot = slotOfCommand(command) ?? SLOTS;
+      const target = to ?? this.#owners[slot];
+      const isNext = targets.has(slot) && targets.get(slot) !== target;
+      if (isNext && !isClosed && handover.slots.has(slot)) stay.add(slot);
+      if (stay.has(slot)) handover.keep(held);
+      else {
+        handover.send(command, target?.server ?? this.#waitingRoom(), target !== this.#owners[slot]);
+        targets.set(slot, target);
+      }
     }
+    for (const slot of handover.slots) {
+      if (!isClosed && (stay.has(slot) || (targets.get(slot) ?? this.#owners[slot]) !== this.#owners[slot])) continue;
+      handover.slots.delete(slot);
+      this.#slots[slot] = this.#owners[slot];
+    }
+    if (handover.slots.size > 0) return;
+    this.#handovers.delete(handover);
+    handover.end();
   }
 
   #waitingRoom(): Handover {
     if (this.#lobby !== undefined) return this.#lobby;
-    this.#lobby = new Handover(this.#options, "the nodes of the cluster are not known");
+    const obstacle = "the nodes of the cluster are not known";
+    this.#lobby = new Handover("a node that is not known", this.#options, obstacle);
     if (this.#asking !== undefined) return this.#lobby; // emptied by the answer
     if (this.#error === undefined) this.#refresh();
     else world.endOfTick<Cluster>((cluster) => cluster.#emptyLobby(), this);
@@ -11175,7 +13371,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   #unserved(slot: number): ConnectionError {
     const cause = this.#error;
     if (this.#epoch >= 0) {
-      const unserved = [`no node serves slot ${slot}`, this.#refusal].filter(Boolean).join("; ");
+      const unserved = [`no node serves slot ${slot}`, ...this.#refusals].join("; ");
       return new ConnectionError("SLOT_NOT_SERVED", "not-sent", unserved);
     }
     const why = cause === undefined ? "the nodes of the cluster are not known yet" : `not connected: ${cause.message}`;
@@ -11203,7 +13399,8 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       this.#nodes.set(node.name, node);
       return node;
     } catch (cause) { // also an error of the user's functions
-      this.#refusal = cause instanceof Error ? cause.message : String(cause);
+      const why = cause instanceof Error ? cause.message : String(cause);
+      if (this.#refusals.size < MOST_REFUSALS) this.#refusals.add(why);
       return undefined;
     }
   }
@@ -11238,6 +13435,13 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     const slot = slotOfCommand(command);
     const owner = slot === undefined ? undefined : this.#owners[slot];
     return owner === undefined || owner === node || this.fleet.isClosed ? undefined : this.memberOf(slot!).server;
+  }
+
+  describe(): string {
+    const nodes = this.fleet.describe() || `${this.members().length} primaries, none of them used yet`;
+    const error = this.fleet.isClosed ? CLOSED : this.#error;
+    const why = error?.message ?? "the nodes are not known yet";
+    return this.#epoch < 0 ? `seeds ${this.#seeds.map(hostOf).join(", ")}: ${why}` : nodes;
   }
 
   nodes(): ClusterNodeInfo[] {
@@ -11314,21 +13518,27 @@ class Cluster implements ClientRouter, Layout<Member, number> {
 
   /** Asks WITNESSES nodes at a time until one has answered. Adopts each view when it arrives. */
   async #askWitnesses(): Promise<void> {
-    if (this.#listed !== undefined) await settled([this.#listed], this.#options.connectTimeout);
+    if (this.#seeds.length === 0) await settled([this.#following.listed], this.#options.connectTimeout);
     this.fleet.mustBeOpen();
     if (this.#seeds.length === 0) this.#error ??= UNLISTED;
     this.#isStale = false;
     this.#askedAt = world.now();
     let hasChanged = false;
     const witnesses = this.#witnesses();
+    const views: ClusterView[] = [];
     for (let answers = 0; answers === 0;) {
       const some = witnesses.splice(0, WITNESSES);
-      if (some.length === 0) return this.#failed();
+      if (some.length === 0) {
+        this.#failures++;
+        if (this.#epoch < 0) throw this.#error!.of(undefined, "not-sent");
+        return;
+      }
       await Promise.all(some.map(async (config) => {
         try {
-          hasChanged = this.#adopt(await this.#view(config)) || hasChanged;
-          const why = `${addressOf(config)} tells no slots`;
-          if (this.#epoch < 0) throw new ConnectionError("NOT_READY", "not-sent", why);
+          const view = await this.#view(config);
+          hasChanged = this.#adopt(view) || hasChanged;
+          views.push(view);
+          if (this.#epoch < 0) throw this.#useless(config);
           answers++;
         } catch (error) {
           this.#error = asCause(error as RedisError);
@@ -11336,14 +13546,17 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       }));
     }
     this.#error = undefined;
+    hasChanged = this.#adoptOlder(views) || hasChanged;
     const isWaiting = this.members().some(({ isLost, lostAt = 0 }) => isLost && world.now() - lostAt < TAKEOVER);
     this.#gap = hasChanged || isWaiting ? FIRST_GAP : Math.min(2 * this.#gap, LONGEST_GAP);
     if (isWaiting) this.#isStale = true; // a replica may take over at any moment
   }
 
-  #failed(): void {
-    this.#failures++;
-    if (this.#epoch < 0) throw this.#error!.of(undefined, "not-sent");
+  /** The error of a node in whose view there is no usable node. */
+  #useless(config: Config): ConnectionError {
+    const [teller, why] = [addressOf(config), [...this.#refusals].join("; ")];
+    return why === "" ? new ConnectionError("NOT_READY", "not-sent", `${teller} names no slots`)
+      : new ConnectionError("SLOT_NOT_SERVED", "not-sent", `no node that ${teller} names can be used: ${why}`);
   }
 
   /** Asks a node for its view, on a connection of its own. */
@@ -11368,22 +13581,39 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     return [...new Map(configs.map((config) => [hostOf(config), config])).values()];
   }
 
+  /** Adopts an older view if several nodes have named older epochs for AGREEMENT: one node has invented the map's. */
+  #adoptOlder(views: readonly ClusterView[]): boolean {
+    const older = views.filter(({ epoch }) => epoch < this.#epoch).sort((a, b) => b.epoch - a.epoch);
+    const isAlone = views.every(({ epoch, teller }) => epoch < this.#epoch || hostOf(teller) === this.#teller);
+    const isAgreed = isAlone && older.length > 1;
+    this.#olderSince = isAgreed ? Math.min(this.#olderSince, world.now()) : Infinity;
+    this.#isStale ||= isAgreed; // to ask again soon
+    if (world.now() < this.#olderSince + AGREEMENT) return false;
+    this.#liar = this.#teller;
+    this.#epoch = older[0]!.epoch;
+    return this.#adopt(older[0]!, true);
+  }
+
   /** Adopts a view unless it is older than the map; returns whether an owner has changed. */
-  #adopt({ epoch, ranges, teller }: ClusterView): boolean {
+  #adopt({ epoch, ranges, teller }: ClusterView, isOurs = false): boolean {
+    const name = hostOf(teller);
     if (epoch < this.#epoch || this.fleet.isClosed) return false;
+    if (epoch > this.#epoch && name === this.#liar) return false;
+    this.#refusals.clear();
     const claims: Owners = new Array(SLOTS).fill(undefined);
     const primaries = new Set<ClusterNode>();
     for (const range of ranges.slice(0, SLOTS)) {
       const primary = this.#readRange(range, teller, claims);
       if (primary !== undefined) primaries.add(primary);
     }
-    if (primaries.size === 0 || this.#isForeign(primaries)) return false;
+    if (primaries.size === 0 || (!isOurs && this.#isForeign(primaries))) return false;
     const isFirst = this.#epoch < 0;
     if (epoch > this.#epoch) this.#patched.clear();
+    if (epoch > this.#epoch) this.#teller = name;
     this.#epoch = epoch;
     this.#failures = 0;
-    const moved = isFirst ? NO_MOVES : this.#moves(claims, primaries);
-    if (isFirst) [this.#owners, this.#slots, this.#members] = [claims, [...claims], undefined];
+    if (isFirst) [this.#owners, this.#slots, this.#members] = [claims, claims.slice(), undefined];
+    const moved = this.#moves(claims, primaries);
     for (const [node, slots] of moved) this.#assign(node, slots);
     this.#emptyLobby();
     this.#dropAbsent(primaries);
@@ -11395,8 +13625,9 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     const moved = new Map<ClusterNode, number[]>();
     for (let slot = 0; slot < SLOTS; slot++) {
       const [node, owner] = [claims[slot], this.#owners[slot]];
+      if (node === owner || node === undefined) continue;
       const isPatched = this.#patched.has(slot) && owner !== undefined && primaries.has(owner);
-      if (node !== undefined && node !== owner && !isPatched) listIn(moved, node).push(slot);
+      if (!isPatched) listIn(moved, node).push(slot);
     }
     return moved;
   }
@@ -11417,9 +13648,12 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       if (node !== undefined) node.id = typeof id === "string" ? readable(id, MOST_NAMED) : "";
       return node;
     });
-    if (primary === undefined || !isSlot(first) || !isSlot(last)) return undefined;
-    primary.replicas = replicas.filter((node) => node !== undefined);
-    claims.fill(primary, first, last + 1);
+    if (primary === undefined || !isSlot(first) || !isSlot(last) || claims[first] !== undefined) return undefined;
+    const named = replicas.filter((node) => node !== undefined);
+    // A map leaves out a replica that is late, as after a stall of its machine. It may take over all the same.
+    if (named.length > 0) primary.replicatedAt = world.now();
+    if (named.length > 0 || world.now() >= primary.replicatedAt + TAKEOVER) primary.replicas = named;
+    for (let at = first; at <= last && claims[at] === undefined; at++) claims[at] = primary; // a slot has one primary
     return primary;
   }
 
@@ -11439,7 +13673,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   }
 
   #close(): void {
-    this.#unfollow();
+    this.#following.stop();
     for (const timer of [this.#timer, this.#watch]) world.cancel(timer);
     for (const connection of this.#witnessing) connection.close(CLOSED);
     this.#emptyLobby();
@@ -11461,7 +13695,7 @@ function readSeeds(seeds: unknown, options: Unchecked): Config[] {
   return readHosts("seeds", seeds, (seed) => {
     const own = readHost(seed);
     mustBeCommon(own, "nodes");
-    return readClustered({ ...options, ...own });
+    return readClustered(combined(options, own));
   });
 }
 
@@ -11494,7 +13728,706 @@ export class ClusterHandler<Text = string> extends ManyClient<Text> {
 
 export interface ClusterHandler<Text> extends ShardedCommands<Text> {}
 
-// ==== 19. The door ====
+// ==== 22. Collections ====
+//
+// Lists, sets, dicts, queues and counters of a server, with the methods that JavaScript's own collections have; models,
+// which build keys. All follow zyredis. A collection is a handler, a key and a serializer, and keeps nothing in memory:
+// a method sends one command, or one script where several would not be atomic, or reads in pages. To add a method, look
+// for the command or script that does it in one step. To add a collection, extend Collection.
+
+/** Any handler for one server or many, whose replies have text of this type. */
+export type AnyHandler<Text> =
+  Pick<Commander, "call" | "direct"> & { scanIterator(): AsyncGenerator<Text, void, undefined> };
+type Unconverted = AnyHandler<string | number | bigint>;
+
+/** `pageSize`: number of elements that a long read asks for with one command, 50 by default. */
+export type CollectionOptions<T, Text = string> =
+  Loose<{ pageSize: number }> & { readonly serializer: Serializer<T, Text> };
+/** Options of a collection with the serializer `plain`. */
+export type PlainOptions = Loose<{ pageSize: number }> & { readonly serializer?: typeof plain | undefined };
+
+const COLLECTING = { serializer: SERIALIZER, pageSize: whole(1, MAX_WORDS) };
+const INTEGER = whole(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+const INDEX = must<number>("a whole number, or Infinity", (value) => value === Infinity || INTEGER.holds(value));
+const SCORE = must<number>("a number, and not NaN", (value) => typeof value === "number" && !Number.isNaN(value));
+
+function argument<T>(name: string, value: T, check: Check<unknown>): T {
+  if (!check.holds(value)) throw new ArgumentError(`argument ${name} must be ${check.wanted}`);
+  return value;
+}
+
+/** Base class of collections and models: encodes and decodes values with a serializer. */
+abstract class Values<T> {
+  readonly #db: Handler<any>;
+  readonly #options: CollectionOptions<T, any>;
+
+  constructor(db: AnyHandler<any>, options: object = {}, usual: Serializer<any, any> = plain) {
+    if (!(db instanceof Client)) throw new ArgumentError("a collection needs a handler");
+    const given = checkAll(options, this.checks) as Loose<CollectionOptions<T, any>>;
+    this.#options = bare({ ...given, serializer: given.serializer ?? usual });
+    const charset = insideOf(db).view.charset === null ? null : "utf-8"; // commands send UTF-8
+    const text = this.#options.serializer === plain ? {} : { charset, convertNumbers: false } as const;
+    this.#db = db.with({ maps: "pairs", ...text }) as Handler<any>;
+  }
+
+  protected get checks(): Record<string, Check<unknown>> { return COLLECTING; }
+  protected get db(): Handler<any> { return this.#db; }
+  protected get options(): CollectionOptions<T, any> { return this.#options; }
+  protected get pageSize(): number { return this.#options.pageSize ?? 50; }
+
+  protected encode(value: T, name = "a value"): Word {
+    if (value === undefined) throw new ArgumentError(`${name} must not be undefined`);
+    return encodedBy(this.#options.serializer, value, name);
+  }
+
+  protected encodeAll(values: Iterable<T>): Word[] { return elementsOf(values).map((value) => this.encode(value)); }
+
+  protected decode(stored: unknown): T { return decodedBy(this.#options.serializer, stored); }
+
+  protected decodeAll(row: Row, reply: unknown): T[] { return elementsIn(row, reply, (one) => this.decode(one)); }
+
+  /** Decodes a reply that is null if there is no value; then returns `missing`. */
+  protected found<D = undefined>(stored: unknown, missing?: D): T | D {
+    return stored === null ? missing as D : this.decode(stored);
+  }
+
+  /** Reads the values of these names with one command for each page, all sent together. */
+  protected async inPages(
+    row: Row, names: Iterable<unknown>, read: (page: Word[]) => Promise<unknown>,
+  ): Promise<(T | undefined)[]> {
+    const words = elementsOf(names).map((name) => wordOf("a name", name));
+    const pages = range(0, Math.ceil(words.length / this.pageSize), this.pageSize).map(async (at) => {
+      const page = words.slice(at, at + this.pageSize);
+      const values = elementsIn(row, await read(page), (stored) => this.found(stored));
+      if (values.length !== page.length) throw badReply(row);
+      return values;
+    });
+    return (await Promise.all(pages)).flat();
+  }
+}
+
+/** Whether a value is iterable, but not text, which would be taken apart. */
+const isIterable = (value: any, by: symbol = Symbol.iterator): value is Iterable<any> =>
+  typeof value === "object" && value !== null && isFunction(value[by]);
+
+function elementsOf<S>(values: Iterable<S>): S[] {
+  if (!isIterable(values)) throw new ArgumentError("the values must be iterable, and not a string");
+  return [...values];
+}
+
+/** Returns an array of the values of an iteration. */
+async function collected<S>(items: AsyncIterable<S>): Promise<S[]> {
+  const all: S[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+/** Base class of the collections that have a key. `More`: further options. */
+abstract class Collection<T, More = unknown> extends Values<T> {
+  readonly key: Key;
+
+  constructor(db: AnyHandler<T>, key: Key, options?: PlainOptions & More);
+  constructor(db: Unconverted, key: Key, options: CollectionOptions<T> & More);
+  constructor(db: AnyHandler<Buffer>, key: Key, options: CollectionOptions<T, Buffer> & More);
+  constructor(db: AnyHandler<any>, key: Key, options?: object) {
+    super(db, options);
+    wordOf("the key", key);
+    this.key = key;
+  }
+
+  /** Reads a range in pages; its end is at most the size that the collection has when the read begins. */
+  protected async *range<S>(
+    start: number, end: number, size: "llen" | "zcard", read: (from: number, last: number) => Promise<S[]>,
+  ): AsyncGenerator<S, void, undefined> {
+    argument("start", start, INTEGER);
+    argument("end", end, INDEX);
+    if (start >= end && start < 0 === end < 0) return;
+    const length = await this.db[size](this.key);
+    if (!AMOUNT.holds(length)) throw badReply(commands[size]);
+    const to = Math.min(length, end < 0 ? length + end : end);
+    for (let from = start < 0 ? Math.max(0, length + start) : start; from < to; from += this.pageSize) {
+      const wanted = Math.min(this.pageSize, to - from);
+      const page = await read(from, from + wanted - 1);
+      yield* page;
+      if (page.length < wanted) return; // elements were removed meanwhile
+    }
+  }
+}
+
+/** A list. Positions are those of an array, and negative ones count from the end. Since 0.1.0. */
+export class RedisList<T = string> extends Collection<T> implements AsyncIterable<T> {
+  /** The element at this position; undefined if there is none. The server walks to it from the nearer end (LINDEX). */
+  async at(index: number): Promise<T | undefined> {
+    return this.found(await this.db.lindex(this.key, argument("index", index, INTEGER)));
+  }
+
+  /** Replaces the element at this position; rejects with the server's error if there is none. */
+  async set(index: number, value: T): Promise<void> {
+    await this.db.lset(this.key, argument("index", index, INTEGER), this.encode(value));
+  }
+
+  /** The elements from `start` up to, and without, `end`. Read in pages: a change meanwhile may shift elements. */
+  slice(start = 0, end = Infinity): Promise<T[]> { return collected(this.#range(start, end)); }
+  /** Number of elements. */
+  async length(): Promise<number> { return this.db.llen(this.key); }
+  /** Adds values at the end, with one command; returns the new length. */
+  append(...values: T[]): Promise<number> { return this.#push("rpush", values); }
+  /** Adds values at the beginning, in their order, as an array's unshift() does; returns the new length. */
+  prepend(...values: T[]): Promise<number> { return this.#push("lpush", [...values].reverse()); }
+  /** Adds the values of an iterable at the end, with one command; returns the new length. */
+  extend(values: Iterable<T>): Promise<number> { return this.#push("rpush", values); }
+  /** Removes the last element and returns it; undefined if the list is empty. */
+  async pop(): Promise<T | undefined> { return this.found(await this.db.rpop(this.key)); }
+  /** Removes the first element and returns it; undefined if the list is empty. */
+  async shift(): Promise<T | undefined> { return this.found(await this.db.lpop(this.key)); }
+
+  /** Keeps only the elements that slice(start, end) returns. */
+  async trim(start: number, end = Infinity): Promise<void> {
+    argument("start", start, INTEGER);
+    argument("end", end, INDEX);
+    if (end === 0) await this.db.ltrim(this.key, 1, 0); // LTRIM's last position is included, and -1 is the end
+    else await this.db.ltrim(this.key, start, end === Infinity ? -1 : end - 1);
+  }
+
+  /** Removes the first `count` elements equal to the value (the last if negative, all if 0); returns their number. */
+  async remove(value: T, count = 1): Promise<number> {
+    return this.db.lrem(this.key, argument("count", count, INTEGER), this.encode(value));
+  }
+
+  async #push(name: "rpush" | "lpush", values: Iterable<T>): Promise<number> {
+    const words = this.encodeAll(values);
+    return words.length === 0 ? this.length() : this.db[name](this.key, words);
+  }
+
+  /** Iterates over the elements in pages, up to the length at the beginning. */
+  [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> { return this.#range(0, Infinity); }
+
+  #range(start: number, end: number): AsyncGenerator<T, void, undefined> {
+    return this.range(start, end, "llen", async (from, last) =>
+      this.decodeAll(commands.lrange, await this.db.lrange(this.key, from, last)));
+  }
+}
+
+/** Removes the members that are not among the arguments. */
+const RETAIN = `local kept = {}
+for _, member in ipairs(ARGV) do kept[member] = true end
+for _, member in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if not kept[member] then redis.call('SREM', KEYS[1], member) end
+end`;
+
+/** A RedisSet, or any other values. Sets of the same handler are combined on the server. */
+export type Members<T> = Iterable<T> | AsyncIterable<T>;
+
+/** A set. Two values are the same if the serializer encodes them to the same bytes. Since 0.1.0. */
+export class RedisSet<T = string> extends Collection<T> implements AsyncIterable<T> {
+  /** Adds a value; true if it is new. */
+  async add(value: T): Promise<boolean> { return await this.db.sadd(this.key, this.encode(value)) === 1; }
+  /** Removes a value; true if it was there. */
+  async delete(value: T): Promise<boolean> { return await this.db.srem(this.key, this.encode(value)) === 1; }
+  async has(value: T): Promise<boolean> { return await this.db.sismember(this.key, this.encode(value)) === 1; }
+  async size(): Promise<number> { return this.db.scard(this.key); }
+  /** Removes a random value and returns it; undefined if the set is empty. */
+  async pop(): Promise<T | undefined> { return this.found(await this.db.spop(this.key)); }
+  /** All values, with one command (SMEMBERS), in no particular order. */
+  async values(): Promise<T[]> { return this.decodeAll(commands.smembers, await this.db.smembers(this.key)); }
+  /** The values in this set or in any of the others. */
+  union(...others: Members<T>[]): Promise<Set<T>> { return this.#combine("sunion", others); }
+  /** The values in this set and in all others. */
+  intersection(...others: Members<T>[]): Promise<Set<T>> { return this.#combine("sinter", others); }
+  /** The values of this set that are in none of the others. */
+  difference(...others: Members<T>[]): Promise<Set<T>> { return this.#combine("sdiff", others); }
+
+  /** Adds the values of the others. Atomic; all are sets of the same handler and serializer, or none is. */
+  unionUpdate(...others: Members<T>[]): Promise<void> { return this.#update("sunionstore", others); }
+  /** Removes the values that are not in all of the others. Atomic, as unionUpdate(). */
+  intersectionUpdate(...others: Members<T>[]): Promise<void> { return this.#update("sinterstore", others); }
+  /** Removes the values that are in any of the others. Atomic, as unionUpdate(). */
+  differenceUpdate(...others: Members<T>[]): Promise<void> { return this.#update("sdiffstore", others); }
+
+  /** Iterates over the values in pages, by SSCAN: while the set changes, a value may come twice. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    for await (const member of this.db.sscanIterator(this.key, { COUNT: this.pageSize })) yield this.decode(member);
+  }
+
+  /** The keys of the sets that the server can combine with this one; the values of the others, by their bytes. */
+  async #sorted(others: Members<T>[]): Promise<[keys: Key[], lists: Map<string, T>[]]> {
+    const { router } = insideOf(this.db);
+    const isNear = (other: Members<T>): other is RedisSet<T> => other instanceof RedisSet &&
+      insideOf(other.db).router === router && other.options.serializer === this.options.serializer;
+    const lists = others.filter((other) => !isNear(other)).map(async (other) => {
+      const values = isIterable(other, Symbol.asyncIterator) ? await collected<T>(other as any)
+        : elementsOf<T>(other as any);
+      return new Map(values.map((value) => [byteText(this.encode(value)), value]));
+    });
+    return [others.filter(isNear).map(({ key }) => key), await Promise.all(lists)];
+  }
+
+  async #update(name: "sunionstore" | "sinterstore" | "sdiffstore", others: Members<T>[]): Promise<void> {
+    const [keys, lists] = await this.#sorted(others);
+    if (keys.length > 0 && lists.length > 0) {
+      throw new ArgumentError("sets of this handler and other values cannot be combined in one step: make two calls");
+    }
+    if (keys.length > 0) return void await this.db[name](this.key, this.key, keys);
+    const tokens = lists.flatMap((list) => [...list.keys()])
+      .filter((token) => name !== "sinterstore" || lists.every((list) => list.has(token)));
+    const words = tokens.map((token) => Buffer.from(token, "latin1"));
+    if (name === "sinterstore" && lists.length > 0) await this.db.eval(RETAIN, 1, this.key, words);
+    else if (words.length > 0) await this.db[name === "sunionstore" ? "sadd" : "srem"](this.key, words);
+  }
+
+  async #combine(name: "sunion" | "sinter" | "sdiff", others: Members<T>[]): Promise<Set<T>> {
+    const [keys, lists] = await this.#sorted(others);
+    const found = new Map(elementsIn(commands[name], await this.db[name](this.key, keys), (member) =>
+      [byteText(wordOf("a member", member)), this.decode(member)]));
+    for (const list of lists) {
+      if (name === "sunion") for (const [token, value] of list) found.set(token, value);
+      else for (const token of found.keys()) if (list.has(token) === (name === "sdiff")) found.delete(token);
+    }
+    return new Set(found.values());
+  }
+}
+
+/** `reverse`: positions count from the highest score, and members come in that order. */
+export type OrderOptions = Loose<{ reverse: boolean }>;
+/** `offset`: number of members to skip; `count`: maximum number of members. */
+export type ByScoreOptions = Loose<{ offset: number; count: number }>;
+/** A score that is included or, with a bracket, excluded: "(1.5". Infinity and -Infinity mean no bound. */
+export type ScoreBound = number | `(${number}`;
+
+const ORDERING = { reverse: oneOf(true, false) };
+const AMOUNT = whole(0, Number.MAX_SAFE_INTEGER);
+const BY_SCORE = { offset: AMOUNT, count: AMOUNT, withScores: oneOf(true, false) };
+const BOUND = must<ScoreBound>('a number, or "(" and a number', (bound) =>
+  typeof bound === "string" ? bound.startsWith("(") && !Number.isNaN(numberIn(bound.slice(1))) : SCORE.holds(bound));
+
+/** Members with scores, in the order of the scores and, for equal ones, of the members' bytes. Since 0.1.0. */
+export class RedisSortedSet<T = string> extends Collection<T> implements AsyncIterable<T> {
+  /** Adds a member, or changes its score; true if it is new. */
+  async add(member: T, score: number): Promise<boolean> { return await this.update([[member, score]]) === 1; }
+
+  /** Adds members or changes their scores, from a Map or [member, score] pairs; returns how many are new. */
+  async update(scores: Iterable<readonly [member: T, score: number]>): Promise<number> {
+    const items = entriesOf<T, number>(scores).map(([member, score]) =>
+      [argument("score", score, SCORE), this.encode(member, "a member")] as const);
+    return items.length === 0 ? 0 : this.db.zadd(this.key, items);
+  }
+
+  /** Removes a member; true if it was there. */
+  async delete(member: T): Promise<boolean> { return await this.db.zrem(this.key, this.encode(member)) === 1; }
+  async has(member: T): Promise<boolean> { return await this.score(member) !== undefined; }
+  async size(): Promise<number> { return this.db.zcard(this.key); }
+  /** The member at this position, which may be negative; undefined if there is none. */
+  async at(index: number): Promise<T | undefined> {
+    argument("index", index, INTEGER);
+    return this.decodeAll(commands.zrange, await this.db.zrange(this.key, index, index))[0];
+  }
+
+  /** The members from `start` up to, and without, `end`. Read in pages: a change meanwhile may shift members. */
+  async slice(start = 0, end = Infinity, options: OrderOptions = {}): Promise<T[]> {
+    return (await this.entries(start, end, options)).map(([member]) => member);
+  }
+
+  /** The same members with their scores. */
+  entries(start = 0, end = Infinity, options: OrderOptions = {}): Promise<[member: T, score: number][]> {
+    return collected(this.#range(start, end, options));
+  }
+
+  /** The score of a member; undefined if it is missing. */
+  score(member: T): Promise<number | undefined> { return this.#about("zscore", member); }
+  /** The position of a member, 0 for the lowest score; undefined if it is missing. */
+  rank(member: T): Promise<number | undefined> { return this.#about("zrank", member); }
+  /** The position of a member, 0 for the highest score; undefined if it is missing. */
+  reverseRank(member: T): Promise<number | undefined> { return this.#about("zrevrank", member); }
+
+  async #about(name: "zscore" | "zrank" | "zrevrank", member: T): Promise<number | undefined> {
+    return await this.db[name](this.key, this.encode(member)) as number | null ?? undefined;
+  }
+
+  /** Adds to the score of a member, which is 0 if it is missing; returns the new score. */
+  async increment(member: T, amount = 1): Promise<number> {
+    return this.db.zincrby(this.key, argument("amount", amount, SCORE), this.encode(member));
+  }
+
+  /** The members with scores from `min` to `max`, both included, with one command. */
+  async rangeByScore<W extends boolean = false>(
+    min: ScoreBound = -Infinity, max: ScoreBound = Infinity, options: ByScoreOptions & Loose<{ withScores: W }> = {},
+  ): Promise<(W extends true ? [member: T, score: number] : T)[]> {
+    const { offset = 0, count = -1, withScores = false } = checkAll(options, BY_SCORE);
+    const from = argument("min", min, BOUND);
+    const pairs = this.#scored("zrangebyscore", await this.db.zrangebyscore(this.key, from, argument("max", max, BOUND),
+      { LIMIT: [offset, count], WITHSCORES: true }));
+    return (withScores ? pairs : pairs.map(([member]) => member)) as any;
+  }
+
+  /** Number of members with scores from `min` to `max`, both included. */
+  async count(min: ScoreBound = -Infinity, max: ScoreBound = Infinity): Promise<number> {
+    return this.db.zcount(this.key, argument("min", min, BOUND), argument("max", max, BOUND));
+  }
+
+  /** Iterates over the members in pages, from the lowest score, up to the size at the beginning. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    for await (const [member] of this.#range(0, Infinity, {})) yield member;
+  }
+
+  async *#range(start: number, end: number, options: OrderOptions): AsyncGenerator<[T, number], void, undefined> {
+    const name = checkAll(options, ORDERING).reverse ? "zrevrange" : "zrange";
+    yield* this.range(start, end, "zcard", async (from, last) =>
+      this.#scored(name, await this.db[name](this.key, from, last, { WITHSCORES: true })));
+  }
+
+  #scored(name: "zrange" | "zrevrange" | "zrangebyscore", page: unknown): [T, number][] {
+    return elementsIn(commands[name], page, ([member, score]) => [this.decode(member), Number(score)]);
+  }
+}
+
+/** Returns the entries of a plain object, a Map, or an iterable of pairs. */
+function entriesOf<N, V>(given: unknown): (readonly [N, V])[] {
+  const entries: unknown[] = isPlain(given) ? Object.entries(given) : isIterable(given) ? [...given] : [undefined];
+  if (entries.every((entry) => Array.isArray(entry) && entry.length === 2)) return entries as [N, V][];
+  throw new ArgumentError("update() needs an object, a Map, or an iterable of pairs");
+}
+
+/** Names with values. */
+export type Entries<N, T> = Iterable<readonly [N, T]> | (N extends string ? Readonly<Record<string, T>> : never);
+
+const POP_FIELD = script(`local value = redis.call('HGET', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[1], ARGV[1])
+return value`, { keys: 1 });
+const SET_DEFAULT = script(`redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('HGET', KEYS[1], ARGV[1])`, { keys: 1 });
+
+/** A hash, with the methods of a Map. `Field`: type of its fields' names, that of the handler's text. Since 0.1.0. */
+export class RedisDict<T = string, Field = string> extends Collection<T> implements AsyncIterable<[Field, T]> {
+  constructor(db: AnyHandler<T> & AnyHandler<Field>, key: Key, options?: PlainOptions);
+  constructor(db: Unconverted & AnyHandler<Field | number | bigint>, key: Key, options: CollectionOptions<T>);
+  constructor(db: AnyHandler<Buffer> & AnyHandler<Field>, key: Key, options: CollectionOptions<T, Buffer>);
+  constructor(db: any, key: Key, options?: any) { super(db, key, options); }
+
+  /** The value of a field; `missing` if there is none. */
+  async get<D = undefined>(field: Field, missing?: D): Promise<T | D> {
+    return this.found(await this.db.hget(this.key, wordOf("field", field)), missing);
+  }
+
+  /** Sets a field; true if it is new. */
+  async set(field: Field, value: T): Promise<boolean> {
+    return await this.db.hset(this.key, wordOf("field", field), this.encode(value)) === 1;
+  }
+
+  async has(field: Field): Promise<boolean> { return await this.db.hexists(this.key, wordOf("field", field)) === 1; }
+  /** Removes a field; true if it was there. */
+  async delete(field: Field): Promise<boolean> { return await this.db.hdel(this.key, wordOf("field", field)) === 1; }
+  async size(): Promise<number> { return this.db.hlen(this.key); }
+  /** The names of all fields, with one command; iterate over a big dict instead. */
+  async keys(): Promise<Field[]> { return elementsIn(commands.hkeys, await this.db.hkeys(this.key), (name) => name); }
+  /** All values, with one command. */
+  async values(): Promise<T[]> { return this.decodeAll(commands.hvals, await this.db.hvals(this.key)); }
+
+  /** All fields and values, with one command. */
+  async entries(): Promise<[field: Field, value: T][]> {
+    const pairs: unknown = await this.db.hgetall(this.key);
+    return elementsIn(commands.hgetall, pairs, ([field, value]) => [field, this.decode(value)]);
+  }
+
+  /** The values of several fields, undefined where one is missing; in pages. */
+  async getMany(fields: Iterable<Field>): Promise<(T | undefined)[]> {
+    return this.inPages(commands.hmget, fields, (page) => this.db.hmget(this.key, page));
+  }
+
+  /** Returns the value of a field, after setting it to `value` if there is none. Atomic. */
+  async setDefault(field: Field, value: T): Promise<T> {
+    return this.decode(await SET_DEFAULT(this.db, this.key, wordOf("field", field), this.encode(value)));
+  }
+
+  /** Removes a field and returns its value; `missing` if there is none. Atomic. */
+  async pop<D = undefined>(field: Field, missing?: D): Promise<T | D> {
+    return this.found(await POP_FIELD(this.db, this.key, wordOf("field", field)), missing);
+  }
+
+  /** Sets fields, with one command. */
+  async update(values: Entries<Field, T>): Promise<void> {
+    const words = entriesOf<Field, T>(values).flatMap(([field, value]) => [wordOf("field", field), this.encode(value)]);
+    if (words.length > 0) await this.db.hset(this.key, words);
+  }
+
+  /** Iterates over fields and values in pages, by HSCAN: while the dict changes, a field may come twice. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<[Field, T], void, undefined> {
+    for await (const [field, value] of this.db.hscanIterator(this.key, { COUNT: this.pageSize })) {
+      yield [field as Field, this.decode(value)];
+    }
+  }
+}
+
+/** `timeout`: maximum time that get() waits, in ms; 0: none; no limit by default. `signal`: ends the wait. */
+export type QueueGetOptions = Loose<{ timeout: Milliseconds; signal: AbortSignal }>;
+type Bounded = Loose<{ maxSize: number }>;
+
+const WAITING = {
+  timeout: must("a number of milliseconds", (ms) => typeof ms === "number" && ms >= 0), signal: CONSUMING.signal,
+};
+const QUEUEING = { ...COLLECTING, maxSize: whole(1, Number.MAX_SAFE_INTEGER) };
+const PUT = script(`if redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[1]) then return -1 end
+return redis.call('LPUSH', KEYS[1], ARGV[2])`, { keys: 1 });
+
+/**
+ * A queue: the item that was put first is taken first. Option `maxSize` bounds it. An item belongs to one taker; it is
+ * lost with a process that dies after taking it. For jobs that must survive that, use consume() on a stream.
+ * Since 0.1.0.
+ */
+export class RedisQueue<T = string> extends Collection<T, Bounded> implements AsyncIterable<T> {
+  /** Maximum number of items, which put() does not exceed. */
+  get maxSize(): number { return (this.options as Bounded).maxSize ?? Infinity; }
+  protected override get checks(): Record<string, Check<unknown>> { return QUEUEING; }
+  /** The commands that take an item: at once, and when there is one. */
+  protected get taking(): readonly [now: Row, waiting: Row] { return [commands.rpop, commands.brpop]; }
+
+  /** Adds an item; returns the new size. Rejects with the code FULL if the queue has maxSize items. */
+  async put(item: T): Promise<number> {
+    const word = this.encode(item, "an item");
+    if (this.maxSize === Infinity) return this.db.lpush(this.key, word);
+    const size = await PUT(this.db, this.key, this.maxSize, word);
+    if (!INTEGER.holds(size)) throw badReply(commands.evalsha);
+    if (size < 0) throw new RedisError("FULL", "not-executed", `the queue has maxSize (${this.maxSize}) items`);
+    return size;
+  }
+
+  /**
+   * Takes the next item, and waits for one if there is none; after `timeout` ms, returns undefined. Waiting occupies a
+   * connection. When `signal` is aborted, rejects with an AbortError, unless the server has just given out an item:
+   * then returns that.
+   */
+  async get(options: QueueGetOptions = {}): Promise<T | undefined> {
+    const { timeout = Infinity, signal } = checkAll(options, WAITING);
+    const [now, waiting] = this.taking;
+    if (timeout === 0) return this.found(await this.#take(now, [this.key], signal));
+    const seconds = timeout === Infinity ? 0 : Math.min(Math.ceil(timeout), 2 ** 31 - 1) / 1_000; // 0: no limit
+    const reply = await this.#take(waiting, [this.key, seconds], signal);
+    if (reply === null) return undefined;
+    if (!Array.isArray(reply) || reply.length !== 2) throw badReply(waiting);
+    return this.found(reply[1]);
+  }
+
+  /** Number of items. */
+  async size(): Promise<number> { return this.db.llen(this.key); }
+  async isEmpty(): Promise<boolean> { return await this.size() === 0; }
+  async isFull(): Promise<boolean> { return this.maxSize < Infinity && await this.size() >= this.maxSize; }
+
+  /**
+   * Takes items one by one, and waits for more. A signal of the handler's view, disconnect(), or return() ends the
+   * wait; if the server has just given out an item, next() still returns that. A lost connection, with which an item
+   * may have been lost, ends it with an error.
+   */
+  [Symbol.asyncIterator](): Iteration<T> {
+    const stop = new AbortController();
+    return new Iteration(this.#items(stop.signal), () => stop.abort(), "awaited");
+  }
+
+  async *#items(signal: AbortSignal): AsyncGenerator<T, void, void> {
+    try {
+      for (;;) {
+        const item = await this.get({ signal });
+        if (item !== undefined) yield item;
+        else await rest(restOf(0)); // somebody has ended the wait by CLIENT UNBLOCK, or the server does not wait
+      }
+    } catch (error) {
+      if (!(error instanceof AbortError && signal.aborted)) throw error;
+    }
+  }
+
+  /** Sends a command that takes an item; a signal ends it only if no item is lost. */
+  async #take(row: Row, args: readonly unknown[], given: AbortSignal | undefined): Promise<any> {
+    const { router, view: usual } = insideOf(this.db);
+    const { signal: own, ...others } = usual;
+    const signals = [given, own].filter((signal) => signal !== undefined);
+    const stopped = (outcome: Outcome): AbortError | undefined =>
+      signals.filter(({ aborted }) => aborted).map((signal) => aborted(signal).of(row.name.text, outcome))[0];
+    const view = new View({ ...others, readFrom: "primary", idempotent: false, durable: 0 });
+    if (stopped("not-sent") === undefined) await unlessAborted(given, row.name.text, async () => router.known(usual));
+    const over = stopped("not-sent");
+    if (over !== undefined) return rejected(over);
+    router.check(row);
+    const [server, routed] = single(router, row, args);
+    const command = new Command(row, routed, view);
+    const stop = (error: AbortError): unknown => command.owner?.stop?.(command, error) ?? command.fail(error);
+    const cancel = (error: AbortError): unknown => command.state === "waiting" && command.fail(error);
+    const follower = { name: row.name.text, fail: command.blocks === undefined ? cancel : stop };
+    for (const signal of signals) follow(signal, follower);
+    try {
+      return await server.dispatch(command);
+    } catch (error) {
+      const isUnblocked = error instanceof ReplyError && error.code === "UNBLOCKED";
+      throw isUnblocked ? stopped("not-executed") ?? error : error;
+    } finally {
+      for (const signal of signals) unfollow(signal, follower);
+    }
+  }
+}
+
+/** A stack: the item that was put last is taken first. Since 0.1.0. */
+export class RedisLifoQueue<T = string> extends RedisQueue<T> {
+  protected override get taking(): readonly [now: Row, waiting: Row] { return [commands.lpop, commands.blpop]; }
+}
+
+/** INCRBY checks that the value is a whole number. Doubles are exact up to 2^53, and `bit` has 32 bits. */
+const CALCULATE = script(`local a, op, b = redis.call('INCRBY', KEYS[1], 0), ARGV[1], tonumber(ARGV[2])
+local most, half = 9007199254740991, 4294967296
+local r
+if math.abs(a) > most then r = most + 1
+elseif op == '*' then r = a * b
+elseif op == '**' then r = a ^ b
+elseif op == '<<' then r = a * 2 ^ b
+elseif op == '>>' then r = math.floor(a / 2 ^ b)
+elseif op == '/' or op == '%' then
+  r = math.fmod(a, b)
+  local quotient = (a - r) / b -- exact
+  if r ~= 0 and (r < 0) ~= (b < 0) then r, quotient = r + b, quotient - 1 end
+  if op == '/' then r = quotient end
+else
+  local high, low = math.floor(a / half), math.floor(b / half)
+  r = bit[op](high, low) * half + bit[op](a - high * half, b - low * half) % half
+end
+if r ~= r or math.abs(r) > most then return false end
+redis.call('SET', KEYS[1], string.format('%.0f', r + 0), 'KEEPTTL')
+return r`, { keys: 1 });
+
+/** Reads a whole number as the server does. As everywhere, its type is number, although it is a bigint beyond 2^53. */
+const WHOLE: Serializer<number, any> = {
+  encode: String,
+  decode: (stored) => {
+    const number = toInteger(Buffer.from(String(stored)));
+    if (String(number) === String(stored)) return number as number; // INCRBY refuses other forms, such as "007"
+    throw new SyntaxError("it is not a whole number");
+  },
+};
+const SHIFT = whole(0, 1_000);
+const FACTOR = must<number>("a whole number between -2^53 and 2^53, and not 0", (n) => INTEGER.holds(n) && n !== 0);
+const STEP = must<Int>("a whole number", (n) => typeof n === "bigint" || INTEGER.holds(n));
+
+/**
+ * A whole number, 0 if the key is missing. Each method is atomic, keeps the key's time to live and returns the new
+ * value. add() and subtract() have 64 bits, and return a bigint beyond 2^53; the others reject there.
+ * Since 0.1.0.
+ */
+export class RedisCounter extends Collection<number> {
+  constructor(db: AnyHandler<any>, key: Key) { super(db, key, { serializer: WHOLE }); }
+  async value(): Promise<number> { return this.found(await this.db.get(this.key), 0); }
+  async add(n: Int = 1): Promise<number> { return this.db.incrby(this.key, argument("n", n, STEP)); }
+  async subtract(n: Int = 1): Promise<number> { return this.db.decrby(this.key, argument("n", n, STEP)); }
+  async multiply(n: number): Promise<number> { return this.#calculate("*", n, INTEGER); }
+  /** Divides, and rounds down: -7 by 2 is -4. */
+  async divide(n: number): Promise<number> { return this.#calculate("/", n, FACTOR); }
+  /** The remainder of divide(), with the sign of `n`: -7 by 2 is 1. */
+  async modulo(n: number): Promise<number> { return this.#calculate("%", n, FACTOR); }
+  async power(n: number): Promise<number> { return this.#calculate("**", n, AMOUNT); }
+  /** Bitwise operators on two's complement of 64 bits, not of 32 as JavaScript's own. */
+  async and(n: number): Promise<number> { return this.#calculate("band", n, INTEGER); }
+  async or(n: number): Promise<number> { return this.#calculate("bor", n, INTEGER); }
+  async xor(n: number): Promise<number> { return this.#calculate("bxor", n, INTEGER); }
+  async shiftLeft(n: number): Promise<number> { return this.#calculate("<<", n, SHIFT); }
+  /** Divides by 2 ** n and rounds down. */
+  async shiftRight(n: number): Promise<number> { return this.#calculate(">>", n, SHIFT); }
+
+  async #calculate(operator: string, n: number, check: Check<unknown>): Promise<number> {
+    const result = await CALCULATE(this.db, this.key, operator, argument("n", n, check)) as number | null;
+    if (result !== null) return result;
+    throw new RedisError("OUT_OF_RANGE", "not-executed", "the value or the result is not between -2^53 and 2^53");
+  }
+}
+
+/** A part of a key. */
+export type KeyPart = string | number | bigint;
+
+/** Builds keys: keyOf("user")("ada", 1) is "user_ada_1". Without prefix, a key begins with its first part. */
+export const keyOf = (prefix = ""): ((...parts: KeyPart[]) => string) => {
+  const isPart = (part: unknown): boolean => ["string", "bigint"].includes(typeof part) || Number.isFinite(part);
+  argument("prefix", prefix, secret);
+  return (...parts) => parts.reduce<string>((key, part) => {
+    if (!isPart(part)) throw new ArgumentError(`${nameOf(part)} cannot be part of a key`);
+    return key === "" ? String(part) : `${key}_${part}`;
+  }, prefix);
+};
+
+const TAKE = script("local value = redis.call('GET', KEYS[1]) redis.call('DEL', KEYS[1]) return value", { keys: 1 });
+
+/** Reads and writes values by their full keys, as a Map does. Created by a Model. */
+export class Items<T> extends Values<T> {
+  /** The value of a key; `missing` if there is none. */
+  async get<D = undefined>(key: Key, missing?: D): Promise<T | D> {
+    return this.found(await this.db.get(key), missing);
+  }
+
+  /** Sets a value, with the options of SET; false if their condition was not met. */
+  async set(key: Key, value: T, options: Omit<SetOptions, "GET"> = {}): Promise<boolean> {
+    const isWrong = !isPlain(options) || Object.keys(options).some((name) => name.toUpperCase() === "GET");
+    if (isWrong) throw new ArgumentError("options must be an object of SET's options without GET");
+    return await this.db.set(key, this.encode(value), options) !== null;
+  }
+
+  async has(key: Key): Promise<boolean> { return await this.db.exists(wordOf("the key", key)) === 1; }
+  /** Removes a key; true if it was there. */
+  async delete(key: Key): Promise<boolean> { return await this.db.del(wordOf("the key", key)) === 1; }
+  /** Removes a key and returns its value; `missing` if there is none. Atomic. */
+  async pop<D = undefined>(key: Key, missing?: D): Promise<T | D> {
+    return this.found(await TAKE(this.db, wordOf("the key", key)), missing);
+  }
+
+  /** Sets several values, with one command for each server (MSET). */
+  async update(values: Entries<string, T>): Promise<void> {
+    const words = entriesOf<Key, T>(values).flatMap(([key, value]) => [wordOf("a key", key), this.encode(value)]);
+    if (words.length > 0) await this.db.mset(words);
+  }
+
+  /** The values of several keys, undefined where one is missing; in pages. */
+  async getMany(keys: Iterable<Key>): Promise<(T | undefined)[]> {
+    return this.inPages(commands.mget, keys, (page) => this.db.mget(page));
+  }
+
+  /** Iterates over the keys that match a glob pattern, by SCAN: all servers' keys, not only the model's. */
+  async *keys(pattern = "*"): AsyncGenerator<string, void, undefined> {
+    for await (const key of this.#scan(pattern)) yield String(key);
+  }
+
+  /** Iterates over the same keys with their values, in pages; skips keys of other types. */
+  async *items(pattern = "*"): AsyncGenerator<[key: string, value: T], void, undefined> {
+    const page: Key[] = [];
+    for await (const key of this.#scan(pattern)) {
+      if (page.push(key) === this.pageSize) yield* await this.#itemsOf(page.splice(0));
+    }
+    yield* await this.#itemsOf(page);
+  }
+
+  #scan(pattern: string): AsyncGenerator<any, void, undefined> {
+    return this.db.scanIterator({ MATCH: argument("pattern", pattern, secret), COUNT: this.pageSize });
+  }
+
+  async #itemsOf(keys: Key[]): Promise<[key: string, value: T][]> {
+    const values = await this.getMany(keys);
+    return keys.flatMap((key, i): [string, T][] => values[i] === undefined ? [] : [[String(key), values[i]]]);
+  }
+}
+
+/**
+ * Ties a handler, a prefix and a serializer (JSON by default) together: `key(...parts)` builds keys, and `db` reads and
+ * writes values. class Users extends Model<User> { find(id: number) { return this.db.get(this.key(id)); } }
+ * Since 0.1.0.
+ */
+export class Model<T = any> {
+  readonly handler: AnyHandler<any>;
+  /** Builds a key from the prefix: key("ada", 1) is "user_ada_1". */
+  readonly key: (...parts: KeyPart[]) => string;
+  /** The values by their keys. */
+  readonly db: Items<T>;
+
+  constructor(handler: AnyHandler<any>, prefix?: string, options?: Omit<PlainOptions, "serializer">);
+  constructor(handler: Unconverted, prefix: string, options: CollectionOptions<T>);
+  constructor(handler: AnyHandler<Buffer>, prefix: string, options: CollectionOptions<T, Buffer>);
+  constructor(handler: AnyHandler<any>, prefix?: string, options?: object) {
+    this.handler = handler;
+    this.key = keyOf(prefix);
+    this.db = new Items<T>(handler, options, json);
+  }
+}
+
+// ==== 23. The door ====
 //
 // The factories. Lazy ones return a handler and connect in the background; the others return a promise of a ready
 // handler, and reject if a connection cannot be opened. To add a factory, wrap open() or openShards().
@@ -11503,7 +14436,7 @@ type OptionsOf<C, N, M> = Options & { charset?: C | undefined; convertNumbers?: 
 type Made<W, H> = W extends "ready" ? Promise<H> : H;
 type Factory<W> =
   <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
-    options?: OptionsOf<C, N, M> | string | URL) => Made<W, Handler<FormOf<C, N, M>>>;
+    options?: OptionsOf<C, N, M> | string | URL, besideUrl?: OptionsOf<C, N, M>) => Made<W, Handler<FormOf<C, N, M>>>;
 type UnixFactory<W> =
   <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
     path?: string, options?: OptionsOf<C, N, M>) => Made<W, Handler<FormOf<C, N, M>>>;
@@ -11518,14 +14451,14 @@ type ShardingBy<Hosts, W> =
 
 const open = (config: Config, poolsize = config.poolsize, address?: Address): Handler<any> =>
   new Handler(originOf({ ...config, poolsize }, address), new View(config));
-const readSocket = (path = "/tmp/redis.sock", options?: Options): Config => readOptions({ ...options, path });
+const readSocket = (path = "/tmp/redis.sock", options: Options = {}): Config =>
+  readOptions({ ...plainly(options), path });
 
 function openShards(
   hosts: readonly ShardHost[] | LiveHosts<ShardHost>, read: typeof readHost, options: ShardOptions = {},
   poolsize?: number,
 ): ShardedHandler<any> {
-  if (!isPlain(options)) throw new ArgumentError("options must be an object");
-  const { placement, ...others } = bare(options);
+  const { placement, ...others } = bare(plainly(options));
   const common = bare(poolsize === undefined ? others : { ...others, poolsize });
   // Throws before anything is opened. With common Sentinels, each host of the list names its master.
   const view = new View(readOptions({ ...others, sentinels: undefined, master: undefined }));
@@ -11535,8 +14468,7 @@ function openShards(
 function openCluster(
   seeds: readonly Host[] | LiveHosts<Host>, options: Options = {}, poolsize?: number,
 ): ClusterHandler<any> {
-  if (!isPlain(options)) throw new ArgumentError("options must be an object");
-  const common = poolsize === undefined ? options : { ...options, poolsize };
+  const common = poolsize === undefined ? plainly(options) : { ...plainly(options), poolsize };
   return new ClusterHandler(new Cluster(seeds, common), new View(readOptions(options)));
 }
 
@@ -11558,12 +14490,13 @@ const ready = <A extends unknown[], H extends { ready(): Promise<any>; destroy()
 
 const readyShards = ready<[hosts: any, options?: ShardOptions], ShardedHandler<any>>;
 
-/** One connection (default: to localhost:6379), opened in the background. */
-export const lazyConnection: Factory<"now"> = (options) => open(readOptions(options), 1);
+/** One connection (default: to localhost:6379), opened in the background. A URL may have options beside it. */
+export const lazyConnection: Factory<"now"> = (options, besideUrl) =>
+  open(readOptions(options, besideUrl), 1);
 /** One connection, ready; rejects if it cannot be opened. */
 export const connection: Factory<"ready"> = ready(lazyConnection);
-/** `poolsize` connections, opened in the background. */
-export const lazyConnectionPool: Factory<"now"> = (options) => open(readOptions(options));
+/** `poolsize` connections, opened in the background. A URL may have options beside it. */
+export const lazyConnectionPool: Factory<"now"> = (options, besideUrl) => open(readOptions(options, besideUrl));
 /** `poolsize` connections, all of them ready; rejects if one cannot be opened. */
 export const connectionPool: Factory<"ready"> = ready(lazyConnectionPool);
 /** One connection through a Unix socket (default: /tmp/redis.sock), opened in the background. */
@@ -11603,14 +14536,14 @@ export class Sentinel<Text = string> {
   }
 
   /** Returns a lazy pool of connections to the master; for the same options, the same pool. */
-  masterFor(name: string, options?: NamedOptions): Handler<Text> { return this.#open(name, { ...options }, false); }
+  masterFor(name: string, options: NamedOptions = {}): Handler<Text> { return this.#open(name, options, false); }
 
   /**
    * Returns a lazy pool for commands that only read: the replicas answer them, or the master while no replica is fit.
-   * It refuses all commands that may change data.
+   * It refuses all commands that may change data. publish() and subscriptions use the master.
    */
-  replicaFor(name: string, options?: NamedOptions): Handler<Text> {
-    const readFrom = ownEntry({ ...options }, "readFrom") === "any" ? "any" : "replica";
+  replicaFor(name: string, options: NamedOptions = {}): Handler<Text> {
+    const readFrom = ownEntry(plainly(options), "readFrom") === "any" ? "any" : "replica";
     return this.#open(name, { ...options, readFrom }, true);
   }
 
@@ -11621,7 +14554,8 @@ export class Sentinel<Text = string> {
 
   /** The addresses of the replicas that the Sentinels consider up. */
   discoverReplicas(name: string): Promise<{ host: string; port: number }[]> {
-    return this.#ask(name, async (master) => [...await master.replicas()]);
+    return this.#ask(name, async (master) =>
+      (await master.replicas(true)).map((location) => ({ ...location })));
   }
 
   /** Closes all its handlers, as their own disconnect() does. */
@@ -11632,9 +14566,15 @@ export class Sentinel<Text = string> {
 
   [Symbol.asyncDispose](): Promise<void> { return this.disconnect(); }
 
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    const hosts = Sentinels.describe(readOptions({ ...this.#options, master: "any" }));
+    const all = this.#servers.map((server) => `${server.onlyReads ? "only reads: " : ""}${server.describe()}`);
+    return `Sentinel <${[hosts, ...all].join(" | ")}>`;
+  }
+
   #open(name: string, options: Unchecked, onlyReads: boolean): Handler<Text> {
     if (this.#isClosed) throw CLOSED.of(undefined, "not-sent");
-    const config = readOptions({ ...this.#options, ...options, master: name });
+    const config = readOptions({ ...this.#options, ...plainly(options), master: name });
     this.#servers = this.#servers.filter(({ fleet }) => !fleet.isClosed);
     let server = this.#servers.find((old) => old.onlyReads === onlyReads && areEqual(old.config, config));
     if (server === undefined) this.#servers.push(server = new Server(config, addressFor(config), {}, onlyReads));
@@ -11643,8 +14583,9 @@ export class Sentinel<Text = string> {
 
   async #ask<T>(name: string, question: (master: WatchedMaster) => T): Promise<Awaited<T>> {
     if (this.#isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
-    const master = Sentinels.master(readOptions({ ...this.#options, master: name }));
-    const user = {};
+    const config = readOptions({ ...this.#options, master: name });
+    const master = Sentinels.master(config);
+    const user = { config }; // whose password no error may show
     master.join(user);
     try {
       await master.ask();
@@ -11660,14 +14601,13 @@ type NamedOptions = Omit<Options, "charset" | "convertNumbers" | "maps" | "senti
 
 /**
  * Gives handlers for masters by their names: sentinel(["10.0.0.1:26379"]).masterFor("mymaster"). The options are those
- * of the servers; each Sentinel has its own.
+ * of the servers; each Sentinel has its own. `hosts` may be a function that returns lists.
  */
 export const sentinel =
   <const C extends Charset = "utf-8", const N extends boolean = false, const M extends Maps = "objects">(
-    hosts: readonly Host[], options: OptionsOf<C, N, M> = {},
+    hosts: readonly Host[] | LiveHosts<Host>, options: OptionsOf<C, N, M> = {},
   ): Sentinel<FormOf<C, N, M>> => {
-    if (!isPlain(options)) throw new ArgumentError("options must be an object");
-    return new Sentinel({ ...options, sentinels: hosts });
+    return new Sentinel({ ...plainly(options), sentinels: hosts });
   };
 
 /**

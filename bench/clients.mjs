@@ -9,9 +9,10 @@
 //               atomic(keys)             the same between MULTI and EXEC
 //               listen(channel, callback)  SUBSCRIBE on a connection of its own
 //   make      returns a handler at once, which connects in the background
-//   pool      as open, but a pool of ten connections
+//   pool      as open, but a pool of ten connections; for clients without pools, ten connections which take turns
 //   lent      the same pool, with one connection blocked and one lent
 //   shards    get and set, spread over several addresses
+//   near      get and hgetall, answered from memory by a cache which the server invalidates
 //   cluster   get, set, mget and gets on a cluster; clients that cannot divide these send a GET for each key
 //   plain     converts a reply to the shape that the other clients return; used only to compare replies
 //   adapter   for the fault scenarios (test/oracle.ts: Adapter): `npm run faults -- R02 --client ioredis`. The client has
@@ -59,6 +60,12 @@ function redisTs(file, version) {
     },
     shards: async (addresses) => withMethods((await load()).lazyShardedConnection(addresses)),
     cluster: async (addresses) => withMethods((await load()).lazyClusterConnection(addresses)),
+    async near(address) {
+      const db = (await load()).lazyConnection({ ...address, cache: 3_600_000 });
+      do await db.get("any");
+      while (db.cacheStats().off !== undefined);
+      return db;
+    },
   };
 }
 
@@ -69,6 +76,16 @@ const shardedByHand = (open) => async (addresses) => {
   const dbs = await Promise.all(addresses.map(open));
   const nodeOf = (key) => dbs[key.charCodeAt(key.length - 1) % dbs.length];
   return { get: (key) => nodeOf(key).get(key), set: (key, value) => nodeOf(key).set(key, value) };
+};
+
+/** For clients without pools. */
+const byTurns = (open) => async (address) => {
+  const dbs = await Promise.all(Array.from({ length: 10 }, () => open(address)));
+  let turn = 0;
+  const next = () => dbs[turn++ % dbs.length];
+  return {
+    get: (key) => next().get(key), set: (key, value) => next().set(key, value), getBuffer: (key) => next().getBuffer(key),
+  };
 };
 
 /** For clients whose clusters divide neither MGET nor pipelines. */
@@ -119,8 +136,13 @@ function likeIoredis(name, load) {
       new (await load()).Cluster(ports.map((port) => ({ host: "127.0.0.1", port })), {
         redisOptions: { commandTimeout: timeout },
       }).on("error", () => {}),
+    sentinel: async (hosts, master, commandTimeout, connectionName) => {
+      const sentinels = hosts.map((at) => ({ host: at.split(":")[0], port: Number(at.split(":")[1]) }));
+      return new (await load())({ sentinels, name: master, commandTimeout, connectionName }).on("error", () => {});
+    },
   };
-  return { version: () => versionOf(`node_modules/${name}`), open, make, shards: shardedByHand(open), cluster, adapter };
+  const version = () => versionOf(`node_modules/${name}`);
+  return { version, open, make, pool: byTurns(open), shards: shardedByHand(open), cluster, adapter };
 }
 
 // ==== node-redis ====
@@ -155,7 +177,16 @@ const nodeRedis = {
   },
   pool: (address) =>
     openNodeRedis(({ createClientPool }) => createClientPool(socketOf(address), { minimum: 10, maximum: 10 })),
+  async lent(address) {
+    const db = await nodeRedis.pool(address);
+    db.blPop("never", 0).catch(() => {});
+    db.execute(() => new Promise(() => {}));
+    return db;
+  },
   shards: (addresses) => shardedByHand(nodeRedis.open)(addresses),
+  near: (address) => openNodeRedis(({ createClient, BasicClientSideCache }) => createClient({
+    ...socketOf(address), RESP: 3, clientSideCache: new BasicClientSideCache({ ttl: 0, maxEntries: 0, evictPolicy: "LRU" }),
+  })),
   async cluster(addresses) {
     const { createCluster } = await import("redis");
     return byKey(await createCluster({ rootNodes: addresses.map(socketOf) }).connect());
@@ -180,6 +211,15 @@ const nodeRedis = {
       client.on("error", () => {});
       await client.connect();
       return { sendCommand: (args) => client.sendCommand(args[1], false, args), destroy: () => client.destroy() };
+    },
+    async sentinel(hosts, master, timeout, name) {
+      const client = (await import("redis")).createSentinel({
+        name: master, sentinelRootNodes: hosts.map((at) => ({ host: at.split(":")[0], port: Number(at.split(":")[1]) })),
+        nodeClientOptions: { commandOptions: { timeout }, name },
+      });
+      client.on("error", () => {});
+      await client.connect();
+      return { sendCommand: (args) => client.sendCommand(false, args), destroy: () => client.destroy() };
     },
   },
 };

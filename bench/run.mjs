@@ -69,14 +69,16 @@ const progress = (text) => {
 
 const execute = promisify(execFile);
 
-/** The result of client.mjs in a process of its own, or why there is none. */
-async function run(client, ...args) {
+/** The result of client.mjs in a process of its own, or why there is none; `started` gets the process. */
+async function run(client, args = [], started = () => {}) {
   const runtime = clientOf(client).runtime ?? options.runtime;
   const program = [runtime === "bun" ? options.bun : runtime, join(here, "client.mjs")];
   const command = [...program, client, JSON.stringify(addresses), ...args.map(String)];
   if (pinned) command.unshift("taskset", "-c", "1");
   try {
-    const { stdout } = await execute(command[0], command.slice(1), { timeout: 120_000, killSignal: "SIGKILL" });
+    const execution = execute(command[0], command.slice(1), { timeout: 120_000, killSignal: "SIGKILL" });
+    started(execution.child);
+    const { stdout } = await execution;
     return JSON.parse(stdout.trim().split("\n").at(-1)); // valkey-glide logs to the standard output
   } catch ({ killed, stderr = "", message }) {
     if (killed) return { failed: "did not finish within two minutes" };
@@ -103,14 +105,41 @@ async function fill(workload) {
 
 async function measure(workload) {
   const runs = {};
-  const able = Object.keys(known).filter((client) => client !== "floor" || workloads[workload].floor);
+  const { floor, load, restart } = workloads[workload];
+  const able = Object.keys(known).filter((client) => client !== "floor" || (floor && !load));
+  const rate = load && Math.round(load * await slowest(workload, able));
+  const args = [workload, seconds, ...(load ? [rate] : [])];
   for (let round = 1; round <= rounds; round++)
     for (const client of able) {
       progress(`${workload} ${round}/${rounds} ${client}`);
-      (runs[client] ??= []).push(await run(client, workload, seconds));
+      (runs[client] ??= []).push(await run(client, args, restart && restartInside));
     }
   progress("");
-  return summary(workload, runs);
+  return summary(workload, runs, rate);
+}
+
+/** Calls a second that the slowest client reaches, if each waits for its reply. */
+async function slowest(workload, able) {
+  const rates = [];
+  for (const client of able) {
+    progress(`${workload} ${client}`);
+    rates.push((await run(client, [workload, seconds / 4])).value ?? Infinity);
+  }
+  return Math.min(...rates);
+}
+
+/** Restarts the server in the middle of a measurement, which the client announces. */
+function restartInside({ stderr }) {
+  stderr.once("data", async () => {
+    await new Promise((resolve) => setTimeout(resolve, seconds * 500));
+    await servers[0].kill();
+    await servers[0].restart();
+    pin(servers[0]);
+  });
+}
+
+function pin({ pid }) {
+  if (pinned) execFileSync("taskset", ["-a", "-c", "-p", "0", String(pid)]);
 }
 
 const median = (numbers) => {
@@ -119,7 +148,7 @@ const median = (numbers) => {
 };
 
 /** Each client's medians and spread, or why there are none; leaves out clients that lack the workload. */
-function summary(workload, runs) {
+function summary(workload, runs, rate) {
   const replies = Object.values(runs).flat().flatMap((run) => run.replies ?? []);
   if (new Set(replies).size > 1) throw new Error(`${workload}: the clients' replies differ`);
   const able = Object.entries(runs).filter(([, [run]]) => Object.keys(run).length > 0);
@@ -129,7 +158,10 @@ function summary(workload, runs) {
     const figures = runs.map((run) => run.value);
     const value = median(figures);
     const spread = (Math.max(...figures) - Math.min(...figures)) / value;
-    return [client, { value, spread, cpu: runs[0].cpu && median(runs.map((run) => run.cpu)) }];
+    const middle = (name) => runs[0][name] === undefined ? undefined : median(runs.map((run) => run[name]));
+    const result = { value, spread, cpu: middle("cpu") };
+    if (rate === undefined) return [client, result];
+    return [client, { ...result, p50: middle("p50"), p999: middle("p999"), errors: middle("errors"), rate }];
   }));
 }
 
@@ -156,9 +188,21 @@ function row(client, { failed, value, spread, cpu }, { "redis.ts": ours, floor }
   ];
 }
 
+const LATENCIES = ["", "p50 ms", "spread", "p99 ms", "p99.9 ms", "failed", "p99 to ours"];
+
+function latencyRow(client, { failed, value, spread, p50, p999, errors }, { "redis.ts": ours }) {
+  if (failed) return [`  ${client}`, `failed: ${failed}`];
+  const others = client === "redis.ts" ? "" : ratio(value, ours?.value);
+  return [`  ${client}`, figure(p50), `${(spread * 100).toFixed(0)} %`, figure(value), figure(p999), String(errors), others];
+}
+
 function print(workload, results) {
-  const { about, unit } = workloads[workload];
-  console.log(`\n${workload}: ${about}`);
+  const { about, unit, load } = workloads[workload];
+  const { rate } = Object.values(results).find((result) => result.rate) ?? {};
+  console.log(`\n${workload}: ${about}${rate ? `; ${rate.toLocaleString("en")} calls a second` : ""}`);
+  if (load) line(LATENCIES);
+  for (const [client, result] of load ? Object.entries(results) : []) line(latencyRow(client, result, results));
+  if (load) return;
   for (const [client, result] of Object.entries(results)) line(row(client, result, results, unit));
 }
 
@@ -172,7 +216,7 @@ function reached(results, workload, name, bound) {
   if (most !== undefined) return [figure(most), most <= bound];
   const other = Object.hasOwn(clients, name) ? results[workload][name] : results[name]?.["redis.ts"];
   if (other?.value === undefined) return undefined;
-  const ratio = ours.value / other.value;
+  const ratio = workloads[workload].load ? other.value / ours.value : ours.value / other.value;
   return [times(ratio), ratio >= bound];
 }
 
@@ -203,7 +247,7 @@ const addresses = {
   three,
   cluster: cluster && cluster.servers.map(({ host, port }) => ({ host, port })),
 };
-if (pinned) for (const { pid } of [...servers, ...(cluster ? cluster.servers : [])]) execFileSync("taskset", ["-a", "-c", "-p", "0", String(pid)]);
+for (const server of [...servers, ...(cluster ? cluster.servers : [])]) pin(server);
 
 const known = await introduceAll();
 const setting = {

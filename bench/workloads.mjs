@@ -17,6 +17,13 @@
 //   unit      of the cost
 //   goal      most: the highest acceptable cost
 
+// Workloads that measure latency have a load, too:
+//
+//   load      how many calls there are a second, as a share of what the slowest client reaches with its callers
+//   beside    a call that is made every so many milliseconds beside them, and not measured
+//   restart   whether the server is killed and started again in the middle
+//   goal      how many times the other client's 99th percentile is to be redis.ts's
+//
 import { setTimeout as sleep } from "node:timers/promises";
 import { bulk, command } from "./clients.mjs";
 
@@ -214,9 +221,57 @@ const cluster = {
   },
 };
 
+// ==== The near cache: every read is a hit ====
+
+const fields = times(10, (n) => [`field:${n}`, values[n]]).flat();
+
+/** A thousand hits, one after the other; then the event loop turns, which node-redis's hits never let it do. */
+const hits = (hit) => ({
+  data: [fillKeys, ["HSET", "hash", ...fields]],
+  counts: 1000,
+  open: (client, { tcp }) => client.near?.(tcp),
+  prepare: (db) => Promise.all([...keys.map((key) => db.get(key)), db.hgetall("hash")]),
+  async step(db) {
+    let reply;
+    for (let n = 0; n < 1000; n++) reply = await hit(db, n);
+    await new Promise(setImmediate);
+    return reply;
+  },
+});
+
+const near = {
+  "near-get": { about: "near cache, GET of 100 bytes", ...hits((db, n) => db.get(keys[n])), goal: { "node-redis": 3, cpu: 0.6 } },
+  "near-hgetall": { about: "near cache, HGETALL of 10 fields", ...hits((db) => db.hgetall("hash")), goal: { "node-redis": 2 } },
+};
+
+// ==== Latency ====
+
+const big = Buffer.alloc(8 * 2 ** 20, ".");
+const onePool = (client, { tcp }) => client.pool?.(tcp);
+const half = { unit: "ms", goal: { ioredis: 2, "node-redis": 2 } };
+/** 16 MiB every 200 ms: a value that is read, and one that is written. */
+const large = { every: 200, step: (db) => Promise.all([db.getBuffer("big"), db.set("big", big)]) };
+const loads = (name, about, more) => Object.fromEntries([20, 50, 80].map((percent) => [
+  `${name}-${percent}`, { ...half, ...halves(100), ...more, about: `${about}, ${percent} %`, load: percent / 100 },
+]));
+
+const latency = {
+  ...loads("latency", "latency on one connection"),
+  ...loads("latency-pool", "latency on a pool of ten", { open: onePool }),
+  "latency-lent": {
+    ...half, ...halves(100), about: "latency on a pool of ten, one blocked, one lent, 50 %", load: 0.5,
+    open: (client, { tcp }) => client.lent?.(tcp),
+  },
+  "latency-large": { ...half, ...halves(100), about: "latency beside large values, one connection, 20 %", load: 0.2, beside: large },
+  "latency-pool-large": {
+    ...half, ...halves(100), about: "latency beside large values, pool of ten, 20 %", load: 0.2, beside: large, open: onePool,
+  },
+  "latency-restart": { ...half, ...halves(100), about: "latency over a restart, one connection, 20 %", load: 0.2, restart: true },
+};
+
 // ==== Very large workloads ====
 
-const large = {
+const veryLarge = {
   million: { about: "explicit pipeline of 1,000,000 GETs", ...gets(1_000_000, pipelined), goal: rivals(2) },
   huge: {
     about: "GET of 512 MiB as a Buffer, per MiB",
@@ -315,5 +370,5 @@ const growth = {
   ),
 };
 
-export const groups = { main, more, cluster, large, costs, growth };
+export const groups = { main, more, cluster, near, latency, large: veryLarge, costs, growth };
 export const workloads = Object.assign({}, ...Object.values(groups));

@@ -43,8 +43,8 @@ for (const file of ["../redis.ts", "../dist/redis.js"]) {
       const charsets = await editor.completions(show('lazyConnection({ charset: "|" })'));
       assert.deepEqual(charsets.sort(), ["latin1", "utf-8"]);
       const view = await editor.completions(show("lazyConnection().with({ | })"));
-      const options = ["charset", "convertNumbers", "durable", "idempotent", "maps", "readFrom", "replyTimeout", "signal"];
-      assert.deepEqual(view.sort(), options);
+      assert.deepEqual(view.sort(), ["cache", "charset", "convertNumbers", "durable", "idempotent", "maps", "readFrom", "replyTimeout",
+        "signal", "trace", "traceKeys"]);
       const right = "lazyConnection({ poolsize: 2, name: undefined, tls: { ca: 'pem' } });";
       assert.deepEqual(await editor.errors(show(right)), []);
       for (const wrong of ["poolsize: '2'", "charset: 'utf8'", "pool: 2", "replicas: 'b:1'", "credentials: () => 1"]) {

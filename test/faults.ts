@@ -3,6 +3,7 @@
 //     npm run faults                               all rows
 //     npm run faults -- R02 R05 --scale 0.1        some, at a tenth of their size
 //     npm run faults -- --client pool              pools, or shards, where a row is not about one connection
+//     npm run faults -- soak --minutes 60 --seed 7 random faults, on one kind of handler after the other (soak.ts)
 //     npm run faults -- R02 --client ioredis       another client (bench/clients.mjs), where a row is not redis.ts's own
 //
 // To add a row, add an entry to `rows`: `what` is a sentence, `run` does the harm and tells its Scene what it saw.
@@ -17,11 +18,13 @@ import {
 } from "../redis.ts";
 import type { Handler, Options } from "../redis.ts";
 import { Log, nothing, outcomeOf } from "./oracle.ts";
-import type { Adapter, CallOptions, Counts, LogOptions, Opening, Outcome } from "./oracle.ts";
+import type { Adapter, CallOptions, Counts, LogOptions, Opening, Outcome, Servers } from "./oracle.ts";
 import { Proxy } from "./proxy.ts";
 import type { Cut, Fate, Link } from "./proxy.ts";
-import { RedisCluster, RedisServer, ScriptedSentinel, ScriptedServer, SentinelSet, freePort, until } from "./servers.ts";
+import { RedisCluster, RedisServer, SLOT_TAGS, ScriptedSentinel, ScriptedServer, SentinelSet, until } from "./servers.ts";
 import type { ServerOptions } from "./servers.ts";
+import { soak } from "./soak.ts";
+import type { SoakOptions } from "./soak.ts";
 
 // ==== The client ====
 
@@ -43,6 +46,7 @@ export const redisTs: Adapter = {
   aborts: true,
   cluster: (ports, replyTimeout) =>
     lazyClusterConnectionPool(ports.map((port) => ({ host: "127.0.0.1", port })), { replyTimeout, poolsize: 4 }),
+  sentinel: (hosts, master, replyTimeout, name) => lazyConnectionPool({ sentinels: hosts, master, replyTimeout, name, poolsize: 16 }),
 };
 
 const optionsOf = ({ port, ca, db = 0, user, timeout, connectTimeout }: Opening, poolsize?: number) => ({
@@ -59,10 +63,10 @@ const shardsOf = ({ port, ...rest }: Opening) => {
 const forms: Record<string, Adapter> = {
   "redis.ts": redisTs,
   pool: {
-    ...redisTs, name: "redis.ts, pools of four", connections: 4, cluster: undefined,
+    ...redisTs, name: "redis.ts, pools of four", connections: 4, cluster: undefined, sentinel: undefined,
     open: (opening) => lazyConnectionPool(optionsOf(opening, 4)),
   },
-  shards: { ...redisTs, name: "redis.ts, two shards", open: shardsOf, connections: 2, cluster: undefined },
+  shards: { ...redisTs, name: "redis.ts, two shards", open: shardsOf, connections: 2, cluster: undefined, sentinel: undefined },
 };
 
 // ==== The scene ====
@@ -98,6 +102,14 @@ export class Scene {
     const server = await RedisServer.start({ unix: false, ...options });
     this.atEnd(() => server.stop());
     return server;
+  }
+
+  /** A master and its replica. */
+  async pair(): Promise<[master: RedisServer, replica: RedisServer]> {
+    const args = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+    const [master, replica] = [await this.server({ args }), await this.server({ args })];
+    await replica.call("REPLICAOF", master.host, `${master.port}`);
+    return [master, replica];
   }
 
   /** A server whose data outlives a kill: what it has answered is written, if not yet on the disk. */
@@ -144,8 +156,15 @@ export class Scene {
     return db;
   }
 
+  /** A scene within this one, which ends by itself; its counts and breaches are its own. */
+  part(adapter: Adapter): Scene {
+    return new Scene(this.scale, adapter);
+  }
+
   log(client: any, options?: LogOptions): Log {
-    return new Log(this.adapter, client, options);
+    const log = new Log(this.adapter, client, options);
+    this.atEnd(() => log.stop()); // else a row that fails leaves its workers to those after it
+    return log;
   }
 
   call(client: any, args: string[], options?: CallOptions): Promise<any> {
@@ -212,7 +231,7 @@ export class Scene {
    * Ends the workers of a log, and counts what the server shows of them. `fenced`: whether a write of unknown outcome
    * is ended before later ones; it cannot be through another member.
    */
-  async judge(log: Log, server: RedisServer | RedisCluster, fenced = true): Promise<Counts> {
+  async judge(log: Log, server: Servers, fenced = true): Promise<Counts> {
     await log.stop();
     const counts = await log.judge(server);
     if (!fenced) counts.zombie = counts.reordered = 0;
@@ -238,7 +257,7 @@ export class Scene {
   }
 
   async end() {
-    for (const ending of this.#endings.reverse()) {
+    for (const ending of this.#endings.splice(0).reverse()) {
       try {
         await ending();
       } catch (error) {
@@ -268,8 +287,11 @@ export type Row = {
   id: string;
   what: string;
   run(scene: Scene): Promise<void>;
-  /** It uses what only redis.ts has; it needs signals, or clusters; what it judges holds for a single connection only. */
-  needs?: "redis.ts" | "signals" | "one connection" | "cluster";
+  /**
+   * It uses features that only redis.ts has; it needs signals, clusters or Sentinels; its judgement holds for a single
+   * connection only.
+   */
+  needs?: "redis.ts" | "signals" | "one connection" | "cluster" | "sentinel";
   /** It keeps a core busy, so no other such row runs beside it; or it must have the process to itself. */
   load?: "busy" | "alone";
 };
@@ -926,21 +948,24 @@ const R15: Row = {
   },
 };
 
+/** Makes the replica the master, and the master its replica. */
+async function handOver(master: RedisServer, replica: RedisServer) {
+  await until(async () => /state=online/.test(await master.call("INFO", "replication")), "the replica");
+  await master.call("FAILOVER", "TO", replica.host, `${replica.port}`);
+  await until(async () => (await replica.call("ROLE"))[0] === "master", "the failover");
+}
+
 const R16: Row = {
   id: "R16",
   what: "when the master becomes a replica and its name leads to the new one, commands follow, and land once",
   load: "busy",
   async run(scene) {
-    const diskless = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
-    let [master, replica] = [await scene.server({ args: diskless }), await scene.server({ args: diskless })];
-    await replica.call("REPLICAOF", master.host, `${master.port}`);
+    let [master, replica] = await scene.pair();
     const proxy = await scene.proxy(master.port);
     const log = scene.log(await scene.open({ port: proxy.port, timeout: 5000 }), { workers: 16 }).start();
     for (let flip = scene.times(20, 2); flip > 0; flip--) {
-      await until(async () => /state=online/.test(await master.call("INFO", "replication")), "the replica");
       await log.recovered();
-      await master.call("FAILOVER", "TO", replica.host, `${replica.port}`, "TIMEOUT", "5000");
-      await until(async () => (await replica.call("ROLE"))[0] === "master", "the failover");
+      await handOver(master, replica);
       proxy.target = { host: replica.host, port: replica.port }; // as a name does that is resolved anew
       [master, replica] = [replica, master];
       const time = await log.recovered();
@@ -1400,18 +1425,22 @@ const R25: Row = {
 // ==== H. Sentinels ====
 
 /**
- * Callers whose writes both replicas must have: each INCR that succeeds must be higher than the last one of its key. One
- * does not wait for replicas, which are attached to the new master only once it is announced; it shows when that works.
+ * Callers whose writes both replicas must have, if the client can wait for that: each INCR that succeeds must return more
+ * than the last one of its key. One caller does not wait for the replicas, which follow the new master only once it is
+ * announced; it shows when the new master takes writes.
  */
-function writers(scene: Scene, db: Handler): { stop: () => Promise<void>; since: (time: number) => Promise<number> } {
-  const view = db.with({ durable: { replicas: 2, timeout: 500 } }); // of two: Sentinels may promote either
+function writers(scene: Scene, db: any): { stop: () => Promise<void>; since: (time: number) => Promise<number> } {
+  const waits = scene.adapter === redisTs;
+  const view = waits ? db.with({ durable: { replicas: 2, timeout: 500 } }) : db; // of two: Sentinels may promote either
   const executed: number[] = [];
   let isOver = false;
   const all = Promise.all(range(8).map(async (n) => {
-    for (let last = 0; !isOver;) {
+    for (let last = 0, failed = 0; !isOver;) {
       const { state, value } = await scene.settled(scene.call(n === 0 ? db : view, ["INCR", `count:${n}`]), 10_000);
       if (state === "acked" && n === 0) executed.push(performance.now());
-      if (state === "acked" && n > 0 && value <= last) scene.counts.lost += last - value + 1;
+      if (state === "acked" && n > 0 && waits && value <= last) scene.counts.lost += last - value + 1;
+      if (state === "acked") scene.counts.doubled += Math.max(0, value - last - 1 - failed);
+      failed = state === "acked" ? 0 : failed + 1; // each of these may have been executed
       if (state === "acked") last = value;
       await sleep(1);
     }
@@ -1435,8 +1464,9 @@ const promotion = (nodes: RedisServer[]): Promise<number> =>
 async function failovers(scene: Scene, times: number, fault: (old: RedisServer) => unknown, mend: (old: RedisServer) => unknown) {
   const set = await SentinelSet.start();
   scene.atEnd(() => set.stop());
-  const db = scene.db({ host: undefined, sentinels: set.hosts, master: set.name, poolsize: 16, replyTimeout: 10_000, name: "tested" });
-  await db.ready();
+  const db = await scene.adapter.sentinel!(set.hosts, set.name, 10_000, "tested");
+  scene.atEnd(() => scene.adapter.close(db));
+  await scene.eventually(db, ["PING"]);
   const work = writers(scene, db);
   for (let i = 0; i < times; i++) {
     const old = await set.settle();
@@ -1455,7 +1485,7 @@ async function failovers(scene: Scene, times: number, fault: (old: RedisServer) 
 const R26: Row = {
   id: "R26",
   what: "a master that Sentinels watch is killed: the new one is found, and what both replicas had is not lost",
-  needs: "redis.ts",
+  needs: "sentinel",
   load: "busy",
   run: (scene) => failovers(scene, scene.times(20, 1), (old) => old.kill(), (old) => old.restart()),
 };
@@ -1463,7 +1493,7 @@ const R26: Row = {
 const R27: Row = {
   id: "R27",
   what: "a master that Sentinels watch freezes: the new one is found, and the old one gets nothing more when it thaws",
-  needs: "redis.ts",
+  needs: "sentinel",
   load: "busy",
   run: (scene) => failovers(scene, scene.times(10, 1), (old) => old.freeze(), async (old) => {
     old.thaw();
@@ -1504,6 +1534,29 @@ const R28: Row = {
     }
     scene.breach(/cmdstat_set:.*rejected_calls=[1-9]/.test(await replica.call("INFO", "commandstats")), "a write was sent to a replica");
     scene.breach(scene.counts.recovery > SOON, "one good Sentinel was not enough");
+  },
+};
+
+const R29: Row = {
+  id: "R29",
+  what: "two servers that hand over to each other, without Sentinels, are followed, and no caller notices",
+  needs: "redis.ts",
+  load: "alone",
+  async run(scene) {
+    let [master, replica] = await scene.pair();
+    const anyOf = [master, replica].map(({ host, port }) => ({ host, port }));
+    const log = scene.log(scene.db({ host: undefined, anyOf, poolsize: 4 }), { deadline: 5_000 }).start();
+    for (let flip = scene.times(50, 3); flip > 0; flip--) {
+      await log.recovered();
+      await handOver(master, replica);
+      [master, replica] = [replica, master];
+      scene.recovered(await log.recovered());
+      scene.counts.faults++;
+    }
+    const { unknown, notSent, refused } = await scene.judge(log, master, false);
+    scene.breach(unknown + notSent + refused > 0, `callers saw ${[...log.refusals]} and ${unknown} unknown`);
+    for (const { begun, ended } of log.operations) scene.recovered(ended - begun);
+    scene.breach(scene.counts.recovery > SOON, "a command waited for long");
   },
 };
 
@@ -1642,6 +1695,16 @@ const R39: Row = {
     scene.breach(performance.now() - closed > SOON, "a program did not exit by itself");
   },
 };
+
+const soaking = (options: (scene: Scene) => SoakOptions): Row => ({
+  id: "R40",
+  what: "one server, a pool, shards, Sentinels and a cluster under mixed load and random faults leave nothing wrong and nothing behind",
+  needs: "redis.ts",
+  load: "alone",
+  run: (scene) => soak(scene, options(scene)),
+});
+
+const R40 = soaking((scene) => ({ seed: 40, time: 0, faults: scene.times(20, 2), pause: scene.scale * 2_000 }));
 
 // ==== One of several ====
 
@@ -1790,16 +1853,13 @@ const A05: Row = {
 
 const R30: Row = {
   id: "R30",
-  what: "primaries of a cluster that hand over to their replicas are followed, and no caller sees it",
+  what: "primaries of a cluster that hand over to their replicas are followed, and no caller notices",
   load: "busy",
   needs: "cluster",
   async run(scene) {
     const [cluster, log] = await scene.cluster();
     for (let flip = 0; flip < scene.times(100, 3); flip++) {
-      const slot = [0, 8191, 16_383][flip % 3]!; // a primary votes for the same shard once in two seconds
-      const [replica] = await cluster.replicasOf(await cluster.owner(slot));
-      await replica!.call("CLUSTER", "FAILOVER"); // loses nothing, as FORCE and TAKEOVER may
-      await until(async () => await cluster.owner(slot) === replica, "the failover");
+      await cluster.handOver([0, 8191, 16_383][flip % 3]!); // a primary votes for the same shard once in two seconds
       scene.recovered(await log.recovered());
       await cluster.settled();
       scene.counts.faults++;
@@ -1858,9 +1918,164 @@ const R32: Row = {
   },
 };
 
+/** Says who has which slots: each of these by the server at that port. */
+const slotsAre = (...all: (readonly [first: number | string, last: number, port: number])[]): string =>
+  `*${all.length}\r\n${all.map(([first, last, port]) => `*3\r\n:${first}\r\n:${last}\r\n` +
+    `*3\r\n$9\r\n127.0.0.1\r\n:${port}\r\n$40\r\n${`${port}`.padStart(40, "0")}\r\n`).join("")}`;
+
+/**
+ * How nodes of a cluster may mislead: what they answer to commands of slot 0, at the node with the slots from 8,192 on
+ * or at the other, and whom they name.
+ */
+type Trick = {
+  what: string;
+  answer?: (isOther: boolean, ports: readonly number[]) => string;
+  slots?: (ports: readonly number[]) => string;
+};
+
+const tricks: Trick[] = [
+  { what: "MOVED in a circle", answer: (isOther, [one, two]) => `-MOVED 0 127.0.0.1:${isOther ? one : two}` },
+  { what: "MOVED to itself", answer: (isOther, [one, two]) => `-MOVED 0 127.0.0.1:${isOther ? two : one}` },
+  { what: "ASK in a circle", answer: (isOther, [one, two]) => `-ASK 0 127.0.0.1:${isOther ? one : two}` },
+  { what: "MOVED to a port without a host", answer: (isOther, [one, two]) => `-MOVED 0 :${isOther ? one : two}` },
+  { what: "MOVED to nowhere", answer: () => "-MOVED 0" },
+  { what: "MOVED to an unknown host", answer: () => "-MOVED 0 evil.invalid:6379" },
+  ...["__proto__", "-1", "16384", "1000000000"].map((slot): Trick =>
+    ({ what: `MOVED of slot ${slot}`, answer: (isOther, [one, two]) => `-MOVED ${slot} 127.0.0.1:${isOther ? one : two}` })),
+  { what: "CLUSTERDOWN", answer: () => "-CLUSTERDOWN The cluster is down" },
+  { what: "READONLY", answer: () => "-READONLY You can't write against a read only replica." },
+  { what: "no slots", slots: () => "*0\r\n" },
+  { what: "half of the slots", slots: ([, two]) => slotsAre([8_192, 16_383, two!]) },
+  { what: "slots of two nodes", slots: ([one, two]) => slotsAre([0, 16_383, one!], [8_192, 16_383, two!]) },
+  { what: "slots that there are not", slots: ([one, two]) => slotsAre([0, 8_191, one!], [8_192, 1e9, two!], [-7, -1, one!]) },
+  { what: "slots that are no numbers", slots: ([one]) => slotsAre(["__proto__", 16_383, one!]) },
+  { what: "slots that are no list", slots: () => "$9\r\n__proto__\r\n" },
+  { what: "slots without a node", slots: () => "*2\r\n*2\r\n:0\r\n:8191\r\n*3\r\n:8192\r\n:16383\r\n*0\r\n" },
+];
+
+/** The most redirections of a command, and after them the most a second. */
+const MOST_HOPS = 16;
+const MOST_A_SECOND = 50;
+
+/** Two nodes of a cluster that play this trick until `end`, and count how often they are asked for the key in slot 0. */
+async function misled(scene: Scene, { answer, slots }: Trick) {
+  const ports: number[] = [];
+  const state = { ports, asked: 0, isOver: false };
+  for (const at of [0, 1]) {
+    const scripted = await scene.scripted(async (peer) => {
+      for (;;) {
+        const words = await peer.read();
+        const [name, what] = [words[0]!.toUpperCase(), words[1]?.toUpperCase()];
+        const good = slotsAre([0, 8_191, ports[0]!], [8_192, 16_383, ports[1]!]);
+        if (name === "HELLO") peer.greet(words);
+        else if (name === "CLUSTER" && what === "SLOTS") peer.write(state.isOver ? good : slots?.(ports) ?? good);
+        else if (name === "CLUSTER") peer.write("$25\r\ncluster_current_epoch:5\r\n\r\n");
+        else if (name === "INFO") peer.write("$9\r\nloading:0\r\n");
+        else if (name === "PING") peer.write("+PONG\r\n");
+        else if (name === "SET" && what === ZERO.toUpperCase()) {
+          state.asked++;
+          peer.write(state.isOver || answer === undefined ? "+OK\r\n" : `${answer(at === 1, ports)}\r\n`);
+        } else peer.write("+OK\r\n");
+      }
+    });
+    ports.push(scripted.port);
+  }
+  return state;
+}
+/** Keys in the first slot and in the last. */
+const [ZERO, LAST] = [`{${SLOT_TAGS[0]}}k`, `{${SLOT_TAGS[16383]}}k`];
+
+const R33: Row = {
+  id: "R33",
+  what: "nodes of a cluster that mislead are asked seldom, other slots are served meanwhile, and all of them afterwards",
+  needs: "cluster",
+  async run(scene) {
+    const names = () => String([Object.prototype, Array.prototype].map((each) => Reflect.ownKeys(each).map(String)));
+    const before = names();
+    const long = scene.times(5_000, 500);
+    await scene.lanes(7, tricks, async (trick) => {
+      const state = await misled(scene, trick);
+      scene.counts.faults++;
+      const opening = Promise.resolve(scene.adapter.cluster!(state.ports, 10_000));
+      const calls = (key: string) => scene.settled(opening.then((client) => scene.call(client, ["SET", key, "v"])), 10_000);
+      const since = performance.now();
+      const [zero, last] = [calls(ZERO), calls(LAST)];
+      const isServed = trick.slots === undefined || trick.what.startsWith("half") || trick.what.includes("two");
+      if (isServed) scene.breach((await last).state !== "acked", `${trick.what}: other slots are not served`);
+      await Promise.race([zero, running(long)]);
+      const most = MOST_HOPS + 1 + MOST_A_SECOND * (performance.now() - since) / 1_000;
+      scene.breach(state.asked > most, `${trick.what}: asked ${state.asked} times`);
+      state.isOver = true;
+      await Promise.all([zero, last]);
+      const client = await opening.catch(() => scene.adapter.cluster!(state.ports, 10_000));
+      scene.atEnd(() => scene.adapter.close(client));
+      for (const key of [ZERO, LAST]) {
+        const well = scene.eventually(client, ["SET", key, "v"], { within: SOON, pause: 20 });
+        await scene.recovery(well.catch((error) => scene.breach(true, `${trick.what}: not served afterwards: ${error.message}`)));
+      }
+    });
+    scene.breach(names() !== before, "a prototype was changed");
+  },
+};
+
+const R34: Row = {
+  id: "R34",
+  what: "a primary that only the client cannot reach costs the others nothing, and nodes that are elsewhere after a restart are found",
+  load: "busy",
+  needs: "cluster",
+  async run(scene) {
+    const cluster = await RedisCluster.start({ args: ["--appendonly", "yes", "--appendfsync", "no"] });
+    scene.atEnd(() => cluster.stop());
+    const proxies = await Promise.all(cluster.servers.map(({ port }) => scene.proxy(port)));
+    for (const [i, server] of cluster.servers.entries()) await server.call("CONFIG", "SET", "cluster-announce-port", `${proxies[i]!.port}`);
+    await until(async () => {
+      const views = await Promise.all(cluster.servers.map((server) => server.call("CLUSTER", "SLOTS")));
+      return views.every((view) => proxies.every(({ port }) => JSON.stringify(view).includes(`,${port},`)));
+    }, "the nodes to name the proxies");
+    // As a name that leads to a node wherever it is.
+    const seeds = await Promise.all(cluster.servers.map(({ port }) => scene.proxy(port)));
+    const client = await scene.adapter.cluster!(seeds.map(({ port }) => port), 10_000);
+    scene.atEnd(() => scene.adapter.close(client));
+    const log = scene.log(client, { lists: 16, deadline: 10_000, pause: 1 }).start();
+    await log.recovered();
+
+    for (let round = 0; round < scene.times(10, 3); round++) {
+      const at = round % 3;
+      const [first, last] = [Math.floor(at * 16_384 / 3), Math.floor((at + 1) * 16_384 / 3)];
+      const slots: number[] = await Promise.all(range(16).map((list) => cluster.servers[0]!.call("CLUSTER", "KEYSLOT", `log:${list}`)));
+      const others = range(16).filter((list) => slots[list]! < first || slots[list]! >= last);
+      const from = log.operations.length;
+      for (const proxy of [proxies[at]!, seeds[at]!]) proxy.hold();
+      await running(1_500);
+      const serve = async () => {
+        const served = log.operations.slice(from).filter(({ state }) => state === "acked");
+        return others.every((list) => served.filter((each) => each.list === list).length >= 20);
+      };
+      await until(serve, "", SOON).catch(() => scene.breach(true, "slots of other primaries were not served meanwhile"));
+      for (const proxy of [proxies[at]!, seeds[at]!]) proxy.release();
+      scene.recovered(await log.recovered());
+    }
+
+    await Promise.all(cluster.servers.map((server) => server.kill()));
+    proxies.forEach(switchOff); // from now on they name their own ports
+    await Promise.all(cluster.servers.map((server) => server.restart()));
+    await cluster.settled();
+    scene.recovered(await log.recovered());
+    const dialled = () => proxies.reduce((sum, { times }) => sum + times.length, 0);
+    const isLeft = async () => {
+      const before = dialled();
+      await running(1_000);
+      return dialled() === before;
+    };
+    await until(isLeft, "", SOON).catch(() => scene.breach(true, "addresses where nobody is any more are still dialled"));
+    await scene.judge(log, cluster);
+    scene.breach(scene.counts.recovery > SOON, "no success soon after all was well again");
+  },
+};
+
 export const rows: Row[] = [
   R01, R02, R03, R04, R05, R06, R07, R08, R09, R10, R11, R12, R13, R14, R15, R16, R17, R18, R19, R20, R21, R22, R23, R24,
-  R25, R26, R27, R28, R30, R31, R32, R37, R38, R39, A01, A02, A03, A04, A05,
+  R25, R26, R27, R28, R29, R30, R31, R32, R33, R34, R37, R38, R39, R40, A01, A02, A03, A04, A05,
 ];
 
 // ==== The program ====
@@ -1891,11 +2106,17 @@ async function main(args: string[]) {
   if (!adapter.call || !(scale > 0)) {
     throw new Error("npm run faults -- [rows] [--scale x] [--client pool|shards|ioredis|iovalkey|node-redis]");
   }
-  const unknown = args.filter((id) => !rows.some((row) => row.id === id));
+  const [minutes, seed] = [Number(option("minutes") ?? 10), Number(option("seed") ?? Math.floor(random(2 ** 31)))];
+  const say = (text: string) => console.log(`${new Date().toISOString().slice(11, 19)}  ${text}`);
+  const long = soaking(() => ({ seed, time: minutes * 60_000, faults: 30, pause: 2_000, say }));
+  const isSoak = args[0] === "soak";
+  if (isSoak) say(`soak of ${minutes} minutes, seed ${seed}`);
+  const unknown = isSoak ? args.slice(1) : args.filter((id) => !rows.some((row) => row.id === id));
   if (unknown.length > 0) throw new Error(`no such row: ${unknown}; there are ${rows.map(({ id }) => id)}`);
   const able = ({ needs }: Row) => adapter === redisTs || needs === undefined || (needs === "signals" && adapter.aborts === true)
-    || (needs === "one connection" && adapter.connections === undefined) || (needs === "cluster" && !!adapter.cluster);
-  const chosen = rows.filter((row) => (args.length === 0 || args.includes(row.id)) && able(row));
+    || (needs === "one connection" && adapter.connections === undefined) || (needs === "cluster" && !!adapter.cluster)
+    || (needs === "sentinel" && !!adapter.sentinel);
+  const chosen = isSoak ? [long] : rows.filter((row) => (args.length === 0 || args.includes(row.id)) && able(row));
 
   let breaches = 0;
   for (const event of ["unhandledRejection", "uncaughtException"] as const)

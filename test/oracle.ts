@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** A server, or several as one. */
-type Servers = { call(...args: string[]): Promise<any> };
+export type Servers = { call(...args: string[]): Promise<any> };
 
 // ==== Clients ====
 
@@ -45,6 +45,8 @@ export type Adapter = {
   connections?: number;
   /** A client of a cluster, which `call` and `close` take. */
   cluster?: ((ports: number[], timeout: number) => any) | undefined;
+  /** A client of the master that these Sentinels watch, whose connections have this name. */
+  sentinel?: ((hosts: string[], master: string, timeout: number, name: string) => any) | undefined;
 };
 
 const serverError = /^[A-Z]{2,} /;
@@ -103,7 +105,8 @@ class Operation {
   }
 }
 
-export type LogOptions = { workers?: number; lists?: number; deadline?: number; prefix?: string };
+/** `pause`: milliseconds that a worker rests after each success. */
+export type LogOptions = { workers?: number; lists?: number; deadline?: number; prefix?: string; pause?: number };
 
 /** How much later than its deadline a call may settle before it counts as hung. */
 const GRACE = 10_000;
@@ -120,6 +123,7 @@ export class Log {
   readonly #deadline: number;
   readonly #prefix: string;
   readonly #workers: number;
+  readonly #pause: number;
   #running: Promise<void>[] = [];
   #stopped = false;
   #pending = 0;
@@ -132,6 +136,7 @@ export class Log {
     this.#lists = options.lists ?? 4;
     this.#deadline = options.deadline ?? 5000;
     this.#prefix = options.prefix ?? "log:";
+    this.#pause = options.pause ?? 0;
   }
 
   /** Lets the workers begin; each awaits its command before the next. */
@@ -143,7 +148,8 @@ export class Log {
   async #work(worker: number) {
     for (let k = 0; !this.#stopped; k++) {
       const operation = await this.append(worker, k);
-      if (operation.state !== "acked") await sleep(PAUSE);
+      const pause = operation.state === "acked" ? this.#pause : PAUSE;
+      if (pause > 0) await sleep(pause);
     }
   }
 

@@ -76,6 +76,12 @@ export class Boundaries {
 
 // ==== One direction of a connection ====
 
+/** Breaks a connection off. Node cannot reset one that is just being ended, and would keep its handle for ever. */
+function reset(socket: Socket) {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 /** Bytes on their way, and behind them how they end. */
 export class Flow {
   /** Bytes that were given on. */
@@ -129,7 +135,7 @@ export class Flow {
       for (let due = this.#queue.length; due > 0 && !this.#held; due--) { // and what came meanwhile goes with it
         const item = this.#queue.shift();
         if (item === "fin") this.#to.end();
-        else if (item === "rst") this.#to.resetAndDestroy();
+        else if (item === "rst") reset(this.#to);
         else if (item) await this.#give(item); // else a cut has emptied the queue
       }
     }
@@ -209,7 +215,7 @@ export class Link {
     if (!this.open) return;
     this.#proxy.faults++;
     for (const socket of this.#sockets) {
-      if (cut === "rst") socket.resetAndDestroy();
+      if (cut === "rst") reset(socket);
       else socket.removeAllListeners("data").resume().end(); // unread bytes would make a reset of it
     }
   }

@@ -425,7 +425,8 @@ export class SentinelSet {
     for (let i = 0; i < sentinels; i++) {
       const sentinel = await RedisServer.start({ sentinel: `${lines.join("\n")}\n`, unix: false });
       set.sentinels.push(sentinel);
-      const periods = ["info-period", "200", "ping-period", "100", "publish-period", "200", "ask-period", "100"];
+      // While the master is down, a Sentinel sends INFO each second, and takes no replica whose INFO is older than 5 pings.
+      const periods = ["info-period", "200", "ping-period", "300", "publish-period", "200", "ask-period", "100"];
       await sentinel.call("SENTINEL", "DEBUG", ...periods);
     }
     await set.settle();
@@ -612,14 +613,27 @@ export class RedisCluster {
   settled(nodes = this.servers.length): Promise<unknown> {
     return until(async () => {
       const views = await Promise.all(this.servers.filter(({ isRunning }) => isRunning).map(async (server) => {
-        const [info, slots, replication] = await Promise.all(
-          [["CLUSTER", "INFO"], ["CLUSTER", "SLOTS"], ["INFO", "replication"]].map((words) => server.call(...words)));
+        const asked = [["CLUSTER", "INFO"], ["CLUSTER", "SLOTS"], ["INFO", "replication"]].map((words) => server.call(...words));
+        const [info, slots, replication] = await Promise.all(asked).catch(() => ["", []]); // it may be loading its data
         const ids = new Set(slots.flatMap((range: any[]) => range.slice(2).map((node) => node[2])));
         return info.includes("cluster_state:ok") && ids.size === nodes && !replication.includes("master_link_status:down")
           ? JSON.stringify(slots.map((range: any[]) => [range[0], range[1], range[2][2]]).sort()) : undefined;
       }));
       return views[0] !== undefined && views.every((view) => view === views[0]);
     }, "the cluster to settle");
+  }
+
+  /** Has a replica take over the slots of its primary, which loses nothing, as FORCE and TAKEOVER may. */
+  async handOver(slot: number): Promise<RedisServer> {
+    const [replica] = await this.replicasOf(await this.owner(slot)) as [RedisServer];
+    let askedAt = -Infinity;
+    await until(async () => {
+      if (await this.owner(slot) === replica) return true;
+      if (performance.now() - askedAt < 6_000) return false;
+      askedAt = performance.now(); // anew: it gives up after 5 s, if the others have voted for that shard just before
+      return replica.call("CLUSTER", "FAILOVER").then(() => false, () => false); // refused once it is a primary
+    }, "the failover", 60_000);
+    return replica;
   }
 
   /** Sends a command to the server of its first key. */
@@ -633,7 +647,7 @@ export class RedisCluster {
     return until(async () => {
       const claims = await Promise.all(this.servers.filter(({ isRunning }) => isRunning).map(async (server) => {
         const frozen = new Promise<[]>((resolve) => void setTimeout(resolve, 1_000, []).unref());
-        const slots: any[][] = await Promise.race([server.call("CLUSTER", "SLOTS"), frozen]);
+        const slots: any[][] = await Promise.race([server.call("CLUSTER", "SLOTS").catch(() => []), frozen]);
         const [, , [, port] = []] = slots.find(([from, to]) => from <= slot && slot <= to) ?? [];
         return port === server.port ? [server] : [];
       }));
@@ -701,6 +715,8 @@ export class Peer {
   readonly closed: Promise<void>;
   /** How it was asked to end other connections. */
   readonly fenced: string[] = [];
+  /** What it said of its library by CLIENT SETINFO. */
+  readonly library: string[] = [];
   /** The line of CLIENT INFO. */
   identity: string;
   #wire: Wire;
@@ -720,19 +736,26 @@ export class Peer {
     return (await this.readRaw()).map(String);
   }
 
-  /** What the driver asks for itself, who it is and to end a lost connection, is answered here and kept from scripts. */
+  /** What the driver asks or says for itself, who it is and to end a lost connection, is answered here and kept from scripts. */
   async readRaw(): Promise<Buffer[]> {
     for (;;) {
-      const args = await this.#wire.read();
-      const isCommand = Array.isArray(args) && args.length > 0 && args.every((arg) => Buffer.isBuffer(arg));
-      if (!isCommand) throw new Error(`not a command: ${JSON.stringify(plain(args))}`);
+      const args = await this.readAny();
       const text = args.map(String).join(" ");
-      if (text === "CLIENT INFO") this.#tellWho(args);
+      if (text === "CLIENT INFO") this.#tellWho();
+      else if (text.startsWith("CLIENT SETINFO ")) this.#noteLibrary(args);
       else if (text.startsWith("CLIENT KILL ID ")) {
         this.fenced.push(text);
         this.write(":1\r\n");
-      } else return args as Buffer[];
+      } else return args;
     }
+  }
+
+  /** The next command, also if the driver asks it for itself. */
+  async readAny(): Promise<Buffer[]> {
+    const args = await this.#wire.read();
+    const isCommand = Array.isArray(args) && args.length > 0 && args.every((arg) => Buffer.isBuffer(arg));
+    if (!isCommand) throw new Error(`not a command: ${JSON.stringify(plain(args))}`);
+    return args as Buffer[];
   }
 
   write(data: string | Uint8Array) {
@@ -743,6 +766,20 @@ export class Peer {
   async hello(): Promise<string[]> {
     const args = await this.read();
     if (args[0]?.toUpperCase() !== "HELLO") throw new Error(`expected HELLO, got ${args.join(" ")}`);
+    this.greet(args);
+    if (args[1] !== "3") return args;
+    for (let asked = ""; asked !== "CLIENT,INFO"; ) {
+      const said = await this.readAny();
+      asked = String(said);
+      if (asked.startsWith("CLIENT,SETINFO,")) this.#noteLibrary(said);
+      else if (asked !== "CLIENT,INFO") throw new Error(`expected CLIENT INFO, got ${asked}`);
+    }
+    this.#tellWho();
+    return args;
+  }
+
+  /** Answers HELLO as a server does. */
+  greet(args: readonly string[]) {
     const head = args[1] === "3" ? "%7" : "*14";
     const text = (string: string) => `$${string.length}\r\n${string}\r\n`;
     this.write(
@@ -764,14 +801,17 @@ export class Peer {
           "*0\r\n",
         ].join(""),
     );
-    if (args[1] === "3") this.#tellWho(await this.#wire.read());
-    return args;
   }
 
-  /** Answers CLIENT INFO, which follows HELLO 3. */
-  #tellWho(asked: Value) {
-    if (String(asked) !== "CLIENT,INFO") throw new Error(`expected CLIENT INFO, got ${asked}`);
+  /** Answers CLIENT INFO. */
+  #tellWho() {
     this.write(`$${this.identity.length}\r\n${this.identity}\r\n`);
+  }
+
+  /** Answers CLIENT SETINFO, as servers from 7.2 on do. */
+  #noteLibrary([, , attribute, value]: readonly Buffer[]) {
+    this.library.push(`${attribute} ${value}`);
+    this.write("+OK\r\n");
   }
 
   /** Closes after what was written. */

@@ -4,13 +4,14 @@ import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
 import * as driver from "../redis.ts";
-import { hunt, mutants } from "./mutants.ts";
-import { Agenda, Chance, quiet, search, show, simulate, trace } from "./sim.ts";
+import { hunt, mutants, plant } from "./mutants.ts";
+import { Agenda, Chance, quiet } from "./network.ts";
+import { kinds, search, show, simulate, trace } from "./sim.ts";
 
-test("no invariant breaks in 2,000 simulated runs", { timeout: 600_000 }, async () => {
+test("no invariant breaks in 1,000 simulated runs of each kind", { timeout: 1_200_000 }, async () => {
   const world = { ...driver.internals.world };
   try {
-    const breach = await search(driver, 0, 2_000);
+    const breach = await search(driver, 0, 1_000);
     assert.equal(breach && show(breach), undefined);
   } finally {
     Object.assign(driver.internals.world, world);
@@ -20,11 +21,13 @@ test("no invariant breaks in 2,000 simulated runs", { timeout: 600_000 }, async 
 test("a seed gives the same run again", async () => {
   const world = { ...driver.internals.world };
   try {
-    for (let seed = 0; seed < 20; seed++) {
-      const first = await trace(driver, seed);
-      await simulate(driver, seed + 100);
-      assert.deepEqual(await trace(driver, seed), first);
-      assert.ok(first.length > 10);
+    for (const kind of kinds) {
+      for (let seed = 0; seed < 20; seed++) {
+        const first = await trace(driver, seed, kind);
+        await simulate(driver, seed + 100, kind);
+        assert.deepEqual(await trace(driver, seed, kind), first);
+        assert.ok(first.length > 10);
+      }
     }
   } finally {
     Object.assign(driver.internals.world, world);
@@ -33,12 +36,41 @@ test("a seed gives the same run again", async () => {
 
 for (const bug of [
   "a write is issued again after a loss", "WATCH and MULTI are forgotten across a reconnect",
-  "a cancelled slot is removed from the ring",
+  "a cancelled slot is removed from the ring", "the role of a server is not asked for", "a fence is sent to another server",
+  "a list with a wrong entry is taken in part",
 ]) {
   test(`the simulator finds out when ${bug}`, { timeout: 600_000 }, async () => {
     const mutant = mutants.find(([name]) => name === bug);
     assert.ok(mutant);
     assert.ok(await hunt(mutant, 2_000));
+  });
+}
+
+for (const bug of ["a push does not mark what is being loaded", "the death of the tracked connection is ignored"]) {
+  test(`cached readers of the simulator find out when ${bug}`, { timeout: 600_000 }, async () => {
+    const world = { ...driver.internals.world };
+    try {
+      assert.ok(await search(await plant(mutants.find(([name]) => name === bug)!), 0, 400, 1, ["fixed"]));
+    } finally {
+      Object.assign(driver.internals.world, world);
+    }
+  });
+}
+
+for (const [what, bug, seed] of [
+  ["a command of a MULTI that a cluster had redirected does not fail as never sent",
+    "a command that was redirected is told as not sent", 1_092],
+  ["a command that was late when another node got it fails soon, and not after as long again",
+    "time by which a command is overdue counts as a stall", 301],
+] as const) {
+  test(`${what}: a simulated run shows it`, { timeout: 600_000 }, async () => {
+    const world = { ...driver.internals.world };
+    try {
+      assert.equal((await simulate(driver, seed, "cluster"))?.what, undefined);
+      assert.match((await simulate(await plant(mutants.find(([name]) => name === bug)!), seed, "cluster"))!.invariant, /^I[134]$/);
+    } finally {
+      Object.assign(driver.internals.world, world);
+    }
   });
 }
 
@@ -117,8 +149,8 @@ class VirtualWorld {
   async until(time: number): Promise<void> {
     await quiet();
     while (this.#agenda.next < time) {
-      this.now = this.#agenda.next;
-      do this.#agenda.take().run?.(); while (this.#agenda.next === this.now);
+      this.now = Math.max(this.now, this.#agenda.next); // late timers fire after a freeze
+      do this.#agenda.take().run?.(); while (this.#agenda.next <= this.now);
       await quiet();
       await quiet(); // what was put off until input has been read, and what follows from that
     }
@@ -331,6 +363,84 @@ for (const [name, poolsize] of [["one connection", 1], ["a pool", 10]] as const)
     });
   }
 }
+
+test("commands wait for 250 ms after the last of two losses, even if the other connections had not come back", async () => {
+  await new VirtualWorld().run(async (virtual) => {
+    const db = driver.lazyConnectionPool({ poolsize: 4 });
+    await virtual.until(10_000);
+    virtual.crash("down");
+    await virtual.until(virtual.now + 150);
+    virtual.server = "up";
+    for (let before = Infinity; virtual.attempts.length < before + 3;) { // one connection opens, then three at once
+      before = virtual.attempts.length;
+      await virtual.until(virtual.now + 1);
+    }
+    virtual.server = "down"; // which refuses these three
+    await virtual.until(virtual.now + 5);
+    virtual.crash("down");
+    const lost = virtual.now;
+    let failed = 0;
+    db.get("k").catch(() => (failed = virtual.now));
+    await virtual.until(lost + 400);
+    assert.ok(failed >= lost + 250 && failed <= lost + 260, `it failed after ${failed - lost} ms`);
+    db.destroy();
+  });
+});
+
+for (const [what, isGone, firstTimer] of [
+  ["is whole: the write goes out after a PING", false, false],
+  ["has gone silently: the write goes out on a new connection", true, false],
+  ["has gone silently, and timers run before the write", true, true],
+] as const) {
+  test(`after this process was frozen, no write is entrusted to a connection before it has answered, and the path ${what}`, async () => {
+    for (const poolsize of [1, 3]) {
+      await new VirtualWorld().run(async (virtual) => {
+        const said: string[] = [];
+        const old = new Set<unknown>();
+        virtual.odd = (name, say) => {
+          if (virtual.now < 10_000) old.add(say);
+          else said.push(name);
+          if (virtual.now >= 10_000 && isGone && old.has(say)) return true;
+          if (name === "SET") say("+OK\r\n");
+          return name === "SET";
+        };
+        const db = driver.lazyConnectionPool({ poolsize });
+        await virtual.until(9_000);
+        const before = virtual.attempts.length;
+        virtual.now = 100_000; // frozen: no timer ran
+        if (firstTimer) await virtual.until(100_000.5);
+        let written = Infinity;
+        const write = db.set("k", "v").then((reply: unknown) => (written = virtual.now, reply));
+        await virtual.until(104_000);
+        assert.equal(await Promise.race([write, quiet()]), "OK");
+        const pings = said.slice(0, said.indexOf("SET")).filter((name) => name === "PING").length;
+        assert.ok(pings > 0 && said.filter((name) => name === "SET").length === 1, said.join(" "));
+        assert.equal(virtual.attempts.length > before, isGone);
+        assert.ok(written < (isGone ? 101_300 : 100_010), `written at ${written}`);
+        await virtual.until(130_000);
+        assert.equal(await Promise.race([db.ready(), quiet()]), db);
+        db.destroy();
+        await virtual.until(131_000);
+        assert.equal(virtual.timers, 0);
+      });
+    }
+  });
+}
+
+test("a stall of this process that is shorter than the heartbeat asks nothing", async () => {
+  await new VirtualWorld().run(async (virtual) => {
+    const said: string[] = [];
+    virtual.odd = (name) => (said.push(name), false);
+    const db = driver.lazyConnection();
+    await virtual.until(9_000);
+    virtual.now = 18_000;
+    void db.get("k");
+    await virtual.until(18_010);
+    assert.equal(said.at(-1), "GET");
+    assert.ok(!said.includes("PING"));
+    db.destroy();
+  });
+});
 
 test("a first attempt that hangs after the loss is awaited, within the deadline: nothing says that the server is down", async () => {
   await new VirtualWorld().run(async (virtual) => {
@@ -563,6 +673,16 @@ test("a handler that is closed while a renewal is under way leaves no timer behi
     const after = calls;
     await virtual.until(4 * LIFE);
     assert.equal(calls, after);
+    assert.equal(virtual.timers, 0);
+  });
+});
+
+test("a handler over one of several leaves no timer behind, even just after a PING to a member", async () => {
+  await new VirtualWorld().run(async (virtual) => {
+    const db = driver.lazyConnectionPool({ anyOf: ["a:1", "b:1"], poolsize: 2 });
+    await virtual.until(3_100);
+    db.destroy();
+    await virtual.until(3_110);
     assert.equal(virtual.timers, 0);
   });
 });

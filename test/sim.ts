@@ -1,847 +1,57 @@
-// A deterministic simulation: the driver, a model of the server and the network between them in one process, under a
-// clock of its own. A seed decides everything: who calls what, how bytes are cut and delayed, what breaks and when. The
-// same seed gives the same run, always. `npm run sim -- --seeds 1000000` looks for a seed that breaks an invariant,
-// `npm run sim -- --seed 7` shows one run.
+// A deterministic simulation: the driver, a model of servers and the network between them in one process, under a clock
+// of its own. A seed decides everything: who calls what, how bytes are cut and delayed, what breaks and when. The same
+// seed gives the same run, always. `npm run sim -- --seeds 1000000` looks for a seed that breaks an invariant, in each
+// kind of scene, `npm run sim -- --seed 7 --kind sentinel` shows one run.
 //
-//     simulate(driver, seed)      → the first invariant that was broken, or undefined
+//     network.ts    chance, time, links and sockets
+//     model.ts      servers, Sentinels and nodes of a cluster, with their sessions
+//     near.ts       cached readers, and what they may get
+//     scenes.ts     the kinds of scenes: which hosts there are, what happens to them, what must hold there
+//     this file     the callers, the faults, and the judgement
+//
+//     simulate(driver, seed, kind)      → the first invariant that was broken, or undefined
 //
 // Invariants, numbered as the project's goals are: I1 the right reply to the right caller, I2 settled (nothing hangs,
 // and the handler recovers), I3 in time, I4 at most once and honest about it, I5 in order, I6 no zombies, I7 quiet,
-// I8 session state, I9 nothing left behind. Of messages: each once, in order, none missing without a gap.
+// I8 session state, and no command for a server that should get none, I9 nothing left behind, I10 no secret for others.
+// Of messages: each once, in order, none missing without a gap.
 
 import { Buffer } from "node:buffer";
 import { fork } from "node:child_process";
-import { EventEmitter, getEventListeners } from "node:events";
+import { getEventListeners } from "node:events";
 import { availableParallelism } from "node:os";
 import process, { argv, exit } from "node:process";
-import { setImmediate } from "node:timers";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import type { Socket } from "node:net";
 import type { FeedOptions, Gap, Handler, Message, Outcome, PipelineError, RedisError, Subscription } from "../redis.ts";
+import { covers } from "./model.ts";
+import type { Entry, Host } from "./model.ts";
+import { Near } from "./near.ts";
+import { Agenda, Chance, FIN, Link, quiet, RST } from "./network.ts";
+import type { Task } from "./network.ts";
+import { Cluster, Failover, Fixed, Several } from "./scenes.ts";
+import type { Scene } from "./scenes.ts";
 
 export type Driver = typeof import("../redis.ts");
-export type Breach = { seed: number; invariant: string; what: string; trace: string[] };
-
-// ==== Chance and time ====
-
-export class Chance {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = (seed + 1) * 0x9e3779b9 | 0;
-    for (let i = 0; i < 3; i++) this.next(); // neighbours begin alike
-  }
-
-  /** mulberry32: from 0 to just below 1. */
-  next(): number {
-    this.#state = this.#state + 0x6d2b79f5 | 0;
-    let mixed = Math.imul(this.#state ^ this.#state >>> 15, 1 | this.#state);
-    mixed = mixed + Math.imul(mixed ^ mixed >>> 7, 61 | mixed) ^ mixed;
-    return ((mixed ^ mixed >>> 14) >>> 0) / 2 ** 32;
-  }
-
-  below(count: number): number {
-    return Math.floor(this.next() * count);
-  }
-
-  of(probability: number): boolean {
-    return this.next() < probability;
-  }
-
-  pick<T>(...choices: T[]): T {
-    return choices[this.below(choices.length)]!;
-  }
-}
-
-type Task = { at: number; order: number; run: (() => void) | undefined };
-
-/** What is to be done, the earliest first: a binary heap. */
-export class Agenda {
-  readonly #heap: Task[] = [];
-  #order = 0;
-
-  get next(): number {
-    while (this.#heap.length > 0 && this.#heap[0]!.run === undefined) this.take();
-    return this.#heap[0]?.at ?? Infinity;
-  }
-
-  /** How many have not been cancelled. */
-  get live(): number {
-    return this.#heap.filter(({ run }) => run !== undefined).length;
-  }
-
-  add(at: number, run: () => void): Task {
-    const task = { at, order: this.#order++, run };
-    const heap = this.#heap;
-    let i = heap.length;
-    for (; i > 0 && before(task, heap[i - 1 >> 1]!); i = i - 1 >> 1) heap[i] = heap[i - 1 >> 1]!;
-    heap[i] = task;
-    return task;
-  }
-
-  take(): Task {
-    const heap = this.#heap;
-    const first = heap[0]!;
-    const last = heap.pop()!;
-    if (heap.length === 0) return first;
-    let i = 0;
-    for (let child = 1; child < heap.length; child = 2 * i + 1) {
-      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++;
-      if (!before(heap[child]!, last)) break;
-      heap[i] = heap[child]!;
-      i = child;
-    }
-    heap[i] = last;
-    return first;
-  }
-}
-
-const before = (a: Task, b: Task): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
-
-/** When all promises that can be settled now have been, and all their consequences. */
-export const quiet = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-// ==== The network ====
-
-const FIN = Symbol("fin");
-const RST = Symbol("rst");
-type Segment = string | typeof FIN | typeof RST;
-
-/** One direction of a link: bytes arrive in order, cut anywhere, some time later; or much later, or never. */
-class Pipe {
-  readonly #sim: Simulation;
-  readonly #arrived: (segment: Segment) => void;
-  readonly #way: Segment[] = [];
-  #last = 0;
-  /** Segments whose time came while the pipe was held. */
-  #late = 0;
-  held = false;
-  dead = false;
-  /** Bytes that the other side has not taken. */
-  onWay = 0;
-
-  constructor(sim: Simulation, arrived: (segment: Segment) => void) {
-    this.#sim = sim;
-    this.#arrived = arrived;
-  }
-
-  send(segment: Segment): void {
-    const { chance, chunky } = this.#sim;
-    if (typeof segment !== "string") return this.#add(segment);
-    this.onWay += segment.length;
-    for (let rest = segment; rest !== "";) {
-      const size = chance.of(chunky) ? 1 + chance.below(Math.min(rest.length, 80)) : rest.length;
-      this.#add(rest.slice(0, size));
-      rest = rest.slice(size);
-    }
-  }
-
-  /** Bytes that would arrive at the same time as those before them arrive with them. */
-  #add(segment: Segment): void {
-    const { chance, chunky, now } = this.#sim;
-    const time = Math.max(this.#last, now + this.#sim.latency());
-    const last = this.#way.at(-1);
-    const joins = time === this.#last && typeof last === "string" && typeof segment === "string" && !chance.of(chunky);
-    if (joins) return void (this.#way[this.#way.length - 1] = last + segment);
-    this.#way.push(segment);
-    this.#last = time;
-    this.#sim.at(time, () => this.#arrive());
-  }
-
-  #arrive(): void {
-    if (this.held || this.#sim.hole) {
-      this.#late++;
-      return;
-    }
-    const segment = this.#way.shift();
-    if (segment === undefined || this.dead) return;
-    if (typeof segment === "string") this.onWay -= segment.length;
-    this.#arrived(segment);
-  }
-
-  /** What was held comes now, be it wanted or not. */
-  heal(): void {
-    this.held = false;
-    const late = this.#late;
-    this.#late = 0;
-    for (let i = 0; i < late; i++) this.#sim.at(this.#sim.now + this.#sim.latency(), () => this.#arrive());
-  }
-
-  /** What has not arrived is lost, from anywhere on. */
-  cut(): void {
-    this.#way.length = this.#sim.chance.below(this.#way.length + 1);
-  }
-}
-
-/** A connection: the driver's socket, two pipes, and a session of the server. */
-class Link {
-  readonly #sim: Simulation;
-  readonly id: number;
-  readonly up: Pipe;
-  readonly down: Pipe;
-  readonly socket: VirtualSocket;
-  readonly session: Session;
-  /** All that was handed to the socket. */
-  readonly written: string[] = [];
-
-  constructor(sim: Simulation, id: number) {
-    this.#sim = sim;
-    this.id = id;
-    this.socket = new VirtualSocket(sim, this);
-    this.session = new Session(sim.server, this);
-    this.up = new Pipe(sim, (segment) => {
-      this.session.arrived(segment);
-      this.socket.pump();
-    });
-    this.down = new Pipe(sim, (segment) => this.socket.arrived(segment));
-  }
-
-  heal(): void {
-    this.up.heal();
-    this.down.heal();
-  }
-
-  /** The driver sees the end of it, and the server does not for a while. */
-  split(time: number): void {
-    this.#sim.say?.(`link ${this.id}: split for ${time.toFixed(1)}`);
-    this.up.held = true;
-    this.down.send(this.#sim.chance.pick<typeof FIN | typeof RST>(FIN, RST));
-    this.#sim.at(this.#sim.now + time, () => this.heal());
-  }
-}
-
-/** What was written: the memory itself, and what stood in it then. */
-type Chunk = { bytes: Buffer; text: string };
-
-/** What the driver uses of net.Socket. Like that, it looks into what was written when the system takes it, and not before. */
-class VirtualSocket extends EventEmitter {
-  readonly #sim: Simulation;
-  readonly #link: Link;
-  /** What the system has not taken yet, and how much that is. */
-  readonly #unsent: Chunk[] = [];
-  #length = 0;
-  #corked = false;
-  #full = false;
-  #paused = false;
-  readonly #unread: Segment[] = [];
-  remotePort: number | undefined;
-  readonly writableHighWaterMark = 16_384;
-  destroyed = false;
-
-  constructor(sim: Simulation, link: Link) {
-    super();
-    this.#sim = sim;
-    this.#link = link;
-  }
-
-  connect(): void {
-    if (this.destroyed) return;
-    if (this.#sim.hole) return void this.#sim.holed.push(() => this.connect());
-    if (this.#sim.server.down) return this.#break("ECONNREFUSED");
-    this.remotePort = 6379;
-    this.#link.session.open();
-    this.#sim.say?.(`link ${this.#link.id}: connected`);
-    this.#tell("connect");
-  }
-
-  /** Few bytes are told as many in some runs, so that the driver holds back. */
-  get writableLength(): number {
-    return this.#length * this.#sim.scale;
-  }
-
-  write(bytes: Buffer): void {
-    if (this.destroyed) return;
-    const text = bytes.toString("latin1");
-    if (this.#link.written.push(text) > MOST_WRITES) {
-      this.#sim.breach("I2", "it writes without end");
-      throw new Error("too much");
-    }
-    this.#unsent.push({ bytes, text });
-    this.#length += bytes.length;
-    this.#full ||= this.writableLength >= this.writableHighWaterMark;
-    if (!this.#corked) this.#offer();
-  }
-
-  cork(): void {
-    this.#corked = true;
-  }
-
-  uncork(): void {
-    this.#corked = false;
-    this.#offer();
-  }
-
-  /** A slow socket, as any that encrypts, takes nothing at once; and it may break while the driver waits for it. */
-  #offer(): void {
-    const { now, slow, chance } = this.#sim;
-    if (!slow) return this.pump();
-    this.#sim.at(now + (chance.of(0.3) ? chance.next() * 200 : this.#sim.latency()), () => {
-      if (this.#sim.slow && chance.of(0.15)) this.#link.split(chance.next() * 200);
-      this.pump();
-    });
-  }
-
-  pump(): void {
-    let sent = "";
-    for (let room = this.#sim.window - this.#link.up.onWay; room > 0 && this.#unsent.length > 0;) {
-      const taken = this.#take(this.#unsent[0]!, room);
-      room -= taken.length;
-      sent += taken;
-    }
-    if (sent === "") return;
-    this.#sim.say?.(`link ${this.#link.id}: > ${JSON.stringify(sent.slice(0, 2_000))}`);
-    this.#length -= sent.length;
-    this.#link.up.send(sent);
-    if (this.#full && this.#length === 0) this.#sim.at(this.#sim.now, () => this.#drained());
-  }
-
-  #take(chunk: Chunk, room: number): string {
-    const { bytes, text } = chunk;
-    const taken = bytes.toString("latin1", 0, room);
-    if (!text.startsWith(taken)) this.#sim.breach("I1", "what was written changes before it is sent");
-    chunk.bytes = bytes.subarray(taken.length);
-    chunk.text = text.slice(taken.length);
-    if (chunk.text === "") this.#unsent.shift();
-    return taken;
-  }
-
-  #drained(): void {
-    if (this.#length > 0 || this.destroyed) return;
-    this.#full = false;
-    this.#tell("drain");
-  }
-
-  arrived(segment: Segment): void {
-    this.#unread.push(segment);
-    this.#read();
-  }
-
-  #read(): void {
-    while (!this.#paused && !this.destroyed && this.#unread.length > 0) this.#receive(this.#unread.shift()!);
-  }
-
-  #receive(segment: Segment): void {
-    if (segment === RST) return this.#break("ECONNRESET");
-    if (segment === FIN) {
-      this.#sim.say?.(`link ${this.#link.id}: < end`);
-      this.#tell("end");
-      return void this.destroy();
-    }
-    this.#sim.say?.(`link ${this.#link.id}: < ${JSON.stringify(segment.slice(0, 2_000))}`);
-    this.#tell("data", Buffer.from(segment, "latin1"));
-  }
-
-  pause(): void {
-    this.#paused = true;
-  }
-
-  resume(): void {
-    this.#paused = false;
-    this.#sim.at(this.#sim.now, () => this.#read());
-  }
-
-  destroy(): this {
-    if (!this.#end()) return this;
-    this.#sim.say?.(`link ${this.#link.id}: closed`);
-    this.#link.up.send(FIN);
-    return this;
-  }
-
-  /** What the network has taken may still come; what the system holds may not. */
-  resetAndDestroy(): this {
-    if (!this.#end()) return this;
-    this.#sim.say?.(`link ${this.#link.id}: reset`);
-    if (this.#sim.chance.of(0.5)) this.#link.up.cut();
-    this.#link.up.send(RST);
-    return this;
-  }
-
-  #end(): boolean {
-    if (this.destroyed) return false;
-    this.destroyed = true;
-    this.remotePort = undefined;
-    this.#unsent.length = this.#length = 0;
-    this.#sim.at(this.#sim.now, () => this.#tell("close"));
-    return true;
-  }
-
-  #break(code: string): void {
-    if (!this.#end()) return;
-    this.#sim.say?.(`link ${this.#link.id}: ${code}`);
-    this.#tell("error", Object.assign(new Error(code), { code }));
-  }
-
-  #tell(event: string, ...args: unknown[]): void {
-    this.#sim.touched = true;
-    if (event !== "error" || this.listenerCount("error") > 0) this.emit(event, ...args);
-    else this.#sim.breach("I7", "an error without a listener");
-  }
-}
-
-// ==== The server ====
-
-type Reply = { wire: string; value?: unknown };
-
-const ok = (text = "OK"): Reply => ({ wire: `+${text}\r\n`, value: text });
-const bulk = (text: string): Reply => ({ wire: `$${text.length}\r\n${text}\r\n`, value: text });
-const integer = (value: number): Reply => ({ wire: `:${value}\r\n`, value });
-const refused = (text: string): Reply => ({ wire: `-${text}\r\n` });
-const array = (replies: Reply[]): Reply =>
-  ({ wire: `*${replies.length}\r\n${replies.map(({ wire }) => wire).join("")}`, value: replies.map(({ value }) => value) });
-
-/** One execution of one command. */
-type Entry = { order: number; session: Session; words: string[]; value: unknown; was: unknown; batch: number };
-
-const WRITES = ["SET", "RPUSH", "INCR", "BLPOP", "EVAL"];
-const LISTENING = ["SUBSCRIBE", "PSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "PING"];
-const ALWAYS = ["HELLO", "AUTH", "SELECT", "CLIENT", "ECHO", "MULTI", "DISCARD", "WATCH", "UNWATCH", ...LISTENING];
-
-/** Whether this channel, or pattern, has what is said on that channel. */
-const covers = (name: string, channel: string): boolean =>
-  name === channel || (name.endsWith("*") && channel.startsWith(name.slice(0, -1)));
-
-/** Every argument list of the workload has one `#12;`, which says whose it is. */
-function nonceOf(words: readonly string[]): number | undefined {
-  for (const word of words) {
-    const at = word.indexOf("#");
-    if (at >= 0) return parseInt(word.slice(at + 1));
-  }
-  return undefined;
-}
-
-class Server {
-  readonly sim: Simulation;
-  readonly sessions = new Set<Session>();
-  readonly entries = new Map<number, Entry[]>();
-  /** Who was refused at least once. */
-  readonly refusals = new Set<number>();
-  /** Whether it has refused writes alone: what does not write goes past those that wait. */
-  refusedWrites = false;
-  /** What another client has published: the channel of each message, which says which of these it is. */
-  readonly published: string[] = [];
-  readonly #data = new Map<string, string | number | string[]>();
-  readonly #versions = new Map<string, number>();
-  #batches = 0;
-  down = false;
-  frozen = false;
-  /** What it says instead of doing anything, for a while. */
-  refusing: string | undefined;
-
-  constructor(sim: Simulation) {
-    this.sim = sim;
-  }
-
-  thaw(): void {
-    this.frozen = false;
-    const { chance } = this.sim;
-    const order = [...this.sessions].map((session) => ({ session, by: chance.next() })).sort((a, b) => a.by - b.by);
-    for (const { session } of order) session.work();
-  }
-
-  publish(channel: string): void {
-    if (this.down || this.frozen) return;
-    const number = String(this.published.push(channel) - 1);
-    this.sim.say?.(`published on ${channel}: ${number}`);
-    for (const session of this.sessions) session.hear(channel, number);
-  }
-
-  at(session: Session, key: string): string {
-    return `${session.db}:${key}`;
-  }
-
-  version(at: string): number {
-    return this.#versions.get(at) ?? 0;
-  }
-
-  list(at: string): string[] {
-    if (!this.#data.has(at)) this.#data.set(at, []);
-    return this.#data.get(at) as string[];
-  }
-
-  note(session: Session, words: string[], value: unknown, was?: unknown): void {
-    const { sim } = this;
-    const nonce = nonceOf(words);
-    if (nonce === undefined) return;
-    const entry = { order: sim.order(), session, words, value, was, batch: session.batch };
-    sim.say?.(`link ${session.link.id}: executes ${words.join(" ").slice(0, 200)} → ${JSON.stringify(value)?.slice(0, 200)}`);
-    const entries = this.entries.get(nonce);
-    if (entries === undefined) this.entries.set(nonce, [entry]);
-    else entries.push(entry);
-    this.#check(session, `#${nonce}`);
-  }
-
-  #check(session: Session, what: string): void {
-    const { dbid, username, name } = this.sim.settings;
-    const state = `db ${session.db} user ${session.user} name ${session.name}`;
-    const wanted = `db ${dbid} user ${username ?? "default"} name ${name ?? ""}`;
-    if (state !== wanted) this.sim.breach("I8", `${what} ran with ${state}, not ${wanted}`);
-  }
-
-  /** Why this command is not done now. */
-  refusal(name: string): string | undefined {
-    const { refusing } = this;
-    if (refusing === undefined || ALWAYS.includes(name)) return undefined;
-    const writesOnly = refusing.startsWith("READONLY") || refusing.startsWith("OOM");
-    return writesOnly && !WRITES.includes(name) ? undefined : refusing;
-  }
-
-  execute(session: Session, words: string[]): Reply | undefined {
-    const name = words[0]!.toUpperCase();
-    const [, first = "", second = ""] = words;
-    const { settings, chance } = this.sim;
-    if (!session.known && name !== "HELLO" && name !== "AUTH") return refused("NOAUTH Authentication required.");
-    const { queue } = session;
-    const isListening = session.protocol === 2 && session.listens;
-    if (isListening && !LISTENING.includes(name)) return refused(`ERR Can't execute '${name}' in this context`);
-    if (queue !== undefined && !["EXEC", "DISCARD", "MULTI", "WATCH"].includes(name)) {
-      const no = this.refusal(name);
-      if (no !== undefined) session.spoilt = true;
-      else queue.push(words);
-      return no === undefined ? ok("QUEUED") : this.#refuse(words, no);
-    }
-    const no = name === "EXEC" ? queue?.map(([queued]) => this.refusal(queued!)).find(Boolean) : this.refusal(name);
-    if (no !== undefined && name === "EXEC") {
-      session.forget();
-      return refused(`EXECABORT Transaction discarded because of: ${no}`);
-    }
-    if (no !== undefined) return this.#refuse(words, name === "EVAL" ? `${no} script: f_1, on @user_script:1.` : no);
-    const at = this.at(session, first);
-    switch (name) {
-      case "HELLO": return session.hello(words);
-      case "AUTH": return session.login(words.length > 2 ? first : "default", words.at(-1)!) ?? ok();
-      case "SELECT":
-        session.db = Number(first);
-        return ok();
-      case "PING": return isListening ? array([bulk("pong"), bulk("")]) : ok("PONG");
-      case "SUBSCRIBE":
-      case "PSUBSCRIBE":
-      case "UNSUBSCRIBE":
-      case "PUNSUBSCRIBE":
-        this.#check(session, name);
-        return session.listen(name, first);
-      case "CLIENT": return this.#client(session, words);
-      case "ECHO":
-        this.note(session, words, first);
-        return bulk(first);
-      case "GET": { // of a key `g:…` the value is known beforehand: it is the name
-        const value = first.startsWith("g:") ? first : this.#data.get(at) ?? null;
-        this.note(session, words, value);
-        return value === null ? session.nil("$") : bulk(String(value));
-      }
-      case "SET": {
-        const was = this.#data.get(at) ?? null;
-        this.#write(at, second);
-        this.note(session, words, "OK", was);
-        return ok();
-      }
-      case "INCR": {
-        const value = Number(this.#data.get(at) ?? 0) + 1;
-        this.#write(at, value);
-        this.note(session, words, value);
-        return integer(value);
-      }
-      case "RPUSH": {
-        const length = this.list(at).push(...words.slice(2));
-        this.#write(at, this.list(at));
-        this.note(session, words, length);
-        this.#feed(at);
-        return integer(length);
-      }
-      case "EVAL": // redis.call("RPUSH", …), and then an error
-        this.#write(this.at(session, words[3]!), [...this.list(this.at(session, words[3]!)), words[4]!]);
-        this.note(session, words, undefined);
-        return refused(chance.pick("ERR it failed script: f_1", "LOADING says the script", "READONLY says it"));
-      case "BLPOP": return this.pop(session, words) ?? session.block(words);
-      case "MULTI":
-        if (queue !== undefined) return refused("ERR MULTI calls can not be nested");
-        session.queue = [];
-        return ok();
-      case "WATCH":
-        for (const key of words.slice(1)) session.watched.set(this.at(session, key), this.version(this.at(session, key)));
-        return ok();
-      case "UNWATCH":
-        session.watched.clear();
-        return ok();
-      case "DISCARD":
-        if (queue === undefined) return refused("ERR DISCARD without MULTI");
-        session.forget();
-        return ok();
-      case "EXEC": return this.#exec(session);
-      default: return refused(`ERR unknown command '${words[0]}', with args beginning with: `);
-    }
-  }
-
-  #refuse(words: string[], why: string): Reply {
-    const nonce = nonceOf(words);
-    if (nonce !== undefined) this.refusals.add(nonce);
-    this.refusedWrites ||= why.startsWith("READONLY");
-    this.sim.say?.(`server refuses ${words.join(" ").slice(0, 100)}: ${why}`);
-    return refused(why);
-  }
-
-  #write(at: string, value: string | number | string[]): void {
-    this.#data.set(at, value);
-    this.#versions.set(at, this.version(at) + 1);
-  }
-
-  #exec(session: Session): Reply {
-    const { queue, spoilt, watched } = session;
-    if (queue === undefined) return refused("ERR EXEC without MULTI");
-    const changed = [...watched].some(([at, version]) => this.version(at) !== version);
-    session.forget();
-    if (spoilt) return refused("EXECABORT Transaction discarded because of previous errors.");
-    if (changed) return session.nil("*");
-    session.batch = ++this.#batches;
-    const owners = new Set(queue.map((words) => this.sim.batchOf(nonceOf(words))));
-    if (owners.size > 1) this.sim.breach("I8", `a stranger inside of MULTI: ${queue.map((words) => words.join(" ")).join(", ")}`);
-    const replies = queue.map((words) => this.execute(session, words)!);
-    session.batch = 0;
-    return array(replies);
-  }
-
-  /** Of the first list that has something. */
-  pop(session: Session, words: string[]): Reply | undefined {
-    for (const key of words.slice(1, -1)) {
-      const at = this.at(session, key);
-      const value = this.list(at)[0];
-      if (value === undefined) continue;
-      this.#write(at, this.list(at).slice(1));
-      this.note(session, words, [key, value]);
-      return array([bulk(key), bulk(value)]);
-    }
-    return undefined;
-  }
-
-  #feed(at: string): void {
-    for (const session of this.sessions) if (session.waitsFor(at)) this.sim.at(this.sim.now, () => session.unblock());
-  }
-
-  #client(session: Session, words: string[]): Reply {
-    const what = words[1]!.toUpperCase();
-    const { id, address, db, user } = session;
-    if (what === "INFO") return bulk(`id=${id} addr=${address} laddr=10.0.0.1:6379 fd=8 name= db=${db} user=${user}\n`);
-    if (what === "SETNAME") {
-      session.name = words[2]!;
-      return ok();
-    }
-    if (what === "UNBLOCK" && !this.sim.deny) {
-      return integer(Number([...this.sessions].some((other) => String(other.id) === words[2] && other.release())));
-    }
-    if (what === "LIST" && !this.sim.deny) {
-      const other = [...this.sessions].find((each) => String(each.id) === words[3]);
-      if (other === undefined) return bulk("");
-      const idle = Math.floor((this.sim.now - other.heard) / 1_000);
-      return bulk(`id=${other.id} addr=${other.address} laddr=10.0.0.1:6379 fd=8 name= age=0 idle=${idle} flags=b\n`);
-    }
-    if (what !== "KILL" || this.sim.deny) return refused(`NOPERM User has no permissions to run 'client|${what.toLowerCase()}'`);
-    const filters = new Map<string, string>();
-    for (let i = 2; i < words.length; i += 2) filters.set(words[i]!.toUpperCase(), words[i + 1]!);
-    const doomed = [...this.sessions].filter((other) => other !== session &&
-      (filters.get("ID") ?? String(other.id)) === String(other.id) && (filters.get("ADDR") ?? other.address) === other.address);
-    for (const other of doomed) other.kill(FIN);
-    this.sim.say?.(`link ${session.link.id}: kills ${doomed.map(({ link }) => link.id).join() || "nobody"}`);
-    return integer(doomed.length);
-  }
-}
-
-/** One client as the server knows it. */
-class Session {
-  readonly #server: Server;
-  readonly link: Link;
-  readonly id: number;
-  readonly address: string;
-  #input = "";
-  #state: "new" | "open" | "ending" | "closed" = "new";
-  #blocked: { words: string[] } | undefined;
-  #overdue = false;
-  db = 0;
-  user = "default";
-  name = "";
-  known: boolean;
-  protocol = 2;
-  queue: string[][] | undefined;
-  spoilt = false;
-  /** Channels, and patterns, which end in a star. */
-  readonly #channels = new Set<string>();
-  readonly watched = new Map<string, number>();
-  /** In which EXEC it is. */
-  batch = 0;
-  /** When it last received bytes. */
-  heard = 0;
-  /** Whether its next reply never ends. */
-  endless = false;
-
-  constructor(server: Server, link: Link) {
-    this.#server = server;
-    this.link = link;
-    this.id = link.id + 100;
-    this.address = `10.0.0.2:${50_000 + link.id}`;
-    this.known = server.sim.settings.password === undefined;
-  }
-
-  open(): void {
-    this.#state = "open";
-    this.#server.sessions.add(this);
-  }
-
-  arrived(segment: Segment): void {
-    if (this.#state === "closed" || this.#state === "new") return this.link.down.send(RST);
-    if (typeof segment === "string") this.heard = this.#server.sim.now;
-    if (typeof segment === "string") this.#input += segment;
-    else this.#state = "ending";
-    if (segment === RST && this.#server.sim.chance.of(0.5)) this.#input = "";
-    this.work();
-  }
-
-  /** Does what has arrived, command by command; what came before the end is done in spite of it. */
-  work(): void {
-    if (this.#server.frozen) return;
-    if (this.#overdue) this.#giveUp();
-    while (this.#blocked === undefined && this.#state !== "closed") {
-      const words = this.#take();
-      if (words === undefined) break;
-      const reply = this.#server.execute(this, words);
-      if (reply !== undefined) this.say(this.endless ? "*2\r\n$5\r\nhello\r\n*1000\r\n" : reply.wire);
-      if (reply !== undefined) this.endless = false;
-    }
-    if (this.#state === "ending") this.kill(FIN);
-  }
-
-  /** `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`, if all of it is here. */
-  #take(): string[] | undefined {
-    while (this.#input.startsWith("\r\n")) this.#input = this.#input.slice(2); // blank lines are nothing
-    const input = this.#input;
-    let at = input.indexOf("\r\n") + 2;
-    if (at === 1) return undefined;
-    const count = Number(input.slice(1, at - 2));
-    if (input[0] !== "*" || !Number.isInteger(count)) throw new Error(`the driver wrote ${JSON.stringify(input)}`);
-    const words: string[] = [];
-    for (let i = 0; i < count; i++) {
-      const end = input.indexOf("\r\n", at);
-      if (end < 0) return undefined;
-      if (input[at] !== "$") throw new Error(`the driver wrote ${JSON.stringify(input.slice(at, at + 100))}`);
-      const size = Number(input.slice(at + 1, end));
-      if (input.length < end + 4 + size) return undefined;
-      words.push(input.slice(end + 2, end + 2 + size));
-      at = end + 4 + size;
-    }
-    this.#input = input.slice(at);
-    return words;
-  }
-
-  say(wire: string): void {
-    if (this.#state !== "closed") this.link.down.send(wire);
-  }
-
-  kill(how: typeof FIN | typeof RST): void {
-    if (this.#state === "closed" || this.#state === "new") return;
-    this.#state = "closed";
-    this.#server.sessions.delete(this);
-    this.#blocked = undefined;
-    this.link.down.send(how);
-  }
-
-  forget(): void {
-    this.queue = undefined;
-    this.spoilt = false;
-    this.watched.clear();
-  }
-
-  nil(type: "$" | "*"): Reply {
-    return { wire: this.protocol === 3 ? "_\r\n" : `${type}-1\r\n`, value: null };
-  }
-
-  hello(words: string[]): Reply {
-    if (this.#server.sim.old) return refused("ERR unknown command 'HELLO', with args beginning with: ");
-    const auth = words.indexOf("AUTH");
-    const wrong = auth > 0 ? this.login(words[auth + 1]!, words[auth + 2]!) : undefined;
-    if (wrong !== undefined) return wrong;
-    if (!this.known) return refused("NOAUTH HELLO must be called with the client already authenticated");
-    if (words.includes("SETNAME")) this.name = words[words.indexOf("SETNAME") + 1]!;
-    this.protocol = Number(words[1]);
-    const report = [bulk("server"), bulk("redis"), bulk("proto"), integer(3), bulk("id"), integer(this.id)];
-    return { wire: `%3\r\n${report.map(({ wire }) => wire).join("")}` };
-  }
-
-  login(user: string, password: string): Reply | undefined {
-    const { settings } = this.#server.sim;
-    if (user !== (settings.username ?? "default") || password !== settings.password) return refused("WRONGPASS invalid");
-    this.known = true;
-    this.user = user;
-    return undefined;
-  }
-
-  get listens(): boolean {
-    return this.#channels.size > 0;
-  }
-
-  listen(name: string, channel: string): Reply {
-    if (name.includes("UN")) this.#channels.delete(channel);
-    else this.#channels.add(channel);
-    return this.#push(bulk(name.toLowerCase()), bulk(channel), integer(this.#channels.size));
-  }
-
-  hear(channel: string, message: string): void {
-    for (const name of this.#channels) {
-      if (!covers(name, channel)) continue;
-      const kind = name === channel ? [bulk("message")] : [bulk("pmessage"), bulk(name)];
-      this.say(this.#push(...kind, bulk(channel), bulk(message)).wire);
-    }
-  }
-
-  #push(...parts: Reply[]): Reply {
-    const { wire } = array(parts);
-    return { wire: this.protocol === 3 ? `>${wire.slice(1)}` : wire };
-  }
-
-  block(words: string[]): undefined {
-    const mine = this.#blocked = { words };
-    const { sim } = this.#server;
-    sim.at(sim.now + Number(words.at(-1)) * 1_000, () => {
-      if (this.#blocked !== mine) return;
-      if (this.#server.frozen) this.#overdue = true;
-      else this.#giveUp();
-      this.work();
-    });
-  }
-
-  #giveUp(): void {
-    this.#overdue = false;
-    if (this.#blocked === undefined) return;
-    this.#server.note(this, this.#blocked.words, null);
-    this.#blocked = undefined;
-    this.say(this.nil("*").wire);
-  }
-
-  /** Ends what it waits for, as CLIENT UNBLOCK ERROR does; whether it waited. */
-  release(): boolean {
-    if (this.#blocked === undefined) return false;
-    this.#blocked = undefined;
-    this.#overdue = false;
-    this.say(refused("UNBLOCKED client unblocked via CLIENT UNBLOCK").wire);
-    this.#server.sim.at(this.#server.sim.now, () => this.work());
-    return true;
-  }
-
-  waitsFor(at: string): boolean {
-    return this.#blocked?.words.some((key) => this.#server.at(this, key) === at) === true;
-  }
-
-  unblock(): void {
-    const words = this.#blocked?.words;
-    const reply = words === undefined ? undefined : this.#server.pop(this, words);
-    if (reply === undefined) return;
-    this.#blocked = undefined;
-    this.say(reply.wire);
-    this.work();
-  }
-}
+export type Breach = { kind: Kind; seed: number; invariant: string; what: string; trace: string[] };
+
+/** The kinds of scenes. */
+const SCENES = { fixed: Fixed, sentinel: Failover, several: Several, cluster: Cluster } as const;
+export type Kind = keyof typeof SCENES;
+/** The kinds that run by default; clusters need `--kind cluster`. */
+export const kinds: readonly Kind[] = ["fixed", "sentinel", "several"];
+
+/** Warnings about wrong lists are not printed: the source gives many on purpose. */
+const printers = process.listeners("warning");
+process.removeAllListeners("warning").on("warning", (warning) => {
+  if ((warning as { code?: string }).code !== "BAD_LIST") for (const print of printers) print(warning);
+});
 
 // ==== The callers ====
 
 /** One command of the workload and what became of it. */
-type Op = {
+export type Op = {
   nonce: number;
   name: string;
   writes: boolean;
@@ -851,13 +61,22 @@ type Op = {
   lent: boolean;
   /** All of these or none. */
   batch: number;
-  /** What was read under WATCH before this was written. */
+  /** The value read under WATCH before this write. */
   saw?: unknown;
   given: number;
+  /** The time when it was given, and what else was given in the same turn. */
+  at: number;
+  tick: number;
+  /** Of a pipeline. */
+  many?: boolean;
+  /** The hash tag of its keys. */
+  tag?: string | undefined;
   settled: number;
+  /** Milliseconds until then. */
+  took: number;
   outcome?: "acked" | Outcome;
   error?: RedisError;
-  /** Since when the driver calls it fenced. */
+  /** Time since which the driver reports it as fenced. */
   fenced: number;
   reply?: unknown;
 };
@@ -889,10 +108,11 @@ const same = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(inBy
 
 /** By so much a deadline may be missed. */
 const SLACK = 100;
+/** Commands that take so long may be overtaken: their node may be silent. */
+const SLOW = 240;
 /** So many replies may come in time before and among those of a pipeline. */
 const MOST_REPLIES = 20;
 const MOST_TURNS = 40_000;
-const MOST_WRITES = 2_000;
 const RECOVERY = 60_000;
 
 /** How a call fails when the handler has been closed. */
@@ -906,7 +126,7 @@ for (const event of ["unhandledRejection", "uncaughtException"] as const) {
   });
 }
 
-class Simulation {
+export class Simulation {
   readonly #driver: Driver;
   readonly #seed: number;
   readonly chance: Chance;
@@ -930,6 +150,8 @@ class Simulation {
   readonly tight: boolean;
   readonly window: number;
   readonly scale: number;
+  /** Whether sockets take nothing at once, and may break meanwhile: in this run, and now. */
+  readonly isSlow: boolean;
   slow: boolean;
   /** All of the network holds what it has. */
   hole = false;
@@ -937,24 +159,44 @@ class Simulation {
   readonly #links: Link[] = [];
 
   readonly settings: Settings;
-  /** A server that does not know HELLO, or does not let us end connections. */
+  /** Servers that do not know HELLO, or do not let us end connections. */
   readonly old: boolean;
   readonly deny: boolean;
-  readonly server: Server;
+  readonly kind: Kind;
+  readonly scene: Scene;
+  /** The cached readers, if there are some. */
+  readonly near: Near | undefined;
+  /** Number of tasks that have been done. */
+  turns = 0;
+  /** The executions, by command. */
+  readonly entries = new Map<number, Entry[]>();
+  /** Commands that were refused at least once. */
+  readonly refusals = new Set<number>();
+  /** Commands that a node has redirected, each with the node. */
+  readonly redirections = new Set<string>();
+  /** Whether only writes have been refused: other commands then overtake those that wait. */
+  refusedWrites = false;
+  /** Turns in which a caller has asked for a connection of its own: it may be that of the turn's other commands. */
+  readonly #lendingTicks = new Set<number>();
+  /** The channels of the messages that another client has published; each message is its index here. */
+  readonly published: string[] = [];
+  #executions = 0;
+  #ticks = 0;
 
-  #db!: Handler;
+  db!: Handler;
   readonly #ops: Op[] = [];
   readonly #suspects: Op[] = [];
   readonly #signals: AbortSignal[] = [];
   readonly #listeners: Listener[] = [];
   #open = 0;
-  /** Since when there is no handler any more. */
+  /** Time since which the handler is closed. */
   #closed = Infinity;
   #batches = 0;
 
-  constructor(driver: Driver, seed: number, tracing: boolean) {
+  constructor(driver: Driver, seed: number, kind: Kind, tracing: boolean) {
     this.#driver = driver;
     this.#seed = seed;
+    this.kind = kind;
     const chance = this.chance = new Chance(seed);
     if (tracing) this.say = (text) => void this.trace.push(`${(this.now - 1_000).toFixed(2).padStart(9)}  ${text}`);
     this.chunky = chance.pick(0, 0.05, 0.4);
@@ -962,17 +204,20 @@ class Simulation {
     this.tight = chance.of(0.5);
     this.window = this.tight ? 200 : chance.pick(Infinity, Infinity, 3_000);
     this.scale = this.tight ? chance.pick(500, 65_536) : 1;
-    this.slow = chance.of(0.5);
+    this.isSlow = this.slow = chance.of(0.5);
     this.old = chance.of(0.1);
     this.deny = chance.of(0.1);
     const user = chance.pick({}, {}, { password: "secret" }, { username: "ann", password: "secret" });
     this.settings = {
-      poolsize: chance.pick(1, 1, 2, 3), dbid: chance.pick(0, 3), ...user, ...chance.pick({}, { name: "sim" }),
+      poolsize: chance.pick(1, 1, 2, 3), dbid: kind === "cluster" ? 0 : chance.pick(0, 3), ...user, ...chance.pick({}, { name: "sim" }),
       protocol: chance.pick(3, 3, 2), replyTimeout: chance.pick(40, 200, 1_000), connectTimeout: chance.pick(100, 1_000),
       leaseTimeout: chance.pick(300, 30_000), pingInterval: chance.pick(100, 10_000),
       maxPending: chance.pick(2 ** 20, 2 ** 20, 12), maxUnsent: chance.pick(2 ** 20, 2 ** 20, 600),
     };
-    this.server = new Server(this);
+    this.scene = new SCENES[kind](this);
+    // By a chance of its own, so that it does not change what happens in the other runs.
+    const isNear = new Chance(seed ^ 0x5eed).of(0.4) && kind !== "several" && !this.old && this.settings.protocol === 3;
+    this.near = isNear ? new Near(this) : undefined;
   }
 
   order(): number {
@@ -989,8 +234,28 @@ class Simulation {
   }
 
   breach(invariant: string, what: string): void {
-    this.#breach ??= { seed: this.#seed, invariant, what, trace: this.trace };
+    this.#breach ??= { kind: this.kind, seed: this.#seed, invariant, what, trace: this.trace };
     this.say?.(`${invariant} IS BROKEN: ${what}`);
+  }
+
+  op(nonce: number): Op {
+    return this.#ops[nonce]!;
+  }
+
+  /** The number of an execution of EXEC. */
+  nextBatch(): number {
+    return ++this.#executions;
+  }
+
+  /** Begins a turn of the callers. */
+  tick(): void {
+    this.touched = true;
+    this.#ticks++;
+  }
+
+  /** The number of a transaction. */
+  batch(): number {
+    return ++this.#batches;
   }
 
   batchOf(nonce: number | undefined): number {
@@ -1013,11 +278,11 @@ class Simulation {
         if (timer !== undefined) timer.run = undefined;
       },
       afterInput: (task: () => void) => void this.#immediates.push(task),
-      connect: () => this.#connect(),
+      connect: ({ host, port }: { host: string; port: number }) => this.#connect(this.scene.at(host, port)),
     });
     const lacks = `${this.old ? ", no HELLO" : ""}${this.deny ? ", no KILL" : ""}`;
-    this.say?.(`seed ${this.#seed}: ${JSON.stringify(this.settings)}${lacks}`);
-    this.#db = this.#driver.lazyConnectionPool(this.settings);
+    this.say?.(`${this.kind} seed ${this.#seed}: ${JSON.stringify(this.settings)}${lacks}`);
+    this.db = this.scene.open(this.#driver);
     this.#plan();
     await quiet();
     for (let turns = 0; !this.#over && this.#breach === undefined; turns++) {
@@ -1025,6 +290,8 @@ class Simulation {
       await this.#turn();
     }
     if (this.#breach === undefined) this.#judge();
+    else this.db.destroy(); // Sentinels and lists are shared with the handlers of later runs
+    await quiet();
     current = undefined;
     Error.stackTraceLimit = stackTraceLimit;
     return this.#breach;
@@ -1043,17 +310,19 @@ class Simulation {
 
   async #do(task: () => void, touches: boolean): Promise<void> {
     this.touched = touches;
+    this.turns++;
     try {
       task();
     } catch (error) {
       this.breach("I7", `thrown: ${error instanceof Error ? error.stack : String(error)}`);
     }
+    this.near?.sampleAll();
     if (this.touched) await quiet();
   }
 
-  #connect(): Socket {
+  #connect(host: Host): Socket {
     if (this.chance.of(0.003)) throw new Error("too many open files");
-    const link = new Link(this, this.#links.length + 1);
+    const link = new Link(this, this.#links.length + 1, host);
     this.#links.push(link);
     this.at(this.now + this.latency(), () => link.socket.connect());
     return link.socket as unknown as Socket;
@@ -1068,16 +337,17 @@ class Simulation {
 
   #plan(): void {
     const { chance } = this;
-    const length = chance.pick(20, 200, 1_500);
+    const length = this.kind === "fixed" ? chance.pick(20, 200, 1_500) : chance.pick(200, 1_500, 6_000);
     const moments = [this.now];
     const moment = (): number => { // half of all comes soon after something else
       const time = chance.of(0.5) ? chance.pick(...moments) + chance.next() * 50 : this.now + chance.next() * length;
       return moments[moments.length] = Math.min(time, this.now + length);
     };
-    const calls = 1 + chance.below(16);
+    const calls = 1 + chance.below(length > 2_000 ? 40 : 16);
     for (let i = 0; i < calls; i++) {
       this.at(moment(), () => {
         this.touched = true;
+        this.#ticks++;
         for (let more = chance.pick(1, 1, 2, 6); more > 0; more--) this.#call();
       });
     }
@@ -1085,6 +355,8 @@ class Simulation {
     for (let i = 0; i < listeners; i++) this.at(moment(), () => void this.#listen());
     for (let i = listeners * chance.pick(10, 50); i > 0; i--) this.at(moment(), () => this.#publish(chance.pick(1, 1, 6)));
     for (let i = chance.below(5); i > 0; i--) this.at(moment(), () => this.#fault(length));
+    this.scene.plan(moment);
+    this.near?.plan(moment);
     if (chance.of(0.3)) this.at(moment(), () => void this.#close());
     this.at(this.now + length, () => void this.#finish());
   }
@@ -1092,13 +364,18 @@ class Simulation {
   // ---- Faults ----
 
   #fault(length: number): void {
-    const { chance, server } = this;
+    const { chance, scene } = this;
+    const host = chance.pick(...scene.hosts);
+    const server = chance.pick(...scene.servers);
     const live = this.#links.filter(({ socket }) => !socket.destroyed);
     const link = live[chance.below(live.length)];
     const time = chance.next() * length * chance.pick(0.1, 1);
     const kind = chance.pick("cut", "cut", "fin", "half", "hold", "hold", "hole", "freeze", "swallow", "refuse", "refuse",
-      "refuse", "down", "garbage", "endless", "push", "stall", "kill", "split", "split");
-    this.say?.(`fault: ${kind} ${link === undefined ? "" : `of link ${link.id} `}for ${time.toFixed(1)}`);
+      "refuse", "down", "garbage", "endless", "push", "stall", "kill", "split", "split", "away");
+    this.say?.(`fault: ${kind} of ${host.name}, ${link === undefined ? "" : `of link ${link.id} `}for ${time.toFixed(1)}`);
+    for (const each of ["hole", "stall"].includes(kind) ? scene.hosts : [host, server, link?.host]) {
+      if (each !== undefined) this.trouble(each, kind === "swallow" ? Infinity : time);
+    }
     const later = (task: () => void): void => this.at(this.now + time, () => {
       this.say?.(`fault: ${kind} is over`);
       task();
@@ -1111,8 +388,7 @@ class Simulation {
       case "fin": return link?.session.kill(FIN);
       case "half": return link?.down.send(FIN);
       case "kill":
-        for (const session of server.sessions) session.kill(FIN);
-        return;
+        return host.killAll(FIN);
       case "hold": {
         if (link === undefined) return;
         if (chance.of(0.7)) link.up.held = true;
@@ -1127,8 +403,11 @@ class Simulation {
         if (link !== undefined) link.down.dead = true;
         return;
       case "freeze":
-        server.frozen = true;
-        return later(() => server.thaw());
+        host.frozen = true;
+        return later(() => host.thaw());
+      case "away":
+        host.away = true;
+        return later(() => this.#heal(host));
       case "refuse":
         server.refusing = chance.pick("LOADING Redis is loading the dataset in memory", "READONLY You can't write against it",
           "MASTERDOWN Link with MASTER is down", "BUSY Redis is busy running a script", "TRYAGAIN Multiple keys",
@@ -1137,10 +416,9 @@ class Simulation {
           server.refusing = undefined;
         });
       case "down":
-        server.down = true;
-        for (const session of server.sessions) session.kill(RST);
+        host.crash();
         return later(() => {
-          server.down = false;
+          host.down = false;
         });
       case "garbage": return link?.session.say(chance.pick("?what\r\n", "$5\r\nabcdefg\r\n", ":12x\r\n", "*-7\r\n"));
       case "endless":
@@ -1155,25 +433,33 @@ class Simulation {
     }
   }
 
-  #heal(): void {
-    this.hole = false;
-    for (const link of this.#links) link.heal();
+  /** For some time, this host is not well. */
+  trouble(host: Host, time: number): void {
+    host.calmSince = Math.max(host.calmSince, this.now + time);
+  }
+
+  /** The network holds nothing any more, or nothing of this host. */
+  #heal(host?: Host): void {
+    if (host === undefined) this.hole = false;
+    for (const each of host === undefined ? this.scene.hosts : [host]) each.away = false;
+    for (const link of this.#links) if (host === undefined || link.host === host) link.heal();
     for (const connect of this.holed.splice(0)) connect();
   }
 
   // ---- Calls ----
 
-  #op(name: string, writes: boolean, about: Partial<Op> = {}): Op {
-    const op = { nonce: this.#ops.length, name, writes, repeats: false, lent: false, batch: 0, settled: Infinity, fenced: Infinity, ...about,
-      given: this.order() };
+  give(name: string, writes: boolean, about: Partial<Op> = {}): Op {
+    const op = { nonce: this.#ops.length, name, writes, repeats: false, lent: false, batch: 0, settled: Infinity, took: 0, fenced: Infinity, ...about,
+      given: this.order(), at: this.now, tick: this.#ticks };
     this.#ops.push(op);
     for (const suspect of this.#suspects) if (suspect.fenced === Infinity && suspect.error!.fenced) suspect.fenced = this.order();
     return op;
   }
 
   #settle(op: Op, result: unknown): void {
-    const { RedisError, ArgumentError } = this.#driver;
+    const { RedisError } = this.#driver;
     op.settled = this.order();
+    op.took = this.now - op.at;
     if (!(result instanceof Error)) {
       op.outcome = "acked";
       op.reply = result;
@@ -1184,6 +470,7 @@ class Simulation {
     op.outcome = result.outcome;
     const how = `${result.code} ${result.outcome}${result.fenced ? " fenced" : ""}`;
     this.say?.(`#${op.nonce} ${op.name} fails: ${how} ${result.message}`);
+    this.scene.failed(op);
     if (result.outcome === "unknown" && op.writes) this.#suspects.push(op);
     if (result.fenced && result.outcome === "unknown") op.fenced = op.settled;
     if (op.given > this.#closed && !op.lent && (!ENDED.includes(result.code) || result.outcome !== "not-sent")) {
@@ -1192,7 +479,7 @@ class Simulation {
   }
 
   /** Follows a promise to its end, which must come within `limit`; `least` is the time of what it waits for. */
-  async #follow<T>(what: string, limit: number, promise: Promise<T>, least = limit): Promise<T> {
+  async follow<T>(what: string, limit: number, promise: Promise<T>, least = limit): Promise<T> {
     const given = this.now;
     const stalled = this.#stalled;
     this.#open++;
@@ -1201,7 +488,8 @@ class Simulation {
       this.#open--;
       const took = this.now - given;
       if (took > limit + SLACK + this.#stalled - stalled) this.breach("I3", `${what} took ${took.toFixed(1)}, not ${limit}`);
-      const early = (error as RedisError | undefined)?.code === "REPLY_TIMEOUT" && took < least && limit < Infinity;
+      const early = (error as RedisError | undefined)?.code === "REPLY_TIMEOUT" && took < least && limit < Infinity &&
+        this.#closed === Infinity;
       if (early) this.breach("I3", `${what} timed out after ${took.toFixed(1)}, not ${least}`);
     };
     try {
@@ -1214,9 +502,9 @@ class Simulation {
     }
   }
 
-  async #track(op: Op, limit: number, promise: Promise<unknown>): Promise<unknown> {
+  async track(op: Op, limit: number, promise: Promise<unknown>, least = limit): Promise<unknown> {
     try {
-      const reply = await this.#follow(`#${op.nonce} ${op.name}`, limit, promise);
+      const reply = await this.follow(`#${op.nonce} ${op.name}`, limit, promise, least);
       this.#settle(op, reply);
       return reply;
     } catch (error) {
@@ -1228,9 +516,9 @@ class Simulation {
   #view(): { db: Handler; limit: number } {
     const { chance } = this;
     const limit = chance.of(0.5) ? this.settings.replyTimeout : chance.pick(5, 30, 100, 400, 3_000);
-    if (!chance.of(0.25)) return { db: this.#db.with({ replyTimeout: limit }), limit };
+    if (!chance.of(0.25)) return { db: this.db.with({ replyTimeout: limit }), limit };
     const last = this.#signals.at(-1);
-    if (last !== undefined && chance.of(0.3)) return { db: this.#db.with({ replyTimeout: limit, signal: last }), limit };
+    if (last !== undefined && chance.of(0.3)) return { db: this.db.with({ replyTimeout: limit, signal: last }), limit };
     const controller = new AbortController();
     this.#signals.push(controller.signal);
     const delay = chance.next() * chance.pick(0, 1, 5, 100);
@@ -1241,7 +529,7 @@ class Simulation {
     };
     if (delay === 0 && chance.of(0.2)) abort();
     else this.at(this.now + delay, abort);
-    return { db: this.#db.with({ replyTimeout: limit, signal: controller.signal }), limit };
+    return { db: this.db.with({ replyTimeout: limit, signal: controller.signal }), limit };
   }
 
   #call(): void {
@@ -1249,7 +537,9 @@ class Simulation {
     const { db: once, limit } = this.#view();
     const repeats = chance.of(0.3);
     const db = repeats ? once.with({ idempotent: true }) : once;
-    const kind = chance.pick("one", "one", "one", "one", "pipeline", "commit", "watch", "multi", "block", "transaction", "lease");
+    const kind = chance.pick("one", "one", "one", "one", "pipeline", "commit", "watch", "block", "transaction",
+      ...this.kind === "cluster" ? [] : ["multi", "lease"]); // there, these need a key
+    if (!["one", "pipeline", "commit"].includes(kind)) this.#lendingTicks.add(this.#ticks);
     const done =
       kind === "one" ? this.#one(db, limit, { repeats }) : kind === "block" ? this.#block(db, limit)
       : kind === "pipeline" ? this.#pipeline(db, limit, { repeats })
@@ -1259,69 +549,95 @@ class Simulation {
     done.catch(() => {}); // what failed has been noted
   }
 
+  /** Plans calls for one slot, some in each of several turns, so that their order may be lost. */
+  rush(tag: string, time: number): void {
+    const { chance } = this;
+    for (let turns = 2 + chance.below(4); turns > 0; turns--) {
+      this.at(this.now + chance.next() * time, () => {
+        this.touched = true;
+        this.#ticks++;
+        const limit = 1_000;
+        const db = this.db.with({ replyTimeout: limit });
+        for (let more = chance.pick(1, 2, 4); more > 0; more--) {
+          const { op, given } = this.#simple(db, { tag });
+          this.track(op, limit, given).catch(() => {});
+        }
+      });
+    }
+  }
+
   #simple(to: any, about: Partial<Op> = {}): { op: Op; given: any } {
     const { chance } = this;
     const accent = chance.of(0.1) ? "é" : "";
-    switch (chance.below(6)) {
+    about = { tag: this.scene.tag(), ...about };
+    const key = (name: string): string => this.#key(name, about.tag);
+    switch (this.kind === "cluster" ? 1 + chance.below(5) : chance.below(6)) {
       case 0: {
-        const op = this.#op("echo", false, about);
+        const op = this.give("echo", false, about);
         return { op, given: to.echo(`#${op.nonce};${accent}`) };
       }
       case 1: {
-        const op = this.#op("get", false, about);
-        return { op, given: to.get(`g:#${op.nonce};${accent}`) };
+        const op = this.give("get", false, about);
+        return { op, given: to.get(key(`g:#${op.nonce};${accent}`)) };
       }
       case 2: {
         const isLong = chance.of(this.tight ? 0.5 : 0.1);
-        const op = this.#op(isLong ? "rpush" : "set", true, about);
-        if (!isLong) return { op, given: to.set(`k:${chance.below(3)}`, `#${op.nonce};${accent}`) };
+        const op = this.give(isLong ? "rpush" : "set", true, about);
+        if (!isLong) return { op, given: to.set(key(`k:${chance.below(3)}`), `#${op.nonce};${accent}`) };
         const much = this.tight ? Buffer.alloc(4_100, `${op.nonce};`) : "".padEnd(chance.pick(60_000, 70_000), `${op.nonce};`);
-        return { op, given: to.rpush(`l:#${op.nonce};`, much, much) };
+        return { op, given: to.rpush(key(`l:#${op.nonce};`), much, much) };
       }
       case 3: {
-        const op = this.#op("incr", true, about);
-        return { op, given: to.incr(`c:#${op.nonce};`) };
+        const op = this.give("incr", true, about);
+        return { op, given: to.incr(key(`c:#${op.nonce};`)) };
       }
       default: {
-        const op = this.#op("rpush", true, about);
-        return { op, given: to.rpush(chance.pick("log", "log", "q:0", "q:1"), `#${op.nonce};${accent}`) };
+        const op = this.give("rpush", true, about);
+        return { op, given: to.rpush(key(chance.pick("log", "log", "q:0", "q:1")), `#${op.nonce};${accent}`) };
       }
     }
+  }
+
+  #key(name: string, tag: string | undefined): string {
+    return tag === undefined ? name : `${name}{${tag}}`;
   }
 
   #one(db: Handler, limit: number, about: Partial<Op>): Promise<unknown> {
     if (this.chance.of(0.9)) {
       const { op, given } = this.#simple(db, about);
-      return this.#track(op, limit, given);
+      return this.track(op, limit, given);
     }
-    const op = this.#op("eval", true, about);
-    return this.#track(op, limit, db.eval("push, then fail", 1, "log", `#${op.nonce};`));
+    const tag = this.scene.tag();
+    const op = this.give("eval", true, { ...about, tag });
+    return this.track(op, limit, db.eval("push, then fail", 1, this.#key("log", tag), `#${op.nonce};`));
   }
 
   #block(db: Handler, limit: number): Promise<unknown> {
-    const op = this.#op("blpop", true);
+    const op = this.give("blpop", true);
     const time = this.chance.pick(0.01, 0.05, 0.3);
-    const promise = db.blpop([`b:#${op.nonce};`, `q:${this.chance.below(2)}`], time);
-    return this.#track(op, time * 1_000 + Math.max(limit, 1_000), promise);
+    const tag = this.scene.tag();
+    const promise = db.blpop([this.#key(`b:#${op.nonce};`, tag), this.#key(`q:${this.chance.below(2)}`, tag)], time);
+    return this.track(op, time * 1_000 + Math.max(limit, 1_000), promise);
   }
 
   async #pipeline(db: Handler, limit: number, about: Partial<Op>): Promise<void> {
     const chain: any = db.pipeline();
     const ops: Op[] = [];
-    for (let i = 1 + this.chance.below(5); i > 0; i--) ops.push(this.#simple(chain, about).op);
+    for (let i = 1 + this.chance.below(5); i > 0; i--) ops.push(this.#simple(chain, { ...about, many: true }).op);
     const done = chain.execPipeline({ errors: "return" });
-    const results = await this.#follow(`#${ops[0]!.nonce}… pipeline of ${ops.length}`, MOST_REPLIES * limit, done, limit);
+    const results = await this.follow(`#${ops[0]!.nonce}… pipeline of ${ops.length}`, MOST_REPLIES * limit, done, limit);
     this.#share(ops, results as unknown[]);
   }
 
   async #commit(db: Handler, limit: number, about: Partial<Op>): Promise<void> {
     const chain: any = db.pipeline();
-    const batch = ++this.#batches;
+    const batch = this.batch();
     const ops: Op[] = [];
-    for (let i = 1 + this.chance.below(4); i > 0; i--) ops.push(this.#simple(chain, { ...about, batch }).op);
+    const tag = this.scene.tag();
+    for (let i = 1 + this.chance.below(4); i > 0; i--) ops.push(this.#simple(chain, { ...about, batch, tag }).op);
     try {
       const done = chain.commit() as Promise<unknown[]>;
-      this.#share(ops, await this.#follow(`#${ops[0]!.nonce}… commit of ${ops.length}`, MOST_REPLIES * limit, done, limit));
+      this.#share(ops, await this.follow(`#${ops[0]!.nonce}… commit of ${ops.length}`, MOST_REPLIES * limit, done, limit));
     } catch (error) {
       // Of what was only queued, the error of all says what has become; if that is not-sent, EXEC was.
       const { results, outcome } = error as PipelineError;
@@ -1344,27 +660,28 @@ class Simulation {
   }
 
   async #watch(db: Handler, limit: number): Promise<void> {
-    const key = `w:${this.chance.below(2)}`;
-    const t: any = await this.#follow(`watch ${key}`, limit, db.watch(key));
+    const tag = this.scene.tag();
+    const key = this.#key(`w:${this.chance.below(2)}`, tag);
+    const t: any = await this.follow(`watch ${key}`, limit, db.watch(key));
     await this.#pause();
-    const saw = await this.#follow(`look at ${key}`, limit, t.get(key));
+    const saw = await this.follow(`look at ${key}`, limit, t.get(key));
     await this.#pause();
-    const m = await this.#follow("multi", limit, t.multi());
-    await this.#queue(m, limit, key, saw);
+    const m = await this.follow("multi", limit, t.multi());
+    await this.#queue(m, limit, key, saw, tag);
   }
 
   async #multi(db: Handler, limit: number): Promise<void> {
-    const t = await this.#follow("multi", limit, db.multi());
+    const t = await this.follow("multi", limit, db.multi());
     await this.#queue(t, limit);
   }
 
-  async #queue(t: any, limit: number, key?: string, saw?: unknown): Promise<void> {
+  async #queue(t: any, limit: number, key?: string, saw?: unknown, tag?: string): Promise<void> {
     const { chance } = this;
-    const batch = ++this.#batches;
+    const batch = this.batch();
     const ops: Op[] = [];
-    const about = { batch, lent: true };
+    const about = { batch, lent: true, tag };
     if (key !== undefined) {
-      const op = this.#op("set", true, { ...about, saw });
+      const op = this.give("set", true, { ...about, saw });
       ops.push(op);
       t.set(key, `#${op.nonce};`).catch(() => {});
     }
@@ -1376,8 +693,8 @@ class Simulation {
     }
     const end = chance.pick("commit", "commit", "commit", "discard", "forget");
     try {
-      if (end === "commit") this.#share(ops, await this.#follow(`#${ops[0]!.nonce}… exec`, limit, t.commit()));
-      else if (end === "discard") await this.#follow("discard", limit, t.discard());
+      if (end === "commit") this.#share(ops, await this.follow(`#${ops[0]!.nonce}… exec`, limit, t.commit()));
+      else if (end === "discard") await this.follow("discard", limit, t.discard());
       if (end !== "commit") for (const op of ops) op.outcome = "not-executed";
     } catch (error) {
       this.#abandon(ops, end === "discard" ? undefined : error);
@@ -1385,20 +702,21 @@ class Simulation {
   }
 
   async #transaction(db: Handler, limit: number): Promise<void> {
-    const key = `w:${this.chance.below(2)}`;
+    const tag = this.scene.tag();
+    const key = this.#key(`w:${this.chance.below(2)}`, tag);
     let ops: Op[] = [];
     const body = async (t: any): Promise<void> => {
       const saw = await t.get(key);
       for (const op of ops) op.outcome = "not-executed"; // of an attempt that was too late
       await this.#pause();
       const m = await t.multi();
-      const op = this.#op("set", true, { batch: ++this.#batches, lent: true, saw });
+      const op = this.give("set", true, { batch: this.batch(), lent: true, saw, tag });
       ops = [op];
       m.set(key, `#${op.nonce};`).catch(() => {});
       await this.#pause();
     };
     try {
-      const results = await this.#follow(`transaction ${key}`, Infinity, db.transaction([key], body, { attempts: 3 }));
+      const results = await this.follow(`transaction ${key}`, Infinity, db.transaction([key], body, { attempts: 3 }));
       this.#share(ops, results);
     } catch (error) {
       this.#abandon(ops, error);
@@ -1408,10 +726,10 @@ class Simulation {
   /** A body that calls, awaited or not, and may leave its connection in another database or inside of MULTI. */
   async #lease(db: Handler, limit: number): Promise<void> {
     const { chance } = this;
-    await this.#follow("lease", Infinity, db.lease(async (c) => {
+    await this.follow("lease", Infinity, db.lease(async (c) => {
       for (let i = chance.below(4); i > 0; i--) {
         const { op, given } = this.#simple(c, { lent: true });
-        const done = this.#track(op, limit, given);
+        const done = this.track(op, limit, given);
         if (chance.of(0.5)) await done;
         else done.catch(() => {});
         await this.#pause();
@@ -1426,7 +744,7 @@ class Simulation {
     }));
   }
 
-  /** What was queued is not done unless EXEC has been said. */
+  /** Queued commands are not executed unless EXEC has been sent. */
   #abandon(ops: Op[], error?: unknown): void {
     for (const op of ops) {
       if (error === undefined || (error as RedisError).outcome === "not-sent") op.outcome = "not-executed";
@@ -1437,7 +755,14 @@ class Simulation {
   // ---- Publish and subscribe ----
 
   #publish(count: number): void {
-    for (let i = 0; i < count; i++) this.server.publish(this.chance.pick("a:0", "a:1", "b:0"));
+    for (let i = 0; i < count; i++) this.#say(this.chance.pick("a:0", "a:1", "b:0"));
+  }
+
+  #say(channel: string): void {
+    if (!this.scene.mayPublish) return;
+    const number = String(this.published.push(channel) - 1);
+    this.say?.(`published on ${channel}: ${number}`);
+    this.scene.publish(channel, number);
   }
 
   async #listen(): Promise<void> {
@@ -1453,11 +778,13 @@ class Simulation {
       const told = (item: Message | Gap): void => this.#hear(listener, item);
       const isTold = chance.of(0.3);
       const how = isTold ? [told, options] as const : [options] as const;
-      const begun = this.#db[kind](first, ...how as [FeedOptions]);
-      const subscription = await this.#follow(`${kind} ${first.join()}`, this.settings.connectTimeout, begun);
+      const begun = this.db[kind](first, ...how as [FeedOptions]);
+      const attempts = this.kind === "fixed" ? 1 : 4; // where the address moves, another attempt begins
+      const { connectTimeout } = this.settings;
+      const subscription = await this.follow(`${kind} ${first.join()}`, attempts * connectTimeout, begun, connectTimeout);
       listener.subscription = subscription;
-      for (const name of first) listener.due.set(name, this.server.published.length);
-      if (!isTold) void this.#follow(`messages of ${names.join()}`, Infinity, this.#read(listener, subscription));
+      for (const name of first) listener.due.set(name, this.published.length);
+      if (!isTold) void this.follow(`messages of ${names.join()}`, Infinity, this.#read(listener, subscription));
       await this.#change(listener, subscription);
     } catch (error) {
       this.say?.(`listening fails: ${String(error)}`);
@@ -1483,7 +810,7 @@ class Simulation {
 
   /** Listens to more, or less. */
   async #change(listener: Listener, subscription: Subscription): Promise<void> {
-    const { chance, server } = this;
+    const { chance, published } = this;
     const { connectTimeout, replyTimeout } = this.settings;
     const { names, due } = listener;
     for (let i = chance.below(4); i > 0; i--) {
@@ -1492,11 +819,11 @@ class Simulation {
       const most = 2 * (connectTimeout + replyTimeout);
       const least = Math.min(connectTimeout, replyTimeout);
       if (!due.has(name)) {
-        await this.#follow(`subscribe ${name}, too`, most, subscription.subscribe(name), least);
-        due.set(name, server.published.length);
+        await this.follow(`subscribe ${name}, too`, most, subscription.subscribe(name), least);
+        due.set(name, published.length);
       } else if (due.size > 1) {
         due.delete(name);
-        await this.#follow(`unsubscribe ${name}`, most, subscription.unsubscribe(name), least);
+        await this.follow(`unsubscribe ${name}`, most, subscription.unsubscribe(name), least);
       }
     }
     if (chance.of(0.7)) return;
@@ -1506,13 +833,14 @@ class Simulation {
   }
 
   #hear(listener: Listener, { channel, message, pattern, gap }: Message | Gap): void {
-    const { server: { published } } = this;
+    const { published } = this;
     const { names, due, heard, options } = listener;
     this.say?.(`${names.join()} hears ${gap === undefined ? message : `a gap of ${gap.toFixed(1)}`}`);
     if (gap !== undefined) return void (listener.gap = true);
     const number = Number(message);
     const name = pattern ?? channel;
     if (published[number] !== channel || !names.includes(name)) this.breach("I1", `message ${number} comes as one of ${name}`);
+    if (this.kind === "cluster") return void (heard.set(name, number)); // each channel moves by itself, from and to any node
     if (number <= listener.last) this.breach("I5", `message ${number} comes after ${listener.last}`);
     for (let i = listener.last + 1; i < number && !listener.gap; i++) {
       if (![...due].some(([of, from]) => i >= from && covers(of, published[i]!))) continue;
@@ -1524,14 +852,14 @@ class Simulation {
     listener.gap = false;
   }
 
-  /** Until everybody who listens hears everything again. */
+  /** Waits until all subscriptions get all messages again. */
   async #hearing(since: number): Promise<void> {
-    const from = this.server.published.length;
+    const from = this.published.length;
     const isDeaf = ({ due, heard, over }: Listener): boolean =>
       !over && [...due.keys()].some((name) => (heard.get(name) ?? -1) < from);
     while (this.#closed === Infinity && this.#listeners.some(isDeaf)) {
       if (this.now - since > RECOVERY) return this.breach("I2", "a subscription is not restored");
-      for (const channel of ["a:0", "a:1", "b:0"]) this.server.publish(channel);
+      for (const channel of ["a:0", "a:1", "b:0"]) this.#say(channel);
       await this.#sleep(500);
     }
   }
@@ -1545,22 +873,23 @@ class Simulation {
     this.#closed = this.order();
     if (chance.of(0.5)) {
       this.say?.("destroy()");
-      return this.#db.destroy();
+      return this.db.destroy();
     }
     const timeout = chance.pick(1, 50, 500);
-    await this.#follow("disconnect()", timeout, this.#db.disconnect({ timeout }));
+    await this.follow("disconnect()", timeout, this.db.disconnect({ timeout }));
   }
 
   /** All faults are over: the handler recovers, is closed, and leaves nothing behind. */
   async #finish(): Promise<void> {
-    const { server } = this;
+    const { scene } = this;
     this.touched = true;
     this.say?.("all is well again");
-    server.refusing = undefined;
-    server.down = false;
+    for (const server of scene.servers) server.refusing = undefined;
+    for (const host of scene.hosts) host.down = false;
     this.slow = false;
+    scene.well();
     this.#heal();
-    server.thaw();
+    for (const host of scene.hosts) host.thaw();
     const since = this.now;
     while (this.#closed === Infinity && this.#links.some(({ down, socket }) => down.dead && !socket.destroyed)) {
       if (this.now - since > RECOVERY) return this.breach("I2", "a dead connection is kept");
@@ -1571,9 +900,12 @@ class Simulation {
       await this.#sleep(500);
     }
     await this.#hearing(since);
-    const wanted = this.settings.poolsize + this.#listeners.filter(({ over }) => !over).length;
+    const tracking = this.near === undefined ? 0 : this.kind === "cluster" ? scene.servers.length : 1;
+    const wanted = scene.links + tracking + this.#listeners.filter(({ over }) => !over).length;
     let links = Infinity;
-    for (let i = 0; i < 20 && links > wanted; i++) { // one that only looked at others goes soon
+    // One that only looked at others goes soon; that of a node without slots with the second map that lacks it.
+    const most = this.kind === "cluster" ? 600 : 60;
+    for (let i = 0; i < most && links > wanted; i++) {
       links = this.#links.filter(({ socket }) => !socket.destroyed).length;
       if (links > wanted) await this.#sleep(200);
     }
@@ -1583,10 +915,11 @@ class Simulation {
       if (i > 100) return this.breach("I2", `${this.#open} promises hang`);
       await this.#sleep(100);
     }
-    await this.#sleep(20);
+    for (let i = 0; i === 0 || (i < 120 && this.#timers.live > 0 && this.kind !== "fixed"); i++) await this.#sleep(20); // of short rests
     if (this.#timers.live > 0) this.breach("I9", `${this.#timers.live} timers are left`);
     const open = this.#links.filter(({ socket }) => !socket.destroyed);
     if (open.length > 0) this.breach("I9", `links ${open.map(({ id }) => id).join()} are left open`);
+    scene.check();
     const listeners = this.#signals.reduce((sum, signal) => sum + getEventListeners(signal, "abort").length, 0);
     if (listeners > 0) this.breach("I9", `${listeners} listeners are left on signals`);
     this.#over = true;
@@ -1594,23 +927,26 @@ class Simulation {
 
   /** Whether each connection can be had: as many blocking commands as there are connections, at once. */
   async #works(): Promise<boolean> {
-    const db = this.#db.with({ replyTimeout: 1_000 });
-    if (!await this.#follow("try to read", 1_000, db.get("none")).then(() => true, () => false)) return false;
+    const db = this.db.with({ replyTimeout: 1_000 });
+    if (!await this.follow("try to read", this.kind === "cluster" ? 10_000 : 1_000, this.scene.works(db), 1_000).catch(() => false)) return false;
+    if (this.kind === "cluster") return true;
     const calls = Array.from({ length: this.settings.poolsize }, (_, i) =>
-      this.#follow(`try ${i}`, 1_050, db.blpop(["none"], 0.05)));
+      this.follow(`try ${i}`, 1_050, db.blpop(["none"], 0.05)));
     return (await Promise.allSettled(calls)).every(({ status }) => status === "fulfilled");
   }
 
   // ---- The oracle ----
 
   #judge(): void {
-    const { server, settings } = this;
+    const { settings } = this;
     const batches = new Map<number, { told: number; done: number; runs: Set<number>; repeats: boolean }>();
     let last = 0;
+    const ends = new Map<string, { nonce: number; order: number }>();
     for (const op of this.#ops) {
-      const entries = server.entries.get(op.nonce) ?? [];
+      const entries = this.entries.get(op.nonce) ?? [];
       this.#judgeOutcome(op, entries);
-      for (const { was } of entries) {
+      for (const { was, watched } of entries) {
+        if (op.saw !== undefined && !watched) this.breach("I8", `#${op.nonce} is done without WATCH`);
         if (op.saw !== undefined && !same(op.saw, was)) {
           this.breach("I4", `#${op.nonce} saw ${JSON.stringify(op.saw)} under WATCH and has overwritten ${JSON.stringify(was)}`);
         }
@@ -1622,9 +958,10 @@ class Simulation {
         batch.done += entries.length;
         for (const entry of entries) batch.runs.add(entry.batch);
       }
-      const mayMove = op.lent || op.repeats || op.name === "get" || op.name === "blpop" || server.refusals.has(op.nonce) ||
-        (server.refusedWrites && !op.writes);
-      if (settings.poolsize > 1 || op.outcome !== "acked" || mayMove) continue;
+      this.#judgeTick(op, entries, ends);
+      const mayMove = op.lent || op.repeats || op.name === "get" || op.name === "blpop" || this.refusals.has(op.nonce) ||
+        (this.refusedWrites && !op.writes);
+      if (settings.poolsize > 1 || this.kind !== "fixed" || op.outcome !== "acked" || mayMove) continue;
       const order = entries[0]?.order ?? last;
       if (order < last) this.breach("I5", `#${op.nonce} was done before what was given earlier`);
       last = order;
@@ -1637,6 +974,22 @@ class Simulation {
     if (this.#breach === undefined) this.#judgeZombies(); // which takes for done what is acked
   }
 
+  /** Commands for one slot of a cluster, of one turn or on one connection, are executed in their order, redirected or not. */
+  #judgeTick({ nonce, name, tick, tag, outcome, lent, repeats, writes, many, took }: Op, entries: Entry[], ends: Map<string, { nonce: number; order: number }>): void {
+    const { maxPending, maxUnsent, poolsize } = this.settings;
+    const isFull = maxPending < 100 || maxUnsent < 1_000; // the rest of a turn may go to another connection
+    const isLent = poolsize > 1 && this.#lendingTicks.has(tick); // and so it may then
+    if (many || this.kind !== "cluster") return; // before the nodes are known, a pipeline goes to one of them
+    if (isFull || isLent || lent || repeats || !writes || name === "blpop" || outcome !== "acked" || this.refusals.has(nonce)) return;
+    const { order, server } = entries[0]!;
+    for (const slot of poolsize > 1 ? [`${tick} ${tag}`] : [`${tick} ${tag}`, tag!]) {
+      const before = ends.get(slot) ?? { nonce, order };
+      const hasReturned = this.redirections.has(`${before.nonce} ${server.name}`); // the slot, between the two
+      if (order < before.order && !hasReturned) this.breach("I5", `#${nonce} is done before #${before.nonce}, of the same slot`);
+      if (took < SLOW) ends.set(slot, { nonce, order });
+    }
+  }
+
   #judgeOutcome(op: Op, entries: Entry[]): void {
     const { nonce, name, outcome } = op;
     const count = entries.length;
@@ -1647,28 +1000,33 @@ class Simulation {
     }
     if ((outcome === "not-sent" || (outcome === "not-executed" && op.writes)) && count > 0) this.breach("I4", told);
     if (count > 6) this.breach("I4", told); // what reads, or may be repeated, is issued again five times
-    if (op.repeats && op.writes && outcome === "acked" && !this.deny && entries.at(-1)!.order > op.settled) {
+    const isFenced = !this.deny && new Set(entries.map(({ server }) => server)).size <= 1; // no server can end what another has
+    if (op.repeats && op.writes && outcome === "acked" && isFenced && entries.at(-1)!.order > op.settled) {
       this.breach("I6", `#${nonce} ${name} is done again after its reply`);
     }
     if (outcome === "not-sent" && this.#links.some(({ written }) => written.some((text) => text.includes(`#${nonce};`)))) {
       this.breach("I4", `#${nonce} ${name} was written, and not not-sent`);
     }
-    const values = (op.repeats && this.deny ? entries : entries.slice(-1)).map(({ value }) => value);
+    const values = (op.repeats && !isFenced ? entries : entries.slice(-1)).map(({ value }) => value);
     if (outcome === "acked" && count > 0 && !values.some((value) => same(op.reply, value))) {
       this.breach("I1", `#${nonce} ${name} was given ${JSON.stringify(op.reply)}, not ${JSON.stringify(entries.at(-1)!.value)}`);
     }
   }
 
-  /** Nothing that was given up is done after something that was given later and was answered. */
+  /** No abandoned command is executed after a command that was called later and has been answered. */
   #judgeZombies(): void {
-    const { server, settings, deny } = this;
+    const { entries, settings, deny } = this;
     for (const zombie of this.#suspects) {
-      const done = server.entries.get(zombie.nonce)?.at(-1)?.order ?? 0;
+      const last = entries.get(zombie.nonce)?.at(-1);
+      const done = last?.order ?? 0;
       if (done < zombie.settled) continue;
       const lost = zombie.error!.code === "CONNECTION_LOST" || settings.poolsize === 1;
       const since = deny || !lost ? zombie.fenced : zombie.settled;
       const living = this.#ops.find(({ given, outcome, nonce, lent }) =>
-        given > since && outcome === "acked" && !lent && server.entries.get(nonce)!.at(-1)!.order < done);
+        given > since && outcome === "acked" && !lent && entries.get(nonce)!.at(-1)!.order < done &&
+        (given > zombie.fenced || entries.get(nonce)!.at(-1)!.server === last!.server) &&
+        // A node that left the cluster and came back has new connections, which know of no lost ones.
+        (this.kind !== "cluster" || given > zombie.fenced || entries.get(nonce)!.at(-1)!.session === last!.session));
       if (living === undefined) continue;
       this.breach("I6", `#${zombie.nonce} (${zombie.error!.code}) is done after #${living.nonce}, which was given later`);
     }
@@ -1680,66 +1038,72 @@ function unref<T>(this: T): T {
 }
 
 /** One run; undefined when all invariants hold. */
-export function simulate(driver: Driver, seed: number, tracing = false): Promise<Breach | undefined> {
-  return new Simulation(driver, seed, tracing).run();
+export function simulate(driver: Driver, seed: number, kind: Kind, tracing = false): Promise<Breach | undefined> {
+  return new Simulation(driver, seed, kind, tracing).run();
 }
 
 /** All that happens in one run, line by line. */
-export async function trace(driver: Driver, seed: number): Promise<string[]> {
-  const simulation = new Simulation(driver, seed, true);
+export async function trace(driver: Driver, seed: number, kind: Kind): Promise<string[]> {
+  const simulation = new Simulation(driver, seed, kind, true);
   await simulation.run();
   return simulation.trace;
 }
 
-/** Many runs; the first breach, with its trace. */
-export async function search(driver: Driver, from: number, to: number, step = 1): Promise<Breach | undefined> {
+/** Many runs, of each kind with each seed; the first breach, with its trace. */
+export async function search(
+  driver: Driver, from: number, to: number, step = 1, of: readonly Kind[] = kinds,
+): Promise<Breach | undefined> {
   for (let seed = from; seed < to; seed += step) {
-    const breach = await simulate(driver, seed);
-    if (breach !== undefined) return await simulate(driver, seed, true) ?? breach; // memory of the driver outlives a run
+    for (const kind of of) {
+      const breach = await simulate(driver, seed, kind);
+      if (breach !== undefined) return await simulate(driver, seed, kind, true) ?? breach; // memory of the driver outlives a run
+    }
   }
   return undefined;
 }
 
-// ==== npm run sim -- [--seeds n] [--from n] [--seed n] ====
+// ==== npm run sim -- [--seeds n] [--from n] [--seed n] [--kind name] ====
 
-export function show({ seed, invariant, what, trace }: Breach): string {
-  return `${trace.join("\n")}\nseed ${seed}: ${invariant} is broken: ${what}`;
+export function show({ kind, seed, invariant, what, trace }: Breach): string {
+  return `${trace.join("\n")}\n${kind} seed ${seed}: ${invariant} is broken: ${what}`;
 }
 
 async function main(): Promise<void> {
   const string = { type: "string" } as const;
-  const { values } = parseArgs({ options: { seeds: string, from: string, seed: string, step: string } });
+  const { values } = parseArgs({ options: { seeds: string, from: string, seed: string, step: string, kind: string } });
   const driver = await import("../redis.ts");
+  const of = values.kind === undefined ? kinds : (Object.keys(SCENES) as Kind[]).filter((kind) => kind === values.kind);
   if (values.seed !== undefined) {
-    const run = new Simulation(driver, Number(values.seed), true);
+    const run = new Simulation(driver, Number(values.seed), of[0]!, true);
     const breach = await run.run();
     console.log(breach === undefined ? `${run.trace.join("\n")}\nseed ${values.seed}: all invariants hold` : show(breach));
     exit(breach === undefined ? 0 : 1);
   }
   const from = Number(values.from ?? 0);
   const to = from + Number(values.seeds ?? 20_000);
-  if (values.step !== undefined) return await part(driver, from, to, Number(values.step));
+  if (values.step !== undefined) return await part(driver, from, to, Number(values.step), of);
   const workers = Math.min(availableParallelism(), 8);
   const start = Date.now();
   let broken = 0;
   await Promise.all(Array.from({ length: workers }, (_, i) => new Promise<void>((resolve) => {
-    const options = ["--from", String(from + i), "--seeds", String(to - from - i), "--step", String(workers)];
+    const options = ["--from", String(from + i), "--seeds", String(to - from - i), "--step", String(workers),
+      ...values.kind === undefined ? [] : ["--kind", values.kind]];
     fork(fileURLToPath(import.meta.url), options).on("message", (text) => {
       broken++;
       console.log(`${String(text)}\n`);
     }).on("exit", () => resolve());
   })));
   const seconds = (Date.now() - start) / 1_000;
-  const rate = ((to - from) / seconds).toFixed(0);
-  const took = `${seconds.toFixed(1)} s, ${rate} a second`;
-  console.log(`${to - from} seeds in ${took}: ${broken === 0 ? "all hold" : `${broken} broken`}`);
+  const runs = (to - from) * of.length;
+  const took = `${seconds.toFixed(1)} s, ${(runs / seconds).toFixed(0)} a second`;
+  console.log(`${to - from} seeds of ${of.join(", ")} in ${took}: ${broken === 0 ? "all hold" : `${broken} broken`}`);
   exit(broken === 0 ? 0 : 1);
 }
 
 /** The seeds of one process; after so many breaches it is clear. */
-async function part(driver: Driver, from: number, to: number, step: number): Promise<void> {
+async function part(driver: Driver, from: number, to: number, step: number, of: readonly Kind[]): Promise<void> {
   for (let broken = 0; broken < 5 && from < to; from += step) {
-    const breach = await search(driver, from, to, step);
+    const breach = await search(driver, from, to, step, of);
     if (breach === undefined) break;
     broken++;
     from = breach.seed;

@@ -1,6 +1,8 @@
 // A short trial of the whole way to a server, run by test/runtimes/run.mjs on every runtime, beside a copy of redis.ts.
 
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { subscribe } from "node:diagnostics_channel";
 import {
   connection, lazyConnection, lazyConnectionPool, lazyShardedConnectionPool, lazyUnixConnection, script,
 } from "../redis.ts";
@@ -36,6 +38,17 @@ await db.hset("hash", { name: "fox", legs: 4 });
 assert.deepEqual({ ...(await db.hgetall("hash")) }, { name: "fox", legs: "4" });
 assert.deepEqual(await db.mget("count", "nothing"), ["1000", null]);
 await assert.rejects(db.incr("hash"), { code: "WRONGTYPE" });
+
+const request = new AsyncLocalStorage<string>();
+const heard: unknown[] = [];
+const events = ["start", "end", "error", "asyncStart", "asyncEnd"];
+for (const event of events) {
+  subscribe(`tracing:redis.ts:command:${event}`, (message) =>
+    void heard.push([event, (message as { command: string }).command, request.getStore()]));
+}
+await request.run("first", () => assert.rejects(db.incr("hash")));
+assert.deepEqual(heard, events.map((event) => [event, "INCR", "first"]));
+assert.ok(db.stats().every(({ errors, bytesRead }) => errors === 2 && bytesRead > 1_000_000));
 
 const pool = lazyConnectionPool({ host, port: Number(SMOKE_PORT), poolsize: 3 });
 assert.deepEqual(await pool.pipeline().set("text", "piped").get("text").execPipeline(), ["OK", "piped"]);

@@ -2,13 +2,14 @@
 
 import { Buffer } from "node:buffer";
 import {
-  clusterConnection, connection, lazyClusterConnectionPool, lazyConnection, lazyShardedConnection, lazyUnixConnection, manager,
-  script, sentinel, shardedConnectionPool, unixConnection,
+  Model, RedisCounter, RedisDict, RedisList, RedisLifoQueue, RedisQueue, RedisSet, RedisSortedSet, clusterConnection, connection, json,
+  keyOf, lazyClusterConnectionPool, lazyConnection, lazyShardedConnection, lazyUnixConnection, manager,
+  plain, script, sentinel, shardedConnectionPool, unixConnection,
 } from "../redis.ts";
 import type {
   Bulk, ClaimedEntry, CommandInfo, Coordinates, Entry, Facts, Fields, FunctionLibrary, Handler, InPairs, LcsMatch,
   Line, PendingEntry, PipelineOptions, RedisError, ReplyError, Scored, SetOptions, VembRaw, XinfoStream, XinfoStreamFull, XpendingEntry,
-  XpendingSummary, ClusterHandler, ClusterNodeInfo, ShardedHandler, Transaction,
+  XpendingSummary, ClusterHandler, ClusterNodeInfo, NodeStats, ShardedHandler, Transaction,
 } from "../redis.ts";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
@@ -452,6 +453,8 @@ export function shards(db: ShardedHandler, raw: ShardedHandler<Buffer>): void {
   lazyShardedConnection(["a:1"], { placement: "ketama" });
   is<Bulk>()(lazyConnection({ sentinels: ["a:1", { host: "b", password: "p" }], master: "m" }).get("k"));
   is<Bulk>()(lazyShardedConnection([{ master: "m" }], { sentinels: ["a:1"] }).get("k"));
+  is<Bulk>()(lazyConnection({ sentinels: async function* () { yield ["a:1"]; }, master: "m" }).get("k"));
+  is<Bulk>()(sentinel(async function* () { yield ["a:1"]; }).masterFor("m").get("k"));
   is<Bulk>()(sentinel(["a:1"]).masterFor("m", { dbid: 1 }).get("k"));
   is<Buffer | null>()(sentinel(["a:1"], { charset: null }).replicaFor("m").get("k"));
   is<{ host: string; port: number }[]>()(sentinel(["a:1"]).discoverReplicas("m"));
@@ -521,6 +524,112 @@ export function leases(db: Handler, raw: Handler<Buffer>, sharded: ShardedHandle
 }
 
 /** Ranges are by default all, scans begin at the beginning, and pops wait without limit. */
+type Person = { name: string };
+type Numeric = string | number | bigint;
+/** Values are of the handler's text, or of the serializer. */
+export function collections(
+  db: Handler, raw: Handler<Buffer>, numeric: Handler<Numeric>, pairs: Handler<InPairs<string>>, shards: ShardedHandler,
+  cluster: ClusterHandler<Buffer>, ada: Person, lines: Iterable<string>,
+): void {
+  const count = is<number>(), flag = is<boolean>(), nothing = is<void>(), text = is<string | undefined>(), bytes = is<Buffer | undefined>();
+  const list = new RedisList(db, "k");
+  text(list.at(0));
+  text(new RedisList(shards, Buffer.from("k"), { pageSize: 10 }).pop());
+  text(new RedisList(pairs, "k").shift());
+  text(new RedisList(db, "k", { serializer: plain }).pop());
+  bytes(new RedisList(raw, "k").pop());
+  bytes(new RedisSet(cluster, "k").pop());
+  is<Numeric | undefined>()(new RedisList(numeric, "k").pop());
+  is<string[]>()(list.slice(1));
+  count(list.append("a", "b"));
+  count(list.extend(lines));
+  nothing(list.set(0, "a"));
+  nothing(list.trim(0, 1));
+  // @ts-expect-error: values are text, not numbers
+  list.append(1);
+  // @ts-expect-error: undefined is not a value
+  list.append(undefined);
+  // @ts-expect-error: a string would be taken as an iterable of characters
+  list.extend(5);
+  // @ts-expect-error: with charset null, values are Buffers
+  new RedisList(raw, "k").append("a");
+
+  const people = new RedisDict<Person>(db, "k", { serializer: json });
+  is<Person | undefined>()(people.get("a"));
+  is<Person | null>()(people.get("a", null));
+  is<[string, Person][]>()(people.entries());
+  is<(Person | undefined)[]>()(people.getMany(["a"]));
+  is<Person>()(people.setDefault("a", ada));
+  nothing(people.update({ a: ada }));
+  nothing(people.update(new Map([["a", ada]])));
+  flag(people.set("a", ada));
+  const typed: AsyncIterable<[string, Person]> = people;
+  is<[Buffer, Buffer][]>()(new RedisDict(raw, "k").entries());
+  is<[Buffer, Person][]>()(new RedisDict<Person, Buffer>(raw, "k", { serializer: json }).entries());
+  is<Person | undefined>()(new RedisDict<Person>(numeric, "k", { serializer: json }).get("a"));
+  // @ts-expect-error: another shape
+  people.set("a", { nome: "Ada" });
+  // @ts-expect-error: the serializer is missing
+  new RedisDict<Person>(db, "k");
+  // @ts-expect-error: field names are Buffers
+  new RedisDict<Person>(raw, "k", { serializer: json });
+  // @ts-expect-error: there is no such option
+  new RedisDict(db, "k", { maxSize: 1 });
+
+  const dates = { encode: (date: Date) => date.getTime(), decode: (stored: string) => new Date(stored) };
+  is<Date | undefined>()(new RedisQueue(db, "k", { serializer: dates, maxSize: 5 }).get({ timeout: 5 }));
+  is<Date | undefined>()(new RedisLifoQueue(numeric, "k", { serializer: dates }).get({ timeout: undefined, signal: undefined }));
+  count(new RedisQueue(db, "k", { maxSize: undefined }).put("a"));
+  // @ts-expect-error: it decodes text, and the handler gives bytes
+  new RedisSet(raw, "k", { serializer: dates });
+  // @ts-expect-error: decode is missing
+  new RedisSet(db, "k", { serializer: { encode: String } });
+
+  const set = new RedisSet<Person>(db, "k", { serializer: json });
+  is<Set<Person>>()(set.union(set, [ada], new Set([ada])));
+  nothing(set.differenceUpdate(set));
+  // @ts-expect-error: values of another type
+  set.union(["a"]);
+
+  const ranks = new RedisSortedSet(db, "k");
+  is<[member: string, score: number][]>()(ranks.rangeByScore("(1", Infinity, { withScores: true }));
+  is<string[]>()(ranks.rangeByScore(1, 2, { offset: 1, count: 2 }));
+  is<number | undefined>()(ranks.score("a"));
+  is<[member: string, score: number][]>()(ranks.entries(0, 2, { reverse: true }));
+  // @ts-expect-error: a bound is a number
+  ranks.count("low");
+
+  count(new RedisCounter(cluster, "k").add(1n));
+
+  is<string | undefined>()(db.remember("k", { ttl: 1 }, () => 5));
+  is<Buffer | undefined>()(raw.remember("k", { ttl: 1, stale: 5, serializer: plain }, async () => null));
+  is<string | number | bigint | undefined>()(numeric.remember("k", { ttl: 1 }, () => undefined));
+  is<Person | undefined>()(cluster.remember("k", { ttl: 1, serializer: json }, async () => ada));
+  is<Person | undefined>()(shards.remember<Person>("k", { ttl: 1, serializer: json }, () => null));
+  is<Date | undefined>()(numeric.remember("k", { ttl: 1, serializer: dates }, () => new Date()));
+  nothing(db.forget("k"));
+  // @ts-expect-error: without a serializer, it must be text, a number or bytes
+  db.remember("k", { ttl: 1 }, () => ada);
+  // @ts-expect-error: not what the serializer encodes
+  db.remember("k", { ttl: 1, serializer: dates }, () => "a");
+  // @ts-expect-error: it decodes text, and the handler gives bytes
+  raw.remember("k", { ttl: 1, serializer: dates }, () => new Date());
+  // @ts-expect-error: ttl is missing
+  db.remember("k", {}, () => "a");
+  const key: string = keyOf("a")("b", 1, 2n);
+  // @ts-expect-error: it cannot be part of a key
+  keyOf("a")(undefined);
+  class People extends Model<Person> {
+    find(id: number) { return this.db.get(this.key(id)); }
+  }
+  is<Person | undefined>()(new People(shards, "person").find(7));
+  flag(new Model<Person>(raw, "person").db.set(key, ada, { EX: 5, NX: true }));
+  is<Date | undefined>()(new Model(db, "date", { serializer: dates }).db.pop("a"));
+  // @ts-expect-error: another shape
+  new Model<Person>(db).db.set("a", "b");
+  void typed;
+}
+
 export function leftOut(db: Handler, flag: boolean): void {
   const texts = is<string[]>(), scored = is<Scored[]>(), count = is<number>(), entries = is<Entry[]>();
   texts(db.keys());
@@ -695,6 +804,15 @@ export function mistakes(db: Handler, raw: Handler<Buffer>): void {
   db.exec();
   // @ts-expect-error
   db.auth("password");
+
+  // Seen from outside.
+  is<NodeStats[]>()(Promise.resolve(db.stats()));
+  is<string | null>()(db.with({ trace: true, traceKeys: true }).get("k"));
+  lazyConnection({ traceAs: "ioredis", traceKeys: true, trace: false });
+  // @ts-expect-error
+  lazyConnection({ traceAs: "node-redis" });
+  // @ts-expect-error
+  db.with({ traceAs: "ioredis" });
 
   // One of several: a list, or a function that returns lists.
   lazyConnection({ anyOf: ["a:1", "redis://b?weight=3", { host: "c", weight: 0, priority: 1, password: "x" }] });
