@@ -8345,6 +8345,36 @@ describe("a subscription that cannot be", () => {
   }));
 });
 
+/** As a server says it unasked, or confirms. */
+const push = (protocol: 2 | 3, ...words: (string | number)[]): string =>
+  `${protocol === 3 ? ">" : "*"}${words.length}\r\n` +
+  words.map((word) => (typeof word === "number" ? `:${word}\r\n` : `$${word.length}\r\n${word}\r\n`)).join("");
+
+/** A server that gives those who subscribe to `script`, each with the how many-th it is and its first command. */
+async function withSpeaker(
+  protocol: 2 | 3, script: (peer: Peer, time: number, first: string[]) => Promise<void>,
+  use: (db: Handler, speak: (data: string) => void) => Promise<void>, options: Options = {},
+): Promise<void> {
+  let times = 0;
+  let listening: Peer | undefined;
+  const speaker = await ScriptedServer.start(async (peer) => {
+    if (protocol === 3) await peer.hello();
+    else {
+      await peer.read();
+      peer.write("+PONG\r\n");
+    }
+    const first = await peer.read();
+    if (!first[0]!.includes("SUBSCRIBE")) return;
+    listening = peer;
+    await script(peer, ++times, first);
+  });
+  try {
+    await withDb({ port: speaker.port, protocol, ...options }, (db) => use(db, (data) => listening!.write(data)));
+  } finally {
+    await speaker.stop();
+  }
+}
+
 describe("a slow consumer", () => {
   after(nobodyListens);
   const KILO = "x".repeat(1_000);
@@ -8411,6 +8441,25 @@ describe("a slow consumer", () => {
     assert.deepEqual(await listeners(), before);
     assert.deepEqual(numbersOf(await take(10, s)), count(0, 10));
   }));
+
+  test("that is paused by what came while this process was frozen keeps its connection, too", () => inVirtualTime((pass, stall) =>
+    withSpeaker(3, async (peer, time) => {
+      assert.equal(time, 1, "it is the only connection");
+      peer.write(push(3, "subscribe", "a", 1));
+      for (;;) {
+        assert.deepEqual(await peer.read(), ["PING"]);
+        peer.write(push(3, "message", "a", "1") + push(3, "message", "a", "2"));
+        peer.write(`${push(3, "message", "a", "3").repeat(10_000)}+PONG\r\n`); // more than is read at once
+      }
+    }, async (db) => {
+      const s = await db.subscribe("a", { buffer: 1 });
+      await stall(60_000); // now each connection is asked, and this one does not read the answer
+      await until(() => inspect(s).includes(" unread") && !inspect(s).includes(" 0 unread"), "it to be paused");
+      await pass(5_000);
+      assert.equal(s.state, "listening");
+      const items = await take(10_002, s);
+      assert.deepEqual([items.some(isGap), texts(items.slice(0, 3))], [false, ["1", "2", "3"]]);
+    })));
 
   test("may have the oldest dropped, and told how many", () => withDb({}, async (db) => {
     const s = await db.subscribe("drop", { buffer: 5, overflow: "drop" });
@@ -8523,36 +8572,6 @@ describe("a listener that throws or rejects", () => {
 });
 
 describe("a subscription and a server that", () => {
-  /** As a server says it unasked, or confirms. */
-  const push = (protocol: 2 | 3, ...words: (string | number)[]): string =>
-    `${protocol === 3 ? ">" : "*"}${words.length}\r\n` +
-    words.map((word) => (typeof word === "number" ? `:${word}\r\n` : `$${word.length}\r\n${word}\r\n`)).join("");
-
-  /** A server that gives those who subscribe to `script`, each with the how many-th it is and its first command. */
-  async function withSpeaker(
-    protocol: 2 | 3, script: (peer: Peer, time: number, first: string[]) => Promise<void>,
-    use: (db: Handler, speak: (data: string) => void) => Promise<void>, options: Options = {},
-  ): Promise<void> {
-    let times = 0;
-    let listening: Peer | undefined;
-    const speaker = await ScriptedServer.start(async (peer) => {
-      if (protocol === 3) await peer.hello();
-      else {
-        await peer.read();
-        peer.write("+PONG\r\n");
-      }
-      const first = await peer.read();
-      if (!first[0]!.includes("SUBSCRIBE")) return;
-      listening = peer;
-      await script(peer, ++times, first);
-    });
-    try {
-      await withDb({ port: speaker.port, protocol, ...options }, (db) => use(db, (data) => listening!.write(data)));
-    } finally {
-      await speaker.stop();
-    }
-  }
-
   for (const protocol of [3, 2] as const) {
     const say = (...words: (string | number)[]) => push(protocol, ...words);
 

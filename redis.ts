@@ -7228,7 +7228,9 @@ class Pool implements CommandOwner {
       seat.state = "lent";
       seat.lease = lease;
       seat.stop();
-      if (isIdle) afterSilence(THAW, () => connection.close(SILENT), (timer) => void (seat.timer = timer));
+      if (isIdle) {
+        afterSilence(THAW, () => connection.isPaused || connection.close(SILENT), (timer) => void (seat.timer = timer));
+      }
       ping.deadline = now + ping.timeout;
       this.#wakeBy(ping.deadline);
       const end = (): void => {
