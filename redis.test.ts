@@ -18539,6 +18539,18 @@ describe("a handler", () => {
     db.destroy();
   });
 
+  test("disconnect() takes what was answered within its bound, also if this process stalled before it was read", () =>
+    inVirtualTime((_, stall) => withScript(async (peer) => {
+      await peer.read();
+      peer.write(":1\r\n");
+      await stall(1_000);
+    }, async (db) => {
+      await db.ready();
+      const call = db.incr("n");
+      await db.disconnect({ timeout: 100 });
+      assert.equal(await call, 1);
+    })));
+
   test("disconnect() of a lazy handler lets commands finish that wait for the connection", async () => {
     const db = lazyConnection({ port: server.port });
     const reply = db.set("early", 1);

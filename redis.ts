@@ -5260,10 +5260,11 @@ const rejected = async (error: unknown): Promise<never> => {
   throw error;
 };
 const rest = (time: Milliseconds): Promise<void> => new Promise((resolve) => void world.after(time, resolve));
-/** Resolves when all of these are settled, or after `timeout` at the latest. */
+/** Resolves when all of these are settled, or after `timeout` at the latest; what has arrived by then still counts. */
 const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): Promise<void> =>
   new Promise((resolve) => {
-    const timer = world.after(timeout, resolve);
+    let timer: NodeJS.Timeout | undefined;
+    afterSilence(timeout, resolve, (current) => void (timer = current));
     void Promise.allSettled(promises).then(() => world.cancel(timer)).then(resolve);
   });
 
@@ -6967,7 +6968,6 @@ class Pool implements CommandOwner {
     for (let before = -Infinity, last = lastReceived(); !isAnswered && last !== before; last = lastReceived()) {
       before = last;
       await settled([all], PATIENCE);
-      await turn(); // a stall of this process is not the server's silence
     }
   }
 

@@ -77,7 +77,7 @@ export const mutants: readonly Mutant[] = [
   ["time by which a command is overdue counts as a stall", "world.now() + Math.max(0, delay);", "world.now() + delay;", "cluster"],
   ["a deadline comes early", "if (command.deadline > now)", "if (command.deadline - 20 > now)"],
   ["disconnect() has no limit",
-    "const timer = world.after(timeout, resolve);", "const timer = undefined;"],
+    "afterSilence(timeout, resolve, (current) => void (timer = current));", ""],
   // Leases
   ["a lease is not given back after a failure",
     "this.owner?.finished(this, owesReply);", ""],
