@@ -10343,6 +10343,15 @@ describe("the near cache and messages that arrive together", () => {
     });
   });
 
+  test("a load that is answered while this process stalls is kept: its callers do not go to the pool", () =>
+    inVirtualTime((_, stall) => withTracker((nth, peer) => {
+      peer.write(TTL + bulk(`load ${nth}`));
+      void stall(2_000); // before it is read
+      return "";
+    }, async (cached, _, reads) => {
+      assert.deepEqual([await cached.get("k"), await cached.get("k"), reads()], ["load 1", "load 1", 1]);
+    })));
+
   test("a load that its callers have left for the pool is not kept, because they may have read a newer value there", () => {
     let tracked: Peer | undefined;
     return withTracker((nth, peer) => {

@@ -10139,7 +10139,7 @@ class NearCache {
       this.#byKey.set(text, entries.add(entry));
     }
     this.#loads.add(entry);
-    this.#watch ??= world.after(2 * COARSE, () => this.#expire());
+    if (this.#watch === undefined) this.#watchLoads();
     if (this.#nextPing === undefined) this.#beat();
     const sent = sendBatch(this.#link!, batch, PIPELINE, this.#viewOf(charset, maps));
     void sent.then(({ replies }) => this.#loaded(entry, replies));
@@ -10197,8 +10197,11 @@ class NearCache {
         }
       }
     }
-    this.#watch = this.#loads.size === 0 ? undefined : world.after(2 * COARSE, () => this.#expire());
+    this.#watch = undefined;
+    if (this.#loads.size > 0) this.#watchLoads();
   }
+
+  #watchLoads(): void { afterSilence(2 * COARSE, () => this.#expire(), (timer) => void (this.#watch = timer)); }
 
   // ---- Entries ----
 
