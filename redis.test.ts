@@ -410,7 +410,7 @@ describe("options", () => {
 
   test("a URL sets user, password, host, port, database and what its query may", async () => {
     await server.call("ACL", "SETUSER", "al@ice", "on", ">p@ss:/?#", "~*", "+@all");
-    const url = `redis://al%40ice:p%40ss%3A%2F%3F%23@127.0.0.1:${server.port}/3?name=tested&replyTimeout=1000`;
+    const url = `redis://al%40ice:p%40ss%3A%2F%3F%23@127.0.0.1:${server.port}/3?name=tested&replyTimeout=60000`;
     const db = await connection(url);
     assert.match(await ownLine(db), / name=tested .* db=3 .* user=al@ice( |$)/);
     await db.disconnect();
@@ -1136,7 +1136,7 @@ describe("decoding", () => {
     }
   });
 
-  const memoryFor = (bytes: Buffer): number => {
+  const memoryOnce = (bytes: Buffer): number => {
     const before = process.memoryUsage();
     const decoder = new Decoder({ ...limits, maxElements: 2 ** 26 });
     decoder.feed(bytes);
@@ -1144,6 +1144,8 @@ describe("decoding", () => {
     const now = process.memoryUsage();
     return now.heapUsed + now.external - before.heapUsed - before.external;
   };
+  // What else the process does meanwhile, such as compiling, can only make it more.
+  const memoryFor = (bytes: Buffer): number => Math.min(...[1, 2, 3].map(() => memoryOnce(bytes)));
 
   test("a few hostile bytes allocate no memory for data that has not arrived", () => {
     assert.ok(memoryFor(Buffer.from("*30000000\r\n".repeat(4))) < 4 * 2 ** 20);
@@ -2172,8 +2174,10 @@ describe("an AbortSignal", () => {
       await Promise.all(Array.from({ length: 1000 }, async (_, i) => {
         const abort = new AbortController();
         const call = db.with({ signal: abort.signal }).get(`nonce:${i}`);
-        if (random() < 0.5) setTimeout(() => abort.abort(), random() * 5);
-        else if (random() < 0.5) setImmediate(() => abort.abort());
+        const moment = random();
+        if (moment < 0.5) setTimeout(() => abort.abort(), random() * 5);
+        else if (moment < 0.7) setImmediate(() => abort.abort());
+        else if (moment < 0.75) process.nextTick(() => abort.abort()); // between the write and any reply
         try {
           assert.equal(await call, String(i));
         } catch (error) {
@@ -2183,7 +2187,7 @@ describe("an AbortSignal", () => {
         assert.equal(await db.get(`nonce:${i}`), String(i));
       }));
     }
-    assert.ok(aborted > 100, `${aborted} aborted`);
+    assert.ok(aborted > 500, `${aborted} aborted`);
     assert.equal(await db.clientId(), id, "it is the same connection still");
   }));
 
@@ -2616,7 +2620,7 @@ describe("the handshake", () => {
         assert.deepEqual(await clients(), before);
       })));
 
-    test("a command that blocks is not ended by the CLIENT UNBLOCK for the one before it on its connection", async () => {
+    test("a command that blocks is not ended by the CLIENT UNBLOCK for the one before it on its connection", () => inVirtualTime(async (pass) => {
       let ids = 0;
       const peers = new Map<number, { peer: Peer; blocked: string }>();
       let list = (): void => {};
@@ -2651,11 +2655,13 @@ describe("the handshake", () => {
       };
       const isBlocked = (key: string) => () => [...peers.values()].some(({ blocked }) => blocked === key);
       let logins = 0;
-      const expiring = async () => ({ password: "p", ...logins++ === 0 ? { expires: Date.now() + 1_000 } : {} });
-      await using(lazyConnectionPool({ port: scripted.port, poolsize: 1, credentials: expiring }) as Handler, async (db) => {
+      const expiring = async () => ({ password: "p", ...logins++ === 0 ? { expires: Date.now() + LIFE } : {} });
+      await using(lazyConnectionPool({ port: scripted.port, poolsize: 1, credentials: expiring, ...options }) as Handler, async (db) => {
         await db.ready();
         const asked = list;
         const first = db.blpop("first", 0);
+        await until(isBlocked("first"), "the first to block");
+        await until(async () => logins > 1 || await pass(LIFE / 100), "the login to be renewed");
         await until(() => list !== asked, "CLIENT LIST");
         pop("first");
         assert.deepEqual(await first, ["first", "item"]);
@@ -2667,7 +2673,7 @@ describe("the handshake", () => {
         pop("second");
         assert.deepEqual(await second, ["second", "item"]);
       }).finally(() => scripted.stop());
-    });
+    }));
 
     test("in a transaction, AUTH waits for EXEC; a lease that has its own login keeps that", () => inVirtualTime((pass) =>
       using(lazyConnectionPool({ port: server.port, poolsize: 3, credentials, ...options }), async (db) => {
@@ -2679,6 +2685,7 @@ describe("the handshake", () => {
           await own.auth("guest", "");
           await server.call("CONFIG", "RESETSTAT");
           for (let part = 0; part <= 80; part++) await pass(LIFE / 100).then(logins);
+          await until(logins, "the login of the third connection");
           assert.equal(await logins(), 1, "of the third connection only");
           assert.equal(await own.aclWhoami(), "guest");
         });
@@ -2727,20 +2734,22 @@ describe("the handshake", () => {
     });
   });
 
-  test("a refused login rejects what waits, is not tried again in a hurry, and recovers when it is mended", async () => {
+  test("a refused login rejects what waits, is not tried again in a hurry, and recovers when it is mended", () => inVirtualTime(async (pass) => {
     await server.call("ACL", "SETUSER", "late", "on", ">right", "~*", "+@all");
     await server.call("ACL", "LOG", "RESET");
     await withDb({ username: "late", password: "hunter2" }, async (db) => {
       const error = await failure(db.get("a"));
       assert.deepEqual([error.code, error.outcome, error.cause.code], ["NOT_CONNECTED", "not-sent", "REFUSED"]);
       assert.doesNotMatch(inspect(error, { showHidden: true, depth: 9 }), /hunter2/);
+      await pass(900);
       const [entry] = await server.call("ACL", "LOG");
       assert.equal(Number(entry[1]), 1, "one attempt so far");
       await server.call("ACL", "SETUSER", "late", ">hunter2");
+      await pass(1_100);
       await until(() => db.get("a").then(() => true, () => false), "the login to be tried again");
     });
     await server.call("ACL", "DELUSER", "late");
-  });
+  }));
 
   test("nobody listening, no such socket and no such host reject at once, with what the system said", async () => {
     const port = await freePort();
@@ -2776,7 +2785,7 @@ describe("the handshake", () => {
     });
     for (ending of ["end", "reset", "stall", "nonsense"] as const) {
       for (at = 0; at < greeting.length; at += ending === "stall" ? 12 : 1) {
-        const error = await failure(connection({ port: dying.port, dbid: 1, connectTimeout: ending === "stall" ? 20 : 1_000 }));
+        const error = await failure(connection({ port: dying.port, dbid: 1, connectTimeout: ending === "stall" ? 20 : 30_000 }));
         assert.ok(error instanceof ConnectionError, `${ending} at ${at}: ${error}`);
         assert.equal(error.outcome, "not-sent");
       }
@@ -2913,14 +2922,15 @@ describe("a connection", () => {
     setDefaultHighWaterMark(false, 2 ** 20);
     const frozen = await RedisServer.start();
     try {
-      await withDb({ port: frozen.port }, async (db) => {
+      let socket: any;
+      await onSockets((made) => { socket = made; }, () => withDb({ port: frozen.port, replyTimeout: 60_000 }, async (db) => {
         await db.ready();
         frozen.freeze();
         const values = Array.from({ length: 300 }, (_, i) => db.set("k", `${i}`.padEnd(50_000)));
-        await sleep(200); // it fills up
+        await until(() => socket.writableNeedDrain, "it to fill up");
         frozen.thaw();
         assert.deepEqual(new Set(await Promise.all(values)), new Set(["OK"]));
-      });
+      }));
     } finally {
       setDefaultHighWaterMark(false, before);
       await frozen.stop();
@@ -2946,7 +2956,7 @@ describe("a connection", () => {
       await later.ping();
       later.destroy();
       let held = Infinity;
-      for (let i = 0; i < 30 && held > 1e8; i++) {
+      for (let i = 0; i < 300 && held >= 2e7; i++) {
         await new Promise((resolve) => setTimeout(resolve, 100));
         gc();
         held = process.memoryUsage().external;
@@ -2970,13 +2980,17 @@ describe("a connection", () => {
   test("a command in flight takes less than 550 bytes beside its data, promise and all", async () => {
     const program = `
       import { lazyConnection } from "${ours("redis")}";
-      const db = await lazyConnection({ port: ${server.port} }).ready();
+      const db = await lazyConnection({ port: ${server.port}, replyTimeout: 60_000 }).ready();
       await db.get("k");
       const alive = () => (gc(), process.memoryUsage().heapUsed);
-      const before = alive();
-      const pending = Array.from({ length: 50_000 }, () => db.get("k"));
-      console.log((alive() - before) / pending.length);
-      await Promise.all(pending);
+      let least = Infinity; // what else the process does meanwhile, such as compiling, can only make it more
+      for (let i = 0; i < 3; i++) {
+        const before = alive();
+        const pending = Array.from({ length: 50_000 }, () => db.get("k"));
+        least = Math.min(least, (alive() - before) / pending.length);
+        await Promise.all(pending);
+      }
+      console.log(least);
       await db.disconnect();`;
     const [, bytes] = await runProgram(program, "--expose-gc");
     assert.ok(Number(bytes) > 100 && Number(bytes) < 550, bytes);
@@ -3050,7 +3064,7 @@ describe("a connection", () => {
     await db.with({ replyTimeout: 30_000 }).set("n", 0);
     const call = db.incr("n");
     await new Promise(setImmediate);
-    for (const end = performance.now() + 600; performance.now() < end;);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000); // which leaves the processor to the server
     assert.equal(await call, 1);
   }));
 
@@ -3226,7 +3240,7 @@ describe("a connection", () => {
       assert.equal(await db.get("capped"), "100");
     });
     await withDb({ maxPending: 10, replyTimeout: 30 }, async (db) => {
-      await db.with({ replyTimeout: 5_000 }).ping();
+      await db.with({ replyTimeout: 30_000 }).ping();
       const popped = failure(db.with({ replyTimeout: 60_000 }).blpop("nothing", 0));
       for (let round = 0; round < 3; round++) {
         const codes = await Promise.all(Array.from({ length: 10 }, async () => (await failure(db.get("a"))).code));
@@ -3295,7 +3309,7 @@ describe("reconnecting", () => {
         if (deaths-- > 0) return peer.end();
       }
     });
-    await withDb({ port: dropping.port }, async (db) => {
+    await withDb({ port: dropping.port, replyTimeout: Infinity }, async (db) => {
       assert.equal(await db.get("a"), "at last");
       deaths = Infinity;
       const error = await failure(db.get("a"));
@@ -3351,7 +3365,7 @@ describe("reconnecting", () => {
   }
 
   test("an idempotent view's writes whose reply is lost are issued again, single, in pipelines and in transactions", () =>
-    withLosses((port, lose) => withDb({ port }, async (db) => {
+    withLosses((port, lose) => withDb({ port, replyTimeout: 60_000 }, async (db) => {
       const again = db.with({ idempotent: true });
       await db.del("n", "m", "l");
       lose("INCR", 1);
@@ -3374,7 +3388,7 @@ describe("reconnecting", () => {
 
   test("an idempotent view's writes are issued again on each shard", () => withLosses(async (port, lose) => {
     const hosts = [`127.0.0.1:${port}`, { port: server.port, dbid: 1 }];
-    await using(lazyShardedConnection(hosts), async (db) => {
+    await using(lazyShardedConnection(hosts, { replyTimeout: 60_000 }), async (db) => {
       const names = Array.from({ length: 20 }, (_, i) => `s:${i}`);
       const values = Object.fromEntries(names.map((name) => [name, 1]));
       lose("MSET", 1);
@@ -3386,20 +3400,19 @@ describe("reconnecting", () => {
   }));
 
   test("an idempotent view's write is issued again up to five times, and never after its deadline", () =>
-    withLosses((port, lose) => withDb({ port }, async (db) => {
+    withLosses((port, lose) => withDb({ port, replyTimeout: 60_000 }, async (db) => {
       const again = db.with({ idempotent: true });
       await db.del("n");
       lose("INCR", Infinity);
       const error = await failure(again.incr("n"));
       assert.deepEqual([error.code, error.outcome, error.command], ["CONNECTION_LOST", "unknown", "INCR"]);
       assert.equal(await db.get("n"), "6");
-      await server.call("CLIENT", "PAUSE", "300", "ALL");
-      const late = await failure(again.with({ replyTimeout: 50 }).set("n", "late"));
+      const late = await paused(() => failure(again.with({ replyTimeout: 50 }).set("n", "late")));
       assert.deepEqual([late.code, late.outcome], ["REPLY_TIMEOUT", "unknown"]);
     })));
 
   test("what fails the second time is of unknown outcome: the first time may have done it", () =>
-    withLosses((port, lose) => withDb({ port }, async (db) => {
+    withLosses((port, lose) => withDb({ port, replyTimeout: 60_000 }, async (db) => {
       const again = db.with({ idempotent: true });
       await db.set("from", "x");
       lose("RENAME", 1);
@@ -3414,7 +3427,7 @@ describe("reconnecting", () => {
     })));
 
   test("blocking commands, messages and transactions that look first are never issued again, whatever the view says", () =>
-    withLosses((port, lose) => using(lazyConnectionPool({ port, poolsize: 2 }), async (db) => {
+    withLosses((port, lose) => using(lazyConnectionPool({ port, poolsize: 2, replyTimeout: 60_000 }), async (db) => {
       const again = db.with({ idempotent: true });
       await db.del("q", "n");
       await db.rpush("q", "a", "b", "c");
@@ -3470,26 +3483,32 @@ describe("reconnecting", () => {
     assert.deepEqual(order, ["error 0", "reply 0", "error 1", "reply 1", "error 2", "reply 2"]);
   }));
 
-  test("a connection that has answered in the tick of a slow command is not silent: others stay on it", async () => {
-    let release = () => {};
-    await withScript(async (peer) => {
-      for (;;) {
-        const [, key] = await peer.read();
-        if (key === "quick") peer.write("$1\r\na\r\n");
-        else if (key === "beside") release = () => peer.write(":1\r\n:2\r\n");
-      }
-    }, async (db) => {
-      const patient = db.with({ replyTimeout: 30_000 });
-      for (let round = 0; round < 5; round++) {
-        const [quick, slow] = [patient.get("quick"), failure(db.incr("slow"))];
-        assert.equal(await quick, "a");
-        const beside = patient.incr("beside");
-        assert.equal((await slow).code, "REPLY_TIMEOUT");
-        release();
-        assert.equal(await beside, 2);
-      }
-    }, { replyTimeout: 100 });
-  });
+  test("a connection that has answered in the tick of a slow command is not silent: others stay on it", () =>
+    inVirtualTime((pass) => {
+      let release: (() => void) | undefined;
+      return withScript(async (peer) => {
+        for (;;) {
+          const [, key] = await peer.read();
+          if (key === "quick") peer.write("$1\r\na\r\n");
+          else if (key === "beside") release = () => peer.write(":1\r\n:2\r\n");
+        }
+      }, async (db) => {
+        await db.ready();
+        const patient = db.with({ replyTimeout: 30_000 });
+        for (let round = 0; round < 5; round++) {
+          release = undefined;
+          const [quick, slow] = [patient.get("quick"), failure(db.incr("slow"))];
+          await pass(1);
+          assert.equal(await quick, "a");
+          const beside = patient.incr("beside");
+          const answer = await until(() => release, "it to arrive") as () => void;
+          await pass(100);
+          assert.equal((await slow).code, "REPLY_TIMEOUT");
+          answer();
+          assert.equal(await beside, 2);
+        }
+      }, { replyTimeout: 100, pingInterval: Infinity });
+    }));
 
   test("a read whose reply breaches the protocol is not issued again: the next would too", () => withScript(async (peer) => {
     const [, key] = await peer.read();
@@ -3506,16 +3525,19 @@ describe("reconnecting", () => {
     let unknown = 0;
     let kills: Promise<unknown> = Promise.resolve();
     await Promise.all(Array.from({ length: 32 }, async (_, caller) => {
-      for (let i = 0; i < 150; i++) {
+      for (let i = 0; i < 150;) {
         const isFatal = (32 * i + caller) % 150 === 149;
         if (isFatal) kills = kills.then(() => server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"));
         try {
           await db.incr("counted");
           acknowledged++;
+          i++;
         } catch (error: any) {
           assert.ok(error instanceof ConnectionError, String(error));
           assert.notEqual(error.outcome, "not-executed");
-          if (error.outcome === "unknown") unknown++;
+          if (error.outcome === "not-sent") continue; // while there is no connection, however long that takes here
+          unknown++;
+          i++;
         }
         await sleep(1);
       }
@@ -3531,6 +3553,7 @@ describe("reconnecting", () => {
     await withDb({ port: mortal.port }, async (db) => {
       await db.set("survives", 1);
       await mortal.kill();
+      await until(() => !inspect(db).includes("1 open;"), "the loss to be noticed");
       const first = await failure(db.get("survives"));
       assert.deepEqual([first.code, first.outcome, first.cause.code], ["NOT_CONNECTED", "not-sent", "CONNECT_FAILED"]);
       // While it rests between attempts, a thousand commands fail in less time than one attempt's rest.
@@ -3676,12 +3699,12 @@ describe("reconnecting", () => {
       assert.deepEqual([error.code, error.outcome, error.unavailable], ["REPLY_TIMEOUT", "not-sent", true], String(error));
       return new RegExp(`^SET: not sent within 20 ms: ${step} after \\d+ ms$`).test(error.message);
     }, step));
-    const to = (options: Options) => lazyConnection({ replyTimeout: 20, port, ...options }) as Handler;
+    const to = (options: Options) => lazyConnection({ replyTimeout: 20, connectTimeout: Infinity, port, ...options }) as Handler;
     await waits(to({}), `HELLO to localhost:${port} unanswered`);
     await waits(to({ protocol: 2, password: "a" }), `AUTH to localhost:${port} unanswered`);
     await waits(to({ tls: true }), `TLS handshake with localhost:${port} unanswered`);
     await waits(to({ credentials: never }), `credentials for localhost:${port} not known`);
-    const options = internals.readOptions({ replyTimeout: 20, poolsize: 1 });
+    const options = internals.readOptions({ replyTimeout: 20, connectTimeout: Infinity, poolsize: 1 });
     const unknown = { ...internals.fixedAddress(options), name: "mymaster", next: never };
     await waits(internals.handlerAt(unknown, options), "address of mymaster not known");
     const { connect } = world;
@@ -3850,22 +3873,28 @@ describe("reconnecting", () => {
     }));
   });
 
-  test("a silent connection that takes no more bytes is replaced, too", () => withScript(async (peer) => {
+  test("a silent connection that takes no more bytes is replaced, too", () => inVirtualTime((pass) => withScript(async (peer) => {
     await peer.read();
     if (peer.id === 1) peer.socket.pause();
     peer.write("+PONG\r\n");
   }, async (db) => {
     await db.ready();
-    const [, held] = await Promise.all([db.ping(), failure(db.set("k", Buffer.alloc(2 ** 26)))]);
-    const waited = await failure(db.ping()); // behind what is left of the value
-    assert.deepEqual([held.code, waited.code], ["REPLY_TIMEOUT", "REPLY_TIMEOUT"]);
-    assert.equal(await db.with({ replyTimeout: 30_000 }).ping(), "PONG");
-  }, { replyTimeout: 2_000 }));
+    const [answered, held] = [db.ping(), failure(db.set("k", Buffer.alloc(2 ** 26)))];
+    await pass(1);
+    assert.equal(await answered, "PONG");
+    await pass(2_000);
+    const waited = failure(db.ping()); // behind what is left of the value
+    await pass(2_000);
+    assert.deepEqual([(await held).code, (await waited).code], ["REPLY_TIMEOUT", "REPLY_TIMEOUT"]);
+    const last = db.with({ replyTimeout: 30_000 }).ping();
+    await pass(100); // its rest
+    assert.equal(await last, "PONG");
+  }, { replyTimeout: 2_000, pingInterval: Infinity })));
 });
 
 describe("a blocking command", () => {
   test("has the connection to itself; others wait and are served in order", () => withDb({}, async (db) => {
-    const popped = db.blpop("queue", 5);
+    const popped = db.blpop("queue", 60);
     const [first, second] = [db.set("waited", 1), db.incr("waited")];
     await until(async () => /blocked_clients:1/.test(await server.call("INFO", "clients")), "the pop to block");
     await server.call("RPUSH", "queue", "element");
@@ -4094,7 +4123,7 @@ describe("a pool", () => {
       const t = await db.multi("of");
       said.push(await t.incr("of"), await t.commit());
       said.push(await db.transaction(["of"], async (u) => (await u.multi()).get("of")));
-      const popped = db.blpop("list", 5);
+      const popped = db.blpop("list", 60);
       await blocked(1);
       await server.call("RPUSH", "list", "element");
       said.push(await popped, (await failure(db.lpush("of", 1))).code, await db.with({ charset: null }).get("of"));
@@ -4423,6 +4452,7 @@ describe("a pool", () => {
         for (const { code, outcome } of await Promise.all(pops)) {
           assert.deepEqual([code, outcome], ["CONNECTION_LOST", "unknown"]);
         }
+        await until(() => !/\d open\b/.test(inspect(db)), "all losses to be noticed");
         const errors = [await failure(db.get("survives"))];
         await until(() => inspect(db).includes(": 4 resting"), "all to rest");
         const calls = [db.get("survives"), db.incr("survives"), db.multi(), db.watch("survives"), db.blpop("list", 0)];
@@ -4450,7 +4480,7 @@ describe("a pool", () => {
       }
     });
     try {
-      await withPool({ port: scripted.port, poolsize: 3 }, async (db) => {
+      await withPool({ port: scripted.port, poolsize: 3, connectTimeout: Infinity }, async (db) => {
         const lost: Promise<unknown>[] = [];
         for (let tick = 0; tick < 3; tick++) {
           lost.push(failure(db.incr("a")));
@@ -4468,7 +4498,7 @@ describe("a pool", () => {
   });
 
   test("whose first new connection is taken by a command that blocks opens another for the rest", () =>
-    withPool({ poolsize: 3, replyTimeout: 4_000 }, async (db) => {
+    withPool({ poolsize: 3, replyTimeout: 30_000 }, async (db) => {
       await db.ready();
       const blocked = async (): Promise<string | undefined> =>
         /^id=(\d+) .* cmd=blpop /m.exec(await server.call("CLIENT", "LIST"))?.[1];
@@ -4514,7 +4544,7 @@ describe("a pool", () => {
   });
 
   test("sends what is too much for one connection on the others, and rejects only what is too much for all", async () => {
-    await withPool({ poolsize: 10 }, async (db) => {
+    await withPool({ poolsize: 10, replyTimeout: 60_000 }, async (db) => {
       const value = Buffer.alloc(2 ** 20);
       const sent = await Promise.all(Array.from({ length: 100 }, (_, i) => db.set(`much:${i % 3}`, value)));
       assert.deepEqual(sent, Array(100).fill("OK"));
@@ -4608,7 +4638,7 @@ const typed = <Expected>() => <T>(promise: Promise<T>, _same: Same<T, Expected>)
 
 /** Runs `use` while the server lets writes wait. */
 async function paused<T>(use: () => Promise<T>): Promise<T> {
-  await server.call("CLIENT", "PAUSE", "5000", "WRITE");
+  await server.call("CLIENT", "PAUSE", "600000", "WRITE");
   try {
     return await use();
   } finally {
@@ -4998,7 +5028,7 @@ const refusing = (told: { set: string; sets: number }) => async (peer: Peer): Pr
   }
 };
 const withRefusals = (poolsize: number, told: { set: string; sets: number }, use: (db: Handler) => Promise<void>): Promise<void> =>
-  withScriptedPool({ poolsize, replyTimeout: 5_000 }, refusing(told), use);
+  withScriptedPool({ poolsize, replyTimeout: 60_000 }, refusing(told), use);
 
 test("a connection whose server was demoted is closed as soon as nothing else is unanswered on it", async () => {
   const told = { set: "-READONLY You can't write against a read only replica.\r\n", sets: 0 };
@@ -5022,7 +5052,7 @@ test("a pool all of whose connections lead to a demoted server opens one new con
   let connections = 0;
   let most = 0;
   const serve = refusing(told);
-  await withScriptedPool({ poolsize: 20, replyTimeout: 5_000 }, async (peer) => {
+  await withScriptedPool({ poolsize: 20, replyTimeout: 60_000 }, async (peer) => {
     if (++connections > 20 && told.set !== "+OK\r\n") most++;
     await serve(peer);
   }, async (db) => {
@@ -5043,8 +5073,8 @@ test("a pool all of whose connections lead to a demoted server opens one new con
 test("a blocking command, a transaction or a pipeline that a demoted server refuses makes its connection ask the address again", async () => {
   let connections = 0;
   const { now } = world;
-  let ahead = 0;
-  world.now = () => now() + ahead;
+  let still = now(); // a moment lasts, however long this machine takes
+  world.now = () => still;
   const scripted = await ScriptedServer.start(async (peer) => {
     connections++;
     await peer.hello();
@@ -5072,7 +5102,7 @@ test("a blocking command, a transaction or a pipeline that a demoted server refu
         assert.equal(await db.get("k"), "v");
         assert.equal((await failure(db.eval("return 1", 0))).code, "READONLY");
         assert.equal(connections, i + 1, "a script may say so itself");
-        ahead += 1_500;
+        still += 1_500;
         assert.match(String(await failure(call())), /READONLY|EXECABORT/);
         await until(() => connections === i + 2, "another connection");
         assert.match(String(await failure(call())), /READONLY|EXECABORT/);
@@ -5131,7 +5161,7 @@ test("commands of one tick that were held back are sent on one connection, in th
 
 test("what was held back survives the probe's connection, even if no command waited for its seat before", async () => {
   const port = await freePort();
-  const db = lazyConnection({ port, replyTimeout: 5_000 }) as Handler;
+  const db = lazyConnection({ port, replyTimeout: 60_000 }) as Handler;
   await until(async () => (await failure(db.get("k"))).code === "NOT_CONNECTED", "the seat to be hopeless");
   const told = { set: "-LOADING Redis is loading the dataset in memory\r\n", sets: 0 };
   const scripted = await ScriptedServer.start(async (peer) => {
@@ -5377,7 +5407,7 @@ describe("a pipeline", () => {
       await db.flushdb();
     })));
 
-  test("of many big values costs as its values do, however often the server makes it wait", () => withDb({}, async (db) => {
+  test("of many big values costs as its values do, however often the server makes it wait", () => withDb({ replyTimeout: 600_000 }, async (db) => {
     const value = Buffer.alloc(4096);
     // As much in both, because some machines count the time of a processor in steps of 10 ms.
     const costOf = (pipelines: number): Promise<number> => effort(async () => {
@@ -5570,7 +5600,7 @@ describe("a pipeline that commits", () => {
 describe("a transaction", () => {
   /** Whether the one connection of this handler is free, and not inside of anything. */
   const assertFree = async (db: Handler, how: string) => {
-    assert.equal(await db.with({ replyTimeout: 2_000 }).echo("free"), "free", how);
+    assert.equal(await db.with({ replyTimeout: 30_000 }).echo("free"), "free", how);
     assert.match(inspect(db), /: 1 open; 0 pending/, how);
     assert.match(await db.clientInfo(), / flags=N /, how);
   };
@@ -5713,7 +5743,7 @@ describe("a transaction", () => {
   });
 
   test("whose promise is called instead of awaited says what to write, and gives its connection back at once", () =>
-    withDb({ leaseTimeout: 1e9, replyTimeout: 5_000 }, async (db) => {
+    withDb({ leaseTimeout: 1e9, replyTimeout: 30_000 }, async (db) => {
       const id = await db.clientId();
       const chain = "; a chain is db.pipeline().set(...).get(...).commit()";
       const calls: [command: string | undefined, call: (promise: any) => unknown, says: string][] = [
@@ -5923,11 +5953,6 @@ describe("a transaction", () => {
         assert.equal((await call).code, "ABORTED");
         assert.equal((await failure(t.commit())).outcome, "not-sent");
       }],
-      ["a timeout", async () => {
-        const t = await db.with({ replyTimeout: 500 }).watch("k");
-        assert.equal((await failure(paused(() => t.set("m", 1)))).outcome, "unknown");
-        assert.equal((await failure(t.multi())).code, "TRANSACTION_OVER");
-      }],
       ["a lost connection", async () => {
         const t = await db.multi();
         await server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
@@ -5941,6 +5966,22 @@ describe("a transaction", () => {
     }
     await db.del("k", "m");
   }));
+
+  test("gives its connection back when one of its commands is late", () => inVirtualTime((pass) =>
+    withDb({ leaseTimeout: 60_000, pingInterval: Infinity }, async (db) => {
+      await server.call("SET", "k", "0");
+      const t = await db.with({ replyTimeout: 500 }).watch("k");
+      const late = await paused(async () => {
+        const set = failure(t.set("m", 1));
+        await pass(500);
+        return set;
+      });
+      assert.deepEqual([late.code, late.outcome], ["REPLY_TIMEOUT", "unknown"]);
+      assert.equal((await failure(t.multi())).code, "TRANSACTION_OVER");
+      await assertFree(db, "a timeout");
+      assert.deepEqual(await db.pipeline().get("k").commit(), ["0"]);
+      await db.del("k", "m");
+    })));
 
   test("whose MULTI or DISCARD is refused gives its connection back outside of everything, or not at all", async () => {
     await server.call("ACL", "SETUSER", "no-multi", "on", ">secret", "~*", "+@all", "-multi");
@@ -6132,7 +6173,7 @@ describe("a transaction", () => {
   }));
 
   test("that cannot be ended because its signal was aborted gives its connection back", () =>
-    withDb({ leaseTimeout: 60_000, replyTimeout: 2_000 }, async (db) => {
+    withDb({ leaseTimeout: 60_000, replyTimeout: 30_000 }, async (db) => {
       for (const isQueueing of [false, true]) {
         const stop = new AbortController();
         const ending = db.with({ signal: stop.signal }).transaction(["k"], async (t) => {
@@ -6146,22 +6187,17 @@ describe("a transaction", () => {
     }));
 
   test("that is left alone for leaseTimeout loses its connection to the others; one in use does not", async () => {
+    const options = { poolsize: 2, leaseTimeout: 400, replyTimeout: Infinity, pingInterval: Infinity };
     for (const begin of ["multi", "watch"] as const) {
-      await withPool({ poolsize: 2, leaseTimeout: 400 }, async (db) => {
+      await inVirtualTime((pass) => withPool(options, async (db) => {
         await db.set("k", 0);
         const left = await db[begin]("k") as any;
         await left.set("k", 1);
         const used = await db.watch("m");
         const waits = db.echo("served");
-        let served = false;
-        const done = () => {
-          served = true;
-        };
-        waits.then(done, done);
-        while (!served) {
-          await used.get("k");
-          await sleep(10);
-        }
+        for (let part = 0; part < 3; part++) await pass(100).then(() => used.get("k"));
+        assert.equal(await settledAtOnce(waits), false, "for as long as that");
+        for (let part = 0; part < 3; part++) await pass(100).then(() => used.get("k"));
         assert.equal(await waits, "served");
         const error = await failure(begin === "multi" ? left.commit() : left.get("k"));
         assert.ok(error instanceof TimeoutError, String(error));
@@ -6171,7 +6207,7 @@ describe("a transaction", () => {
         assert.deepEqual(await (await used.multi()).commit(), []);
         await until(() => inspect(db).includes(": 2 open; 0 pending"), "the pool to be whole again");
         await db.del("k");
-      });
+      }));
     }
   });
 
@@ -6285,7 +6321,7 @@ describe("transaction()", () => {
   }));
 
   test("begins again when a watched key was changed, after a random pause that grows, and gives up in the end", () =>
-    withDb({}, async (db) => {
+    withDb({ replyTimeout: Infinity, leaseTimeout: Infinity, pingInterval: Infinity }, async (db) => { // no timers but of pauses
       const { after, random } = world;
       const pauses: number[] = [];
       world.random = () => 0.999;
@@ -6616,7 +6652,7 @@ describe("a lease", () => {
     }));
 
   test("whose blocking command was aborted or late is closed at its end, because the server may still wait for it", () =>
-    withPool({ poolsize: 1, replyTimeout: 1_000 }, async (db) => {
+    withPool({ poolsize: 1, replyTimeout: 30_000 }, async (db) => {
       await db.del("empty");
       const id = await db.lease(async (c) => {
         const abort = new AbortController();
@@ -6795,7 +6831,7 @@ describe("a lease", () => {
   let release = false;
 
   test("that is left alone for leaseTimeout loses its connection; one in use does not", () =>
-    withPool({ poolsize: 2, leaseTimeout: 400 }, async (db) => {
+    inVirtualTime((pass) => withPool({ poolsize: 2, leaseTimeout: 400, replyTimeout: Infinity, pingInterval: Infinity }, async (db) => {
       let isServed = false;
       const left = db.lease(async (c) => {
         await c.select(1);
@@ -6805,7 +6841,7 @@ describe("a lease", () => {
       const used = db.lease(async (c) => {
         while (!isServed) {
           await c.get("k");
-          await sleep(10);
+          await pass(50);
         }
         return c.ping();
       });
@@ -6815,7 +6851,7 @@ describe("a lease", () => {
       assert.ok(error instanceof TimeoutError, String(error));
       assert.deepEqual([error.code, error.outcome], ["LEASE_EXPIRED", "not-sent"]);
       assert.equal(await used, "PONG");
-    }));
+    })));
 
   test("takes a connection of its own and waits for one, within its deadline or until its signal is aborted", () =>
     withPool({ poolsize: 2 }, async (db) => {
