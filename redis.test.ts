@@ -14365,6 +14365,14 @@ describe("commands over shards", () => {
     assert.equal(await db.get(key), null);
   }));
 
+  test("a user is created and deleted on every server", () => withShards({}, async (db) => {
+    const have = async (): Promise<boolean[]> => (await onEach("ACL", "USERS")).map((users) => users.includes("everywhere"));
+    assert.equal(await db.aclSetuser("everywhere", "on", "+@read"), "OK");
+    assert.deepEqual(await have(), [true, true, true, true]);
+    assert.equal(await db.aclDeluser("everywhere", "nobody"), 1);
+    assert.deepEqual(await have(), [false, false, false, false]);
+  }));
+
   test("of every server: one that refuses is named in the error, beside what the others answered",
     () => withShards({}, async (db) => {
     await shards[1]!.call("ACL", "SETUSER", "default", "-dbsize", "-info");
@@ -16374,9 +16382,9 @@ describe("a cluster", () => {
 
   test("commands without a key, and with keys to be divided, go where the server's tips say", async () => {
     const unsplit = ["msetnx"]; // not atomic in parts: later servers have no such tip
-    const unasked = ["wait", "script|kill", "function|kill", "latency|graph", "latency|histogram", "latency|history", "memory|malloc-stats"];
+    const unasked = ["wait", "waitaof", "script|kill", "function|kill", "latency|graph", "latency|histogram", "latency|history", "memory|malloc-stats"];
     const merges: Record<string, string[]> = {
-      agg_sum: ["sum"], agg_logical_and: ["least"], all_succeeded: ["first"], special: ["first"], undefined: ["joined", "random", "first", "inTurn"],
+      agg_sum: ["sum"], agg_logical_and: ["least"], all_succeeded: ["first"], special: ["first", "random"], undefined: ["joined", "random", "first", "inTurn"],
     };
     const all: any[] = await cluster.servers[0]!.call("COMMAND");
     const byName = new Map(rows.map(([, row]) => [row.name.text.toLowerCase().replace(" ", "|"), row]));
@@ -16385,7 +16393,8 @@ describe("a cluster", () => {
       const policy = (kind: string): string | undefined => tips.find((tip: string) => tip.startsWith(`${kind}_policy:`))?.split(":")[1];
       const row = byName.get(name);
       const request = policy("request");
-      if (row === undefined || request === undefined || request === "special" || [...unsplit, ...unasked].includes(name)) continue;
+      const isRouted = request !== undefined && request !== "special" && row?.instead === undefined;
+      if (row === undefined || !isRouted || [...unsplit, ...unasked].includes(name)) continue;
       count++;
       const spread = row.spread as string;
       assert.ok(request === "multi_shard" ? spread === "split" : ["all", "each"].includes(spread), `${name}: ${request}, ${spread}`);

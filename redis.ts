@@ -3466,7 +3466,7 @@ const commands = {
   /** The categories of commands, or the commands in one; an error when it is unknown. Since 6.0.0. */
   aclCat: other<(category?: Arg) => string[]>().optional(1),
   /** Delete users and close their connections; returns the number deleted. Since 6.0.0. */
-  aclDeluser: other<(...usernames: Many) => number>().lists(1).empty(0),
+  aclDeluser: other<(...usernames: Many) => number>().lists(1).empty(0).across("all"),
   /** OK when the user may run the command, or the reason why not. Since 7.0.0. */
   aclDryrun: other<(username: Arg, command: Arg, ...args: Many) => "OK" | (string & {})>().lists(3),
   /** A random password in hex, of 256 or `bits` bits. Since 6.0.0. */
@@ -3481,9 +3481,9 @@ const commands = {
   aclLog: other<((reset: Token<"RESET">) => "OK") | ((count?: Int) => Facts[])>().optional(1)
     .as(mapsWith({ "age-seconds": number })),
   /** Write the users to the ACL file. Since 6.0.0. */
-  aclSave: other<() => "OK">(),
+  aclSave: other<() => "OK">().across("all"),
   /** Create a user or change its rules; an error in one rule changes nothing. Since 6.0.0; selectors 7.0. */
-  aclSetuser: other<(username: Arg, ...rules: Many) => "OK">().lists(2),
+  aclSetuser: other<(username: Arg, ...rules: Many) => "OK">().lists(2).across("all"),
   /** Names of all users. Since 6.0.0. */
   aclUsers: other<() => string[]>().across("each"),
   /** Name of the user that this connection is logged in as. Since 6.0.0. */
@@ -3719,7 +3719,7 @@ const commands = {
   clusterSlaves: other<(node: Arg) => string[]>(),
   /** Usage of each slot of this node: key-count and, if configured, time and traffic. Since 8.2.0; Valkey 8.0. */
   clusterSlotStats: other<(options: ClusterSlotStatsOptions) => [slot: number, stats: Counts][]>()
-    .needs(1, "SLOTSRANGE 2", "ASC?", "DESC?").as(entries),
+    .needs(1, "SLOTSRANGE 2", "ASC?", "DESC?").as(entries).across("each"),
   /** Ranges of slots, each with its master, then its replicas; host null: the one you asked. Since 3.0.0. */
   clusterSlots: other<() => [first: number, last: number, ...nodes: ClusterSlotsNode[]][]>()
     .as(list(list(tuple(same, same, same, map)))),
