@@ -2722,8 +2722,7 @@ const commands = {
   randomkey: read<() => Bulk>(none).across("all", random),
   /** Sorted elements, as numbers unless ALPHA; GET: the values its patterns find; STORE: their number. Since 1.0.0. */
   sort: write<SortInto | Sorted<SortOptions & { STORE?: undefined }>>(oneAndAfter(1, "STORE"))
-    .options(2, "LIMIT 2", "ASC?", "DESC?", "ALPHA?")
-    .traits("patterns", "codis"),
+    .options(2, "LIMIT 2", "ASC?", "DESC?", "ALPHA?").traits("patterns", "codis"),
   /** Like sort, without STORE. Since 7.0.0. */
   sort_ro: read<Sorted<SortRoOptions>>().options(2, "LIMIT 2", "ASC?", "DESC?", "ALPHA?")
     .traits("patterns", "twemproxy"),
@@ -2829,8 +2828,7 @@ const commands = {
   setbit: write<(key: Key, offset: Int, value: Int) => number>(),
   /** Number of 1 bits, in all or in the bytes (BIT: bits) from `start` to `end`. Since 2.6.0; BIT 7.0. */
   bitcount: read<(key: Key, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>()
-    .options(4, "BYTE?", "BIT?")
-    .optional(2),
+    .options(4, "BYTE?", "BIT?").optional(2),
   /** Position of the first bit that equals `bit`; -1 when there is none. Since 2.8.7; BIT 7.0. */
   bitpos: read<(key: Key, bit: Int, start?: Int, end?: Int, options?: { BYTE?: Flag; BIT?: Flag }) => number>()
     .options(5, "BYTE?", "BIT?").optional(3),
@@ -2863,12 +2861,10 @@ const commands = {
   /** Positions of the members as stored (at most 0.6 m off); null for each that is missing. Since 3.2.0. */
   geopos: read<(key: Key, ...members: Many) => (Coordinates | null)[]>().lists(2).empty([]).as(list(numbers)),
   /** Members in an area, unsorted unless ASC or DESC; WITH... extends each. Since 6.2.0; BYPOLYGON Valkey 9.0. */
-  geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().needs(2, ...AREA, ...FOUND)
-    .as(located),
+  geosearch: read<GeoFind<[key: Key], GeosearchOptions>>().needs(2, ...AREA, ...FOUND).as(located),
   /** Store the members geosearch finds, with STOREDIST scored by distance; returns their number. Since 6.2.0. */
   geosearchstore: write<(destination: Key, source: Key, area: GeosearchOptions & { STOREDIST?: Flag }) => number>(two)
-    .needs(3, ...AREA, "STOREDIST?")
-    .across("zset"),
+    .needs(3, ...AREA, "STOREDIST?").across("zset"),
   /** Like geosearch around a point, with STORE or STOREDIST as geosearchstore. Deprecated since 6.2.0. Since 3.2.0. */
   georadius: write<Georadius<AroundPoint>>(oneAndAfter(5, "STORE", "STOREDIST")).options(6, ...ORDER, ...FOUND)
     .as(located),
@@ -2912,8 +2908,7 @@ const commands = {
   hincrbyfloat: write<(key: Key, field: Arg, increment: Float) => number>().as(number),
   /** A field or null; up to `count` different ones, -3 for 3 that may repeat; WITHVALUES: pairs. Since 6.2.0. */
   hrandfield: read<((key: Key) => Bulk) | With<"WITHVALUES", [key: Key, count: Int], [string, string][], string[]>>()
-    .options(3, "WITHVALUES?").optional(2)
-    .as(when("WITHVALUES", couples)).traits("volatile"),
+    .options(3, "WITHVALUES?").optional(2).as(when("WITHVALUES", couples)).traits("volatile"),
   /** Some fields, and the cursor for the next call, "0" at the end. NOVALUES: only names. Since 2.8.0; NOVALUES 7.4. */
   hscan: read<With<"NOVALUES", [key: Key, ...Leading<[cursor: Arg]>], Page<string[]>, Page<Fields>, ScanOptions>>()
     .options(3, "NOVALUES?").optional(2).as(when("NOVALUES", same, tuple(same, map))).defaults([0]).traits("cursor"),
@@ -2972,8 +2967,7 @@ const commands = {
     .traits("unproxied"),
   /** Indexes from `start` ("-") to `end` ("+") whose elements pass any test; WITHVALUES: elements too. Since 8.8.0. */
   argrep: read<Ending<"WITHVALUES", ArgrepOf, Indexed[], number[], ArgrepTest>>()
-    .options(4, "AND?", "OR?", "NOCASE?", "WITHVALUES?")
-    .as(when("WITHVALUES", couples)).traits("unproxied"),
+    .options(4, "AND?", "OR?", "NOCASE?", "WITHVALUES?").as(when("WITHVALUES", couples)).traits("unproxied"),
   /** SUM, MIN, MAX, AND, OR or XOR: null when no element is a number; MATCH and USED count. Since 8.8.0. */
   arop: read<
     | ((key: Key, start: Int, end: Int, operation: { SUM: true } | { MIN: true } | { MAX: true }) => number | null)
@@ -3051,8 +3045,7 @@ const commands = {
   blmove: write<(...args: [...Move, timeout?: number]) => Bulk>(two).optional(5).defaults([0]).blocks(seconds(5)),
   /** lmovem that waits up to `timeout` seconds (0: forever) for enough, then returns null. Since 8.10.0. */
   blmovem: write<(...args: [...Move, timeout: number, how?: LmovemOptions]) => string[] | null>(two)
-    .options(6, "OBO?", "BULK?")
-    .blocks(seconds(5)),
+    .options(6, "OBO?", "BULK?").blocks(seconds(5)),
   /** rpoplpush that waits up to `timeout` seconds (0: forever), then returns null. blmove replaces it. Since 2.2.0. */
   brpoplpush: write<(source: Key, destination: Key, timeout?: number) => Bulk>(two).optional(3).defaults([0])
     .blocks(seconds(3)),
@@ -3102,8 +3095,7 @@ const commands = {
   // ---- Sorted sets ----
   /** Add members or change scores; the number added (CH: changed; INCR: new score or null). Since 1.2.0; GT, LT 6.2. */
   zadd: write<Adds<"INCR", number | null, number, ZaddOptions, ScoreMembers, [scored: ScoreMember]>>()
-    .lead(2, "NX?", "XX?", "GT?", "LT?", "CH?", "INCR?")
-    .items(2, 2).as(number),
+    .lead(2, "NX?", "XX?", "GT?", "LT?", "CH?", "INCR?").items(2, 2).as(number),
   /** Add `increment` to a member's score (a new one starts at 0); returns the new score. Since 1.2.0. */
   zincrby: write<(key: Key, increment: Arg, member: Arg) => number>().as(number),
   /** Remove members; returns the number removed. Since 1.2.0; several 2.4. */
@@ -3137,8 +3129,7 @@ const commands = {
     .optional(2).defaults(["-", "+"]),
   /** zrange from the highest score down. zrange with REV replaces it. Since 1.2.0. */
   zrevrange: read<WithScores<[key: Key, ...Leading<[start: Int, stop: Int]>]>>().options(4, "WITHSCORES?").optional(2)
-    .as(withScores)
-    .defaults([0, -1]),
+    .as(withScores).defaults([0, -1]),
   /** zrangebyscore from the highest down, `max` first. zrange with REV and BYSCORE replaces it. Since 2.2.0. */
   zrevrangebyscore: read<WithScores<[key: Key, ...Leading<[max: Arg, min: Arg]>], Loose<{ LIMIT: Limit }>>>()
     .options(4, "LIMIT 2", "WITHSCORES?").optional(2).as(withScores).defaults(["+inf", "-inf"]),
@@ -3171,8 +3162,7 @@ const commands = {
     .defaults([0]).blocks(seconds(-1)),
   /** zmpop that waits up to `timeout` seconds (0: forever), then returns null. Since 7.0.0. */
   bzmpop: write<PopFrom<[timeout: number], Token<"MIN" | "MAX">, Scored[]>>(numkeys(2)).lists(3, -1).options(3)
-    .as(andScored)
-    .blocks(seconds(1)),
+    .as(andScored).blocks(seconds(1)),
   /** Members of the first sorted set that are in none of the others. Since 6.2.0. */
   zdiff: read<Combined<unknown>>(numkeys(1)).lists(2).empty([], 2).options(2, "WITHSCORES?").as(withScores)
     .across("zset"),
@@ -3241,12 +3231,10 @@ const commands = {
   >().lead(3).optional(3).as(upTo(2, tuple(same, same, same, list(pair)))).traits("volatile", "twemproxy"),
   /** Make `consumer` own entries idle for `minIdleTime` ms; returns these, with JUSTID their ids. Since 5.0.0. */
   xclaim: write<Ending<"JUSTID", [...Claim, id: Listed, ...more: Many], string[], Entry[], XclaimOptions>>().lists(5)
-    .options(6, "FORCE?", "JUSTID?")
-    .as(when("JUSTID", same, entries)).traits("twemproxy"),
+    .options(6, "FORCE?", "JUSTID?").as(when("JUSTID", same, entries)).traits("twemproxy"),
   /** xclaim of the idle entries from `start` on; next is "0-0" at the end. Since 6.2.0; deleted ids 7.0. */
   xautoclaim: write<With<"JUSTID", [...Claim, start: Arg], Claimed<string[]>, Claimed<Entry[]>, CountOptions>>()
-    .options(6, "JUSTID?")
-    .as(when("JUSTID", same, tuple(same, entries, same))).traits("twemproxy"),
+    .options(6, "JUSTID?").as(when("JUSTID", same, tuple(same, entries, same))).traits("twemproxy"),
   /** Create a group that starts after `id` ("0": all, "$": only new); BUSYGROUP when it exists. Since 5.0.0. */
   xgroupCreate: write<(key: Key, group: Arg, id: Arg, options?: Loose<{ MKSTREAM: Flag; ENTRIESREAD: Int }>) => "OK">()
     .options(4, "MKSTREAM?"),
@@ -3306,8 +3294,7 @@ const commands = {
     .traits("ordered", "unproxied"),
   /** An element's neighbours, layer by layer from the top, or null. Since 8.0.0. */
   vlinks: read<With<"WITHSCORES", [key: Key, element: Arg], Scored[][] | null, string[][] | null>>()
-    .options(3, "WITHSCORES?")
-    .as(when("WITHSCORES", list(records(same, number)))).traits("ordered", "unproxied"),
+    .options(3, "WITHSCORES?").as(when("WITHSCORES", list(records(same, number)))).traits("ordered", "unproxied"),
   /** Dimension, size, quantization and graph of a vector set, or null. Since 8.0.0. */
   vinfo: read<(key: Key) => Facts | null>().as(map).traits("volatile", "unproxied"),
 
@@ -3340,12 +3327,10 @@ const commands = {
   >().options(1, "WITHCODE?").as(mapsWith({ functions: maps })).across("each"),
   /** Load a library; returns its name. An error when it exists, unless REPLACE, which comes first. Since 7.0.0. */
   functionLoad: write<(...args: [code: Arg] | [options: Optional<"REPLACE">, code: Arg]) => string>(none)
-    .lead(1, "REPLACE?")
-    .across("all").traits("code"),
+    .lead(1, "REPLACE?").across("all").traits("code"),
   /** Load functionDump's bytes: APPEND (the default) fails if a name exists, FLUSH deletes all first. Since 7.0.0. */
   functionRestore: write<(payload: Arg, how?: Optional<"FLUSH" | "APPEND" | "REPLACE">) => "OK">(none)
-    .options(2, "FLUSH?", "APPEND?", "REPLACE?")
-    .across("all"),
+    .options(2, "FLUSH?", "APPEND?", "REPLACE?").across("all"),
   /** The running function, or null, and for each engine the numbers of libraries and functions. Since 7.0.0. */
   functionStats: other<() => { running_script: Report | null; engines: Record<string, Counts> }>()
     .as(fields({ running_script: map, engines: mapOf(map) })).across("each"),
@@ -3421,8 +3406,7 @@ const commands = {
   clientInfo: other<() => string>().traits("harmless"),
   /** Close the client at ip:port, or all that pass the filters (a number). Since 2.4.0; LADDR 6.2, MAXAGE (s) 7.4. */
   clientKill: other<((address: string) => "OK") | ((filters: ClientFilters) => number)>()
-    .needs(1, "*!", "ID ints", "NOT-ID ints")
-    .traits("harmless"),
+    .needs(1, "*!", "ID ints", "NOT-ID ints").traits("harmless"),
   /** A line of name=value words for each client that passes the filters. Since 2.4.0; TYPE 5.0, ID 6.2; rest Valkey. */
   clientList: other<(filters?: ClientFilters) => string>().options(1, "*!", "ID ints", "NOT-ID ints").across("each")
     .traits("harmless"),
@@ -3504,8 +3488,7 @@ const commands = {
   bgrewriteaof: other<() => `Background ${string}`>().across("each"),
   /** Start to save in the background; an error when busy. Since 1.0.0; SCHEDULE 3.2.2; CANCEL Valkey 8.1. */
   bgsave: other<(how?: Optional<"SCHEDULE" | "CANCEL">) => `${"Background" | "Scheduled"} ${string}`>()
-    .options(1, "SCHEDULE?", "CANCEL?")
-    .across("each"),
+    .options(1, "SCHEDULE?", "CANCEL?").across("each"),
   /** Details of all commands: arity, flags, keys, subcommands. Since 2.8.13. */
   command: other<() => CommandInfo[]>().as(list(commandInfo)),
   /** Number of commands of the server. Since 2.8.13. */
