@@ -9175,12 +9175,10 @@ class LiveList {
     LiveList.#all.delete(this.#source);
     world.cancel(this.#rest);
     this.#stop.abort();
-    void this.#end().catch(ignore); // not awaited: the function may ignore it
+    void (async () => this.#lists?.return?.())().catch(ignore); // not awaited: the function may ignore it
   }
 
   #begun(follower: ListFollower): void { this.#followers.get(follower)?.(); }
-
-  async #end(): Promise<void> { await this.#lists?.return?.(); }
 
   async #read(): Promise<void> {
     const { signal } = this.#stop;
@@ -9298,15 +9296,7 @@ const isSame = (a: Location | undefined, b: Location | undefined): boolean =>
   a?.host === b?.host && a?.port === b?.port;
 
 /** Answer of one Sentinel about a master: its address, or an error. */
-type Answer = {
-  readonly from: SentinelLink;
-  readonly error: Error | undefined;
-  readonly location: Location | undefined;
-  readonly epoch: number;
-  readonly state: Partial<Fields>;
-  readonly sentinels: readonly Partial<Fields>[] | undefined;
-  readonly replicas: readonly Partial<Fields>[] | undefined;
-};
+type Answer = Awaited<ReturnType<SentinelLink["ask"]>>;
 
 /** `tls`: the option of the servers, which the Sentinels of a live list take over. */
 type SentinelOptions = Required<Pick<Config, "sentinels">> & Partial<Pick<Config, "tls" | "unref">> & LearningOptions;
@@ -9352,7 +9342,7 @@ class SentinelLink {
   }
 
   /** Asks for a master, in one write. The answer has an error if the Sentinel is silent, or does not know the name. */
-  async ask(name: string): Promise<Answer> {
+  async ask(name: string) {
     if (world.now() > this.#restsUntil) {
       this.#restsUntil = Infinity;
       this.pool.renew();
@@ -9367,20 +9357,22 @@ class SentinelLink {
       put(commands.sentinelReplicas, ignore).then(statesIn),
     ]);
     this.misses = address instanceof ConnectionError ? this.misses + 1 : 0;
-    const answer: Answer = {
-      from: this, error: undefined, location: undefined, state, epoch: Number(state["config-epoch"]) || 0, sentinels,
-      replicas,
-    };
+    const from: SentinelLink = this;
+    const answer = { from, state, epoch: Number(state["config-epoch"]) || 0, sentinels, replicas };
     try {
-      if (address instanceof Error) throw address;
-      if (address === null) throw new Error("it does not know this name");
-      const location = learned(this.config, address[0], address[1]);
-      if (location === undefined) throw new Error("it says no address");
-      if (!isAllowed(this.config, location)) throw new Error(`allowNode refuses ${hostOf(location)}`);
-      return { ...answer, location };
+      return { ...answer, location: this.#locationIn(address), error: undefined };
     } catch (error) {
-      return { ...answer, error: error as Error };
+      return { ...answer, location: undefined, error: error as Error };
     }
+  }
+
+  #locationIn(address: any): Location {
+    if (address instanceof Error) throw address;
+    if (address === null) throw new Error("it does not know this name");
+    const location = learned(this.config, address[0], address[1]);
+    if (location === undefined) throw new Error("it says no address");
+    if (!isAllowed(this.config, location)) throw new Error(`allowNode refuses ${hostOf(location)}`);
+    return location;
   }
 }
 
@@ -9495,7 +9487,7 @@ class Sentinels {
       const all = [...this.#masters.values()];
       for (const master of all) if (event === undefined || isAbout(words, master)) master.hear(event, words);
     }, () => {
-      const servers = [...this.#masters.values()].flatMap((master) => master.configs);
+      const servers = [...this.#masters.values()].flatMap(({ users }) => [...users.values()]);
       return [...servers, ...this.#links.map((link) => link.config)].flatMap((each) => passwordOf(each) ?? []);
     });
   }
@@ -9536,8 +9528,8 @@ const isAbout = (words: readonly string[], { name }: WatchedMaster): boolean =>
 class WatchedMaster {
   readonly name: string;
   readonly #sentinels: Sentinels;
-  /** Its users: pools, with their addresses, and callers that only ask. */
-  readonly #users = new Map<object, SentinelMaster | undefined>();
+  /** Its users, pools and callers that only ask, with the options of their servers. */
+  readonly users = new Map<object, Config>();
   /** The highest epoch so far, and the address that came with it. */
   #epoch = 0;
   /** Time since which most Sentinels name an older epoch. */
@@ -9571,10 +9563,8 @@ class WatchedMaster {
     this.#sentinels = sentinels;
   }
 
-  join(user: object, address?: SentinelMaster): void { this.#users.set(user, address); }
-
   leave(user: object): void {
-    if (!this.#users.delete(user) || this.#users.size > 0) return;
+    if (!this.users.delete(user) || this.users.size > 0) return;
     world.cancel(this.#timer);
     for (const { connection } of this.#probes.values()) connection.close(CLOSED);
     this.#sentinels.forget(this);
@@ -9582,11 +9572,7 @@ class WatchedMaster {
 
   get #downAfter(): Milliseconds { return Number(this.#state["down-after-milliseconds"]) || 0; }
   get location(): Location | undefined { return this.#instead ?? this.#said; }
-  /** The options of the servers of its users. */
-  get configs(): Config[] {
-    return [...this.#users].flatMap(([user, address]) => address?.config ?? (user as { config?: Config }).config ?? []);
-  }
-  get #pools(): Pool[] { return [...this.#users.keys()].filter((user) => user instanceof Pool); }
+  get #pools(): Pool[] { return [...this.users.keys()].filter((user) => user instanceof Pool); }
 
   /** Whether a failover is under way, or about to begin: the master is lost, and a replica can take its place. */
   get expected(): boolean {
@@ -9743,15 +9729,17 @@ class WatchedMaster {
 
   /** Watches a replica that a Sentinel has named in a failover; dials again when the promotion closes connections. */
   async #watch(host: unknown, port: unknown): Promise<void> {
-    const address = [...this.#users.values()].find((user) => user !== undefined);
+    const [pool] = this.#pools;
     const location = this.#sentinels.learned(host, port);
-    if (address === undefined || location === undefined || isSame(location, this.location)) return;
+    if (pool === undefined || location === undefined || isSame(location, this.location)) return;
+    const config = this.users.get(pool)!;
+    const endpoint = { ...config, ...location };
     const name = hostOf(location);
     for (const [other, { until }] of this.#probes) if (until <= world.now()) this.#probes.delete(other);
     if (this.#probes.has(name) || this.#probes.size >= MOST_PROBES) return;
     const end = world.now() + FAILOVER;
-    for (let pause = PROBE; world.now() < end && this.#users.size > 0; pause = Math.min(2 * pause, PATIENCE)) {
-      const connection = address.connect(location);
+    for (let pause = PROBE; world.now() < end && this.users.size > 0; pause = Math.min(2 * pause, PATIENCE)) {
+      const connection = Connection.alone(endpoint, config, fixedAddress(endpoint));
       this.#probes.set(name, { connection, until: Infinity });
       const timer = world.after(end - world.now(), () => connection.close(CLOSED)).unref();
       const isOver = await this.#probe(connection, location).catch(({ code }) => code !== "CONNECTION_LOST");
@@ -9824,8 +9812,9 @@ class SentinelMaster implements Address {
   }
 
   next(): Endpoint | Promise<Endpoint> {
+    const endpointAt = (location: Location): Endpoint => ({ ...this.config, ...location });
     const location = this.#master!.locate();
-    return location instanceof Promise ? location.then((at) => this.#endpoint(at)) : this.#endpoint(location);
+    return location instanceof Promise ? location.then(endpointAt) : endpointAt(location);
   }
 
   verify(by: Connection, endpoint: Endpoint): Promise<void> { return this.#master!.verify(by, endpoint); }
@@ -9834,7 +9823,7 @@ class SentinelMaster implements Address {
 
   retain(pool: Pool): void {
     this.#master = Sentinels.master(this.config);
-    this.#master.join(pool, this);
+    this.#master.users.set(pool, this.config);
   }
 
   release(pool: Pool): void { this.#master!.leave(pool); }
@@ -9843,14 +9832,6 @@ class SentinelMaster implements Address {
     const locations = await this.#master!.replicas(false).catch(() => []); // the Server finds out which are fit
     return locations.slice(0, MOST_REPLICAS).map((location) => replicaOf(this.config, location));
   }
-
-  /** Opens a connection to a server that may become the master. */
-  connect(location: Location): Connection {
-    const endpoint = this.#endpoint(location);
-    return Connection.alone(endpoint, this.config, fixedAddress(endpoint));
-  }
-
-  #endpoint(location: Location): Endpoint { return { ...this.config, ...location }; }
 }
 
 // ==== 15. Near cache ====
@@ -14498,8 +14479,8 @@ export class Sentinel<Text = string> {
     if (this.#isClosed) await rejected(CLOSED.of(undefined, "not-sent"));
     const config = readOptions({ ...this.#options, master: name });
     const master = Sentinels.master(config);
-    const user = { config }; // whose password no error may show
-    master.join(user);
+    const user = {};
+    master.users.set(user, config); // no error may show its password
     try {
       await master.ask();
       return await question(master);

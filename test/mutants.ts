@@ -140,8 +140,8 @@ export const mutants: readonly Mutant[] = [
     'row.kind === "read" || (idempotent && changesData(row))', "mayRepeat(row)", "sentinel"],
   ["Sentinels are told the password of servers", "readSentinelHosts(sentinels, tls);",
     "readSentinelHosts(sentinels.map((host) => ({ password: given.password, ...host })), tls);", "sentinel"],
-  ["servers are told the password of Sentinels", "#endpoint(location) { return { ...this.config, ...location }; }",
-    "#endpoint(location) { return { ...this.config, password: this.config.sentinels[0].password ?? this.config.password, ...location }; }", "sentinel"],
+  ["servers are told the password of Sentinels", "(location) => ({ ...this.config, ...location })",
+    "(location) => ({ ...this.config, password: this.config.sentinels[0].password ?? this.config.password, ...location })", "sentinel"],
   ["connections to Sentinels are left open", "of this.#links)\n            pool.destroy();", "of this.#links)\n            void pool;", "sentinel"],
   // One of several
   ["a member that is drained still gets commands", "configs.filter(({ weight }) => weight > 0).map(", "configs.map(", "several"],
@@ -154,7 +154,7 @@ export const mutants: readonly Mutant[] = [
     "for (const command of failed)", "several"],
   ["members are not asked whether they live", "const answers = await member.server.primary.answers(Math.min(this.config.replyTimeout, LOOK));",
     "const answers = true;", "several"],
-  ["the source of a list is not told of the end", "this.#stop.abort();\n        void this.#end()", "void this.#end()", "several"],
+  ["the source of a list is not told of the end", "this.#stop.abort();\n        void (async", "void (async", "several"],
   ["a write of unknown outcome goes to another member", 'const isUnknown = state === "written" && ', "const isUnknown = false && ", "several"],
   // Clusters
   ["ASKING is left out", 'asking: asks ? "due" : "none"', 'asking: "none"', "cluster"],
