@@ -8446,7 +8446,8 @@ class Consumer<Text> {
   readonly #router: Router;
   readonly #stream: Key;
   readonly #options: ConsumeOptions<Text>;
-  readonly #reconnect: boolean;
+  /** Whether its servers reopen lost connections. */
+  readonly #reconnects: () => boolean;
   readonly #stop = new AbortController();
   /** The signals that end it, which belong to the call and to its view. */
   readonly #signals: AbortSignal[];
@@ -8464,11 +8465,11 @@ class Consumer<Text> {
   /** Number of failures since the last reply; undefined before the first. */
   #failures: number | undefined;
 
-  constructor(router: Router, stream: Key, options: ConsumeOptions<Text>, view: View, reconnect: boolean) {
+  constructor(router: Router, stream: Key, options: ConsumeOptions<Text>, view: View, reconnects: () => boolean) {
     this.#router = router;
     this.#stream = stream;
     this.#options = options;
-    this.#reconnect = reconnect;
+    this.#reconnects = reconnects;
     this.#signals = [options.signal, view.signal].filter((signal) => signal !== undefined);
     // A lost reply leaves its entries pending. So XREADGROUP must fail instead of being repeated, to read those first.
     this.#view = new View({ ...view, readFrom: "primary", idempotent: false, durable: 0, signal: this.#stop.signal });
@@ -8600,7 +8601,7 @@ class Consumer<Text> {
   async #recover(error: unknown): Promise<[]> {
     if (this.#isEnded) return [];
     const isMissing = this.#options.create !== undefined && error instanceof ReplyError && error.code === "NOGROUP";
-    const canReturn = this.#reconnect && error instanceof ConnectionError && error.code !== "CLOSED";
+    const canReturn = error instanceof ConnectionError && error.code !== "CLOSED" && this.#reconnects();
     const mayPass = isMissing || ((canReturn || isPassing(error)) && this.#failures !== undefined);
     const failures = mayPass ? this.#failures ?? 0 : 0;
     // Also before it throws: a loop around it must not spin. A group that is missing at first is created at once.
@@ -10774,9 +10775,7 @@ class Server implements Origin {
   known(): undefined { return undefined; }
   where(): readonly Server[] { return [this]; }
   members(): readonly Named[] { return this.fleet.members; }
-  toScan(): readonly Named[] { return this.fleet.members; }
   anywhere(): Server { return this; }
-  get reconnects(): boolean { return this.config.reconnect; }
 
   // ---- Replicas ----
 
@@ -10955,6 +10954,8 @@ class Fleet<M extends Named = Named> {
   }
 
   get isClosed(): boolean { return this.closed !== undefined; }
+  /** Whether its servers, or one of them, reopen lost connections. */
+  get reconnects(): boolean { return this.members.some(({ server }) => server.config.reconnect); }
 
   mustBeOpen(command?: string): void {
     if (this.closed !== undefined) throw this.closed.of(command, "not-sent");
@@ -11045,12 +11046,10 @@ class Fleet<M extends Named = Named> {
 /** A router for a Client: also knows where to listen, and sends a command to several servers. */
 interface ClientRouter extends Router {
   readonly fleet: Fleet;
-  /** Whether its servers reopen lost connections. */
-  readonly reconnects: boolean;
   /** All servers that have keys. */
   members(): readonly Named[];
-  /** The servers to scan, one after the other, without missing a key. */
-  toScan(): Iterable<Named> | AsyncIterable<Named>;
+  /** The servers to scan, one after the other, without missing a key, if their keys may move: else, all members. */
+  toScan?(): AsyncIterable<Named>;
   /** The server for a transaction without keys; undefined unless one server has all keys. */
   anywhere(): Target | undefined;
   where(kind: Subscribing, channel: Key): readonly Source[];
@@ -11188,7 +11187,7 @@ export abstract class Client<Text> extends Commander {
     await this.#router.known(this.view);
     mustPass(this.#router, commands.scan);
     await unlessAborted(this.view.signal, "SCAN", () => this.#router.fleet.known());
-    for await (const { server: { pinned } } of this.#router.toScan()) {
+    for await (const { server: { pinned } } of this.#router.toScan?.() ?? this.#router.members()) {
       yield* scan<any>(options, commands.scan, this.#pages(commands.scan, (cursor) => [pinned, [cursor, options]]));
     }
   }
@@ -11250,7 +11249,8 @@ export abstract class Client<Text> extends Commander {
    * returns them. Acknowledges an entry when the loop asks for the next one. Since Redis 5.0.
    */
   consume(stream: Key, options: ConsumeOptions<Text>): Iteration<Consumed<Text>> {
-    const consumer = new Consumer<Text>(this.#router, stream, bare(options), this.view, this.#router.reconnects);
+    const { fleet } = this.#router;
+    const consumer = new Consumer<Text>(this.#router, stream, bare(options), this.view, () => fleet.reconnects);
     return new Iteration(consumer.entries(), () => consumer.fail());
   }
 
@@ -11527,9 +11527,7 @@ class Several implements Origin {
   known(): undefined { return undefined; } // commands wait at a stand-in
   where(): readonly Origin[] { return [this]; }
   members(): readonly Named[] { return this.fleet.members; }
-  toScan(): readonly Named[] { return this.fleet.members; }
   anywhere(): Several { return this; }
-  get reconnects(): boolean { return this.config.reconnect; }
   get pinned(): Server { return this.#best.server; }
 
   // ---- Members ----
@@ -12151,13 +12149,9 @@ class Shards implements ClientRouter, Layout<Node, Node> {
   }
 
   members(): readonly Node[] { return this.fleet.members; }
-  toScan(): readonly Node[] { return this.fleet.members; }
   anywhere(): Origin | undefined { return this.members().length === 1 ? this.members()[0]!.server : undefined; }
   groupOf(key: Word): Node { return this.#locate(key); }
   memberOf(node: Node): Node { return node; }
-  get reconnects(): boolean {
-    return this.fleet.members.length === 0 || this.fleet.members.some(({ config }) => config.reconnect);
-  }
   locate(key: Key): Node { return this.#locate(wordOf("a key", key)); }
   describe(): string { return this.members().length === 0 ? this.#unlisted().message : this.fleet.describe(); }
 
@@ -12887,7 +12881,6 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   readonly only = undefined;
   readonly proxy = undefined;
   readonly fleet: Fleet<ClusterNode>;
-  readonly reconnects: boolean;
   readonly #options: Config;
   #seeds: readonly Config[] = [];
   readonly #following: Following;
@@ -12934,7 +12927,6 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   /** `seeds`: a list, or a function that returns lists. */
   constructor(seeds: unknown, options: Unchecked) {
     this.#options = readClustered(options);
-    this.reconnects = this.#options.reconnect;
     this.fleet = new Fleet<ClusterNode>([], () => this.#known());
     this.fleet.onClose = () => this.#close();
     this.#following = LiveList.follow(seeds, {
