@@ -11088,15 +11088,16 @@ class ScannedProcess {
   }
 }
 
-/** Returns the router and the view of a handler, for the section on collections. */
-let insideOf: (handler: Client<any>) => { readonly router: ClientRouter; readonly view: View };
+/** Returns the router and the view of a handler. */
+let insideOf:
+  <Text, R extends ClientRouter>(handler: Client<Text, R>) => { readonly router: R; readonly view: View };
 
 /** Base class of handlers, for one server or many. */
-export abstract class Client<Text> extends Commander {
-  readonly #router: ClientRouter;
+export abstract class Client<Text, R extends ClientRouter = ClientRouter> extends Commander {
+  readonly #router: R;
   static { insideOf = (handler) => ({ router: handler.#router, view: handler.view }); }
 
-  constructor(router: ClientRouter, view: View) {
+  constructor(router: R, view: View) {
     super(view);
     this.#router = router;
   }
@@ -11346,13 +11347,8 @@ export abstract class Client<Text> extends Commander {
 }
 
 /** A handler for one server, with every command. */
-export class Handler<Text = string> extends Client<Text> {
-  readonly #server: Origin;
-
-  constructor(server: Origin, view: View) {
-    super(server, view);
-    this.#server = server;
-  }
+export class Handler<Text = string> extends Client<Text, Origin> {
+  get #server(): Origin { return insideOf(this).router; }
 
   /** The same handler with other options for the calls made through it: with({ replyTimeout: 50 }).get("k"). */
   override with<
@@ -12502,13 +12498,8 @@ interface ManyRouter extends ClientRouter {
 }
 
 /** Base class of handlers for many servers. */
-export abstract class ManyClient<Text> extends Client<Text> {
-  readonly #router: ManyRouter;
-
-  constructor(router: ManyRouter, view: View) {
-    super(router, view);
-    this.#router = router;
-  }
+export abstract class ManyClient<Text, R extends ManyRouter = ManyRouter> extends Client<Text, R> {
+  get #router(): R { return insideOf(this).router; }
 
   /** Sends WATCH and MULTI to the node of these keys. */
   override multi(...keys: [key: Key | readonly Key[], ...more: Many<Key>]): Promise<Transaction> {
@@ -12537,13 +12528,8 @@ export abstract class ManyClient<Text> extends Client<Text> {
 }
 
 /** A handler for many servers; each key is on one of them. */
-export class ShardedHandler<Text = string> extends ManyClient<Text> {
-  readonly #shards: Shards;
-
-  constructor(shards: Shards, view: View) {
-    super(shards, view);
-    this.#shards = shards;
-  }
+export class ShardedHandler<Text = string> extends ManyClient<Text, Shards> {
+  get #shards(): Shards { return insideOf(this).router; }
 
   /**
    * Replaces the list of hosts, and a live list for good. Commands in flight finish on their nodes, new ones go to the
@@ -13589,13 +13575,8 @@ function readSeeds(seeds: unknown, options: Unchecked): Config[] {
  * A handler for a Redis Cluster; each key is on the node that serves its slot. All keys of a command, a transaction or
  * a lease must be in one slot, except those of commands that are divided, such as mget.
  */
-export class ClusterHandler<Text = string> extends ManyClient<Text> {
-  readonly #cluster: Cluster;
-
-  constructor(cluster: Cluster, view: View) {
-    super(cluster, view);
-    this.#cluster = cluster;
-  }
+export class ClusterHandler<Text = string> extends ManyClient<Text, Cluster> {
+  get #cluster(): Cluster { return insideOf(this).router; }
 
   /** Resolves with the nodes of the cluster when the driver knows them. */
   async nodes(): Promise<ClusterNodeInfo[]> {
