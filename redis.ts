@@ -8638,17 +8638,12 @@ const isPassing = (error: unknown): boolean => error instanceof ReplyError &&
   (error.code === "UNBLOCKED" || ["wait", "follow"].includes(refusalOf(error).primary ?? ""));
 
 /** Resolves after the delay, or as soon as the signal is aborted. */
-function pause(delay: Milliseconds, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = (): void => {
-      world.cancel(timer);
-      unfollow(signal, sleeper);
-      resolve();
-    };
-    const sleeper = { name: "", fail: wake };
-    const timer = world.after(delay, wake);
-    follow(signal, sleeper);
-  });
+async function pause(delay: Milliseconds, signal: AbortSignal): Promise<void> {
+  const sleeper = { name: "", fail: ignore };
+  const aborted = new Promise<void>((resolve) => (sleeper.fail = resolve));
+  follow(signal, sleeper);
+  await settled([aborted], delay);
+  unfollow(signal, sleeper);
 }
 
 /** Returns a callback for catch(): calls `instead` if the server refused with these words; rethrows other errors. */
@@ -8672,31 +8667,28 @@ export type Gap = { channel?: undefined; message?: undefined; pattern?: undefine
 /** Called for each message and each gap; if it throws or rejects, the error becomes a process warning. */
 export type Listener<Item> = (item: Item | Gap) => unknown;
 
-/** Options of a subscription or of monitor(): its buffer, and a listener for its state. */
-export type FeedOptions = {
+const FEEDING = {
   /** Maximum number of unread items; 10,000 by default. */
-  buffer?: number | undefined;
+  buffer: whole(1, 2 ** 30),
   /**
    * Policy for a full buffer. "pause", the default, stops reading from the socket: nothing is lost until the server's
    * own buffer is full and it closes the connection, which leaves a gap. "drop" drops the oldest item and counts it in
    * `dropped`. "fail" ends the iteration with the error TOO_SLOW.
    */
-  overflow?: "pause" | "drop" | "fail" | undefined;
+  overflow: oneOf("pause", "drop", "fail"),
   /**
    * Called with the new state, and the error that caused the change, if any; while "connecting", also when an attempt
    * fails with another code. Without it, an error that ends the feed of a listener becomes a process warning.
    */
-  onState?: ((state: FeedState, error: RedisError | undefined) => unknown) | undefined;
+  onState: must<(state: FeedState, error: RedisError | undefined) => unknown>("a function", isFunction),
+};
+/** Options of a subscription or of monitor(): its buffer, and a listener for its state. */
+export type FeedOptions = {
+  [N in keyof typeof FEEDING]?: (typeof FEEDING[N] extends Check<infer T> ? T : never) | undefined;
 };
 
 /** "listening": the servers have confirmed all channels. "connecting": messages may be missed. "ended": for good. */
 export type FeedState = "connecting" | "listening" | "ended";
-
-const FEEDING: Record<keyof FeedOptions, Check<unknown>> = {
-  buffer: whole(1, 2 ** 30),
-  overflow: oneOf("pause", "drop", "fail"),
-  onState: callback,
-};
 
 /** A server that a feed can listen to. */
 type Source = { readonly address: Address; readonly config: Config; readonly learn?: Hooks["learn"] };
@@ -8977,14 +8969,12 @@ export class Subscription<Text = string> implements AsyncIterable<Message<Text> 
   #moveLater(names: readonly string[], since = world.now()): void {
     const isScheduled = this.#retried.size > 0;
     for (const name of names) this.#retried.set(name, Math.min(since, this.#retried.get(name) ?? since));
-    if (!isScheduled) world.after(REFUSED_REST * (1 + world.random()), () => this.#retry()).unref();
-  }
-
-  #retry(): void {
-    const since = Math.min(...this.#retried.values());
-    const names = [...this.#retried.keys()];
-    this.#retried.clear();
-    void this.move(names, since);
+    if (isScheduled) return;
+    world.after(REFUSED_REST * (1 + world.random()), () => {
+      const [all, first] = [[...this.#retried.keys()], Math.min(...this.#retried.values())];
+      this.#retried.clear();
+      void this.move(all, first);
+    }).unref();
   }
 
   /** State and counts of its connections. */
@@ -12212,10 +12202,9 @@ class Shards implements ClientRouter, Layout<Node, Node> {
   }
 
   async #untilKnown({ replyTimeout, signal }: View): Promise<void> {
-    if (this.fleet.isClosed || this.#following.error() !== undefined) return rejected(this.#unlisted());
     await unlessAborted(signal, "", () => settled([this.#following.listed], replyTimeout));
     if (this.fleet.members.length > 0) return;
-    if (this.fleet.isClosed || this.#following.error() !== undefined) throw this.#unlisted();
+    if (this.fleet.isClosed || this.#following.error() !== undefined) return rejected(this.#unlisted());
     throw new TimeoutError("REPLY_TIMEOUT", "not-sent", `no list of hosts within ${replyTimeout} ms`);
   }
 
