@@ -4776,6 +4776,20 @@ describe("an address", () => {
       release = resolve;
     });
     const [a, b] = [await answering("a", held), await answering("b")];
+  test("that moves while this process stalls loses no reply that comes meanwhile", () => inVirtualTime(async (_, stall) => {
+    const pools: Renewed[] = [];
+    const move = { next: () => endpointAt(server.port), retain: (pool: Renewed) => void pools.push(pool) };
+    await withAddress(move, {}, async (db) => {
+      await db.ready();
+      await server.call("DEL", "n");
+      const counted = db.incr("n");
+      await nextTick();
+      pools[0]!.renew();
+      await stall(1_000);
+      assert.equal(await counted, 1);
+    });
+  }));
+
     const pools: Renewed[] = [];
     let port = a.port;
     let most = 0;
