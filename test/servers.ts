@@ -2,6 +2,7 @@
 // and certificates. Nothing here imports redis.ts: an oracle must not share the driver's mistakes.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
@@ -43,13 +44,34 @@ export async function until<T>(condition: () => T | Promise<T>, what: string, wi
   }
 }
 
+const FIRST_PORT = 10_000;
+const PORTS = 1_000;
+let claimed: Promise<number> | undefined;
+let nextPort = Math.floor(Math.random() * PORTS);
+
+/** Claims a thousand ports, until this process ends: no other can bind their UDP socket. If all are claimed, any. */
+async function claimPorts(): Promise<number> {
+  for (let first = FIRST_PORT; first < FIRST_PORT + 10 * PORTS; first += PORTS) {
+    const claim = createSocket("udp4");
+    const isOurs = await new Promise<boolean>((resolve) => {
+      claim.once("error", () => resolve(false)).bind({ port: first, address: "127.0.0.1", exclusive: true }, () => resolve(true));
+    });
+    claim.unref();
+    if (isOurs) return first;
+    claim.close();
+  }
+  return FIRST_PORT + PORTS * Math.floor(Math.random() * 10);
+}
+
 /**
- * A TCP port nobody listens on. It lies below the range systems take for outgoing connections: there a client that
- * keeps trying a dead server's port can by chance be given that very port, and connects to itself.
+ * A TCP port nobody listens on, nor will soon: each process has its own, and takes them in turn. It lies below the range
+ * systems take for outgoing connections: there a client that keeps trying a dead server's port can by chance be given
+ * that very port, and connects to itself. A cluster's nodes listen 10,000 ports above, too.
  */
 export async function freePort(): Promise<number> {
+  const first = await (claimed ??= claimPorts());
   for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 12_000);
+    const port = first + (nextPort++ % PORTS);
     const server = createServer();
     const free = await new Promise<boolean>((resolve) => {
       server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true));
