@@ -6979,6 +6979,27 @@ async function soon<T>(promise: Promise<T>, what: string): Promise<T> {
   }
 }
 
+/** The same promise; the driver's clock goes on until it is settled. `meanwhile`: what a real server answers in each step. */
+async function passUntil<T>(pass: Pass, promise: Promise<T>, meanwhile: () => unknown = () => {}): Promise<T> {
+  let isOver = false;
+  const end = (): void => { isOver = true; };
+  promise.then(end, end);
+  await until(async () => {
+    await meanwhile();
+    await pass(10);
+    return isOver;
+  }, "it to end");
+  return promise;
+}
+
+/** What a call is rejected with at its deadline: at the first one that leaves this machine enough time for a reply. */
+async function atDeadline(call: (replyTimeout: number) => Promise<unknown>): Promise<any> {
+  for (let limit = 200;; limit *= 2) {
+    const error = await failure(call(limit));
+    if (error.code !== "REPLY_TIMEOUT" || limit > 10_000) return error;
+  }
+}
+
 /** The same items, as long as each comes soon. */
 async function* steady<T>(items: AsyncIterable<T>): AsyncGenerator<T, void, void> {
   const from = items[Symbol.asyncIterator]();
@@ -8142,9 +8163,11 @@ for (const protocol of [3, 2] as const) {
       let attempts = 0;
       try {
         await withDb({ port: mortal.port, protocol }, async (db) => {
-          const s = await db.subscribe("away");
+          const s = await db.subscribe("away", { onState: (state) => {
+            if (state === "connecting") noticed ||= performance.now();
+          } });
           world.connect = (config, receive) => {
-            if (attempts++ === 0) noticed = performance.now();
+            attempts++;
             return connect(config, receive);
           };
           const killed = performance.now();
@@ -8183,10 +8206,10 @@ for (const protocol of [3, 2] as const) {
             }
           })();
           for (let i = 0; kills < 100 && i < 1_000; i++) {
-            const heard = items.length;
             kills += await killListeners();
+            const before = sent;
             if (i % 2) await sleep(Math.random() * 20); // it is killed also while it is being confirmed
-            else await until(() => items.length > heard + 25, "messages to be heard again");
+            else await until(() => Number(items.at(-1)?.message) > before, "messages to be heard again");
           }
           killing = false;
           await publishing;
@@ -8207,7 +8230,7 @@ for (const protocol of [3, 2] as const) {
             }
           }
           const gaps = items.filter(isGap);
-          assert.ok(gaps.length > 50 && gaps.length <= kills, `${gaps.length} gaps`);
+          assert.ok(gaps.length > 50 && gaps.length <= kills, `${gaps.length} gaps after ${kills} kills`);
           assert.ok(gaps.reduce((sum, { gap }) => sum + gap!, 0) < performance.now() - begun, "they do not overlap");
         });
       } finally {
@@ -8458,45 +8481,39 @@ describe("a slow consumer", () => {
     assert.deepEqual([numbersOf(await take(1, s)), s.dropped], [[sent], 0]);
   }));
 
-  test("that is paused is not taken for dead; when the server has had enough comes what was read, a gap, and the rest",
-    () =>
-    withDb({ pingInterval: 50, replyTimeout: 400 }, async (db) => {
-      const [, limits] = await server.call("CONFIG", "GET", "client-output-buffer-limit");
-      const patient = db.with({ replyTimeout: 30_000 });
-      let sent = 0;
-      try {
-        const s = await db.subscribe("too slow", { buffer: 1 });
-        while (await kept() < 100_000 && sent < 50_000) await flood(patient, "too slow", sent, sent += 1_000);
-        const [id] = await listeners();
-        const paused = performance.now();
-        await until(() => performance.now() > paused + 900, "it to have been asked, were it to be asked");
-        assert.deepEqual(await listeners(), [id]);
-        await server.call("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1000000 0 0");
-        while ((await listeners()).length > 0 && sent < 100_000) await flood(patient, "too slow", sent, sent += 1_000);
-        assert.deepEqual(await subscribers("too slow"), [0]);
-        const items = collect(s);
-        await until(() => items.some(isGap), "the gap");
-        await patient.publish("too slow", sent);
-        await until(() => !isGap(items.at(-1)!), "what came after it");
-        const gap = items.findIndex(isGap);
-        assert.ok(gap > 1 && gap < sent, String(gap));
-        assert.deepEqual(numbersOf(items.slice(0, gap)), count(0, gap));
-        assert.deepEqual(numbersOf(items.slice(gap + 1)), [sent]);
-      } finally {
-        await server.call("CONFIG", "SET", "client-output-buffer-limit", limits);
-      }
-    }));
-
-  test("that is paused keeps its connection although this process was frozen", () => withDb({ pingInterval: 50 }, async (db) => {
-    const s = await db.subscribe("frozen", { buffer: 1 });
-    for (let sent = 0; await kept() < 100_000 && sent < 50_000;) await flood(db, "frozen", sent, sent += 1_000);
-    const before = await listeners();
-    const end = performance.now() + 300;
-    while (performance.now() < end); // no heartbeat
-    await sleep(1_500); // a connection that was asked would be replaced after a second
-    assert.deepEqual(await listeners(), before);
-    assert.deepEqual(numbersOf(await take(10, s)), count(0, 10));
-  }));
+  test("that is paused is not taken for dead, also if this process was frozen; when the server has had enough, what was read " +
+    "comes, a gap, and the rest", () => inVirtualTime((pass, stall) => withDb({ pingInterval: 50, replyTimeout: 400 }, async (db) => {
+    const [, limits] = await server.call("CONFIG", "GET", "client-output-buffer-limit");
+    let sent = 0;
+    try {
+      const s = await db.subscribe("too slow", { buffer: 1 });
+      while (await kept() < 100_000 && sent < 50_000) await flood(db, "too slow", sent, sent += 1_000);
+      const before = await listeners();
+      const isKept = async (): Promise<void> => {
+        for (let i = 0; i < 60; i++) { // enough for it to have been asked and given up, were it asked
+          await pass(50);
+          await db.ping(); // the handler's own connection is asked
+        }
+        assert.deepEqual([await listeners(), s.state], [before, "listening"]);
+      };
+      await isKept();
+      await stall(60_000);
+      await isKept();
+      await server.call("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1000000 0 0");
+      while ((await listeners()).length > 0 && sent < 100_000) await flood(db, "too slow", sent, sent += 1_000);
+      assert.deepEqual(await subscribers("too slow"), [0]);
+      const items = collect(s);
+      await until(async () => (await pass(10), items.some(isGap)), "the gap");
+      await db.publish("too slow", sent);
+      await until(() => !isGap(items.at(-1)!), "what came after it");
+      const gap = items.findIndex(isGap);
+      assert.ok(gap > 1 && gap < sent, String(gap));
+      assert.deepEqual(numbersOf(items.slice(0, gap)), count(0, gap));
+      assert.deepEqual(numbersOf(items.slice(gap + 1)), [sent]);
+    } finally {
+      await server.call("CONFIG", "SET", "client-output-buffer-limit", limits);
+    }
+  })));
 
   test("that is paused by what came while this process was frozen keeps its connection, too", () => inVirtualTime((pass, stall) =>
     withSpeaker(3, async (peer, time) => {
@@ -8535,17 +8552,18 @@ describe("a slow consumer", () => {
     const costOf = async (buffer: number): Promise<number> => {
       const s = await db.subscribe("many", { buffer, overflow: "drop" });
       return effort(async () => {
-        for (let round = 0; round < 100; round++) {
+        for (let round = 0; round < 60; round++) {
           const pipeline = db.pipeline();
           for (let i = 0; i < 2_000; i++) pipeline.publish("many", "message");
           await pipeline.execPipeline();
         }
-        await until(() => s.dropped === 200_000 - buffer, "the last one to have come");
+        await until(() => s.dropped === 120_000 - buffer, "the last one to have come");
         let left = buffer;
         for await (const _ of s) if (--left === 0) break;
       });
     };
-    const [small, big] = [await costOf(10), await costOf(100_000)];
+    const least = async (buffer: number): Promise<number> => Math.min(await costOf(buffer), await costOf(buffer), await costOf(buffer));
+    const [small, big] = [await least(10), await least(100_000)];
     assert.ok(big < 4 * small + 100, `${big} ms with a buffer of 100,000, ${small} ms with one of 10`);
   }));
 
@@ -8730,7 +8748,7 @@ describe("a subscription and a server that", () => {
           const items = await take(6, await db.ssubscribe(["a", "b"]));
           const expected = [true, "meanwhile", true, "meanwhile", true, "again"];
           assert.deepEqual(items.map((item) => isGap(item) || item.message), expected);
-        }, { pingInterval: 60_000, replyTimeout: 10_000 });
+        }, { pingInterval: 60_000, replyTimeout: 60_000 });
         assert.equal(delays.length, 2);
       } finally {
         world.after = after;
@@ -8789,14 +8807,14 @@ describe("a subscription and a server that", () => {
 
   test("goes silent is asked with PING, and replaced, behind a gap", async () => {
     for (const protocol of [3, 2] as const) {
-      await withSpeaker(protocol, async (peer, time) => {
+      await inVirtualTime((pass) => withSpeaker(protocol, async (peer, time) => {
         peer.write(push(protocol, "subscribe", "a", 1) + push(protocol, "message", "a", String(time)));
         assert.deepEqual(await peer.read(), ["PING"]);
         await peer.closed;
       }, async (db) => {
-        const items = await take(3, await db.subscribe("a"));
+        const items = await passUntil(pass, take(3, await db.subscribe("a")));
         assert.deepEqual(items.map((item) => isGap(item) || item.message), ["1", true, "2"]);
-      }, { pingInterval: 30, replyTimeout: 60 });
+      }, { pingInterval: 300, replyTimeout: 600 }));
     }
   });
 });
@@ -8907,7 +8925,7 @@ describe("the state of a subscription", () => {
         assert.deepEqual(told.slice(0, 3), [["listening", undefined], ["connecting", "CONNECTION_LOST"], ["connecting", "REFUSED"]]);
         assert.doesNotMatch(inspect(s, { showHidden: true, depth: 9 }), /hunter2/);
         await server.call("ACL", "SETUSER", "leaving", "on", ">hunter2", "~*", "&*", "+@all");
-        await until(() => s.state === "listening", "it to listen again", 20_000);
+        await until(() => s.state === "listening", "it to listen again");
         assert.equal(s.error, undefined);
       });
     } finally {
@@ -9220,7 +9238,8 @@ describe("a master that Sentinels watch", () => {
   /** A single Sentinel elects itself; several may split their votes, and then take many seconds. */
   let lone: SentinelSet;
   before(async () => {
-    [set, lone] = await Promise.all([SentinelSet.start(), SentinelSet.start({ sentinels: 1 })]);
+    // Of the first, no test kills a node: it may not be taken for down because the machine is slow.
+    [set, lone] = await Promise.all([SentinelSet.start({ downAfter: 60_000 }), SentinelSet.start({ sentinels: 1 })]);
   });
   after(() => Promise.all([set.stop(), lone.stop()]));
   beforeEach(() => Promise.all([set.settle(), lone.settle()]));
@@ -9370,7 +9389,7 @@ describe("replicas of a master that Sentinels watch", () => {
 describe("sentinel()", () => {
   let set: SentinelSet;
   before(async () => {
-    set = await SentinelSet.start({ sentinels: 2 });
+    set = await SentinelSet.start({ sentinels: 2, downAfter: 60_000 });
   });
   after(() => set.stop());
 
@@ -9379,6 +9398,7 @@ describe("sentinel()", () => {
     const [db, replicas] = [sentinels.masterFor("mymaster"), sentinels.replicaFor("mymaster")];
     const master = (await set.master())!;
     assert.equal(await portOf(db), master.port);
+    await db.ready();
     await db.set("k", "v");
     await until(() => inspect(replicas).split("; replica ").filter((each) => each.includes("2 open")).length === 3, "the replicas");
     const others = set.nodes.filter((node) => node !== master);
@@ -9503,8 +9523,7 @@ describe("Sentinels", () => {
         assert.equal(await portOf(db), now!.port);
         for (const sentinel of sentinels.slice(1)) sentinel.said = {};
         await now!.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
-        const error = await until(() => db.ready().then(() => undefined, (error) => error), "the loss to be noticed");
-        assert.equal(error.code, "NO_MASTER");
+        const error = await until(() => db.ready().then(() => undefined, (error) => error.code === "NO_MASTER" && error), "the loss to be noticed");
         assert.match(error.message, new RegExp(`it says 127.0.0.1:${old!.port}, of epoch 1 before 2`));
         sentinels[1]!.said = { address: ["127.0.0.1", old!.port], epoch: 1 }; // most of them: they were set up anew
         assert.equal(await until(() => portOf(db).catch(() => 0), "the new agreement"), old!.port);
@@ -9512,7 +9531,7 @@ describe("Sentinels", () => {
     }));
 
   test("most of which name an older epoch are not followed at once: for seconds after a failover, only one may know of it", () =>
-    withScriptedSentinels([3, 2], async (sentinels, [old, now], options) => {
+    withScriptedSentinels([3, 2], (sentinels, [old, now], options) => inVirtualTime(async (pass) => {
       sentinels[0]!.said = { address: ["127.0.0.1", now!.port], epoch: 2 };
       await using(lazyOne(options), async (db) => {
         assert.equal(await portOf(db), now!.port);
@@ -9520,13 +9539,10 @@ describe("Sentinels", () => {
         const { asked } = sentinels[1]!;
         await now!.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
         const ports: number[] = [];
-        await until(async () => {
-          ports.push(await portOf(db).catch(() => 0));
-          return sentinels[1]!.asked >= asked + 3;
-        }, "more questions");
-        assert.ok(!ports.includes(old!.port), String(ports));
+        while (sentinels[1]!.asked < asked + 3) ports.push(await passUntil(pass, portOf(db).catch(() => 0)));
+        assert.ok(ports.length > 0 && !ports.includes(old!.port), String(ports));
       });
-    }));
+    })));
 
   test("that know no master for a while and then name another one: open connections move, too", () =>
     withScriptedSentinels([3, 2], async (sentinels, [old, now], options) => {
@@ -9608,7 +9624,7 @@ describe("Sentinels", () => {
 
   test("know the server's run id: another server at its address gets no command, a restarted one does", () =>
     withScriptedSentinels([1, 0], async ([sentinel], _, options) => {
-      let info = "run_id:stranger\r\nuptime_in_seconds:100\r\n";
+      let info = "run_id:stranger\r\nuptime_in_seconds:1000\r\n";
       const seen: string[] = [];
       const data = await ScriptedServer.start(async (peer) => {
         await peer.hello();
@@ -9621,13 +9637,13 @@ describe("Sentinels", () => {
           }
         }
       });
-      const state = { ip: "127.0.0.1", port: String(data.port), runid: "known", "info-refresh": "90000" };
+      const state = { ip: "127.0.0.1", port: String(data.port), runid: "known", "info-refresh": "500000" };
       sentinel!.said = { address: ["127.0.0.1", data.port], state };
       const refused = await failure(connection(options));
       assert.equal(refused.code, "WRONG_SERVER");
       assert.match(refused.message, /the Sentinels know another server at this address/);
       assert.deepEqual(seen, []);
-      for (const known of [{ ...state, "info-refresh": "100000" }, { ...state, runid: "stranger" }, { ...state, runid: "" }]) {
+      for (const known of [{ ...state, "info-refresh": "1000000" }, { ...state, runid: "stranger" }, { ...state, runid: "" }]) {
         sentinel!.said.state = known;
         await using(lazyOne(options), async (db) => assert.equal(await db.set("k", 1), "OK"));
       }
@@ -9707,9 +9723,13 @@ describe("Sentinels", () => {
         const asked = sentinel!.asked;
         await until(() => sentinel!.asked > asked + 3, "more questions");
         let set: Promise<unknown> = Promise.resolve();
-        await until(() => {
+        await until(async () => {
+          let isOver = false;
+          const [end, { asked }] = [() => { isOver = true; }, sentinel!];
           set = db.set("k", 1);
-          return Promise.race([set.catch(() => false), sleep(400, true)]).then((isWaiting) => isWaiting === true);
+          set.then(end, end);
+          await until(() => isOver || sentinel!.asked > asked + 3, "it to fail, or the Sentinel to be asked meanwhile");
+          return !isOver;
         }, "a command that waits");
         sentinel!.said = { ...sentinel!.said, address: ["127.0.0.1", next!.port], epoch: 2 };
         assert.equal(await set, "OK");
@@ -9814,6 +9834,7 @@ describe("Sentinels", () => {
         await sleep(100); // it has answered, and the driver waits for the silent one
         push([good!.host]);
         await until(async () => await portOf(db) === next!.port, "the master that the new list names");
+        await until(() => friend!.open === 0, "no connection to one that only the former list knows");
         const { asked } = friend!;
         for (let i = 0; i < 3; i++) assert.equal((await sentinels.discoverMaster("mymaster")).port, next!.port);
         assert.deepEqual([friend!.asked, friend!.open], [asked, 0]);

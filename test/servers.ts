@@ -448,7 +448,10 @@ export class SentinelSet {
       const sentinel = await RedisServer.start({ sentinel: `${lines.join("\n")}\n`, unix: false });
       set.sentinels.push(sentinel);
       // While the master is down, a Sentinel sends INFO each second, and takes no replica whose INFO is older than 5 pings.
-      const periods = ["info-period", "200", "ping-period", "300", "publish-period", "200", "ask-period", "100"];
+      // One that has not run for two seconds would do nothing for 30 s.
+      const periods = [
+        "info-period", "200", "ping-period", "300", "publish-period", "200", "ask-period", "100", "tilt-trigger", "60000",
+      ];
       await sentinel.call("SENTINEL", "DEBUG", ...periods);
     }
     await set.settle();
