@@ -10093,7 +10093,7 @@ describe("the near cache", () => {
     assert.equal(db.cacheStats().entries, 0);
   }));
 
-  test("many callers of one call wait for one command, each with its own deadline and signal", () =>
+  test("many callers of one call wait for one command, each with its own deadline and signal", () => inVirtualTime(() =>
     withCacheBehind({}, async (cached, db, tracked) => {
       await server.call("SET", "k", "v");
       await forget([server]);
@@ -10112,10 +10112,10 @@ describe("the near cache", () => {
       tracked().down.release();
       assert.deepEqual(await Promise.all([first, patient]), ["w", "w"]);
       assert.equal(await timesRead(), 2);
-    }));
+    })));
 
   test("no caller waits for a command that was sent longer ago than its own limit: its reply may be older", () =>
-    withCacheBehind({}, async (cached, db, tracked) => {
+    inVirtualTime((pass) => withCacheBehind({}, async (cached, db, tracked) => {
       await server.call("SET", "k", "old");
       const brief = db.with({ cache: 30 });
       await brief.get("none"); // the tracked connection is there
@@ -10124,22 +10124,24 @@ describe("the near cache", () => {
       const first = brief.get("k");
       await until(async () => await timesRead() === 1, "the server to execute it");
       await server.call("SET", "k", "new");
-      await sleep(31);
+      await pass(31);
       const later = brief.get("k");
       const patient = cached.get("k");
       await until(async () => await timesRead() === 2, "a second command");
       tracked().down.release();
       assert.deepEqual(await Promise.all([first, later, patient]), ["old", "new", "new"]);
-    }));
+    })));
 
   test("no entry lives longer than its key, even if the server says nothing of its expiry", async () => {
     const own = await RedisServer.start({ args: ["--enable-debug-command", "yes"] });
     await own.call("DEBUG", "SET-ACTIVE-EXPIRE", "0");
     await withCache({ port: own.port }, async (cached, db) => {
-      await own.call("SET", "k", "v", "PX", "200");
-      const end = performance.now() + 210;
-      assert.equal(await cached.get("k"), "v");
-      assert.equal(await cached.get("k"), "v");
+      let [life, end] = [100, 0];
+      await until(async () => {
+        await own.call("SET", "k", "v", "PX", String(life *= 2));
+        end = performance.now() + life + 10;
+        return await cached.get("k") === "v" && await cached.get("k") === "v";
+      }, "it to be kept, while it lives");
       await until(() => performance.now() >= end, "the key to expire");
       assert.equal(await cached.get("k"), null);
       await own.call("SET", "k", "v", "PX", "100000");
@@ -10204,9 +10206,13 @@ describe("the near cache", () => {
       for (let i = 0; i < 30_000; i += 1_000) {
         await Promise.all(Array.from({ length: 1_000 }, (_, j) => cached.get(`some:key:${i + j}`)));
       }
-      const grown = used() - before;
       const { bytes, entries } = db.cacheStats();
       assert.equal(entries, 30_000);
+      let grown = used() - before;
+      for (let i = 0; i < 20 && grown >= bytes * 1.1; i++) { // a compiler at work keeps other memory, for a while
+        await sleep(100);
+        grown = Math.min(grown, used() - before);
+      }
       assert.ok(grown < bytes * 1.1 && grown > bytes / 4, `${grown} bytes for ${bytes}`);
     });
   });
@@ -10214,14 +10220,10 @@ describe("the near cache", () => {
   test("a loop that waits for a change sees it, although a hit needs no turn of the event loop", () => withCache({}, async (cached) => {
     await server.call("SET", "flag", "0");
     await cached.get("flag");
-    const changed = (async () => {
-      await sleep(30);
-      await server.call("SET", "flag", "1");
-    })();
     let asked = 0;
+    let changed: Promise<unknown> | undefined;
     const trusting = cached.with({ cache: { ttl: Infinity, maxStale: Infinity } });
-    while (await trusting.get("flag") !== "1") asked++;
-    assert.ok(asked > 100, `${asked} hits`);
+    while (await trusting.get("flag") !== "1") if (++asked === 100) changed = server.call("SET", "flag", "1");
     const all = await Promise.all(Array.from({ length: 100_000 }, () => cached.get("flag")));
     assert.ok(all.every((value) => value === "1"));
     await changed;
@@ -10261,7 +10263,7 @@ describe("the near cache", () => {
 const WAYS: Record<string, (db: Handler, key: string) => Promise<unknown>> = {
   "a command": (db, key) => db.set(key, "new"),
   "a command of a cached view": (db, key) => db.with({ cache: 1_000 }).set(key, "new"),
-  "a durable command": (db, key) => db.with({ durable: 1, replyTimeout: 300 }).set(key, "new").catch(() => {}),
+  "a durable command": (db, key) => db.with({ durable: { replicas: 1, timeout: 1 } }).set(key, "new").catch(() => {}),
   "call()": (db, key) => db.call("SET", key, "new"),
   "a command with several keys": (db, key) => db.mset([`${key}:other`, "1", key, "new"]),
   "a pipeline": (db, key) => db.pipeline().get(key).set(key, "new").execPipeline(),
@@ -10323,7 +10325,7 @@ describe("a handler's own writes", () => {
   }
 
   test("are dropped when they are written, and what was loaded meanwhile when they are answered", () =>
-    withCacheBehind({ poolsize: 1 }, async (cached, db, tracked, proxy) => {
+    withCacheBehind({ poolsize: 1, replyTimeout: 60_000 }, async (cached, db, tracked, proxy) => {
       await server.call("SET", "k", "old");
       assert.equal(await cached.get("k"), "old");
       const { entries } = db.cacheStats();
@@ -10431,14 +10433,14 @@ describe("the near cache and messages that arrive together", () => {
 
   test("a load that its callers have left for the pool is not kept, because they may have read a newer value there", () => {
     let tracked: Peer | undefined;
-    return withTracker((nth, peer) => {
+    return inVirtualTime((pass) => withTracker((nth, peer) => {
       tracked = peer;
       return nth === 1 ? "" : TTL + bulk("new");
     }, async (cached) => {
-      assert.equal(await cached.with({ replyTimeout: 500 }).get("k"), "from the pool");
+      assert.equal(await passUntil(pass, cached.with({ replyTimeout: 500 }).get("k")), "from the pool");
       tracked!.write(TTL + bulk("old"));
       assert.deepEqual([await cached.get("k"), await cached.get("k")], ["new", "new"]);
-    });
+    }));
   });
 
   test("if the tracked connection dies before the reply, the callers get it from the pool", async () => {
@@ -10484,12 +10486,13 @@ describe("the near cache and a connection that is frozen", () => {
     }, { ttl: 60_000, maxStale: 400 }));
 
   test("a caller whose load is frozen gets its reply from the pool within its deadline", () =>
-    withCacheBehind({}, async (cached, _, tracked) => {
+    inVirtualTime((pass) => withCacheBehind({}, async (cached, _, tracked) => {
       await server.call("SET", "k", "v");
       tracked().down.hold();
       const brief = cached.with({ replyTimeout: 1_000 });
-      assert.deepEqual(await Promise.all([brief.get("k"), cached.get("k"), brief.get("k")]), ["v", "v", "v"]);
-    }));
+      const calls = Promise.all([brief.get("k"), cached.get("k"), brief.get("k")]);
+      assert.deepEqual(await passUntil(pass, calls, () => server.call("PING")), ["v", "v", "v"]);
+    })));
 
   test("sends PING while it is in use, so that a quiet link is known to be alive, and none when it is not", () =>
     inVirtualTime(async (pass) => {
@@ -10548,7 +10551,8 @@ test("a counter never goes back for cached readers, nor behind the handler's own
       }
     };
     const workers = [...[0, 1, 2].flatMap((i) => [write(i), read(i), read(i)]), foreign(), readForeign()];
-    for (let round = 0; round < 60; round++) {
+    const isEnough = (): boolean => counters.every(({ written }) => written > 50) && db.cacheStats().hits > 100;
+    for (let round = 0; round < 60 || (!isEnough() && round < 6_000); round++) {
       const { open } = proxy;
       const link = open[round % Math.max(1, open.length)];
       if (round % 4 === 0) link?.cut("rst");
@@ -10808,7 +10812,7 @@ describe("remember()", () => {
       console.log("loading");
       process.stdin.once("data", (line) => resolve(String(line).trim()));
     });
-    console.log("got " + await db.remember(${JSON.stringify(key)}, { ttl: 60000, lockTimeout: 2000, timeout: 60000 }, load));
+    console.log("got " + await db.remember(${JSON.stringify(key)}, { ttl: 60000, lockTimeout: 60000, timeout: 600000 }, load));
     await db.disconnect();
     process.exit();`;
 
@@ -10828,18 +10832,28 @@ describe("remember()", () => {
     return join(folder, "program.mjs");
   }
 
+  /** As if lockTimeout had passed since the mark was set. */
+  const unlock = async (): Promise<void> => {
+    const left = await server.call("PTTL", mark);
+    assert.ok(left > 0 && left <= 60_000, `${left}`);
+    await server.call("PEXPIRE", mark, "1");
+  };
+
   test("a process that is killed while it loads holds the others up for lockTimeout; then one of them loads", (t) => withTwo(async (a, b) => {
     const [dying, living] = [spawnLoader(t), spawnLoader(t)];
     await until(() => [dying, living].some(({ said }) => said() !== ""), "one of them to load");
     const [first, second] = dying.said() === "" ? [living, dying] : [dying, living];
     let loads = 0;
-    const calls = [a, a, b].map((db) => db.remember("k", { ttl: 60_000, lockTimeout: 2_000 }, () => {
+    const calls = [a, a, b].map((db) => db.remember("k", { ttl: 60_000, lockTimeout: 60_000 }, () => {
       loads++;
       return "of another";
     }));
     await Promise.all([untilWaiting(a), untilWaiting(b)]);
     assert.deepEqual([loads, second.said()], [0, ""], "one at a time");
     first.child.kill("SIGKILL");
+    await once(first.child, "exit");
+    assert.deepEqual([loads, second.said()], [0, ""], "it holds them up");
+    await unlock();
     await until(() => loads === 1 || second.said() === "loading", "another one to load");
     if (loads === 0) second.child.stdin.write("of another\n");
     assert.deepEqual(await Promise.all(calls), ["of another", "of another", "of another"]);
@@ -10855,6 +10869,8 @@ describe("remember()", () => {
       const [loading, ...more] = alive.filter(({ said }) => said() === "loading");
       assert.deepEqual(more, [], "one at a time");
       loading!.child.kill("SIGKILL");
+      await once(loading!.child, "exit");
+      await unlock();
       alive = alive.filter((one) => one !== loading);
       if (alive.length > 1) continue;
       await alive[0]!.loading();
@@ -10866,8 +10882,8 @@ describe("remember()", () => {
 
   test("one whose lockTimeout has passed gets what it has loaded, but does not overwrite what is newer", () => withTwo(async (a, b) => {
     const { calls, load, begun } = heldLoad();
-    const options = { ttl: 60_000, lockTimeout: 200, timeout: 20_000 };
-    const slow = a.remember("k", options, load);
+    const options = { ttl: 60_000, lockTimeout: 600_000 };
+    const slow = a.remember("k", { ...options, lockTimeout: 200 }, load);
     await begun();
     const [late, other] = [a.remember("k", options, load), b.remember("k", options, load)];
     await begun(2);
@@ -10882,7 +10898,7 @@ describe("remember()", () => {
 
   test("with `stale`, an old value is given at once, while one caller of all processes loads a new one", () => withTwo(async (a, b) => {
     const { calls, load, begun } = heldLoad();
-    const options = { ttl: 50_000, stale: 50_000 };
+    const options = { ttl: 50_000, stale: 50_000, lockTimeout: 600_000 };
     const first = a.remember("k", options, load);
     await begun();
     calls[0]!.resolve("one");
@@ -11145,11 +11161,16 @@ describe("a durable write", () => {
       assert.equal(await replica.call("GET", "k"), "6");
 
       const lacking = db.with(short);
-      const error = await failure(lacking.incr("k")) as DurabilityError;
-      assert.ok(error instanceof DurabilityError);
-      assert.deepEqual([error.code, error.outcome, error.command, error.replicas, error.reply, error.unavailable],
-        ["NOT_DURABLE", "executed", "INCR", 1, 7, true]);
+      let tries = 0;
+      const error: any = await until(async () => {
+        const error = await failure(lacking.incr("tried")) as DurabilityError;
+        assert.ok(error instanceof DurabilityError && error.reply === ++tries, inspect(error));
+        return error.replicas! > 0 && error;
+      }, "the replica to acknowledge in time");
+      assert.deepEqual([error.code, error.outcome, error.command, error.replicas, error.unavailable],
+        ["NOT_DURABLE", "executed", "INCR", 1, true]);
       assert.equal(error.message, "INCR: executed, but 1 of 2 replicas have it");
+      assert.equal(await lacking.with({ durable: 0 }).incr("k"), 7);
       const results = await lacking.pipeline().incr("k").get("k").lpush("k", 1).execPipeline({ errors: "return" });
       assert.deepEqual(results.map((result) => result instanceof RedisError ? result.code : result), ["NOT_DURABLE", "8", "WRONGTYPE"]);
       assert.equal((await failure(lacking.pipeline().incr("k").execPipeline())).outcome, "executed");
@@ -11181,10 +11202,13 @@ describe("a durable write", () => {
   test("keeps nobody waiting but those who need its connection, and disconnect() lets it finish", () =>
     withFamily(1, { readFrom: "primary" }, async (db, primary) => {
       const order: string[] = [];
-      const lacking = failure(db.with({ durable: { replicas: 2, timeout: 500 } }).set("k", 1)).then(() => order.push("durable"));
-      await until(async () => (await primary.call("INFO", "clients")).includes("blocked_clients:1"), "WAIT");
+      const lacking = failure(db.with({ durable: { replicas: 2, timeout: 600_000 } }).set("k", 1)).then(() => order.push("durable"));
+      const waiting = async () => /^id=(\d+) .* flags=\w*b/m.exec(await primary.call("CLIENT", "LIST"))?.[1];
+      const id = await until(waiting, "WAIT") as string;
       assert.equal(await db.get("k").finally(() => order.push("get")), "1");
-      await Promise.all([lacking, db.disconnect()]);
+      const closed = db.disconnect({ timeout: 600_000 });
+      await primary.call("CLIENT", "UNBLOCK", id); // as if its time had passed
+      await Promise.all([lacking, closed]);
       assert.deepEqual(order, ["get", "durable"]);
     }));
 
@@ -11208,8 +11232,11 @@ describe("a durable write", () => {
   test("waits for the replicas of each shard", () => withFamily(1, { readFrom: "primary" }, (_, primary) =>
     using(lazyShardedConnection([{ port: primary.port }, { port: server.port }], short), async (db) => {
       const names = Array.from({ length: 20 }, (_, i) => `d:${i}`);
-      const error = await failure(db.with({ durable: { replicas: 1, timeout: 50 } }).mset(Object.fromEntries(names.map((name) => [name, 1])))) as ShardError;
-      assert.ok(error instanceof ShardError);
+      const error: any = await until(async () => {
+        const error = await failure(db.with({ durable: { replicas: 1, timeout: 50 } }).mset(Object.fromEntries(names.map((name) => [name, 1]))));
+        assert.ok(error instanceof ShardError);
+        return error.failures.length === 1 && error;
+      }, "the replica of one of them to acknowledge in time");
       assert.deepEqual([error.code, error.outcome, error.failures.length, error.done.length], ["NOT_DURABLE", "executed", 1, 1]);
       assert.equal(error.failures[0]!.node, `localhost:${server.port}`);
       const far = names.find((name) => db.nodeFor(name) !== db.nodeFor("d:0"))!;
@@ -11357,7 +11384,7 @@ describe("reading from replicas", () => {
   before(async () => {
     // What is done every second is done twenty times as often.
     world.after = (delay, task) => {
-      if (delay !== 1_000) return inTime(delay, task);
+      if (delay !== 1_000 || !String(task).includes("#look")) return inTime(delay, task); // else a deadline
       looked++;
       return inTime(50, task);
     };
@@ -11593,7 +11620,7 @@ describe("reading from replicas", () => {
   });
 
   test("a pipeline of which a stopped replica has a part is answered by the primary, whole, and does no harm when the replica goes on",
-    () => withFamily(1, {}, async (db, primary, replica) => {
+    () => withFamily(1, { replyTimeout: 60_000 }, async (db, primary, replica) => {
       const name = (i: number) => `${i}`.padEnd(100_000, ".");
       const numbers = Array.from({ length: 300 }, (_, i) => i);
       await Promise.all(numbers.map((i) => db.set(name(i), i)));
@@ -11788,7 +11815,7 @@ describe("reading from replicas", () => {
 
   test("a replica that is frozen makes what it was given late, is passed over, and read from again when it thaws",
     () => withFamily(2, { replyTimeout: 1_000 }, async (db, _primary, frozen, other) => {
-    await db.set("k", "value");
+    await db.with({ replyTimeout: 60_000 }).set("k", "value");
     await Promise.all([isRead(db, frozen!), isRead(db, other!)]);
     const late = await underLoad(10, () => db.get("k"), async ({ errors, more }) => {
       await more(100);
@@ -11996,7 +12023,7 @@ describe("reading from replicas", () => {
         if (i % 5) await db.disconnect(); else db.destroy();
       }
       const left = () => process.getActiveResourcesInfo().filter((name) => /Timeout|TCP/.test(name)).join();
-      for (let i = 0; i < 1000 && left() !== ""; i++) await new Promise(setImmediate);
+      for (const end = Date.now() + 20_000; left() !== "" && Date.now() < end;) await new Promise(setImmediate);
       console.log(left());
     `;
     assert.deepEqual(await runProgram(program), [0, ""]);
@@ -12118,6 +12145,7 @@ describe("one of several", () => {
         for (let i = 0; i < 20; i++) assert.equal(await db.get("who"), "first");
         await first.kill();
         await areIn(db, "left", 1);
+        await areIn(db, "live", 2);
         for (let i = 0; i < 20; i++) assert.match(String(await db.get("who")), /^\d+$/);
         assert.ok((await counts(servers, "get")).every((count) => count === 10), "the others share");
         await first.restart();
@@ -12185,10 +12213,11 @@ describe("one of several", () => {
         await areIn(db, "live", 2);
         const errors = await underLoad(10, (caller) => caller < 5 ? db.get("who") : db.incr("n"), async ({ errors, more }) => {
           await more(100);
+          const frozenAt = performance.now();
           frozen.freeze();
           await areIn(db, "left", 1);
           await more(1_000);
-          assert.equal(errors.length, 0, "no deadline has passed: reads went elsewhere");
+          if (performance.now() < frozenAt + 4_000) assert.equal(errors.length, 0, "no deadline has passed: reads went elsewhere");
           await until(() => errors.length > 0, "the writes that it had been sent to be given up");
           await more(1_000);
           frozen.thaw();
@@ -12203,10 +12232,10 @@ describe("one of several", () => {
 
   test("a read sent to a member that froze says at its deadline that it was not sent again", () => extra(async (frozen) => {
     const silent = await ScriptedServer.start(() => new Promise(() => {}));
-    await using(await connectionPool({ anyOf: [at(frozen, { weight: 2 }), `127.0.0.1:${silent.port}`], poolsize: 1, replyTimeout: 200 }), async (db) => {
+    await using(await connectionPool({ anyOf: [at(frozen, { weight: 2 }), `127.0.0.1:${silent.port}`], poolsize: 1 }), async (db) => {
       await db.ping();
       frozen.freeze();
-      const error = await failure(db.get("k"));
+      const error = await failure(db.with({ replyTimeout: 200 }).get("k"));
       frozen.thaw();
       assert.deepEqual([error.code, error.outcome], ["REPLY_TIMEOUT", "unknown"]);
       assert.match(error.message, /^GET: not sent again within 200 ms: /);
@@ -12285,7 +12314,7 @@ describe("one of several", () => {
     const parts = [1, 2].map((): Parameters<typeof playing>[0] => ({ get: "-LOADING Redis is loading\r\n", gets: 0 }));
     const all = await Promise.all(parts.map(playing));
     await using(await connectionPool({ anyOf: all.map(({ port }) => ({ host: "127.0.0.1", port })), poolsize: 1 }), async (db) => {
-      const late = await failure(db.with({ replyTimeout: 300 }).set("k", 1));
+      const late = await atDeadline((replyTimeout) => db.with({ replyTimeout }).set("k", 1));
       assert.deepEqual([late.code, late.outcome], ["LOADING", "not-executed"]);
       const waiting = db.set("k", 1);
       await until(() => parts.every(({ gets }) => gets > 1), "both to be asked");
@@ -12424,7 +12453,7 @@ describe("one of several", () => {
   test("a scan stays with its member, and fails with it", () => extra(async (best) => {
     for (const one of [best, ...servers]) await one.call("DEBUG", "POPULATE", "500", String(one.port));
     const prefix = `${best.port}:`;
-    await using(await connectionPool({ anyOf: [at(servers[0]!), at(best, { weight: 2 })], poolsize: 2, replyTimeout: 500 }), async (db) => {
+    await using(await connectionPool({ anyOf: [at(servers[0]!), at(best, { weight: 2 })], poolsize: 2 }), async (db) => {
       await areIn(db, "live", 2);
       let found = 0;
       for await (const key of db.scanIterator({ MATCH: prefix + "*" })) if (key.startsWith(prefix)) found++;
@@ -12532,8 +12561,8 @@ describe("a live list", () => {
       const sure: Promise<unknown>[] = [];
       const errors = await underLoad(20, (caller, turn) => caller % 2 === 0 ? db.incr("n") : db.get(`k${turn}`), async ({ more }) => {
         await more(100);
+        await until(async () => (await clientsOf(servers[1]!, "live-list")).length === 2, "both connections");
         const ids = (await clientsOf(servers[1]!, "live-list")).map((line) => line.split(" ")[0]);
-        assert.equal(ids.length, 2);
         for (const list of [[member(1), member(2)], [member(2), member(1, 3)], [member(0, 0), member(1)], [member(1), member(0), member(2)], [member(1)]]) {
           sure.push(db.blpop("nothing", 0.2));
           push(list);
@@ -12627,7 +12656,7 @@ describe("a live list", () => {
       throw new Error("no more");
     };
     await using(lazyConnection({ anyOf: source }), async (db) => {
-      await until(() => calls === 4, "it to be called again");
+      await until(() => calls >= 4, "it to be called again");
       assert.deepEqual(told.map(({ message }) => message), [
         'a list of hosts was not taken: anyOf must be a list of hosts, such as ["10.0.0.1:6379"]',
         "a list of hosts was not taken: the function failed: no more",
@@ -18812,7 +18841,7 @@ describe("a handler", () => {
       await refused.ping().catch(() => {});
       refused.destroy();
       const left = () => process.getActiveResourcesInfo().filter((name) => /Timeout|TCP/.test(name)).join();
-      for (let i = 0; i < 1000 && left() !== ""; i++) await new Promise(setImmediate);
+      for (const end = Date.now() + 20_000; left() !== "" && Date.now() < end;) await new Promise(setImmediate);
       console.log(left());
     `;
     assert.deepEqual(await runProgram(program), [0, ""]);
