@@ -953,7 +953,7 @@ export class ClusterNode extends Server {
       const target = this.migrating.get(range);
       if (target === undefined || present === keys.length) return undefined;
       const nonce = nonceOf(words);
-      if (nonce !== undefined && this.keysOf(range).length > 0) this.sim.refusals.add(nonce); // later ones may be done here
+      if (nonce !== undefined && this.keysOf(range).length > 0) this.sim.mayBeOvertaken(nonce); // by those whose keys are here
       return present > 0 ? tryAgain() : to("ASK", target);
     }
     if (!this.importing.has(range) || !session.asking) return to("MOVED", owner);

@@ -262,6 +262,13 @@ export class Simulation {
     return nonce === undefined ? 0 : this.#ops[nonce]!.batch;
   }
 
+  /** Notes that later commands may be done before this one, and before all of its transaction, which goes with it. */
+  mayBeOvertaken(nonce: number): void {
+    const { batch } = this.op(nonce);
+    this.refusals.add(nonce);
+    if (batch > 0) for (const op of this.#ops) if (op.batch === batch) this.refusals.add(op.nonce);
+  }
+
   // ---- A run ----
 
   async run(): Promise<Breach | undefined> {
