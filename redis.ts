@@ -1409,11 +1409,11 @@ function addOptions(words: Word[], options: Record<string, unknown>, form: Form)
     const value = options[option];
     const name = option.toUpperCase();
     const isBoolean = typeof value === "boolean";
-    if (isBoolean && !isCapital(option)) return NO_OPTION;
-    const { mark, list } = takes === undefined ? ANYTHING
-      : takes.get(option) ?? takes.get(name) ?? ONE_VALUE;
-    if (isBoolean && mark !== "?" && mark !== "any") return NO_FLAG;
-    if (value === undefined && (mark === "!" || takes?.has("*"))) return NO_CONDITION;
+    if (isBoolean && !isCapital(option)) return ": a boolean under a name that is not in capitals cannot be sent";
+    const { mark, list } = takes === undefined ? ANYTHING : takes.get(option) ?? takes.get(name) ?? ONE_VALUE;
+    if (isBoolean && mark !== "?" && mark !== "any") return ": a boolean is only for options that are flags";
+    const isCondition = mark === "!" || takes?.has("*") === true;
+    if (isCondition && value === undefined) return ": a condition that is undefined would be dropped";
     if (value === undefined || value === false) continue;
     if (takes !== undefined && given.size === given.add(name).size) return `: ${name} is given in two spellings`;
     words.push(option);
@@ -1461,9 +1461,6 @@ function areHalves(words: Words, value: unknown): boolean {
     half.length * 2 === words.length;
 }
 
-const NO_FLAG = ": a boolean is only for options that are flags";
-const NO_CONDITION = ": a condition that is undefined would be dropped";
-const NO_OPTION = ": a boolean under a name that is not in capitals cannot be sent";
 const isCapital = (name: string): boolean => name === name.toUpperCase() && name !== name.toLowerCase();
 
 /** Appends one value. Returns the reason for a refusal, or undefined; `verb`: the argument "is" or "holds" it. */
@@ -1768,17 +1765,15 @@ class Decoder {
   #close(frame: Frame): unknown {
     this.#stack.pop();
     this.#top = this.#stack[this.#stack.length - 1];
-    if (frame.type === 0x25) return toMap(frame.items, this.#hasPairs);
+    if (frame.type === 0x25) {
+      return toMap(frame.items, this.#charset === null || this.#maps === "pairs" || this.#reading.ordered === true);
+    }
     if (frame.type === 0x7c) {
       if (this.#top !== undefined) this.#top.attributedAt = this.#top.items.length;
       return NOTHING;
     }
     if (frame.type === 0x3e) this.pushed = true;
     return frame.items;
-  }
-
-  get #hasPairs(): boolean {
-    return this.#charset === null || this.#maps === "pairs" || this.#reading.ordered === true;
   }
 
   /** Opens an aggregate; returns an empty one at once. */
@@ -1816,7 +1811,10 @@ class Decoder {
     if (length === STREAMED) return this.#push(0x24, Infinity), NOTHING;
     let size = length;
     if (type === 0x3b) {
-      if (length === 0) return this.#endStreamedString();
+      if (length === 0) {
+        const whole = Buffer.concat(this.#close(this.#top!) as Buffer[]);
+        return this.#text(whole, 0, whole.length, true);
+      }
       size = this.#top!.size += length;
     }
     if (size > this.#limits.maxBulk) throw this.#breach(`a string of ${size} bytes`);
@@ -1870,12 +1868,6 @@ class Decoder {
     if (end - from > MAX_TEXT) throw this.#breach("a text too long for this runtime; charset null returns a Buffer");
     const slices = bytes as Raw;
     return this.#charset === "utf-8" ? slices.utf8Slice(from, end) : slices.latin1Slice(from, end);
-  }
-
-  /** `;0\r\n` */
-  #endStreamedString(): unknown {
-    const whole = Buffer.concat(this.#close(this.#top!) as Buffer[]);
-    return this.#text(whole, 0, whole.length, true);
   }
 
   /** Reads the length between a type and the end of its line; otherwise returns NULL, STREAMED or INCOMPLETE. */
@@ -2620,8 +2612,7 @@ const mapOf = (shape: Shape): Shape => mapBy(() => shape);
 const fields = (shapes: Record<string, Shape>): Shape =>
   mapBy((name) => Object.hasOwn(shapes, name) ? shapes[name]! : same);
 /** Builds a map from alternating names and values (RESP2); RESP3 sends a map. */
-const map: Shape = (reply, call) =>
-  Array.isArray(reply) && !Array.isArray(reply[0]) ? toMap(reply, call.raw) : reply;
+const map: Shape = (reply, call) => Array.isArray(reply) && !Array.isArray(reply[0]) ? toMap(reply, call.raw) : reply;
 const maps = list(map);
 const mapsWith = (shapes: Record<string, Shape>): Shape => list(fields(shapes));
 /** Converts [f, v, f, v] (RESP2) or [[f, v], [f, v]] to the latter. */
@@ -4049,10 +4040,8 @@ type Special = {
   readonly words: Words | undefined;
   /** Follows MULTI: the server answers QUEUED, and EXEC returns its reply. */
   readonly queued: boolean;
-  /** Reading of the replies that EXEC returns. */
-  readonly exec: Reading | undefined;
-  /** The commands whose replies EXEC returns, if they were sent one by one. */
-  readonly executes: readonly Command[] | undefined;
+  /** The commands whose replies EXEC returns, if they were sent one by one, and the reading of these replies. */
+  readonly exec: { readonly commands: readonly Command[]; readonly reading: Reading } | undefined;
   /** Receives the lease of its connection, which stays leased after this command. */
   readonly keep: ((lease: Lease) => void) | undefined;
   readonly detour: Detour | undefined;
@@ -4061,8 +4050,7 @@ type Special = {
 type Detour = { readonly hops: number; asking: "none" | "due" | "sent" | "answered" };
 /** Has every entry itself, so that a polluted prototype cannot add one; a copy for each command would cost time. */
 const ORDINARY: Special = {
-  batch: undefined, words: undefined, queued: false, exec: undefined, executes: undefined, keep: undefined,
-  detour: undefined,
+  batch: undefined, words: undefined, queued: false, exec: undefined, keep: undefined, detour: undefined,
 };
 const NO_FENCES: readonly Fence[] = [];
 
@@ -4141,7 +4129,7 @@ class Command {
   /** Reading of its next reply. */
   get reading(): Reading {
     const { special } = this;
-    return special === ORDINARY ? this.row.is : special.batch?.reading ?? special.exec ?? this.row.is;
+    return special === ORDINARY ? this.row.is : special.batch?.reading ?? special.exec?.reading ?? this.row.is;
   }
 
   /** Whether a replica may answer it. */
@@ -4165,8 +4153,8 @@ class Command {
 
   /** The call that is answered by its next reply, or by the item at this index of EXEC's reply. */
   asked(at: number): Pick<Command, "row" | "words"> {
-    const { batch, executes } = this.special;
-    if (batch === undefined) return executes?.[at] ?? this;
+    const { batch, exec } = this.special;
+    if (batch === undefined) return exec?.commands[at] ?? this;
     const i = batch.isExecuting ? at + 1 : batch.replies.length; // after MULTI
     return { row: batch.rows[i] ?? this.row, words: batch.words[i] ?? [] };
   }
@@ -4456,15 +4444,12 @@ class Batch {
     return result instanceof ReplyError && at < this.#attempted ? afterReissue(row, result) : result;
   }
 
-  /** Replies that stay valid in a reissue: none if the batch is atomic, or if WAIT must cover all its writes. */
-  get #kept(): readonly unknown[] { return this.isAtomic || this.wait !== undefined ? [] : this.replies; }
-
   /**
-   * Copies the batch for another connection; this one may still be queued at its own. `kept`: replies to keep;
-   * `attempted`: the number of commands that may have been executed.
+   * Copies the batch for another connection; this one may still be queued at its own. `kept`: replies to keep, none if
+   * the batch is atomic, or if WAIT must cover all its writes; `attempted`: how many commands may have been executed.
    */
-  again(kept = this.#kept, attempted = this.#begun): Batch {
-    const replies = [...kept];
+  again(kept?: readonly unknown[], attempted = this.#begun): Batch {
+    const replies = [...kept ?? (this.isAtomic || this.wait !== undefined ? [] : this.replies)];
     const batch = Object.assign(new Batch(), this, { replies, isLost: false });
     batch.#written = replies.length;
     batch.#begun = batch.#attempted = attempted;
@@ -4507,8 +4492,6 @@ function toNumberOrText(text: string): number | bigint | string {
   return big !== undefined && String(big) === text ? big : text;
 }
 
-type NewView = ViewOptions & Pick<Config, "replyTimeout" | "charset">;
-
 /** Longest time without news of the server for which the near cache answers, unless a view says otherwise. */
 const STALE: Milliseconds = 5_000;
 /** `watch`: called with the entry that answers a command of the view, before it is answered. */
@@ -4521,7 +4504,7 @@ class View {
   readonly #near: Near | undefined;
   #inBytes: View | undefined;
 
-  constructor(view: NewView) {
+  constructor(view: ViewOptions & Pick<Config, "replyTimeout" | "charset">) {
     const options = bare(view);
     const { replyTimeout, charset, convertNumbers = false, maps = "objects", readFrom = "primary", signal } = options;
     const { idempotent = false, durable: given = 0, cache = 0, trace, traceKeys } = options;
@@ -4626,7 +4609,7 @@ export abstract class Commander {
   protected abstract give(row: Row, args: readonly unknown[]): unknown;
 
   /** Whether a reply can be awaited before the next call. */
-  get direct(): boolean { return false; }
+  get direct(): boolean { return true; }
 
   /**
    * Calls any command: call("JSON.SET", key, "$", "1"). If it is in the table, its reply has the usual shape. If not,
@@ -4660,7 +4643,7 @@ export abstract class Commander {
   /** Answers a call whose lists are empty. */
   protected known(reply: unknown, _row: Row): unknown { return Promise.resolve(reply); }
   /** Reports an error to the caller. */
-  protected refuse(error: unknown): Promise<unknown> { return Promise.reject(error); }
+  protected refuse(error: unknown): Promise<unknown> { return rejected(error); }
   protected get view(): View { return this.#view; }
 }
 
@@ -4797,8 +4780,8 @@ export class CommandTrace {
   }
 
   get #rows(): readonly Row[] {
-    const { row, special: { batch, executes } } = this.#command;
-    const rows = executes?.map((queued) => queued.row) ?? batch?.rows ?? [row];
+    const { row, special: { batch, exec } } = this.#command;
+    const rows = exec?.commands.map((queued) => queued.row) ?? batch?.rows ?? [row];
     return rows.filter(({ kind, is }) => kind !== "session" && !is.bound); // without MULTI, EXEC and WAIT
   }
 
@@ -6621,7 +6604,7 @@ class Pool implements CommandOwner {
     }
     const now = this.#now;
     if (command.deadline === Infinity) beginCall(command, now, this.#heard, this);
-    if (command.deadline < this.#due) this.#wakeAt(command.deadline, now);
+    if (command.deadline < this.#due) this.#wakeBy(command.deadline, now);
     return now;
   }
 
@@ -7064,15 +7047,12 @@ class Pool implements CommandOwner {
 
   // ---- Time ----
 
-  #wakeAt(time: number, now: number): void {
-    if (this.#ended) return;
+  /** Has the deadlines checked at this time, at the latest. */
+  #wakeBy(time: number, now = world.now()): void {
+    if (time >= this.#due || this.#ended) return;
     world.cancel(this.#deadlines);
     this.#due = time;
     afterSilence(time - now, () => this.#expire(), (timer) => void (this.#deadlines = timer.unref()));
-  }
-
-  #wakeBy(time: number): void {
-    if (time < this.#due) this.#wakeAt(time, world.now());
   }
 
   /** One timer serves all deadlines: when the earliest is due, all are checked. */
@@ -7089,7 +7069,7 @@ class Pool implements CommandOwner {
     const ends = this.seats.map((seat) =>
       Math.min(seat.connection?.expire(now) ?? Infinity, seat.expireLease(now, leaseTimeout)));
     const next = this.#backlog.commands.reduce((first, { deadline }) => Math.min(first, deadline), Math.min(...ends));
-    if (next < this.#due) this.#wakeAt(Math.max(next, now + COARSE), now);
+    this.#wakeBy(Math.max(next, now + COARSE), now);
   }
 
   /** The reason why a command has no connection yet, for error messages. */
@@ -7114,8 +7094,7 @@ class Pool implements CommandOwner {
     const now = world.now();
     if (now >= this.#frozenAt) this.#thaw(now);
     this.#frozenAt = now + 2 * pingInterval;
-    const next = Math.min(...this.free.map((connection) => connection.probe(now, pingInterval)));
-    if (next < this.#due) this.#wakeAt(next, now);
+    this.#wakeBy(Math.min(...this.free.map((connection) => connection.probe(now, pingInterval))), now);
     this.#heartbeat = world.after(pingInterval, () => this.#beat()).unref();
     if (this.#closing === undefined) this.#blocked.check(pingInterval);
   }
@@ -7530,18 +7509,14 @@ function whyNotCalled(proxy: ProxyName, row: Row, words: Words): string | undefi
   return tags.size === 1 ? undefined : "passes it to one server only; give all its keys one hash tag";
 }
 
-/** Replies to calls with empty lists, which are not sent, and the positions of these calls. */
-type Known = [at: number, reply: unknown][];
+/** Replies to calls with empty lists, which are not sent, by the positions of these calls. */
+type Known = Map<number, unknown>;
 
 function withKnown(replies: unknown[], known: Known): unknown[] {
-  if (known.length === 0) return replies;
-  const all: unknown[] = [];
-  let given = 0;
-  for (const [at, reply] of known) {
-    while (all.length < at) all.push(replies[given++]);
-    all.push(reply);
-  }
-  return all.concat(replies.slice(given));
+  const given = replies.values();
+  const length = replies.length + known.size;
+  return known.size === 0 ? replies
+    : Array.from({ length }, (_, at) => known.has(at) ? known.get(at) : given.next().value);
 }
 
 /** Number of results created in one turn of the event loop, which takes a few milliseconds. */
@@ -7562,14 +7537,15 @@ async function inSlices<T,>(items: readonly T[], make: (item: T, at: number) => 
 class Gathering extends Commander {
   readonly #router: Router;
   #batch = new Batch();
-  #known: Known = [];
+  #known: Known = new Map();
 
   constructor(router: Router, view: View) {
     super(view);
     this.#router = router;
   }
 
-  get length(): number { return this.#batch.length + this.#known.length; }
+  override get direct(): boolean { return false; }
+  get length(): number { return this.#batch.length + this.#known.size; }
 
   give(row: Row, args: readonly unknown[]): this {
     const words = wordsOf(row.name, args, row.form);
@@ -7581,7 +7557,7 @@ class Gathering extends Commander {
   }
 
   protected override known(reply: unknown): this {
-    this.#known.push([this.length, reply]);
+    this.#known.set(this.length, reply);
     return this;
   }
 
@@ -7625,7 +7601,7 @@ class Gathering extends Commander {
 
   #ofNothing(): unknown[] {
     const known = this.#restart();
-    if (known.length > 0) this.#router.mustBeOpen(PIPELINE.name.text);
+    if (known.size > 0) this.#router.mustBeOpen(PIPELINE.name.text);
     return withKnown([], known);
   }
 
@@ -7643,7 +7619,7 @@ class Gathering extends Commander {
   #restart(): Known {
     const known = this.#known;
     this.#batch = new Batch();
-    this.#known = [];
+    this.#known = new Map();
     return known;
   }
 
@@ -7781,7 +7757,7 @@ export class Watch<Text = string> extends Commander {
   readonly #lease: Lease;
   #state: "watching" | "queueing" | "finished";
   readonly #queued: Command[] = [];
-  readonly #known: Known = [];
+  readonly #known: Known = new Map();
   /** The first error of a call that could not be queued; commit() then discards all of them. */
   #refused: unknown;
   /** The first error of a command that the server did not queue; EXEC then executes none of them. */
@@ -7798,6 +7774,8 @@ export class Watch<Text = string> extends Commander {
     this.#lease = lease;
     this.#state = lease.command.row === commands.multi ? "queueing" : "watching";
   }
+
+  override get direct(): boolean { return false; }
 
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
     this.#expect(undefined, row);
@@ -7826,13 +7804,13 @@ export class Watch<Text = string> extends Commander {
   protected override known(reply: unknown, row: Row): unknown {
     this.#expect(undefined, row);
     if (this.#state === "watching") return super.known(reply, row);
-    this.#known.push([this.#queued.length + this.#known.length, reply]);
+    this.#known.set(this.#queued.length + this.#known.size, reply);
     return Promise.resolve("QUEUED");
   }
 
   /** Like EXEC, commit() also reports a call that could not be queued, so the call itself need not be awaited. */
   protected override refuse(error: unknown): Promise<unknown> {
-    const refused = rejected(error);
+    const refused = super.refuse(error);
     if (this.#state === "queueing") this.#refused ??= error;
     if (this.#state !== "watching") refused.catch(ignore);
     return refused;
@@ -7875,8 +7853,8 @@ export class Watch<Text = string> extends Commander {
       await this.discard();
       throw this.#refused;
     }
-    const exec = execOf(this.#queued.map(({ row }) => row));
-    const special = { ...ORDINARY, exec, executes: this.#queued };
+    const exec = { commands: this.#queued, reading: execOf(this.#queued.map(({ row }) => row)) };
+    const special = { ...ORDINARY, exec };
     const replies = await this.#conclude(commands.exec, special).catch((error) => {
       throw this.#caused(error);
     }) as unknown[] | null;
@@ -8219,8 +8197,6 @@ export class LeasedConnection<Text = string> extends Commander {
     return super.known(reply, row);
   }
 
-  override get direct(): boolean { return true; }
-  protected override refuse(error: unknown): Promise<unknown> { return rejected(error); }
   /** Gathers commands to send together on this connection. */
   pipeline(): Pipeline<[], Text> { return new Gathering(this.#loan, this.view) as unknown as Pipeline<[], Text>; }
   /** Sends WATCH on this connection: until the transaction has ended, only it can send commands. */
@@ -10145,10 +10121,10 @@ class NearCache {
   }
 
   /** Drops what a command of this handler may have changed: everything, if it does not name its keys. */
-  #wrote({ row, words, special: { batch, executes } }: Command): void {
+  #wrote({ row, words, special: { batch, exec } }: Command): void {
     if (this.#entries.size === 0) return;
     if (batch !== undefined) for (const [i, each] of batch.rows.entries()) this.#changedBy(each, batch.words[i]!);
-    else if (executes !== undefined) for (const queued of executes) this.#changedBy(queued.row, queued.words);
+    else if (exec !== undefined) for (const queued of exec.commands) this.#changedBy(queued.row, queued.words);
     else this.#changedBy(row, words);
   }
 
@@ -10442,7 +10418,6 @@ class AtServer extends Commander {
     this.#server = server;
   }
 
-  override get direct(): boolean { return true; }
   protected give(row: Row, args: readonly unknown[]): unknown { return send(this.#server, row, args, this.view); }
 }
 
@@ -11117,8 +11092,6 @@ export abstract class Client<Text, R extends ClientRouter = ClientRouter> extend
     return super.known(isEach ? toMap(this.#router.members().flatMap(({ name }) => [name, reply]), false) : reply, row);
   }
 
-  override get direct(): boolean { return true; }
-  protected override refuse(error: unknown): Promise<unknown> { return rejected(error); }
   /** Gathers commands to send together to each server: db.pipeline().get("a").incr("n").execPipeline(). */
   pipeline(): Pipeline<[], Text> { return new Gathering(this.#router, this.view) as unknown as Pipeline<[], Text>; }
 
