@@ -72,6 +72,7 @@ import { StringDecoder } from "node:string_decoder";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import type * as Tls from "node:tls";
 import type * as Util from "node:util";
+import { isAnyArrayBuffer, isMap, isSet } from "node:util/types";
 
 /** Version of this file, as in its first line. */
 export const version = "0.1.0";
@@ -1316,7 +1317,7 @@ function couldBeOption(word: Word | number = ""): boolean {
 
 const ONLY_OPTIONS = "stands where only options may";
 const isList = (value: unknown): boolean =>
-  Array.isArray(value) || isPlain(value) || isA("Set", value) || isA("Map", value);
+  Array.isArray(value) || isPlain(value) || isSet(value) || isMap(value);
 /** Index after the counted keys; 0 if the row counts none, NaN if their count is not a whole number as it prints. */
 function endOfKeys(words: Words, { count, step }: Form): number {
   const said = count === 0 ? "0" : String(words[count - 1]);
@@ -1347,7 +1348,7 @@ function addPart(words: Word[], value: unknown, form: Form, from: number, depth 
   if (typeof value !== "object" || value === null) return addValue(words, value, depth === 0 ? "is" : "holds");
   const { size, pairs } = form;
   const isWhole = (words.length - from) % size === 0;
-  if (isWhole && (Array.isArray(value) || (size === 1 && isA("Set", value)))) {
+  if (isWhole && (Array.isArray(value) || (size === 1 && isSet(value)))) {
     if (depth === MAX_NESTING) return `: arrays nested deeper than ${MAX_NESTING} cannot be sent`;
     for (const element of value as Iterable<unknown>) {
       const refused = typeof element === "string" ? void words.push(element)
@@ -1360,9 +1361,8 @@ function addPart(words: Word[], value: unknown, form: Form, from: number, depth 
   if (isWhole && isPlain(value) && (pairs || form === ANY)) {
     return pairs ? addPairs(words, Object.keys(value), (name) => value[name]) : addOptions(words, value, form);
   }
-  if (isWhole && (pairs || form === ANY) && isA("Map", value)) {
-    const map = value as Map<unknown, unknown>;
-    return addPairs(words, map.keys(), (name) => map.get(name));
+  if (isWhole && (pairs || form === ANY) && isMap(value)) {
+    return addPairs(words, value.keys(), (name) => value.get(name));
   }
   return addValue(words, value, depth === 0 ? "is" : "holds");
 }
@@ -1384,7 +1384,7 @@ function isEmpty(value: unknown): boolean {
   if (typeof value !== "object") return false;
   if (Array.isArray(value)) return value.every(isEmpty);
   if (isPlain(value)) return Object.keys(value).length === 0;
-  return isA("Map", value) && (value as Map<unknown, unknown>).size === 0;
+  return isMap(value) && value.size === 0;
 }
 
 /** Appends names and values. */
@@ -1469,7 +1469,7 @@ function addValue(words: Word[], value: unknown, verb = "is"): string | undefine
   else if (typeof value === "bigint" || Number.isFinite(value)) words.push(String(value));
   else if (value === Infinity || value === -Infinity) words.push(value > 0 ? "inf" : "-inf");
   else if (ArrayBuffer.isView(value)) words.push(bytesOf(value.buffer, value.byteOffset, value.byteLength));
-  else if (isA("ArrayBuffer", value) || isA("SharedArrayBuffer", value)) words.push(bytesOf(value as ArrayBuffer));
+  else if (isAnyArrayBuffer(value)) words.push(bytesOf(value));
   else return refusal(value, verb);
   return undefined;
 }
@@ -1480,23 +1480,6 @@ function bytesOf(buffer: ArrayBufferLike, offset = 0, length = buffer.byteLength
   const bytes = Buffer.from(buffer, offset, length);
   const isFixed = buffer instanceof ArrayBuffer && !(buffer as { resizable?: boolean }).resizable;
   return isFixed && length >= BIG_BUFFER ? bytes : Buffer.from(bytes);
-}
-
-const getterOf = (kind: { readonly prototype: object }, name: string): () => unknown =>
-  Object.getOwnPropertyDescriptor(kind.prototype, name)!.get!;
-/** Getters that throw unless the value is of their class. */
-const SIZES = {
-  Map: getterOf(Map, "size"), Set: getterOf(Set, "size"),
-  ArrayBuffer: getterOf(ArrayBuffer, "byteLength"), SharedArrayBuffer: getterOf(SharedArrayBuffer, "byteLength"),
-};
-
-/** Whether a value is of this built-in class, of any realm. The tag alone is no proof: any object can have it. */
-function isA(kind: keyof typeof SIZES, value: unknown): boolean {
-  try {
-    return Object.prototype.toString.call(value) === `[object ${kind}]` && SIZES[kind].call(value) !== undefined;
-  } catch {
-    return false;
-  }
 }
 
 /** Returns the reason why a value cannot be sent, without showing the value. */
@@ -4661,7 +4644,7 @@ function isOfNothing({ name, form, least }: Row, args: readonly unknown[]): bool
 function isEmptyList(value: unknown, depth = 0): boolean {
   if (typeof value !== "object" || depth > MAX_NESTING) return false;
   try {
-    if (!Array.isArray(value) && !isA("Set", value)) return false;
+    if (!Array.isArray(value) && !isSet(value)) return false;
     for (const element of value as Iterable<unknown>) if (!isEmptyList(element, depth + 1)) return false;
     return true;
   } catch {

@@ -2331,7 +2331,7 @@ describe("the package", () => {
     const imports = source.split("\n").filter((line) => line.startsWith("import") || line.includes("from \""))
       .filter((line) => !line.trimStart().startsWith("//"));
     assert.ok(imports.length > 0);
-    const allowed = /from "node:(buffer|crypto|diagnostics_channel|module|net|stream|string_decoder|timers|tls|util)";$/;
+    const allowed = /from "node:(buffer|crypto|diagnostics_channel|module|net|stream|string_decoder|timers|tls|util|util\/types)";$/;
     for (const line of imports) assert.match(line, allowed);
     const code = source.split("\n").filter((line) => !line.trimStart().startsWith("//"));
     // What is loaded only when it is needed is loaded in one place, by a name that stands there in full.
