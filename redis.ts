@@ -138,12 +138,11 @@ const secure = must<boolean | Omit<Tls.ConnectionOptions, typeof NOT_OF_TLS[numb
   `a boolean, or an object without ${NOT_OF_TLS.join(", ")}`, (value) => typeof value === "boolean" ||
     (isPlain(value) && NOT_OF_TLS.every((name) => ownEntry(value, name) === undefined)));
 const isFunction = (value: unknown): boolean => typeof value === "function";
-const callback = must<() => Credentials | Promise<Credentials>>("a function", isFunction);
+const functionOf = <F,>(): Check<F> => must("a function", isFunction);
 /** Opens the stream to a server; `path` is that of a Unix socket. */
 export type SocketFunction = (
   endpoint: { readonly host: string; readonly port: number; readonly path: string | undefined },
 ) => Duplex | Promise<Duplex>;
-const dialling = must<SocketFunction>("a function", isFunction);
 /** Number of replicas that must acknowledge a write, and the time limit for that: by default, replyTimeout. */
 export type Durable = { replicas: number; timeout?: Milliseconds | undefined };
 /** How long replies may be answered from memory, and how long without news of the server: by default, 5 s. */
@@ -200,13 +199,13 @@ const OPTIONS = {
   /** Password of the user. An empty string means no password. A server that requires no password accepts any. */
   password: { check: secret, endpoint: true },
   /** Returns a user and password that change; called at every connect and before they expire. */
-  credentials: { check: callback, endpoint: true },
+  credentials: { check: functionOf<() => Credentials | Promise<Credentials>>(), endpoint: true },
   /** Name of the connections in CLIENT LIST. */
   name: { check: visible, query: true, direct: true },
   /** TLS: true, or options of Node's tls.connect (ca, cert, key, servername ...). Certificates are verified. */
   tls: { check: secure, preset: false, endpoint: true },
   /** Opens the stream to a server instead of the driver: through SSH, for example. TLS runs on top of it. */
-  socket: { check: dialling, endpoint: true },
+  socket: { check: functionOf<SocketFunction>(), endpoint: true },
   /** Protocol version to request. Servers without HELLO use version 2; replies have the same shape in both. */
   protocol: { check: oneOf(2, 3), preset: 3, query: true, endpoint: true },
   /** Kind of proxy that the driver connects to, with RESP2. Commands that the proxy does not pass are refused. */
@@ -259,7 +258,7 @@ const OPTIONS = {
    * Decides whether the driver may connect to an address that a server names; only true permits it. Called before the
    * driver connects, and again at every check, but not for addresses in your own options.
    */
-  allowNode: { check: must<(host: string, port: number) => boolean>("a function", isFunction) },
+  allowNode: { check: functionOf<(host: string, port: number) => boolean>() },
   /** Availability zone of this process: of the servers that readFrom permits, it prefers those that are in it. */
   zone: { check: visible, query: true, direct: true },
   /** Maximum replication lag of a replica that answers reads, in milliseconds. */
@@ -4413,7 +4412,6 @@ class Batch {
     return true;
   }
 
-  /** Takes a reply; true if it was the last. */
   take(reply: unknown, view: View): boolean {
     const isQueued = this.isAtomic && !(reply instanceof ReplyError);
     this.replies.push(isQueued ? reply : this.shaped(this.replies.length, view, reply));
@@ -4787,7 +4785,6 @@ export class CommandTrace {
     return Array.from(words, (word, at) => keys.has(at) ? readable(String(word)) : "?");
   }
 
-  /** Completes it, before the last events. */
   finish(): void {
     const { owner, reissues, special: { batch, detour } } = this.#command;
     this.node = owner?.info.node ?? this.node;
@@ -4918,7 +4915,6 @@ function withCaller<T>(promise: Promise<T>): Promise<T> {
 /** Channels of single events, by the ends of their names. */
 const POINT_CHANNELS = new Map<string, Channel>();
 
-/** Publishes an event of a connection, a pool or a subscription. */
 function tell(event: string, about: () => ServerInfo & Readonly<Record<string, unknown>>): void {
   const channel = POINT_CHANNELS.get(event) ?? channelNamed(`redis.ts:${event}`);
   POINT_CHANNELS.set(event, channel);
@@ -5266,7 +5262,10 @@ class Session {
   /** Sends AUTH, if there is a password. */
   async #authenticate({ username, password }: Login): Promise<void> {
     const login = username === undefined ? [password] : [username, password];
-    if (password !== undefined) await this.#ask(commands.auth, ...login).catch(ignoreNeedless);
+    if (password === undefined) return;
+    await this.#ask(commands.auth, ...login).catch((error: RedisError) => {
+      if (refusalOf(error).handshake !== "ignore") throw error; // HELLO, too, accepts a password that is not needed
+    });
   }
 
   /** Sends the part that both protocols share: CLIENT SETINFO and INFO, SELECT, and the commands of the address. */
@@ -5387,11 +5386,6 @@ const NO_LOGIN = new TimeoutError("NO_CREDENTIALS", "not-sent", "the credentials
 const EXPIRED = "its credentials have expired";
 const RENEWED = new ConnectionError("CONNECTION_LOST", "unknown", "its credentials expire soon");
 const LIBRARY = [["LIB-NAME", "redis.ts"], ["LIB-VER", version]] as const; // as CLIENT LIST shows it
-
-/** Ignores AUTH's refusal of a password that the default user does not need: HELLO accepts such a password. */
-function ignoreNeedless(error: RedisError): void {
-  if (refusalOf(error).handshake !== "ignore") throw error;
-}
 
 /** Splits a text at the first occurrence of the mark. */
 function cut(text: string, mark: string): [before: string, after: string] {
@@ -7134,7 +7128,6 @@ class Pool implements CommandOwner {
     return this.#closing;
   }
 
-  disconnect(timeout: Milliseconds): Promise<void> { return this.close(timeout); }
   destroy(): void { void this.close(0); }
 
   /** Ends blocking commands, by CLIENT UNBLOCK if they have been sent. */
@@ -7406,7 +7399,6 @@ type Plan<M = Member> = {
 const planOf = <M,>(parts: Plan<M>["parts"], merge: Plan<M>["merge"], inSteps?: Plan<M>["inSteps"]): Plan<M> =>
   ({ server: undefined, parts, merge, inSteps });
 
-/** Decides which of a handler's servers a command is sent to. */
 interface Router {
   /** The server, if there is only one. */
   readonly only: Target | undefined;
@@ -7838,8 +7830,10 @@ export class Watch<Text = string> extends Commander {
     }
     const exec = { commands: this.#queued, reading: execOf(this.#queued.map(({ row }) => row)) };
     const special = { ...ORDINARY, exec };
-    const replies = await this.#conclude(commands.exec, special).catch((error) => {
-      throw this.#caused(error);
+    const replies = await this.#conclude(commands.exec, special).catch((error: RedisError) => {
+      if (this.#unqueued instanceof WatchError) throw this.#unqueued; // its slot has moved
+      const isAborted = isReplyError(error) && error.code === "EXECABORT";
+      throw isAborted ? error.of(error.command, error.outcome, undefined, this.#unqueued) : error;
     }) as unknown[] | null;
     if (replies === null) throw new WatchError("WATCH", "not-executed", "a watched key was changed");
     const shaped = (result: unknown, i: number): unknown => this.#queued[i]!.shaped(result);
@@ -7905,13 +7899,6 @@ export class Watch<Text = string> extends Commander {
       this.#end(false, error);
       throw error;
     }
-  }
-
-  /** EXEC's error, with the error of the first command that was not queued as its cause. */
-  #caused(error: RedisError): RedisError {
-    if (this.#unqueued instanceof WatchError) return this.#unqueued; // its slot has moved
-    if (!isReplyError(error) || error.code !== "EXECABORT") return error;
-    return error.of(error.command, error.outcome, undefined, this.#unqueued);
   }
 
   /** Sends the last command and returns the connection, which an error closes, unless it is EXEC's error reply. */
@@ -8093,7 +8080,9 @@ class Loan implements Router {
         since: 0,
         touched: 0,
         dispatch: (next) => this.#send(next, lease),
-        release: (clean) => this.#takeBack(lease, clean),
+        release: (clean) => {
+          if (this.#user === lease) this.#user = clean ? "body" : "nobody";
+        },
       };
       this.#user = lease;
       keep(lease);
@@ -8142,10 +8131,6 @@ class Loan implements Router {
     return this.#user === "nobody"
       ? new NotSupportedError("LEASE_OVER", "not-sent", "this lease is over", { cause: this.#cause })
       : new NotSupportedError("NOT_SUPPORTED", "not-sent", "a transaction has begun on this connection; call it there");
-  }
-
-  #takeBack(lease: Lease, clean: boolean): void {
-    if (this.#user === lease) this.#user = clean ? "body" : "nobody";
   }
 }
 
@@ -8639,7 +8624,7 @@ const FEEDING = {
    * Called with the new state, and the error that caused the change, if any; while "connecting", also when an attempt
    * fails with another code. Without it, an error that ends the feed of a listener becomes a process warning.
    */
-  onState: must<(state: FeedState, error: RedisError | undefined) => unknown>("a function", isFunction),
+  onState: functionOf<(state: FeedState, error: RedisError | undefined) => unknown>(),
 };
 /** Options of a subscription or of monitor(): its buffer, and a listener for its state. */
 export type FeedOptions = {
@@ -10759,7 +10744,7 @@ class Server implements Origin {
       if (addresses.includes(address)) continue;
       this.#replicas.delete(address);
       this.#leaving.add(pool);
-      void pool.disconnect(this.config.replyTimeout).then(() => this.#leaving.delete(pool));
+      void pool.close(this.config.replyTimeout).then(() => this.#leaving.delete(pool));
     }
     for (const config of configs) {
       if (this.#replicas.has(addressOf(config))) continue;
