@@ -106,13 +106,9 @@ export type Credentials = { username?: string | undefined; password: string; exp
 type Secrets = { readonly username?: string | undefined; readonly password?: string | undefined };
 type Check<T> = { readonly wanted: string; readonly holds: (value: unknown) => value is T };
 
-/**
- * Copies an object to one that inherits nothing. If a library has polluted Object.prototype, an entry that an object
- * lacks would be read from there; so options, and records with optional entries, are read from such copies.
- */
+/** Copies a record, so that an entry that it lacks is not read from a polluted Object.prototype. */
 const bare = <T extends object>(record: T): T => Object.setPrototypeOf({ ...record }, null);
 
-/** An entry that an object has itself. */
 const ownEntry = <T extends object, N extends keyof T>(record: T, name: N): T[N] | undefined =>
   Object.hasOwn(record, name) ? record[name] : undefined;
 
@@ -178,8 +174,7 @@ const socketPath = string(`a non-empty path of at most ${PATH_BYTES} bytes witho
 
 /**
  * `query`: a URL's query may set the option, because it cannot weaken security. `view`: db.with() may set it.
- * `endpoint`: it describes how to reach one server; all servers of a handler share the other options. `direct`: a
- * proxy cannot do it, so with option proxy it must have its preset.
+ * `endpoint`: how to reach one server; all servers of a handler share the others. `direct`: not set behind a proxy.
  */
 type Setting = {
   check: Check<unknown>; preset?: unknown; query?: true; view?: true; endpoint?: true; direct?: true;
@@ -423,7 +418,6 @@ function withOwn(common: Unchecked, own: Unchecked): Unchecked {
   return options;
 }
 
-/** The first of these options that is given. */
 const givenOf = <N extends keyof Table>(options: Unchecked, names: readonly N[]): N | undefined =>
   names.find((name) => ownEntry(options, name) !== undefined);
 
@@ -483,7 +477,6 @@ function checked<T>(name: string, value: T, check: Check<unknown>): T {
   return value;
 }
 
-/** Returns the options; throws unless they are a plain object. */
 function plainly<T>(options: T): T {
   if (!isPlain(options)) throw new ArgumentError("options must be an object");
   return options;
@@ -502,9 +495,8 @@ function checkAll<T extends object>(options: T, checks: Record<string, Check<unk
 }
 
 /**
- * Reads redis://user:password@host:port/dbid?name=value, unix:///path, or a Sentinel's URL, with the master's name:
- * redis+sentinel://user:password@host:port/master/dbid. `extra`: more names that the query may have. Errors never show
- * a password.
+ * Reads redis://user:password@host:port/dbid?name=value, unix:///path, or a Sentinel's URL: see readSentinelUrl().
+ * `extra`: more names that the query may have. Errors never show a password.
  */
 function readUrl(text: string, extra: readonly (keyof Table)[] = []): Unchecked {
   const given = text.trim();
@@ -555,11 +547,7 @@ const SENTINEL_SCHEMES = ["redis", "rediss", "valkey", "valkeys"].map((scheme) =
 /** Names in the query of a Sentinel's URL that are no options: more Sentinels, and the login for all of them. */
 const OF_SENTINELS = ["sentinel", "sentinelUsername", "sentinelPassword"] as const;
 
-/**
- * Reads redis+sentinel://user:password@a:26379/master/dbid?sentinel=b:26379&sentinel=c: user and password are those of
- * the servers; sentinelUsername and sentinelPassword, in the query, those of all Sentinels. Removes from the query what
- * it has read.
- */
+/** Reads redis+sentinel://user:password@a:26379/master/dbid?sentinel=b:26379; removes what it read from the query. */
 function readSentinelUrl({ hostname, port, pathname, searchParams }: URL): Unchecked {
   const [, master = "", dbid, ...more] = pathname.split("/");
   if (hostname === "" || master === "" || more.length > 0) {
@@ -667,7 +655,6 @@ const MOST_STACKS = 100;
 /** Number of errors in this tick that may have captured a stack. */
 let stacks = 0;
 
-/** Whether one more error may capture a stack in this tick. */
 function mayCapture(): boolean {
   if (Error.stackTraceLimit === 0) return false;
   if (stacks === 0) nextTick(() => void (stacks = 0));
@@ -712,7 +699,6 @@ export class RedisError extends Error {
   get unavailable(): boolean { return this.cause instanceof RedisError && this.cause.unavailable; }
   protected get text(): string { return this.#text; }
 
-  /** Copies the error for another command, or for none. */
   of(command: string | undefined, outcome: Outcome, fence = this.#fence, cause = ownEntry(this, "cause")): this {
     const Kind = this.constructor as typeof RedisError;
     return new Kind(this.code, outcome, this.#text, { command, cause, fence, shown: this.#shown }) as this;
@@ -933,7 +919,6 @@ for (const [name, kind] of Object.entries({ ...KINDS, TypeError: ArgumentError }
 
 /** A command's name: `text` is for messages, `wire` follows the array's count: `\r\n$6\r\nCONFIG\r\n$3\r\nGET`. */
 type Name = { readonly text: string; readonly wire: Uint8Array; readonly words: number };
-/** One flat argument. */
 type Word = string | Buffer;
 /** A command's flat arguments; numbers become text when they are written. */
 type Words = readonly (Word | number)[];
@@ -1013,7 +998,6 @@ class Encoder {
     return true;
   }
 
-  /** Hands everything to the socket, as one write. */
   flush(): void {
     smallBuffer.writeTo(this.#sink);
     if (this.#isCorked) this.#sink.uncork();
@@ -1166,17 +1150,13 @@ const smallBuffer = new WriteBuffer();
 /** Holds big texts, so that a socket that is slow to send one does not keep smallBuffer occupied. */
 const bigBuffer = new WriteBuffer();
 
-/**
- * Positions of the arguments that may be more than one value. They count from 1 and skip the options at `lead`;
- * Infinity for none. See the legend of the table, whose rows state them.
- */
+/** Positions, from 1, of the arguments that may be more than one value; Infinity for none. See the table's legend. */
 type Form = {
   readonly lists: number;
   /** -1 if the last argument before the options is a single value. */
   readonly end: 0 | -1;
   /** Number of values in an item, which no list may split: 2 for names and values. */
   readonly size: number;
-  /** Whether an object or a Map among the lists stands for its names and values. */
   readonly pairs: boolean;
   readonly options: number;
   readonly lead: number;
@@ -1200,7 +1180,6 @@ const ANY: Form = { ...VALUES, lists: 1, options: 1, takes: undefined };
 const ONE_VALUE: OptionForm = { mark: "", list: "" };
 const ANYTHING: OptionForm = { mark: "any", list: "n" };
 
-/** Parses a row's description of an option: "LIMIT 2", "NX?" or "IFEQ!". */
 function readOption(word: string): [name: string, form: OptionForm] {
   const [head = "", list = ""] = word.split(" ");
   const mark = head.endsWith("?") || head.endsWith("!") ? head.slice(-1) : "";
@@ -1239,9 +1218,8 @@ const CHANGED = "an argument's ArrayBuffer was detached before it was sent";
 const areChanged = (words: Words): boolean => words.some((word) => typeof word === "object" && word.length === 0);
 
 /**
- * Flattens arguments where the form allows it: an array or a Set to its elements; an object or a Map of data to
- * alternating names and values, without undefined values; options as addOptions() does. A trailing optional argument
- * may be undefined. Anything else throws an ArgumentError.
+ * Flattens arguments where the form allows it: an array or a Set to its elements, data to alternating names and values,
+ * options as addOptions() does. A trailing optional argument may be undefined. Anything else throws an ArgumentError.
  */
 function flatten(name: Name, args: readonly unknown[], form = ANY): Word[] {
   try {
@@ -1288,9 +1266,8 @@ function flattened(name: Name, args: readonly unknown[], form: Form): Word[] {
 }
 
 /**
- * Returns the reason why an argument is misplaced, or undefined. A list of counted keys must hold all remaining keys.
- * Only options may follow counted keys, if the row has options, and only options may follow options. A server ends a
- * list that is not counted at the first word that is an option.
+ * Returns the reason why an argument is misplaced, or undefined. A list of counted keys must hold all remaining keys;
+ * only options may follow counted keys or options. A server ends another list at the first word that is an option.
  */
 function misplaced(
   words: Words, start: number, arg: unknown, form: Form, areOptions: boolean, isBehind: boolean,
@@ -1339,10 +1316,7 @@ function byteText(key: Word): string {
   return Buffer.byteLength(key) === key.length ? key : Buffer.from(key).toString("latin1");
 }
 
-/**
- * Appends an argument, or a part of one, that may be a list, or data if the form has pairs. Returns the reason for a
- * refusal, or undefined. A list may not split an item: the values after it would shift.
- */
+/** Appends an argument that may be a list or data; returns the reason for a refusal. No list may split an item. */
 function addPart(words: Word[], value: unknown, form: Form, from: number, depth = 0): string | undefined {
   if (typeof value !== "object" || value === null) return addValue(words, value, depth === 0 ? "is" : "holds");
   const { size, pairs } = form;
@@ -1386,7 +1360,6 @@ function isEmpty(value: unknown): boolean {
   return isMap(value) && value.size === 0;
 }
 
-/** Appends names and values. */
 function addPairs(words: Word[], names: Iterable<unknown>, valueOf: (name: any) => unknown): string | undefined {
   for (const name of names) {
     const value = valueOf(name);
@@ -1397,10 +1370,7 @@ function addPairs(words: Word[], names: Iterable<unknown>, valueOf: (name: any) 
   return undefined;
 }
 
-/**
- * Appends options. Skips an option that is undefined or false, and appends only the name of one that is true. The name
- * of a boolean must be in capitals, as in the manual; any other name belongs to data.
- */
+/** Appends options; returns the reason for a refusal. A boolean needs a name in capitals, because others are data. */
 function addOptions(words: Word[], options: Record<string, unknown>, form: Form): string | undefined {
   const { takes } = form;
   const given = new Set<string>();
@@ -1453,7 +1423,6 @@ const LISTS: Record<string, { readonly is: string; readonly holds: (words: Words
 
 const numberIn = (word: Word | number | undefined): number => String(word) === "" ? NaN : Number(String(word));
 
-/** Whether a list has two parts, each with half of the words. */
 function areHalves(words: Words, value: unknown): boolean {
   const half: Word[] = [];
   return Array.isArray(value) && value.length === 2 && addPart(half, value[0], VALUES, 0, 1) === undefined &&
@@ -1481,7 +1450,6 @@ function bytesOf(buffer: ArrayBufferLike, offset = 0, length = buffer.byteLength
   return isFixed && length >= BIG_BUFFER ? bytes : Buffer.from(bytes);
 }
 
-/** Returns the reason why a value cannot be sent, without showing the value. */
 function refusal(value: unknown, verb: string): string {
   if (typeof value !== "object" || value === null) return `: ${nameOf(value)} cannot be sent`;
   return ` ${verb} ${nameOf(value)}, where one value is expected${isPlain(value) ? "; JSON.stringify it?" : ""}`;
@@ -1523,7 +1491,6 @@ type Limits = Pick<Config, "maxDepth" | "maxBulk" | "maxElements" | "maxReply">;
 /** Form of a decoded reply. `ordered`: maps as pairs; `binary`: strings as Buffers; `parts`: of replies in EXEC's. */
 type Reading = { readonly ordered?: true; readonly binary?: true; readonly parts?: readonly Reading[] };
 
-/** An aggregate whose elements are still arriving. */
 type Frame = {
   readonly type: number;
   /** Reading of each element, if they differ. */
@@ -1537,7 +1504,6 @@ type Frame = {
   attributedAt: number;
 };
 
-/** A string that has not fully arrived. */
 type PartialString = {
   readonly type: number;
   /** Length in bytes, without the final CRLF. */
@@ -1627,10 +1593,7 @@ class Decoder {
     return type !== undefined && type !== 0x3e && type !== 0x7c;
   }
 
-  /**
-   * Returns the next reply or push, or MORE. Error replies are ReplyErrors, in aggregates too. Maps are pairs if their
-   * order matters, because an object lists numeric names first.
-   */
+  /** Returns the next reply or push, or MORE. Error replies are ReplyErrors, in aggregates too. */
   take(charset: Charset, reading = PLAIN, maps: Maps = "objects"): unknown {
     if (this.#error !== undefined) throw this.#error;
     if (this.#top === undefined && this.#partial === undefined) {
@@ -1758,7 +1721,6 @@ class Decoder {
     return frame.items;
   }
 
-  /** Opens an aggregate; returns an empty one at once. */
   #open(type: number): unknown {
     const count = this.#length(type === 0x2a, type !== 0x7c && type !== 0x3e);
     if (count === INCOMPLETE) return MORE;
@@ -1946,7 +1908,6 @@ const toNull = (line: Buffer): null | undefined => line.length === 0 ? null : un
 const BOOLEANS: ReadonlyMap<string, boolean> = new Map([["t", true], ["f", false]]);
 const toBoolean = (line: Buffer): boolean | undefined => BOOLEANS.get(line.toString("latin1"));
 
-/** The command that an error answers. */
 type Asked = {
   readonly row: Pick<Row, "method"> & { readonly name: Pick<Name, "text">; readonly is: Row["is"] };
   readonly words: Words;
@@ -1964,7 +1925,6 @@ function toError(
   return withoutStack(() => new ReplyError(readable(code), "not-executed", raw, { shown }));
 }
 
-/** Stands for the parts of a server's text that are not shown. */
 const MASK = "***";
 /** Codes of servers, which are not masked even if a password is the same word: libraries match on them. */
 const CODES = new Set([...Object.keys(REFUSALS), ...(
@@ -1973,10 +1933,7 @@ const CODES = new Set([...Object.keys(REFUSALS), ...(
 ).split(" ")]);
 /** Whether a word looks like a code, of a server or a script; such words are not masked as arguments. */
 const isCode = (word: string): boolean => isCapital(word) && Array.from(word).every(isInWord);
-/**
- * Words that are common in servers' own texts. They are shown even if an argument is the same word, unless in quotes:
- * a mask in a text that is always the same would give the argument away.
- */
+/** Words of servers' own texts, masked only in quotes: a mask in a text that never changes gives the argument away. */
 const ORDINARY_WORDS = new Set((
   "access acl against allowed already also and any are arg args argument arguments array attempted auth " +
   "authentication background because been before bgsave block both busy but bylex byscore call called can cannot " +
@@ -2027,7 +1984,6 @@ class MaskedText {
   }
 
   mark(from: number, to: number): void { (this.#hidden ??= new Uint8Array(this.low.length)).fill(1, from, to); }
-  /** Shows the beginning, even if it was marked. */
   keep(length: number): void { this.#hidden?.fill(0, 0, length); }
 
   /**
@@ -2047,7 +2003,6 @@ class MaskedText {
     }
   }
 
-  /** Marks each word for which `isHidden` holds. */
   hideEach(isHidden: (word: string) => boolean): void {
     const { low } = this;
     for (let at = 0, end = 0; at < low.length; at = end + 1) {
@@ -2162,7 +2117,6 @@ function withoutStack<T>(make: () => T): T {
 /** Copies an error for use as a cause, without its stack, which has only the driver's lines and would fill logs. */
 const asCause = (error: RedisError): RedisError => withoutStack(() => error.of(error.command, error.outcome));
 
-/** Parses an optional sign and at least one digit. */
 function toBigInt(line: Buffer): bigint | undefined {
   const from = line[0] === 0x2d || line[0] === 0x2b ? 1 : 0;
   if (line.length === from || !line.subarray(from).every(isDigit)) return undefined;
@@ -2311,7 +2265,6 @@ type Trait =
   | "ordered" | "binary" | "code" | "partly" | "unlisted" | "digest" | "cursor" | "patterns" | "volatile" | "channel"
   | "harmless" | "resets" | "login" | "bound" | "unproxied" | "twemproxy" | "codis" | "envoy" | "bare";
 
-/** A reply to a call whose lists are empty. */
 type Nothing = [] | 0 | "" | Record<string, never>;
 
 const NO_PART: Partial<Form> = {};
@@ -2329,7 +2282,6 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   readonly keys: Keys;
   /** The driver's alternative to a command that it does not send on a shared connection. */
   readonly instead: string | undefined;
-  /** The arguments that determine the server: the keys, or a channel. */
   readonly placing: Keys;
   /** Name of its method: "configGet". */
   method = "";
@@ -2338,9 +2290,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   #part: Partial<Form> = NO_PART;
   /** Its words on options: "LIMIT 2". */
   #takes: readonly string[] = NO_WORDS;
-  /** The reply to a call whose lists are empty; undefined to ask the server. */
   none: Nothing | undefined = undefined;
-  /** Minimum number of arguments for `none`: a call with fewer means all. */
   least = 0;
   shape: Shape | undefined = undefined;
   block: Block | undefined = undefined;
@@ -2424,10 +2374,7 @@ class Row<F = any, K extends Kind = Kind, R extends Reach = Reach, Said extends 
   }
 }
 
-/**
- * Adds the arguments that a call omits: undefined ones, and those at the end or before the final options. Flattens the
- * options here, because the defaults depend on them and they may be read only once.
- */
+/** Adds the arguments that a call omits. Flattens the options, on which they depend and which may be read only once. */
 function completed(args: readonly unknown[], { name, form }: Row, usual: Defaults): readonly unknown[] {
   const from = form.end === 0 ? form.optional - 1 : 1;
   const to = from + usual.values.length;
@@ -3972,7 +3919,6 @@ export type ClusterSlotsNode = [host: Bulk, port: number, id: string, metadata: 
 // extend Commander and implement give().
 
 type Signatures = typeof commands;
-/** Converts a union of signatures to overloads. */
 type Overloads<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never;
 /** Names and values in an object; of any type, because an interface is not assignable to a Record. */
 type ValuesOf<T> = object & { readonly [N in keyof T]: Arg | undefined } &
@@ -4020,7 +3966,6 @@ type Special = {
   batch: Batch | undefined;
   /** Words that are already flattened, for a tombstone. */
   readonly words: Words | undefined;
-  /** Follows MULTI: the server answers QUEUED, and EXEC returns its reply. */
   readonly queued: boolean;
   /** The commands whose replies EXEC returns, if they were sent one by one, and the reading of these replies. */
   readonly exec: { readonly commands: readonly Command[]; readonly reading: Reading } | undefined;
@@ -4036,7 +3981,6 @@ const ORDINARY: Special = {
 };
 const NO_FENCES: readonly Fence[] = [];
 
-/** A server that commands are sent to. */
 type Target = { dispatch(command: Command): Promise<unknown> };
 
 /** The pool that a command waits in, or whose connection it was written to. */
@@ -4100,7 +4044,6 @@ class Command {
   /** Time for which it may occupy its connection, because it blocks or WAIT follows it. */
   get occupies(): Milliseconds | undefined { return this.special.batch?.wait ?? this.blocks; }
 
-  /** Time limit from the call to the reply. */
   get timeout(): Milliseconds {
     const { occupies, within = Infinity, view: { replyTimeout } } = this;
     return occupies === undefined ? Math.min(replyTimeout, within) : occupies + Math.max(replyTimeout, GRACE);
@@ -4141,9 +4084,7 @@ class Command {
     return { row: batch.rows[i] ?? this.row, words: batch.words[i] ?? [] };
   }
 
-  /** Whether a Buffer among its words was detached after the call. */
   get isChanged(): boolean { return this.special.batch?.words.some(areChanged) ?? areChanged(this.words); }
-  /** Whether the next reply is ASKING's. */
   get isAsking(): boolean { return this.special.detour?.asking === "sent"; }
 
   /** Writes as much as the socket has room for; true if nothing is left to write. */
@@ -4179,13 +4120,9 @@ class Command {
     this.#resolve(reply);
   }
 
-  /** Converts a reply to the shape of the row's signature; gives an error this command's name. */
   shaped(reply: unknown): unknown { return shape(this.row, this.words, this.view, reply); }
 
-  /**
-   * Rejects the command, or moves it to another server and returns a tombstone for the queue that it leaves. By
-   * default, rejections reach callers in the order in which the commands of a connection settle.
-   */
+  /** Rejects the command, or moves it to another server and returns a tombstone for the queue that it leaves. */
   fail(error: RedisError, tell = inOrder): Command | undefined {
     if (this.state === "settled") return undefined;
     const other = this.owner?.elsewhere(this, error);
@@ -4210,10 +4147,7 @@ class Command {
     this.fail(error);
   }
 
-  /**
-   * Fails it at its deadline. If it was not written, the error is the server's last refusal, or names `obstacle`. If
-   * only the time for a first server has passed, moves it to another, or lets it wait if there is none.
-   */
+  /** Fails it at its deadline; if only the time for a first server has passed, moves it to another, or lets it wait. */
   expire(obstacle: string, cause?: RedisError): Command | undefined {
     const isWaiting = this.state === "waiting";
     const limit = `within ${this.timeout} ms`;
@@ -4375,7 +4309,6 @@ class Batch {
   get length(): number { return this.rows.length; }
   get isAtomic(): boolean { return this.exec !== undefined; }
 
-  /** The row of the next reply. */
   get answering(): Row { return this.rows[this.replies.length]!; }
   get isExecuting(): boolean { return this.isAtomic && this.answering === commands.exec; }
   get reading(): Reading { return this.isExecuting ? this.exec! : this.answering.is; }
@@ -4418,7 +4351,6 @@ class Batch {
     return this.replies.length === this.length;
   }
 
-  /** Converts the reply of the command at that index to the shape of its row. */
   shaped(at: number, view: View, reply: unknown): unknown {
     const row = this.rows[at]!;
     const result = shape(row, this.words[at]!, view, reply);
@@ -4453,7 +4385,6 @@ class Batch {
   }
 }
 
-/** Returns the reading of EXEC's reply after these commands. */
 const execOf = (rows: readonly Row[]): Reading =>
   rows.some(({ is }) => is.ordered || is.binary) ? bare({ parts: rows.map(({ is }) => is) }) : PLAIN;
 
@@ -4503,7 +4434,6 @@ class View {
   /** The same view, but with bytes in its replies. */
   get inBytes(): View { return this.#inBytes ??= new View({ ...this, charset: null, convertNumbers: false }); }
 
-  /** Whether maps are pairs. */
   get isRaw(): boolean { return this.charset === null || this.maps === "pairs"; }
 
   /** Arguments of the WAIT that follows writes of this view; undefined for none. */
@@ -4623,7 +4553,6 @@ export abstract class Commander {
 
   /** Answers a call whose lists are empty. */
   protected known(reply: unknown, _row: Row): unknown { return Promise.resolve(reply); }
-  /** Reports an error to the caller. */
   protected refuse(error: unknown): Promise<unknown> { return rejected(error); }
   protected get view(): View { return this.#view; }
 }
@@ -4677,7 +4606,6 @@ function rowNamed(text: string): Row | undefined {
   return byName.get(text);
 }
 
-/** Makes a row for a command that is not in the table. */
 const unlisted = (kind: Kind, keys: Keys, text: string): Row =>
   Object.assign(new Row(kind, keys), { method: text.toLowerCase(), form: ANY }).traits("unlisted");
 
@@ -4811,7 +4739,6 @@ function channelNamed(name: string): Channel {
 
 const TRACE_EVENTS = ["start", "end", "asyncStart", "asyncEnd", "error"] as const;
 
-/** The channels of one kind of operation. */
 class Tracer {
   readonly #channels: Readonly<Record<typeof TRACE_EVENTS[number], Channel>>;
 
@@ -4873,7 +4800,6 @@ function tracersOf({ traceAs }: PoolOptions): Tracers {
   return tracers;
 }
 
-/** These tracers, if somebody listens to commands. */
 const heard = (tracers: Tracers): Tracers | undefined =>
   tracers.command.isHeard || tracers.batch.isHeard ? tracers : undefined;
 
@@ -4894,7 +4820,6 @@ function beginCall(command: Command, now: number, tracers: Tracers | undefined, 
   if (tracer.isHeard) command.promise = tracer.follow(about, command.promise);
 }
 
-/** Depth of the stacks of option trace. */
 const DEPTH = 30;
 
 /** Gives the promise's error the stack of the call that is running now. */
@@ -4973,7 +4898,6 @@ function learned({ addressMap: map = {} }: LearningOptions, host: unknown, port:
   return typeof mapped === "string" ? readHost(mapped) as Location : { host: mapped.host, port: mapped.port };
 }
 
-/** The address of a server that does not move. */
 const fixedAddress = (endpoint: Endpoint): Address => bare({ name: addressOf(endpoint), next: () => endpoint });
 
 /**
@@ -4984,7 +4908,6 @@ function mayFollow(from: Pick<Config, "tls" | "path" | "allowNode">, to: Config)
   return (to.tls !== false || (from.tls === false && from.path === undefined)) && isAllowed(from, to);
 }
 
-/** Whether option allowNode permits this address. */
 function isAllowed({ allowNode }: LearningOptions, { host, port }: Location): boolean {
   try {
     return allowNode === undefined || allowNode(host, port) === true;
@@ -5088,8 +5011,7 @@ const LEEWAY: Milliseconds = 50;
 
 /**
  * Runs a task after a delay, once pending input has been read. If this process stalled meanwhile, postpones the task by
- * the length of the stall, at most LEEWAY: input and output were stalled, too. `keep` receives the current timer, so
- * that the caller can cancel it.
+ * the length of the stall, at most LEEWAY: input and output were stalled, too. `keep` receives the current timer.
  */
 function afterSilence(delay: Milliseconds, task: () => void, keep: (timer: NodeJS.Timeout) => void): void {
   const due = world.now() + Math.max(0, delay); // what is overdue already has not been stalled
@@ -5138,7 +5060,7 @@ const settled = (promises: Iterable<Promise<unknown>>, timeout: Milliseconds): P
     void Promise.allSettled(promises).then(() => world.cancel(timer)).then(resolve);
   });
 
-/** A user and password, and the times, of world.now(), at which to log in again and at which they expire. */
+/** The times are of world.now(). */
 type Login = Secrets & { readonly renewAt: number; readonly expiresAt: number };
 type LoginFunction = NonNullable<Endpoint["credentials"]>;
 type LoginCall = { readonly at: number; readonly login: Promise<Login>; result: Login | undefined };
@@ -5259,7 +5181,6 @@ class Session {
     await others;
   }
 
-  /** Sends AUTH, if there is a password. */
   async #authenticate({ username, password }: Login): Promise<void> {
     const login = username === undefined ? [password] : [username, password];
     if (password === undefined) return;
@@ -5298,10 +5219,7 @@ class Session {
 
   // ---- Credentials that expire ----
 
-  /**
-   * Logs in again before the credentials expire. Tries again after a failure, or if no new ones come within
-   * connectTimeout. If they expire first, or AUTH cannot be sent on this connection, has it replaced.
-   */
+  /** Logs in again before the credentials expire; if they do expire, or AUTH cannot be sent, it is replaced. */
   async keepLogin(): Promise<void> {
     const { connectTimeout } = this.#options;
     let tried = this.login;
@@ -5448,7 +5366,6 @@ class Ring<T> {
     this.#ring[this.#index(this.length++)] = item;
   }
 
-  /** Removes and returns the first item. */
   shift(): T | undefined {
     if (this.length === 0) return undefined;
     const item = this.#ring[this.#head];
@@ -5472,7 +5389,6 @@ class Ring<T> {
 
 /** Whether a row neither changes data nor sends a message: INFO, PING and MULTI do not, like all that only read. */
 const isLight = ({ kind, is }: Row): boolean => kind !== "write" && !is.partly && !is.channel;
-/** Whether a command, or each of a pipeline or a transaction, is light. */
 const isLightLoad = ({ row, special: { batch } }: Command): boolean =>
   row.kind === "read" || (batch === undefined ? isLight(row) : batch.rows.every(isLight));
 
@@ -5505,7 +5421,6 @@ class Queue extends Ring<Command | undefined> {
   /** The command to be written next. */
   get next(): Command | undefined { return this.inFlight < this.length ? this.at(this.inFlight) : undefined; }
 
-  /** Counts the next command as written. */
   advance(): void {
     const command = this.next!;
     this.#count(command, -command.size);
@@ -5533,7 +5448,6 @@ class Queue extends Ring<Command | undefined> {
     return first;
   }
 
-  /** The commands in the first `count` positions. */
   commands(count = this.length): Command[] {
     return Array.from({ length: count }, (_, i) => this.at(i)).filter((command) => command !== undefined);
   }
@@ -5552,7 +5466,6 @@ type Owner = {
   readonly closed: (error: RedisError, orphans: Command[]) => void;
   /** Passwords of other connections that its server may know, and that errors must not show. */
   readonly secrets?: (() => string[]) | undefined;
-  /** Last step of the handshake. */
   readonly prepare?: ((connection: Connection) => Promise<unknown>) | undefined;
   /** Takes a command that the server refused, to send it again somewhere; false if its caller must get the error. */
   readonly refused: (command: Command, error: ReplyError) => boolean;
@@ -5575,18 +5488,15 @@ type Traffic = { replies: number; bytesRead: number; bytesWritten: number };
 class Connection {
   /** Settles when the handshake ends, or when the connection dies before that. */
   readonly opened: Promise<void>;
-  /** Resolves when the socket has closed. */
   readonly socketClosed: Promise<void>;
   /** Identity of the connection, as the server reports it in the handshake. */
   readonly fence: Fence = { id: "", address: "", server: "", done: false, lostAt: Infinity };
   /** Replies to the handshake: to HELLO, and to the commands of the address. */
   readonly replies: { hello: Report | undefined; greeting: unknown[] } = { hello: undefined, greeting: [] };
   readonly dialledAt = world.now();
-  /** Time at which the server last sent bytes. */
   lastReceived = 0;
   /** Time of its last sign of life: the end of a reply, for a listener also of a push, or much of one long string. */
   #lastSign = 0;
-  /** Time at which a blank line was last sent. */
   #knocked = -Infinity;
   /** Bytes of the arriving string since the last sign of life. */
   #arrived = 0;
@@ -5612,18 +5522,15 @@ class Connection {
   readonly #view: View;
   readonly #queue = new Queue();
   readonly #session: Session;
-  /** Ends the attempt to connect. */
   #timer: NodeJS.Timeout | undefined;
   #settle!: { resolve: () => void; reject: (error: RedisError) => void };
   #socketHasClosed!: () => void;
   #phase: "connecting" | "greeting" | "open" | "closed" = "connecting";
-  /** The error with which it was closed. */
   #error: RedisError | undefined;
   #flushing = false;
   #paused = false;
   /** The command in flight that is only partly written, because the socket's buffer is full. */
   #unfinished: Command | undefined;
-  /** The last command of at least BIG. */
   #big: Command | undefined;
 
   constructor(endpoint: Endpoint, options: PoolOptions, owner: Owner) {
@@ -5694,10 +5601,7 @@ class Connection {
   /** The blocking command that the server is executing on this connection. */
   get blocking(): Command | undefined { return this.pending.find(({ blocks }) => blocks !== undefined); }
 
-  /**
-   * Sends a blank line while a command blocks. The server reads it at once and does not reply, but CLIENT LIST then
-   * shows a shorter idle time; a PING would be answered only after the blocking command.
-   */
+  /** Sends a blank line, which a server reads while a command blocks: CLIENT LIST then shows a shorter idle time. */
   knock(): void {
     if (this.#phase !== "open" || this.#mayWrite || this.#encoder.isFull) return;
     this.#socket!.write(BLANK);
@@ -5730,7 +5634,6 @@ class Connection {
     world.endOfTick(flush, this);
   }
 
-  /** Queues a command of the user to whom the connection is lent. */
   pushLent(command: Command): void {
     this.push(command);
     this.#session.sent(command);
@@ -5755,10 +5658,7 @@ class Connection {
     void settled(others.map(({ promise }) => promise), limit).then(() => this.close(error));
   }
 
-  /**
-   * Closes the connection at once. Its owner receives the pending commands and decides which to reissue, except for
-   * `culprit`, whose reply is the reason: it would get the same again.
-   */
+  /** Closes it at once. Its owner may reissue pending commands, but not `culprit`, which would get the same reply. */
   close(error: RedisError, culprit?: Command): void {
     if (this.#phase === "closed") return;
     const wasOpen = this.#phase === "open";
@@ -6085,7 +5985,6 @@ const REISSUES = 5; // maximum for a command: each execution may crash the serve
 /** Callbacks for the life of a pool's connections, and the pool's role among the copies of its data. */
 type Hooks = Pick<Owner, "prepare" | "carries" | "pushed" | "secrets"> & {
   readonly lost?: (error: RedisError) => void;
-  /** Called when a connection has been opened. */
   readonly opened?: () => void;
   /** Whether it opens no connection before wake(). */
   readonly isSpare?: boolean;
@@ -6095,10 +5994,7 @@ type Hooks = Pick<Owner, "prepare" | "carries" | "pushed" | "secrets"> & {
   readonly copy?: (from: Pool, command: Command, error: RedisError) => Pool | undefined;
   /** Finds the server that has taken over the keys of an unwritten command. */
   readonly successor?: ((command: Command) => Target | undefined) | undefined;
-  /**
-   * Takes a command that the server refused because of its slot; returns false if its caller must get the error.
-   * `lease`: the lease of its connection, if that is lent.
-   */
+  /** Takes a command that was refused because of its slot, and its lease; false if its caller must get the error. */
   readonly redirect?:
     ((from: Pool, command: Command, error: ReplyError, lease: Lease | undefined) => boolean) | undefined;
   /** Called with such an error of a listener, whose commands are not redirected. */
@@ -6126,7 +6022,6 @@ type Lease = {
   readonly release: (clean: boolean) => void;
 };
 
-/** A pool's slot for one connection. */
 class Seat {
   state: "opening" | "open" | "lent" | "recalled" | "resting" = "opening";
   connection: Connection | undefined;
@@ -6172,10 +6067,7 @@ class Seat {
   }
 }
 
-/**
- * Lost connections whose commands may still reach the server. Every other connection of the pool first makes the server
- * kill them: a lent one when it is returned, because it may be in a transaction.
- */
+/** Lost connections whose commands may still reach the server: all others first have the server kill them. */
 class Fences {
   readonly #fences = new Set<Fence>();
 
@@ -6205,7 +6097,6 @@ class Fences {
 /** The commands of a pool that have no connection: those that wait for one, and those that the server has refused. */
 class Backlog {
   readonly #pool: Pool;
-  /** Commands that wait for a connection. */
   readonly #waiting = new Queue();
   /** Commands that the server refused; after PAUSE, one of them is resent alone, as the probe. */
   readonly #refused: Command[] = [];
@@ -6231,11 +6122,9 @@ class Backlog {
   }
 
   queueOf(command: Command): Queue { return this.isHeld(command) ? this.#held : this.#waiting; }
-  /** The command to send next. */
   get next(): Command | undefined { return this.#waiting.next; }
   shift(): void { this.#waiting.shift(); }
 
-  /** Queues these commands ahead of all others. */
   lineUp(first: readonly Command[] = []): void {
     for (const command of [...first, ...this.#drain()]) {
       if (this.has(command)) this.queueOf(command).push(command);
@@ -6368,10 +6257,7 @@ class Dialling {
   }
 }
 
-/**
- * The connections of a pool on which commands block. They cannot answer a PING, so the server is asked on another
- * connection whether it still has them, or to end their commands.
- */
+/** Connections on which commands block. They cannot answer PING, so the server is asked on another one about them. */
 class Blocked {
   readonly #pool: Pool;
   readonly #timeout: Milliseconds;
@@ -6395,9 +6281,8 @@ class Blocked {
   }
 
   /**
-   * Asks on an open connection or, if there is none, on one opened for the question. `ask` receives the connection's
-   * line of CLIENT LIST, or an empty text if the server lists none of ours with that id: CLIENT UNBLOCK would end
-   * another client's command.
+   * Asks on an open connection or, if there is none, on one opened for this. `ask` receives a connection's line of
+   * CLIENT LIST, or "" if that id is not ours there: CLIENT UNBLOCK would end another client's command.
    */
   async #ask(
     blocked: readonly Connection[], ask: (other: Connection, about: Connection, line: string) => Promise<unknown>,
@@ -6447,7 +6332,6 @@ class Blocked {
   /** Whether the server is asked to end this command. Until it answers, it could end the connection's next command. */
   isAsked(command: Command): boolean { return this.#asked.includes(command); }
 
-  /** Ends one of their commands; false if the server does not answer. */
   stop(command: Command): Promise<boolean> {
     return this.#during(command, this.#end((blocking) => blocking === command).catch(() => false));
   }
@@ -6500,17 +6384,14 @@ class Pool implements CommandOwner {
   readonly #backlog = new Backlog(this);
   readonly #blocked: Blocked;
   readonly #fences = new Fences();
-  /** Settle the promises of ready(). */
   readonly #whenReady: ((result: void | Promise<never>) => void)[] = [];
   /** The time of this tick, or 0 before its first command, and the open seat that takes the commands of this tick. */
   #now = 0;
   #current: Seat | undefined;
-  /** Time at which the timer of the deadlines fires. */
   #due = Infinity;
   readonly #tracers: Tracers;
   /** The tracers, if somebody listened at the beginning of this tick. */
   #heard: Tracers | undefined;
-  /** The endpoint of the last attempt to connect. */
   #endpoint: Endpoint | undefined;
   /** Totals of closed connections, and counts of what happened to all. */
   readonly #past: Traffic = { replies: 0, bytesRead: 0, bytesWritten: 0 };
@@ -6535,7 +6416,6 @@ class Pool implements CommandOwner {
   #ended = false;
   /** Whether it opens no connections, until wake(). */
   #isAsleep: boolean;
-  /** Time at which a connection was last lost. */
   #lostAt = -Infinity;
 
   constructor(address: Address, options: PoolOptions, hooks: Hooks = {}) {
@@ -6694,9 +6574,8 @@ class Pool implements CommandOwner {
   // ---- Commands that the server refuses ----
 
   /**
-   * Takes back a command that was certainly not executed, to retry it elsewhere or after PAUSE, unless its deadline
-   * could pass before the reply, which would make its outcome unknown. One that is bound to its connection stays there,
-   * unless the router of a cluster takes it.
+   * Takes back a command that was certainly not executed, to retry it elsewhere or after PAUSE, if its deadline leaves
+   * time for a reply. One that is bound to its connection stays there, unless the router of a cluster takes it.
    */
   #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
     const { owner, special, row } = command;
@@ -6759,10 +6638,7 @@ class Pool implements CommandOwner {
 
   // ---- Other servers ----
 
-  /**
-   * Moves to the server to which the address leads now. Connections close when they have answered; lent ones when they
-   * are returned or, if another server has taken the place of theirs, at once.
-   */
+  /** Moves to where the address leads now; connections close when they have answered, lent ones perhaps at once. */
   renew(isReplaced = false): void {
     if (this.#closing !== undefined) return;
     this.moves++;
@@ -6946,10 +6822,7 @@ class Pool implements CommandOwner {
     if (!this.isConnected) this.evacuate();
   }
 
-  /**
-   * Reissues commands that were not written or may be repeated: ahead of all later ones, but behind the fences. Only a
-   * connection to another server, which the lost connection does not reach, sends no fence first.
-   */
+  /** Reissues commands that were not written or may be repeated: ahead of all later ones, but behind the fences. */
   #lost(seat: Seat, connection: Connection, endpoint: Endpoint, error: RedisError, orphans: readonly Command[]): void {
     this.lastError = asCause(error);
     if (error !== ABANDONED && error !== FORGOTTEN) this.moves++;
@@ -6960,7 +6833,7 @@ class Pool implements CommandOwner {
     }
     if (connection.hasLostWrites && connection.fence.id !== "") {
       this.#fences.add(connection.fence);
-      for (const other of this.free) this.#fences.send(other);
+      for (const other of this.free) this.#fences.send(other); // one that is lent may be in a transaction
     }
     this.address.ended?.(endpoint, error);
     this.#hooks.lost?.(error);
@@ -6979,10 +6852,7 @@ class Pool implements CommandOwner {
     for (const command of failed) command.fail(error); // last: a failed probe releases the held commands
   }
 
-  /**
-   * Reopens the seat after the delay or, unless it asks for all, with the others. Commands wait for it until this time,
-   * by default PATIENCE after the loss.
-   */
+  /** Reopens the seat after the delay or, unless it asks for all, with the others; commands wait until that time. */
   #rest(seat: Seat, delay: Milliseconds, awaitedUntil?: number): void {
     const usual = this.address.expected === true ? Infinity : seat.since + PATIENCE;
     seat.state = "resting";
@@ -7024,7 +6894,6 @@ class Pool implements CommandOwner {
 
   // ---- Time ----
 
-  /** Has the deadlines checked at this time, at the latest. */
   #wakeBy(time: number, now = world.now()): void {
     if (time >= this.#due || this.#ended) return;
     world.cancel(this.#deadlines);
@@ -7255,17 +7124,13 @@ const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pe
 const overload = (command: Command): void => void command.fail(OVERLOADED, world.afterInput);
 const CLOSED_BY_US: readonly RedisError[] = [DEMOTED, MOVED, ABANDONED]; // the server is healthy: retried at once
 
-/**
- * First command of a lease(); its arguments are keys, which choose the node. In a cluster it is sent as EXISTS, which a
- * node refuses if the keys are elsewhere; elsewhere it is not sent.
- */
+/** First command of a lease(), with its keys; sent only in a cluster: as EXISTS, which a node without them refuses. */
 const LEASE = unlisted("other", all, "LEASE").traits("harmless");
 Object.defineProperty(LEASE, "name", bare({ value: { ...encodeName("EXISTS"), text: "LEASE" } }));
 
 /**
- * In a lease whose first command needed ASKING, puts ASKING before a command with the same keys. With other keys it
- * would be wrong: after ASKING, a node answers for any key of the slot, even if it is still on the other node. Returns
- * false if such a key would be queued after MULTI, because ASKING covers the whole transaction.
+ * In a lease whose first command needed ASKING, puts ASKING before a command with the same keys: after it, a node
+ * answers for any key of the slot, even one that is still elsewhere. False if such a key would be queued after MULTI.
  */
 function mayAsk(first: Command, next: Command): boolean {
   const keys = new Set(Array.from(keysOf(first), byteText));
@@ -7275,7 +7140,6 @@ function mayAsk(first: Command, next: Command): boolean {
   return isKnown || !queued;
 }
 
-/** The keys of a command, or of the commands of a batch. */
 function* keysOf({ row, words, special: { batch } }: Command): Generator<Word> {
   const { rows, words: lists } = batch ?? { rows: [row], words: [words] };
   for (const [i, each] of rows.entries()) {
@@ -7385,7 +7249,6 @@ export interface Pipeline<Done extends unknown[] = [], Text = string> extends Li
 const UNBOUND = "it is about earlier writes on its connection, which here may be any; use with({ durable: n }), " +
   "a transaction, or a handler with one connection";
 
-/** A server of a handler, with its name. */
 type Member = { readonly name: string; readonly server: Target };
 /** The arguments that one server receives, and the indexes of the command's keys among them. */
 type Part<M = Member> = { readonly member: M; readonly args: Words; readonly keys: readonly number[] };
@@ -7423,7 +7286,6 @@ function single(router: Router, row: Row, args: readonly unknown[]): [server: Ta
   return [part.member.server, part.args];
 }
 
-/** The error for a command that is not sent on a shared connection. */
 const unshared = (row: Row): NotSupportedError =>
   notSupported(row, `this needs a connection of its own; use instead: ${row.instead}`);
 
@@ -7465,10 +7327,7 @@ function whyNot(proxy: ProxyName, row: Row): string | undefined {
   return is.unproxied || is[proxy] || (is.unlisted && proxy === "twemproxy") ? "does not pass this command" : undefined;
 }
 
-/**
- * Returns why a proxy does not pass this call, or sends it to the wrong server. Proxies find the server by the first
- * argument, for EVAL by the third; they divide some commands with several keys.
- */
+/** Returns why a proxy does not pass this call as it should: it looks at the first argument, for EVAL at the third. */
 function whyNotCalled(proxy: ProxyName, row: Row, words: Words): string | undefined {
   const { form: { lists, options, optional }, is, name } = row;
   const isBare = words.length < Math.min(options, optional, lists + 1);
@@ -7508,7 +7367,6 @@ async function inSlices<T,>(items: readonly T[], make: (item: T, at: number) => 
   }
 }
 
-/** Gathers calls, and divides them among their servers when they are sent. */
 class Gathering extends Commander {
   readonly #router: Router;
   #batch = new Batch();
@@ -7590,7 +7448,6 @@ class Gathering extends Commander {
     return listed.then(() => later);
   }
 
-  /** Empties the pipeline; returns the known replies of its commands. */
   #restart(): Known {
     const known = this.#known;
     this.#batch = new Batch();
@@ -7739,7 +7596,6 @@ export class Watch<Text = string> extends Commander {
   #unqueued: RedisError | undefined;
   /** The failure that ended the transaction. */
   #cause: unknown;
-  /** Judges whether enough replicas have the writes of EXEC. */
   #lacks: Lack | undefined;
 
   constructor(router: Router, view: View, server: Target, lease: Lease) {
@@ -7912,7 +7768,6 @@ export class Watch<Text = string> extends Commander {
     return promise;
   }
 
-  /** Sends WAIT if the view asks for replicas. */
   #wait(): Promise<Lack> | undefined {
     const { view } = this;
     const waited = view.waitArgs && this.#send(commands.wait, view.waitArgs).promise;
