@@ -10605,7 +10605,7 @@ class Server implements Origin {
       if (this.#replicas.has(addressOf(config))) continue;
       const fixed = fixedAddress(config);
       const { successor, redirect } = this.#outside;
-      const address = redirect === undefined ? fixed : { ...fixed, greeting: READING };
+      const address = redirect === undefined ? fixed : bare({ ...fixed, greeting: READING });
       const pool = new Pool(address, config, { successor, redirect, ...this.#hooks, role: "replica" });
       this.#replicas.set(addressOf(config), { pool, fit: false, current: -Infinity, offset: 0 });
     }

@@ -28,7 +28,7 @@ import { random } from "./reference.ts";
 import { cpuSince, failure, ours, runProgram, using } from "./handlers.ts";
 import { samples } from "./samples.ts";
 import {
-  Peer, RedisServer, ScriptedSentinel, ScriptedServer, certificates, freePort, until,
+  Peer, RedisCluster, RedisServer, ScriptedSentinel, ScriptedServer, certificates, freePort, until,
 } from "./servers.ts";
 
 const { Decoder, MORE, commands } = internals;
@@ -843,6 +843,7 @@ const tell = (error) => [error.name, error.code, error.outcome, error.command, e
 
 async function use(driver, stream) {
   const { lazyConnection, lazyConnectionPool, lazyShardedConnection, lazyUnixConnection, script, libraryFunction, sentinel } = driver;
+  const { lazyClusterConnectionPool, manager } = driver;
   const { Model, RedisCounter, RedisDict, RedisList, RedisQueue, RedisSet, RedisSortedSet, json } = driver;
   const found = [];
   const db = lazyConnection({ ...base, port });
@@ -902,7 +903,29 @@ async function use(driver, stream) {
   await (await others[0].subscribe("none")).close();
   found.push(await others[3].set("two", 2), tell(await (async () => others[4].set("two", 3))().catch((error) => error)));
   found.push(await sentinels.discoverMaster("mymaster"), await sentinels.discoverReplicas("mymaster"), await sentinels.discoverMaster("no").catch(tell));
-  await Promise.all([db, pool, shards, unix, secure, strange, none, ...others].map((each) => each.disconnect()));
+  const url = "redis://127.0.0.1:" + ports.open;
+  const near = lazyConnectionPool(url, { poolsize: 2, name: "n", traceKeys: true, zone: "here", readFrom: "any" });
+  const remember = { ttl: 60_000, stale: 1_000, serializer: json };
+  found.push(await near.flushall(), await near.set("k", "v"), await near.with({ cache: { ttl: 1_000 } }).get("k"), Object.keys(near.cacheStats()));
+  found.push(await near.remember("r", remember, () => ({ a: 1 })), await near.remember("r", remember, () => 2), await near.forget("r") ?? "none");
+  found.push(tell(await near.with({ durable: { replicas: 1, timeout: 1 } }).set("k", 1).catch((error) => error)));
+  found.push(near.stats().map((node) => [node.role, Object.keys(node).length]), tell(await near.set("k", 1, { NO: 1 }).catch((error) => error)));
+  const watch = await near.watch("k");
+  const begun = await watch.multi();
+  void begun.incr("k");
+  found.push(await begun.commit(), tell(await (async () => lazyConnection(url, { port: 1 }))().catch((error) => error)));
+  const managed = manager([url + "/one?weight=2", url + "/two"], { replyTimeout: 1_500 });
+  found.push(await managed.select("one").get("k"), tell(await (async () => managed.select("none"))().catch((error) => error)));
+  const behind = lazyConnection({ port: ports.open, proxy: "twemproxy" });
+  found.push(await behind.get("k"), tell(await (async () => behind.keys("*"))().catch((error) => error)));
+  const cluster = lazyClusterConnectionPool(["127.0.0.1:" + ports.cluster], { poolsize: 1 });
+  const reader = lazyClusterConnectionPool(async function* () { yield [{ host: "127.0.0.1", port: ports.cluster }]; await new Promise(() => {}); }, { poolsize: 1, readFrom: "replica" });
+  found.push(await cluster.mset({ a: 1, b: 2, c: 3 }), await cluster.mget("a", "b", "c"), await cluster.pipeline().get("a").set("b", 1).execPipeline());
+  found.push(await cluster.lease("b", (lent) => lent.get("b")), await cluster.with({ cache: 1_000 }).get("b"), await cluster.publish("none", 1));
+  found.push(await cluster.remember("a", { ttl: 60_000 }, () => 7), tell(await cluster.rename("a", "b").catch((error) => error)));
+  found.push(...(await cluster.nodes()).map(({ role, slots }) => [role, slots]), await reader.ready().then(() => reader.get("none")));
+  await managed.disconnect();
+  await Promise.all([db, pool, shards, unix, secure, strange, none, near, behind, cluster, reader, ...others].map((each) => each.disconnect()));
   return found;
 }
 
@@ -966,12 +989,14 @@ describe("a polluted Object.prototype", () => {
     const { host, port: direct } = locked; // for what also sends commands in the background
     const monitored = `sentinel monitor mymaster ${host} ${direct} 1\nsentinel auth-pass mymaster ${PASSWORD}\n`;
     const sentinel = await RedisServer.start({ sentinel: monitored, unix: false });
+    const cluster = await RedisCluster.start({ primaries: 2, replicas: 1 });
     try {
       const path = join(folder, "rogue.sock");
       await listening(rogue, path);
       const { port: tcp } = await listening(plain, 0, locked.host);
       const { port: tls } = await listening(secure, 0, locked.host);
-      const ports = { tcp, tls, direct, sentinel: sentinel.port, path: locked.path, rogue: path, ca: ca.cert, password: PASSWORD };
+      const ports = { tcp, tls, direct, sentinel: sentinel.port, path: locked.path, rogue: path, ca: ca.cert, password: PASSWORD,
+        open: server.port, cluster: cluster.servers[0]!.port };
       const run = async (names: readonly string[]) => {
         seen.length = 0;
         const result = await runProgram(polluted(ours("redis"), ports, names));
@@ -986,7 +1011,7 @@ describe("a polluted Object.prototype", () => {
       assert.deepEqual([...bytes].filter((each) => !sent.has(each)), []);
     } finally {
       for (const each of [plain, secure, rogue]) each.close();
-      await sentinel.stop();
+      await Promise.all([sentinel.stop(), cluster.stop()]);
       rmSync(folder, { recursive: true });
     }
   });
