@@ -4237,6 +4237,8 @@ function shape(row: Row, words: Words, view: View, reply: unknown): unknown {
   }
 }
 
+const isReplyError = (result: unknown): result is ReplyError => result instanceof ReplyError;
+
 /** Outcome of an error reply: a script, MIGRATE or an unlisted command may have done some of its work. */
 function outcomeOf(row: Row, words: Words, error: ReplyError): Outcome {
   const { kind, is } = row;
@@ -4261,8 +4263,8 @@ function hasNotBegun({ name: { text }, is }: Row, words: Words, error: ReplyErro
   const raw = ownWords(error.raw);
   const [, quoted = ""] = raw.toLowerCase().split(raw.includes("`") ? "`" : "'", 2);
   const isNamed = quoted === text.toLowerCase() || quoted.startsWith(`${text.toLowerCase()}|`);
-  const own = is.digest ? UNKNOWN_SCRIPT : text.startsWith("FCALL") ? NO_FUNCTION : "ERR Error compiling script";
-  const starts = [own, ...UNBEGUN, ...(isNamed ? UNBEGUN_IF_NAMED : [])];
+  const own = is.digest ? UNBEGUN_DIGEST : text.startsWith("FCALL") ? UNBEGUN_FUNCTION : UNBEGUN_CODE;
+  const starts = [...own, ...UNBEGUN, ...(isNamed ? UNBEGUN_IF_NAMED : [])];
   if (!starts.some((start) => raw.startsWith(start))) return false;
   const [code = "", next = ""] = raw.split(" ", 2);
   const mark = code === "ERR" ? next : code;
@@ -4271,11 +4273,19 @@ function hasNotBegun({ name: { text }, is }: Row, words: Words, error: ReplyErro
 }
 
 const NO_FUNCTION = "ERR Function not found";
-const UNBEGUN = ["Redis", "Valkey", "KeyDB"].flatMap((name) =>
-  [`BUSY ${name} is busy running`, `LOADING ${name} is loading`]);
+const READ_ONLY = "READONLY You can't write against a read only replica";
+const UNBEGUN_CODE = ["ERR Error compiling script"];
+const UNBEGUN_DIGEST = [UNKNOWN_SCRIPT];
+/** A function that may write does not begin on a replica; EVAL does, and the same words may be those of its write. */
+const UNBEGUN_FUNCTION = [NO_FUNCTION, READ_ONLY];
+/** No command that a script calls is refused with these words: the server would not have begun the script. */
+const UNBEGUN = ["MASTERDOWN Link with MASTER is down", "READONLY Can not run script with write flag",
+  ...["Redis", "Valkey", "KeyDB"].flatMap((name) => [`BUSY ${name} is busy running`, `LOADING ${name} is loading`])];
 const UNBEGUN_IF_NAMED = ["ERR unknown command ", "ERR wrong number of arguments for ", "NOPERM "];
 
 const isSteady = (row: Row): boolean => row.kind === "read" && !row.is.cursor;
+/** Whether an error is the server's, or a script's that repeats it, but not a script's own with the same code. */
+const isOfServer = ({ is }: Row, error: ReplyError): boolean => !is.partly || ownWords(error.raw).startsWith(READ_ONLY);
 /** Whether it may change data: writes and scripts, but not commands that configure the server or send messages. */
 const changesData = ({ kind, is }: Row): boolean => kind === "write" || is.partly === true;
 /** Whether a batch may repeat it. Session commands in a batch are MULTI and EXEC; the bound one is the final WAIT. */
@@ -4368,6 +4378,23 @@ class Batch {
     batch.#begun = batch.#attempted = attempted;
     batch.#refused = Math.max(this.#refused, this.#begun);
     return batch;
+  }
+
+  /**
+   * Returns the first refusal of a server that is not ready, and its position, if the server executed nothing from
+   * there on. `error`: the reply that has come; of a pipeline only the last one, of a transaction EXEC's, can show it.
+   */
+  refused(error: ReplyError): { refusal: ReplyError; at: number } | undefined {
+    const { rows, words, replies } = this;
+    if (this.wait !== undefined || this.redirected !== undefined || replies.length < rows.length - 1) return undefined;
+    const all = [...replies, error];
+    const first = all.findIndex((reply) => isReplyError(reply) && refusalOf(reply).holds !== undefined);
+    const refusal = all[first] as ReplyError;
+    if (this.isAtomic) return first > 0 && error.code === "EXECABORT" ? { refusal, at: 0 } : undefined;
+    const isRefused = (reply: unknown, at: number): boolean => isReplyError(reply) && reply.code === refusal.code &&
+      outcomeOf(rows[at]!, words[at]!, reply) === "not-executed";
+    const isRest = first >= 0 && all.every((reply, at) => at < first || isRefused(reply, at));
+    return isRest ? { refusal, at: first } : undefined;
   }
 
   /** Awaits the replies of redirected commands, and puts them among the others. */
@@ -6575,33 +6602,38 @@ class Pool implements CommandOwner {
 
   /**
    * Takes back a command that was certainly not executed, to retry it elsewhere or after PAUSE, if its deadline leaves
-   * time for a reply. One that is bound to its connection stays there, unless the router of a cluster takes it.
+   * time for a reply. One that is bound to its connection stays there, unless the router of a cluster takes it. Of a
+   * pipeline, takes back the rest if the server refused all of it.
    */
   #takeBack(seat: Seat, command: Command, error: ReplyError): boolean {
-    const { owner, special, row } = command;
+    const { owner, special, row, words } = command;
     if (refusalOf(error).routed && this.#redirect(seat, command, error)) return true;
     const isUnblocked = error.code === "UNBLOCKED";
-    const verdict = refusalOf(error)[this.#hooks.role === "replica" ? "replica" : "primary"];
+    const rest = special.batch?.refused(error);
+    const refusal = rest?.refusal ?? error;
+    const verdict = refusalOf(refusal)[this.#hooks.role === "replica" ? "replica" : "primary"];
     const isBound = !isUnblocked && (owner === undefined || command.exclusive);
-    if (isBound || special.batch !== undefined || row.is.partly) {
-      // A script may say READONLY itself.
-      if (verdict === "follow" && !(special.batch?.answering ?? row).is.partly) this.#leave(seat, REFUSED_REST);
+    const mayHaveBegun = row.is.partly && outcomeOf(row, words, error) === "unknown";
+    if (isBound || (special.batch !== undefined && rest === undefined) || mayHaveBegun) {
+      if (verdict === "follow" && isOfServer(special.batch?.answering ?? row, error)) this.#leave(seat, REFUSED_REST);
       return false;
     }
     if (isUnblocked && this.#blocked.isEnding) {
       command.refuse(CLOSED);
       return true;
     }
-    const copy = this.elsewhere(command, error);
+    const copy = rest === undefined || rest.at === 0 ? this.elsewhere(command, refusal) : undefined;
     if (copy !== undefined) {
       command.state = "waiting";
-      command.refusal = error;
+      command.refusal = refusal;
+      if (rest !== undefined) special.batch = special.batch!.again([], 0);
       command.moveTo(copy);
       return true;
     }
     if ((verdict !== "wait" && verdict !== "follow") || !this.#mayRetry(command)) return false;
     if (verdict === "follow") this.#leave(seat);
-    return this.retry(command, error);
+    if (rest !== undefined) special.batch = special.batch!.again(special.batch!.replies.slice(0, rest.at), rest.at);
+    return this.retry(command, refusal);
   }
 
   /** Leaves a server that has become a replica, unless the connection is so young that the address was just asked. */
@@ -7426,7 +7458,8 @@ class Gathering extends Commander {
     const last = results.pop();
     if (last instanceof RedisError) {
       // After an error reply to MULTI, the server has run the commands one by one.
-      if (isReplyError(begun)) throw new PipelineError(results, begun.of("MULTI", "unknown"));
+      const isBegunAlone = isReplyError(begun) && sent.batch.replies.length > 0; // else it is the reason not to send it
+      if (isBegunAlone) throw new PipelineError(results, begun.of("MULTI", "unknown"));
       throw new PipelineError(results, last, last.code === "EXECABORT" ? results.find(isReplyError) : last);
     }
     return executed(last, results.length, (reply, i) => sent.batch.shaped(i + 1, this.view, reply), known, sent.lacks);
@@ -7486,8 +7519,6 @@ class Gathering extends Commander {
 
 type Parted = readonly [servers: readonly Target[], plan: Plan];
 const isParted = (route: Target | Parted): route is Parted => Array.isArray(route);
-
-const isReplyError = (result: unknown): result is ReplyError => result instanceof ReplyError;
 
 /** Converts the replies that EXEC returns, one for each command; throws if too few replicas have what it wrote. */
 async function executed(
@@ -8085,6 +8116,9 @@ function mustBeCallable(on: unknown): void {
   throw new ArgumentError("a script needs a handler, a pipeline or a transaction to run on");
 }
 
+/** Codes of errors after which a script is sent again, unless its words show that they may be its own. */
+const REPEATED = ["NOSCRIPT", "LOADING", "MASTERDOWN"];
+
 /**
  * Turns a Lua script into a function, which sends its SHA-1 digest, and the script only if the server lacks it:
  * const add = script<number>("return redis.call('INCRBY', KEYS[1], ARGV[1])", { keys: 1 }); await add(db, "n", 2);
@@ -8099,8 +8133,8 @@ export function script<R = unknown>(lua: string, options: ScriptOptions = {}): S
   return ((on: Commander, ...rest: Arg[]) => {
     mustBeCallable(on);
     const inFull = (): Promise<unknown> => run(on, "EVAL", lua, rest);
-    // A pipeline or a transaction cannot retry; a script that may say NOSCRIPT itself must not be repeated for that.
-    if (!on.direct || lua.includes("NOSCRIPT")) return inFull();
+    // A pipeline or a transaction cannot retry; a script that may say so itself must not be repeated for that.
+    if (!on.direct || REPEATED.some((code) => lua.includes(code))) return inFull();
     sha1 ??= builtin("node:crypto").createHash("sha1").update(lua).digest("hex");
     return run(on, "EVALSHA", sha1, rest).catch(ifRefused(UNKNOWN_SCRIPT, inFull));
   }) as unknown as Script<R>;
