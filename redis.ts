@@ -10914,6 +10914,10 @@ class ScannedProcess {
 let insideOf:
   <Text, R extends ClientRouter>(handler: Client<Text, R>) => { readonly router: R; readonly view: View };
 
+/** The handler for a router. */
+type HandlerOf<R extends ClientRouter, Text> = R extends Origin ? Handler<Text> : R extends Shards ? ShardedHandler<Text>
+  : R extends Cluster ? ClusterHandler<Text> : Client<Text, R>;
+
 /** Base class of handlers, for one server or many. */
 export abstract class Client<Text, R extends ClientRouter = ClientRouter> extends Commander {
   readonly #router: R;
@@ -10924,14 +10928,16 @@ export abstract class Client<Text, R extends ClientRouter = ClientRouter> extend
     this.#router = router;
   }
 
-  /** The same handler with other options for the calls made through it. */
-  abstract with(options: ViewOptions): Commander;
-
-  protected viewWith(changes: ViewOptions): View {
-    const view = this.view.with(changes);
+  /** The same handler with other options for the calls made through it: with({ replyTimeout: 50 }).get("k"). */
+  with<
+    const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined,
+    const M extends Maps | undefined = undefined,
+  >(options: ViewOptions & { charset?: C; convertNumbers?: N; maps?: M }): HandlerOf<R, ViewOfForm<Text, C, N, M>> {
+    const view = this.view.with(options);
     const { proxy } = this.#router;
     if (proxy !== undefined) throughProxy({ ...view, proxy, dbid: 0 });
-    return view;
+    const Kind = this.constructor as new (router: R, view: View) => HandlerOf<R, ViewOfForm<Text, C, N, M>>;
+    return new Kind(this.#router, view);
   }
 
   protected give(row: Row, args: readonly unknown[]): Promise<unknown> {
@@ -11169,14 +11175,6 @@ export abstract class Client<Text, R extends ClientRouter = ClientRouter> extend
 /** A handler for one server, with every command. */
 export class Handler<Text = string> extends Client<Text, Origin> {
   get #server(): Origin { return insideOf(this).router; }
-
-  /** The same handler with other options for the calls made through it: with({ replyTimeout: 50 }).get("k"). */
-  override with<
-    const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined,
-    const M extends Maps | undefined = undefined,
-  >(options: ViewOptions & { charset?: C; convertNumbers?: N; maps?: M }): Handler<ViewOfForm<Text, C, N, M>> {
-    return new Handler(this.#server, this.viewWith(options));
-  }
 
   /**
    * Lends `body` a connection of its own, for commands that change it or depend on such a change: SELECT, AUTH,
@@ -12374,14 +12372,6 @@ export class ShardedHandler<Text = string> extends ManyClient<Text, Shards> {
       }
     }
   }
-
-  /** The same handler with other options for the calls made through it. */
-  override with<
-    const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined,
-    const M extends Maps | undefined = undefined,
-  >(options: ViewOptions & { charset?: C; convertNumbers?: N; maps?: M }): ShardedHandler<ViewOfForm<Text, C, N, M>> {
-    return new ShardedHandler(this.#shards, this.viewWith(options));
-  }
 }
 
 export interface ShardedHandler<Text> extends ShardedCommands<Text> {}
@@ -13395,20 +13385,11 @@ function readSeeds(seeds: unknown, options: Unchecked): Config[] {
  * a lease must be in one slot, except those of commands that are divided, such as mget.
  */
 export class ClusterHandler<Text = string> extends ManyClient<Text, Cluster> {
-  get #cluster(): Cluster { return insideOf(this).router; }
-
   /** Resolves with the nodes of the cluster when the driver knows them. */
   async nodes(): Promise<ClusterNodeInfo[]> {
-    await this.#cluster.fleet.known();
-    return this.#cluster.nodes();
-  }
-
-  /** The same handler with other options for the calls made through it. */
-  override with<
-    const C extends Charset | undefined = undefined, const N extends boolean | undefined = undefined,
-    const M extends Maps | undefined = undefined,
-  >(options: ViewOptions & { charset?: C; convertNumbers?: N; maps?: M }): ClusterHandler<ViewOfForm<Text, C, N, M>> {
-    return new ClusterHandler(this.#cluster, this.viewWith(options));
+    const { router } = insideOf(this);
+    await router.fleet.known();
+    return router.nodes();
   }
 }
 
