@@ -11860,15 +11860,17 @@ interface Layout<M extends Member, G> {
   readonly proxy: ProxyName | undefined;
   members(): readonly M[];
   groupOf(key: Word): G;
-  memberOf(group: G): M;
+  memberOf(group: G, pinned?: boolean): M;
   /** The name that a key has on its server. */
   stored(key: Word): Word;
   /** Runs a command whose keys are in several groups and which cannot be divided. */
   runInSteps(row: Row, words: readonly Word[], places: readonly Place<G>[], view: View): Promise<unknown>;
 }
 
-/** Finds the servers of a command, and its arguments there. */
-function plan<M extends Member, G>(layout: Layout<M, G>, row: Row, args: readonly unknown[]): Plan<M> {
+/** Finds the servers of a command, and its arguments there. `pinned`: as for Router.route(). */
+function plan<M extends Member, G>(
+  layout: Layout<M, G>, row: Row, args: readonly unknown[], pinned?: boolean,
+): Plan<M> {
   if (isForAll(row)) {
     const words = wordsOf(row.name, args, row.form);
     const parts = layout.members().map((member) => ({ member, args: words, keys: [] }));
@@ -11886,13 +11888,13 @@ function plan<M extends Member, G>(layout: Layout<M, G>, row: Row, args: readonl
   for (const { at, key } of places) words[at] = key;
   const [group, ...others] = new Set(places.map((place) => place.group));
   if (others.length === 0) {
-    return planOf([{ member: layout.memberOf(group!), args: words, keys: [] }], ([reply]) => reply);
+    return planOf([{ member: layout.memberOf(group!, pinned), args: words, keys: [] }], ([reply]) => reply);
   }
   if (row.spread !== "split") {
     return planOf<M>([], ignore, (view) => layout.runInSteps(row, words, places, view));
   }
   if (row.placing === pairs && words.length % 2 !== 0) throw new ArgumentError("a key has no value", row.name.text);
-  const parts = divide(places, words, (group) => layout.memberOf(group));
+  const parts = divide(places, words, (group) => layout.memberOf(group, pinned));
   return planOf(parts, (replies) => conclude(row, keys, parts, replies));
 }
 
@@ -11987,15 +11989,8 @@ class Shards implements ClientRouter, Layout<Node, Node> {
   }
 
   spread(row: Row, plan: Plan<Node>, view: View): Promise<unknown> {
-    const { parts, inSteps } = plan;
-    if (inSteps !== undefined) return this.fleet.keepOpenDuring(inSteps(view));
-    const sendAll = (): Promise<unknown>[] => {
-      const issued = parts.map(({ args }) => new Command(row, args, view)); // before sending any: it may throw
-      return withoutStack(() => issued.map((command, i) => parts[i]!.member.server.dispatch(command)));
-    };
-    const sent = view.durable === 0 ? sendAll()
-      : parts.map(({ member, args }) => send(member.server, row, args, view));
-    return parts.length === 1 && row.spread !== "each" ? sent[0]! : gather(plan, sent);
+    const { inSteps } = plan;
+    return inSteps === undefined ? sendParts(row, plan, view) : this.fleet.keepOpenDuring(inSteps(view));
   }
 
   /** All steps share one deadline, except those that must follow because earlier ones have changed data. */
@@ -12093,13 +12088,45 @@ class Shards implements ClientRouter, Layout<Node, Node> {
   }
 }
 
-const gather = async (plan: Plan, replies: readonly Promise<unknown>[]): Promise<unknown> =>
-  merged(plan, await Promise.all(replies.map((reply) => reply.catch((error: unknown) => error))));
+/** Sends the parts of a command: those of one server in one write, unless the near cache may answer one of them. */
+function sendParts(row: Row, { parts, merge }: Plan, view: View): Promise<unknown> {
+  const [first] = parts;
+  if (parts.length === 1 && row.spread !== "each") return send(first!.member.server, row, first!.args, view);
+  const lanes = new Map<Target, number[]>();
+  for (const [i, { member: { server } }] of parts.entries()) listIn(lanes, server).push(i);
+  const isApart = lanes.size === parts.length || view.near !== undefined;
+  const isDurable = view.durable !== 0 && changesData(row);
+  const replies = isApart && !isDurable ? sendApart(row, parts, view) : sendLanes(row, parts, lanes, view);
+  return replies.then((all) => {
+    const reply = merge(all);
+    if (reply instanceof RedisError) throw reply;
+    return reply;
+  });
+}
 
-function merged(plan: Plan, replies: readonly unknown[]): unknown {
-  const reply = plan.merge(replies);
-  if (reply instanceof RedisError) throw reply;
-  return reply;
+function sendApart(row: Row, parts: readonly Part[], view: View): Promise<unknown[]> {
+  const issued = parts.map(({ args }) => new Command(row, args, view)); // before sending any: it may throw
+  const sent = withoutStack(() => issued.map((command, i) => parts[i]!.member.server.dispatch(command)));
+  return Promise.all(sent.map((reply) => reply.catch((error: unknown) => error)));
+}
+
+async function sendLanes(
+  row: Row, parts: readonly Part[], lanes: ReadonlyMap<Target, readonly number[]>, view: View,
+): Promise<unknown[]> {
+  const replies: unknown[] = [];
+  await Promise.all(Array.from(lanes, async ([server, lane]) => {
+    const batch = new Batch();
+    for (const i of lane) batch.add(row, parts[i]!.args);
+    for (const [at, reply] of (await sendPipeline(server, batch, row, view)).entries()) replies[lane[at]!] = reply;
+  }));
+  return replies;
+}
+
+/** Returns the list of a key; adds an empty one if there is none. */
+function listIn<K, V>(lists: Map<K, V[]>, key: K): V[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
 }
 
 /** Divides the arguments of a command among the groups: each key, with the arguments that follow it. */
@@ -12642,30 +12669,10 @@ const REVIEW: Milliseconds = 30_000;
 const SILENCE: Milliseconds = 1_000; // a node that owes replies and sends nothing for this long may have been replaced
 const TAKEOVER: Milliseconds = 30_000; // commands wait this long for a replica to take over from a lost primary
 
-/** The current server of one slot, for transactions and leases, whose keys must be in one slot. */
-class SlotTarget implements Target {
-  readonly #cluster: Cluster;
-  readonly #slot: number;
-
-  constructor(cluster: Cluster, slot: number) {
-    this.#cluster = cluster;
-    this.#slot = slot;
-  }
-
-  dispatch(command: Command): Promise<unknown> { return this.#cluster.memberOf(this.#slot).server.dispatch(command); }
-}
-
 const UNLISTED = new ConnectionError("NOT_CONNECTED", "not-sent", "no list of hosts has come");
 const ELSEWHERE = "its slot is moving to another node";
 /** The owner of each slot. */
 type Owners = (ClusterNode | undefined)[];
-
-/** Returns the list of a key; adds an empty one if there is none. */
-function listIn<K, V>(lists: Map<K, V[]>, key: K): V[] {
-  const list = lists.get(key) ?? [];
-  lists.set(key, list);
-  return list;
-}
 
 /** The error for a command, a transaction or a lease whose keys are in several slots. */
 const inSlots = (row: Row): NotSupportedError =>
@@ -12683,7 +12690,8 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   /** Where the commands of each slot go: to its owner, or to a handover. */
   #slots: (Member | undefined)[] = [];
   #owners: Owners = [];
-  readonly #targets: (SlotTarget | undefined)[] = [];
+  /** For each slot, where its commands go now: for transactions and leases, whose keys must be in one slot. */
+  readonly #pinned: (Member | undefined)[] = [];
   /** The owners, each once; undefined until computed again after a change. */
   #members: readonly ClusterNode[] | undefined;
   /** Slots whose owner was named by a MOVED that is at least as new as the map. */
@@ -12746,24 +12754,15 @@ class Cluster implements ClientRouter, Layout<Member, number> {
 
   route(row: Row, args: readonly unknown[], pinned = false): Member | Plan {
     if (this.fleet.isClosed) return SHUT;
-    if (hasOneKey(row, args)) {
-      const slot = slotOf(args[0] as string);
-      return pinned ? this.#pinned(slot) : this.#slots[slot] ?? this.memberOf(slot);
-    }
+    if (hasOneKey(row, args)) return this.memberOf(slotOf(args[0] as string), pinned);
     if (isForAll(row) && this.#epoch < 0) {
       return planOf([], ignore, (view) => unlessAborted(view.signal, row.name.text, () => this.#known())
         .then(() => this.spread(row, plan(this, row, args), view)));
     }
-    if (!pinned) return plan<Member, number>(this, row, args);
-    const { parts, merge } = plan<Member, number>({
-      proxy: this.proxy, members: () => this.members(), groupOf: slotOf, memberOf: (slot) => this.#pinned(slot),
-      stored: (key) => key, runInSteps: (of) => this.runInSteps(of),
-    }, row, args);
-    if (parts.length !== 1) throw inSlots(row);
-    return planOf(parts, merge);
+    const found = plan<Member, number>(this, row, args, pinned);
+    if (pinned && found.parts.length !== 1) throw inSlots(row);
+    return found;
   }
-
-  #pinned(slot: number): Member { return { name: "", server: this.#targets[slot] ??= new SlotTarget(this, slot) }; }
 
   members(): readonly ClusterNode[] {
     if (this.#members !== undefined) return this.#members;
@@ -12791,7 +12790,12 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   }
 
   groupOf(key: Word): number { return slotOf(key); }
-  memberOf(slot: number): Member { return this.#slots[slot] ?? this.#waitingRoom(); }
+  memberOf(slot: number, pinned = false): Member {
+    if (!pinned) return this.#slots[slot] ?? this.#waitingRoom();
+    const dispatch = (command: Command): Promise<unknown> => this.memberOf(slot).server.dispatch(command);
+    return this.#pinned[slot] ??= { name: "", server: { dispatch } };
+  }
+
   stored(key: Word): Word { return key; }
   runInSteps(row: Row): never { throw inSlots(row); }
   /** The node of a key; throws before the first map, and if no node serves its slot. */
@@ -12802,24 +12806,8 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     return node;
   }
 
-  /** Sends the parts of each node in one write. */
-  async spread(row: Row, plan: Plan, view: View): Promise<unknown> {
-    const { parts, inSteps } = plan;
-    if (inSteps !== undefined) return inSteps(view);
-    const [first] = parts;
-    if (parts.length === 1 && row.spread !== "each") return send(first!.member.server, row, first!.args, view);
-    if (isForAll(row) || view.near !== undefined) {
-      return gather(plan, parts.map(({ member, args }) => send(member.server, row, args, view)));
-    }
-    const lanes = new Map<Target, number[]>();
-    for (const [i, { member: { server } }] of parts.entries()) listIn(lanes, server).push(i);
-    const replies: unknown[] = [];
-    await Promise.all(Array.from(lanes, async ([server, lane]) => {
-      const batch = new Batch();
-      for (const i of lane) batch.add(row, parts[i]!.args);
-      for (const [at, reply] of (await sendPipeline(server, batch, row, view)).entries()) replies[lane[at]!] = reply;
-    }));
-    return merged(plan, replies);
+  spread(row: Row, plan: Plan, view: View): Promise<unknown> {
+    return plan.inSteps?.(view) ?? sendParts(row, plan, view);
   }
 
   // ---- Commands that a node refused ----
