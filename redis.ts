@@ -10915,7 +10915,8 @@ let insideOf:
   <Text, R extends ClientRouter>(handler: Client<Text, R>) => { readonly router: R; readonly view: View };
 
 /** The handler for a router. */
-type HandlerOf<R extends ClientRouter, Text> = R extends Origin ? Handler<Text> : R extends Shards ? ShardedHandler<Text>
+type HandlerOf<R extends ClientRouter, Text> =
+  R extends Origin ? Handler<Text> : R extends Shards ? ShardedHandler<Text>
   : R extends Cluster ? ClusterHandler<Text> : Client<Text, R>;
 
 /** Base class of handlers, for one server or many. */
