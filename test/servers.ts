@@ -34,7 +34,7 @@ process.on("exit", () => {
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
 
 /** Asks every 10 ms until the answer is truthy, and returns it; gives up after `within` ms, naming `what`. */
-export async function until<T>(condition: () => T | Promise<T>, what: string, within = 30_000): Promise<T> {
+export async function until<T>(condition: () => T | Promise<T>, what: string, within = 120_000): Promise<T> {
   const end = Date.now() + within;
   for (;;) {
     const answer = await condition();
