@@ -831,7 +831,7 @@ const polluted = (driver: string, ports: Record<string, unknown>, names: readonl
 import { once } from "node:events";
 import { connect } from "node:net";
 const ports = ${JSON.stringify(ports)}, names = ${JSON.stringify(names)};
-const port = ports.tcp, base = { password: ports.password, connectTimeout: 1_500, replyTimeout: 1_500 };
+const port = ports.tcp, base = { password: ports.password, connectTimeout: 20_000, replyTimeout: 20_000 };
 const values = {
   text: ports.rogue, number: 7, flag: true, list: [ports.rogue], object: { host: "rogue.example", path: ports.rogue },
   function: () => ports.rogue,
@@ -976,7 +976,7 @@ describe("a polluted Object.prototype", () => {
     return server.address();
   };
 
-  test("changes no byte that is sent and no result, whichever name that the file uses has which value", { timeout: 300_000 }, async () => {
+  test("changes no byte that is sent and no result, whichever name that the file uses has which value", { timeout: 1_200_000 }, async () => {
     const isCode = (line: string): boolean => !["//", "/*", "*"].some((mark) => line.trim().startsWith(mark));
     const words = source.split("\n").filter(isCode).join("\n").match(/[A-Za-z_$][\w$]*/g)!;
     const hopeless = Object.values(HOPELESS).join(" ").split(" ");
@@ -1182,7 +1182,7 @@ assert.deepEqual(await pool.transaction(["smoke"], async (t) => {
   const multi = await t.multi();
   void multi.set("smoke", was + "0");
 }), ["OK"]);
-const popped = pool.blpop("smoke:queue", 5);
+const popped = pool.blpop("smoke:queue", 600);
 await pool.rpush("smoke:queue", "element");
 assert.deepEqual(await popped, ["smoke:queue", "element"]);
 const channel = await pool.subscribe("smoke:channel");
@@ -1314,6 +1314,17 @@ function cost(run: () => void): number {
   }));
 }
 
+/** The same of what takes more than one tick. */
+async function least(run: () => Promise<void>): Promise<number> {
+  const tries: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const begun = process.cpuUsage();
+    await run();
+    tries.push(cpuSince(begun));
+  }
+  return Math.min(...tries);
+}
+
 const STEP = 10_000; // in which some machines count the time of a processor
 
 /** One that is ten times as big may take as long as ten, and a good deal for memory that no cache holds; not ten times that. */
@@ -1347,13 +1358,9 @@ describe("no regular expression sees what a server sends", () => {
       const bytes = reply(size);
       await withScript(saying(bytes), async (db) => {
         await db.ping().catch(() => {});
-        const tries: number[] = [];
-        for (let i = 0; i < 3; i++) {
-          const begun = process.cpuUsage();
+        costs.push(await least(async () => {
           for (let nth = 0; nth < count; nth++) await call(db);
-          tries.push(cpuSince(begun));
-        }
-        costs.push(Math.min(...tries));
+        }));
       }, { replyTimeout: 60_000, ...options });
     }
     assertLinear(costs[0]!, costs[1]!);
@@ -1396,11 +1403,11 @@ describe("no regular expression sees what a server sends", () => {
           else peer.write(name === "HELLO" ? "%0\r\n" : "+OK\r\n");
         }
       });
-      await using(lazyClusterConnection([`127.0.0.1:${scripted.port}`]) as any, async (db: Handler) => {
+      await using(lazyClusterConnection([`127.0.0.1:${scripted.port}`], { replyTimeout: 60_000 }) as any, async (db: Handler) => {
         await db.set("k", 1);
-        const begun = process.cpuUsage();
-        assert.equal((await failure((db as any).lease("k", (of: Handler) => of.get("k")))).code, code);
-        costs.push(cpuSince(begun));
+        costs.push(await least(async () => {
+          assert.equal((await failure((db as any).lease("k", (of: Handler) => of.get("k")))).code, code);
+        }));
       });
       await scripted.stop();
     }
@@ -1419,14 +1426,15 @@ describe("no regular expression sees what a server sends", () => {
           peer.write(line.repeat(count) + end);
           await peer.closed;
         }, async (db) => {
-          const feed = await db.monitor();
-          const begun = process.cpuUsage();
-          for (;;) {
-            const { value } = await feed.next();
-            assert.ok(value !== undefined);
-            if ((value as any).words?.[0] === "END") break;
-          }
-          costs.push(cpuSince(begun));
+          costs.push(await least(async () => {
+            const feed = await db.monitor();
+            for (;;) {
+              const { value } = await feed.next();
+              assert.ok(value !== undefined);
+              if ((value as any).words?.[0] === "END") break;
+            }
+            feed.close();
+          }));
         });
       }
       assertLinear(costs[0]!, costs[1]!);
@@ -1493,9 +1501,13 @@ describe("hostile frames cost what their bytes do", () => {
   test("memory is at most 64 times the bytes that came, and 1 MiB", () => {
     for (const [what, head, unit] of frames) {
       const bytes = bytesOf(head, unit, 3e5);
-      const before = used();
-      const decoder = drain(bytes, 65_536);
-      const held = used() - before;
+      let decoder: unknown;
+      const held = Math.min(...[1, 2, 3].map(() => { // a compiler at work keeps other memory, for a while
+        decoder = undefined;
+        const before = used();
+        decoder = drain(bytes, 65_536);
+        return used() - before;
+      }));
       assert.ok(held < 64 * bytes.length + 2 ** 20, `${what}: ${held} bytes for ${bytes.length}`);
       assert.ok(decoder); // it lives, and what it holds, until all is counted
     }
@@ -1587,9 +1599,9 @@ describe("errors by the thousand", () => {
     const costs: number[] = [];
     for (const [runs, count] of [[10, 5_000], [1, 50_000]] as const) {
       await withScript(refusing(count, OOM), async (db) => {
-        const begun = process.cpuUsage();
-        for (let i = 0; i < runs; i++) await ways["a pipeline"]!(db, count);
-        costs.push(cpuSince(begun));
+        costs.push(await least(async () => {
+          for (let i = 0; i < runs; i++) await ways["a pipeline"]!(db, count);
+        }));
       }, { replyTimeout: 60_000 });
     }
     assertLinear(costs[0]!, costs[1]!);
@@ -2009,20 +2021,24 @@ describe("an impostor cannot have the real server told to end others", () => {
     for (const isOurs of [true, false]) {
       const asked: string[] = [];
       let address = "";
+      let blocked: Peer | undefined;
       const scripted = await ScriptedServer.start(async (peer) => {
         peer.identity = line("99", own(peer));
         await peer.hello();
         for (;;) {
           const [name, what = ""] = await peer.read();
-          if (name === "BLPOP") address = own(peer);
-          else if (what === "LIST") {
+          if (name === "BLPOP") {
+            address = own(peer);
+            blocked = peer;
+          } else if (what === "LIST") {
             const listed = line("99", isOurs ? address : "10.1.2.3:4444");
             peer.write(`$${listed.length}\r\n${listed}\r\n`);
           } else peer.write(":1\r\n");
+          if (what === "UNBLOCK") blocked!.write("-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n");
           asked.push(`${name} ${what}`);
         }
       });
-      const db = lazyConnectionPool({ port: scripted.port, poolsize: 2, replyTimeout: 300 });
+      const db = lazyConnectionPool({ port: scripted.port, poolsize: 2, replyTimeout: isOurs ? 60_000 : 300 });
       await db.ready();
       const popped = failure(db.blpop("list", 0));
       await until(() => asked.includes("BLPOP list"), "the command that blocks");

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 import * as driver from "../redis.ts";
 import { hunt, mutants, plant } from "./mutants.ts";
 import { Agenda, Chance, quiet } from "./network.ts";
@@ -553,8 +553,12 @@ for (const [pace, isKept] of [[1_000, true], [6_000, false]] as const) {
 
 const LIFE = 60_000;
 const renewing = { pingInterval: Infinity, connectTimeout: 1_000 };
-const expiring = (password: string): driver.Credentials =>
-  ({ username: "ada", password, expires: new Date(Date.now() + LIFE) }); // real time, which hardly passes meanwhile
+const expiring = (password: string): driver.Credentials => ({ username: "ada", password, expires: new Date(Date.now() + LIFE) });
+
+// Real time stands still, so that between this and the look of the driver at it none passes.
+const { now: today } = Date;
+before(() => void (Date.now = () => 1_800_000_000_000));
+after(() => void (Date.now = today));
 
 test("each connection logs in again after 60 to 80 % of its credentials' life, with one call for all of a pool", async () => {
   for (let seed = 0; seed < 20; seed++) {

@@ -412,11 +412,11 @@ describe("events of connections", () => {
     const demoted = await RedisServer.start();
     try {
       await withDb({ port: demoted.port, replyTimeout: 1_000 }, async (db) => {
-        await db.set("k", "v");
+        await db.with({ replyTimeout: 60_000 }).set("k", "v");
         await demoted.call("REPLICAOF", "localhost", String(server.port));
         await listening(POINTS, async (heard) => {
           await failure(db.set("k", "v"));
-          const told = heard.find(({ name }) => name.endsWith("demoted"));
+          const told = await until(() => heard.find(({ name }) => name.endsWith("demoted")), "its news");
           assert.equal(told!.message.serverPort, demoted.port);
         });
       });
@@ -457,7 +457,7 @@ describe("stats()", () => {
     }));
 
   test("tells how long connections took to open and were lent, and how long commands waited for one", () =>
-    using(lazyConnection({ port: server.port, replyTimeout: 2_000 }), async (db) => {
+    using(lazyConnection({ port: server.port, replyTimeout: 60_000 }), async (db) => {
       const first = db.get("k"); // waits until the connection is open
       await first;
       const [opened] = db.stats() as [NodeStats];
