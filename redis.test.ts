@@ -17980,6 +17980,43 @@ describe("nodes of a cluster that disagree", () => {
       });
   });
 
+  test("that left and come back end the connections that they had before: no abandoned write runs after a later one", async () => {
+    for (const isPending of [false, true]) {
+      const proxy = await Proxy.start({ host: server.host, port: server.port });
+      let [isGone, before] = [false, ""];
+      const whole = ([one]: number[]): string => ranges([0, 16_383, node(null, one!, "a")]);
+      const both = ([one]: number[]): string =>
+        ranges([0, 8_191, node(null, one!, "a")], [8_192, 16_383, node("127.0.0.1", proxy.port, "b")]);
+      try {
+        await scriptedCluster(1, (ports) => (isGone ? whole : both)(ports), (_, [name, key], peer, [one]) => {
+          if (key === "foo") peer.write(`-MOVED 12182 127.0.0.1:${proxy.port}\r\n`);
+          else peer.write(name === "GET" && before !== "ASKING" ? `-ASK 5061 127.0.0.1:${one}\r\n` : "+OK\r\n");
+          before = name!;
+        }, async (db) => {
+          await Promise.all([db.set("bar", 1), db.del("foo")]); // in slots 5061 and 12182
+          const links = [...proxy.links];
+          proxy.hold();
+          const abandoned = failure(db.with({ replyTimeout: isPending ? 60_000 : 50 }).rpush("foo", "abandoned"));
+          if (!isPending) await abandoned;
+          isGone = true;
+          await db.get("bar"); // what is said behind ASK has the driver ask for a new map
+          await until(() => !inspect(db).includes(" | "), "the node to leave");
+          isGone = false;
+          proxy.heal();
+          assert.equal(await db.rpush("foo", "later"), 1);
+          for (const { down } of links) down.push("rst"), down.release(); // the server does not notice
+          const error = await abandoned;
+          assert.equal(await db.rpush("foo", "last"), 2);
+          proxy.release();
+          await until(() => links.every((link) => link.gone), "what was held to arrive");
+          assert.deepEqual([await db.lrange("foo", 0, -1), error.outcome, error.fenced], [["later", "last"], "unknown", true]);
+        }, { replyTimeout: 60_000 });
+      } finally {
+        await proxy.stop();
+      }
+    }
+  });
+
   test("that claim a slot do not get it if the same map gave it to another node before", async () => {
     const twice = ([one, two]: number[]): string => ranges(
       [0, 8_191, node(null, one!, "a")], [0, 16_383, node(null, two!, "b")], [8_000, 9_000, node(null, two!, "b")],

@@ -6006,7 +6006,7 @@ const STABLE: Milliseconds = 5_000; // a connection that has lasted this long co
 const PATIENCE: Milliseconds = 250; // commands wait this long after a loss, which is enough for a server to restart
 const THAW: Milliseconds = 1_000; // an idle connection must answer within this time after a freeze
 const COARSE: Milliseconds = 10; // minimum time between two checks of deadlines
-const MOST_FENCES = 1_000; // for servers that stay unreachable
+const MOST_FENCES = 10_000; // for servers that stay unreachable
 const REISSUES = 5; // maximum for a command: each execution may crash the server, or each reply exceed a limit
 
 /** Callbacks for the life of a pool's connections, and the pool's role among the copies of its data. */
@@ -6026,6 +6026,8 @@ type Hooks = Pick<Owner, "prepare" | "carries" | "pushed" | "secrets"> & {
     ((from: Pool, command: Command, error: ReplyError, lease: Lease | undefined) => boolean) | undefined;
   /** Called with such an error of a listener, whose commands are not redirected. */
   readonly learn?: (error: ReplyError) => void;
+  /** Those of all servers of a handler: one that leaves and comes back gets another pool. By default, the pool's own. */
+  readonly fences?: Fences;
 };
 
 /** Combines the hooks of several users of the same connections. */
@@ -6094,30 +6096,39 @@ class Seat {
   }
 }
 
-/** Lost connections whose commands may still reach the server: all others first have the server kill them. */
+/**
+ * Lost connections whose commands may still reach the server. Every other connection of its pools first makes the
+ * server kill them: a lent one when it is returned, because it may be in a transaction.
+ */
 class Fences {
   readonly #fences = new Set<Fence>();
+  /** The pools whose connections kill them. */
+  readonly pools = new Set<Pool>();
 
   add(fence: Fence): void {
     this.#fences.add(fence);
-    if (this.#fences.size > MOST_FENCES) this.#fences.delete([...this.#fences][0]!);
+    const [oldest] = this.#fences;
+    if (this.#fences.size > MOST_FENCES) this.#fences.delete(oldest!);
     fence.lostAt = world.now();
+    for (const { free } of this.pools) for (const connection of free) this.#send(connection, fence);
   }
 
   /** Sends CLIENT KILL, on this connection, for each whose id the same server has issued. */
   send(connection: Connection): void {
+    for (const fence of this.#fences) this.#send(connection, fence);
+  }
+
+  #send(connection: Connection, fence: Fence): void {
     const { server, id } = connection.fence;
-    for (const fence of this.#fences) {
-      // A server's ids ascend: a connection that was dialled later and has a lower id leads to another server.
-      const isOther = connection.dialledAt > fence.lostAt && Number(id) <= Number(fence.id);
-      if (server !== fence.server || isOther) continue;
-      connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address }).then((ended) => {
-        fence.done ||= ended === 0 || ended === 1; // before any later reply; 0 if it had ended already
-        this.#fences.delete(fence);
-      }, (error) => {
-        if (error instanceof ReplyError) this.#fences.delete(fence);
-      });
-    }
+    // A server's ids ascend: a connection that was dialled later and has a lower id leads to another server.
+    const isOther = connection.dialledAt > fence.lostAt && Number(id) <= Number(fence.id);
+    if (server !== fence.server || isOther) return;
+    connection.ask(commands.clientKill, { ID: fence.id, ADDR: fence.address }).then((ended) => {
+      fence.done ||= ended === 0 || ended === 1; // before any later reply; 0 if it had ended already
+      this.#fences.delete(fence);
+    }, (error) => {
+      if (error instanceof ReplyError) this.#fences.delete(fence);
+    });
   }
 }
 
@@ -6410,7 +6421,7 @@ class Pool implements CommandOwner {
   readonly #dialling = new Dialling(this);
   readonly #backlog = new Backlog(this);
   readonly #blocked: Blocked;
-  readonly #fences = new Fences();
+  readonly #fences: Fences;
   readonly #whenReady: ((result: void | Promise<never>) => void)[] = [];
   /** The time of this tick, or 0 before its first command, and the open seat that takes the commands of this tick. */
   #now = 0;
@@ -6451,6 +6462,8 @@ class Pool implements CommandOwner {
     this.#hooks = bare(hooks);
     this.#tracers = tracersOf(options);
     this.#isAsleep = this.#hooks.isSpare === true;
+    this.#fences = this.#hooks.fences ?? new Fences();
+    this.#fences.pools.add(this);
     this.seats = Array.from({ length: options.poolsize }, () => new Seat(options));
     this.#blocked = new Blocked(this, options.replyTimeout);
     address.retain?.(this);
@@ -6863,10 +6876,7 @@ class Pool implements CommandOwner {
       this.#counts.lost++;
       tell("connection:lost", () => ({ ...this.info, error }));
     }
-    if (connection.hasLostWrites && connection.fence.id !== "") {
-      this.#fences.add(connection.fence);
-      for (const other of this.free) this.#fences.send(other); // one that is lent may be in a transaction
-    }
+    if (connection.hasLostWrites && connection.fence.id !== "") this.#fences.add(connection.fence);
     this.address.ended?.(endpoint, error);
     this.#hooks.lost?.(error);
     const [again, failed]: [Command[], Command[]] = [[], []];
@@ -7070,6 +7080,7 @@ class Pool implements CommandOwner {
   #end(): void {
     if (!this.#ended) this.address.release?.(this);
     this.#ended = true;
+    this.#fences.pools.delete(this);
     for (const timer of [this.#heartbeat, this.#deadlines]) world.cancel(timer);
     this.#backlog.stop();
     for (const command of this.#backlog.commands) command.fail(this.#closed);
@@ -12698,6 +12709,8 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   /** Slots whose owner was named by a MOVED that is at least as new as the map. */
   readonly #patched = new Set<number>();
   readonly #handovers = new Set<Handover>();
+  /** Lost connections to nodes, also to those that have left and may come back. */
+  readonly #fences = new Fences();
   /** Connections to nodes that are asked for their views. */
   readonly #witnessing = new Set<Connection>();
   /** Holds the commands of slots without an owner while a map is on its way. */
@@ -13094,6 +13107,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       successor: (command) => this.#successor(node, command),
       redirect: (pool, command, error, lease) => this.#redirect(node, pool, command, error, lease),
       learn: (error) => void this.#told(node, error),
+      fences: this.#fences,
     });
     node.opened = server;
     this.fleet.add(node);

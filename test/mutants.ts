@@ -64,7 +64,7 @@ export const mutants: readonly Mutant[] = [
   ["a new connection is not told of a fence", "seat.since = world.now();\n            this.#use(seat);",
     'seat.since = world.now();\n            seat.state = "open";\n            if (this.#isReady) this.#settleReady();\n            this.serve();'],
   ["open connections are not told of a fence",
-    "this.#fences.send(other);", "void 0;"],
+    "for (const { free } of this.pools)", "for (const { free } of [])"],
   ["a connection that comes back is not told of a fence", "else\n            this.#use(seat);",
     'else {\n            seat.state = "open";\n            this.serve();\n        }'],
   ["a fence is called done before it is", "connection.ask(commands.clientKill,", "fence.done = true;\n        connection.ask(commands.clientKill,"],

@@ -1031,9 +1031,7 @@ export class Simulation {
       const since = deny || !lost ? zombie.fenced : zombie.settled;
       const living = this.#ops.find(({ given, outcome, nonce, lent }) =>
         given > since && outcome === "acked" && !lent && entries.get(nonce)!.at(-1)!.order < done &&
-        (given > zombie.fenced || entries.get(nonce)!.at(-1)!.server === last!.server) &&
-        // A node that left the cluster and came back has new connections, which know of no lost ones.
-        (this.kind !== "cluster" || given > zombie.fenced || entries.get(nonce)!.at(-1)!.session === last!.session));
+        (given > zombie.fenced || entries.get(nonce)!.at(-1)!.server === last!.server));
       if (living === undefined) continue;
       this.breach("I6", `#${zombie.nonce} (${zombie.error!.code}) is done after #${living.nonce}, which was given later`);
     }
