@@ -10257,8 +10257,9 @@ const REMEMBERING: Record<keyof Remembering, Check<unknown>> = {
   serializer: SERIALIZER,
 };
 const LOCK_TIMEOUT: Milliseconds = 10_000;
-/** Longest pause between two looks at a mark that the server does not track. */
+/** Longest pause between two looks at a mark that the server does not track, or whose changes lead to no value. */
 const LONGEST_POLL: Milliseconds = 250;
+const QUICK_CHANGES = 8; // before such a pause
 const FRESH_MARK = "=";
 const NONE_MARK = "-";
 
@@ -10324,6 +10325,9 @@ function loadsOf({ fleet }: ClientRouter): Map<string, Load> {
   return loads;
 }
 
+const noValue = (timeout: Milliseconds): TimeoutError =>
+  new TimeoutError("REPLY_TIMEOUT", "unknown", `remember() has no value within ${timeout} ms`);
+
 /** Waits until an entry is dropped, or its key expires, which the server may notice later. */
 const untilDropped = (entry: CachedReply): Promise<void> => new Promise((resolve) => {
   const timer = world.after(Math.max(1, entry.until - world.now()), resolve);
@@ -10358,13 +10362,16 @@ class Load {
 
   async #find(): Promise<Stored> {
     const { key, mark } = this.#spot;
-    const { lockTimeout, stale } = this.#terms;
-    for (;;) {
+    const { lockTimeout, stale, timeout } = this.#terms;
+    const end = world.now() + timeout; // its caller has left, and the others begin again
+    for (let changes = 0; world.now() < end; changes++) {
+      if (changes >= QUICK_CHANGES) await rest(LONGEST_POLL * world.random()); // the server may have invented them
       const found = foundIn(await CLAIM(this.#on, key, mark, this.#token, lockTimeout, stale > 0 ? 1 : 0));
       if (String(found[1]) === this.#token) return this.#fill();
       if (isKnown(found, stale)) return found[0];
       await this.#change(String(found[1]));
     }
+    throw noValue(timeout);
   }
 
   /** Waits until the mark has changed, or may have expired. */
@@ -10448,8 +10455,7 @@ function beforeEnd<R>(result: Promise<R>, end: number, timeout: Milliseconds, { 
   return new Promise<R>((resolve, reject) => {
     const follower = { name: "GET", fail: reject };
     if (signal !== undefined) follow(signal, follower);
-    const timer = world.after(Math.max(0, end - world.now()), () =>
-      reject(new TimeoutError("REPLY_TIMEOUT", "unknown", `remember() has no value within ${timeout} ms`)));
+    const timer = world.after(Math.max(0, end - world.now()), () => reject(noValue(timeout)));
     settle = () => {
       world.cancel(timer);
       if (signal !== undefined) unfollow(signal, follower);

@@ -2275,6 +2275,30 @@ describe("a server cannot provoke a storm", () => {
     });
   }
 
+  test("of questions by remember(), by naming ever new loaders", async () => {
+    let asked = 0;
+    await withScript(async (peer) => {
+      for (;;) {
+        const [name, key = ""] = await peer.read();
+        const isMark = key.startsWith("remember:");
+        if (name!.startsWith("EVAL") || isMark) asked++;
+        const mark = `:${asked}`.padStart(9, "m");
+        peer.write(name!.startsWith("EVAL") ? `*2\r\n$-1\r\n$9\r\n${mark}\r\n` : isMark ? `$9\r\n${mark}\r\n` : name === "GET" ? "$-1\r\n" : ":-1\r\n");
+      }
+    }, async (db) => {
+      const options = { ttl: 60_000, lockTimeout: 1_000, timeout: 2_000 };
+      const load = () => assert.fail("another one loads, says the server");
+      const calls = [db.remember("k", options, load), db.remember("k", options, load), db.remember("l", options, load)];
+      for (const call of calls) assert.equal((await failure(call)).code, "REPLY_TIMEOUT");
+      assert.ok(asked < 200, `${asked} questions`);
+      await until(async () => {
+        const before = asked;
+        await sleep(600);
+        return asked === before;
+      }, "an end of the questions after all callers have left");
+    }, { replyTimeout: 1_000 });
+  });
+
   test("of subscriptions, by ending each as soon as it has confirmed it", async () => {
     let asked = 0;
     const hostile = await ScriptedServer.start(async (peer) => {
