@@ -5164,6 +5164,29 @@ const unready = (told: { says: string; refuses: boolean; refused: number; execut
   }
 };
 
+test("the guide's loop waits for a server that is still to come, and gives the reason if none comes", async () => {
+  const port = await freePort();
+  let attempts = 0;
+  const wait = async (db: Handler, patience: AbortSignal): Promise<void> => {
+    while (await db.ping().then(() => false, () => !patience.aborted)) await new Promise((resolve) => setTimeout(resolve, 10, attempts++));
+    await db.ping();
+  };
+  await using(lazyConnection({ port }) as Handler, async (db) => {
+    const { code, cause } = await failure(wait(db, AbortSignal.abort()));
+    assert.deepEqual([code, cause instanceof ConnectionError], ["NOT_CONNECTED", true]);
+    assert.equal((await failure(db.ready())).code, "NOT_CONNECTED");
+    const waited = wait(db, new AbortController().signal);
+    await until(() => attempts > 3, "some attempts in vain");
+    const scripted = await ScriptedServer.start(async (peer) => {
+      await peer.hello();
+      await always("+PONG\r\n")(peer);
+    }, { port });
+    await waited;
+    assert.equal(await db.ready(), db);
+    await scripted.stop();
+  });
+});
+
 describe("a server that is not ready", () => {
   const LOADING = "LOADING Redis is loading the dataset in memory";
   const MASTERDOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
