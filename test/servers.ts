@@ -435,7 +435,7 @@ export class SentinelSet {
     const master = await RedisServer.start({ args: own, unix: false });
     set.nodes.push(master);
     for (let i = 0; i < replicas; i++) {
-      set.nodes.push(await RedisServer.start({ args: [...own, "--replicaof", `127.0.0.1 ${master.port}`], unix: false }));
+      set.nodes.push(await RedisServer.start({ args: [...own, "--replicaof", "127.0.0.1", `${master.port}`], unix: false }));
     }
     const lines = [
       `sentinel monitor ${name} 127.0.0.1 ${master.port} ${(sentinels >> 1) + 1}`,
@@ -452,7 +452,7 @@ export class SentinelSet {
       const periods = [
         "info-period", "200", "ping-period", "300", "publish-period", "200", "ask-period", "100", "tilt-trigger", "60000",
       ];
-      await sentinel.call("SENTINEL", "DEBUG", ...periods);
+      if (parseInt(sentinel.version) >= 7) await sentinel.call("SENTINEL", "DEBUG", ...periods);
     }
     await set.settle();
     return set;
@@ -624,7 +624,8 @@ export class RedisCluster {
       await server.call("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1));
       if (i >= primaries) continue;
       const [from, to] = [i, i + 1].map((n) => Math.floor((n * 16_384) / primaries));
-      await server.call("CLUSTER", "ADDSLOTSRANGE", String(from), String(to! - 1));
+      const slots = Array.from({ length: to! - from! }, (_, i) => String(from! + i)); // Redis 6 has no ADDSLOTSRANGE
+      await server.call("CLUSTER", "ADDSLOTS", ...slots);
     }
     for (const server of others) await first.call("CLUSTER", "MEET", server.host, String(server.port));
     for (const [i, server] of servers.slice(primaries).entries()) {
