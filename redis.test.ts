@@ -10412,6 +10412,19 @@ describe("the near cache", () => {
     await changed;
   }));
 
+  test("calls that wait for the next turn of the event loop open nothing when the handler is closed before", async () => {
+    const calls: Promise<unknown>[] = [];
+    await withCache({ name: "deferred" }, async (cached, db) => {
+      await cached.get("k");
+      for (const begun = performance.now(); performance.now() < begun + 50;) calls.push(cached.get("k"));
+      for (let i = 0; i < 32; i++) calls.push(cached.get("k"));
+      db.destroy();
+      const ends = await Promise.all(calls.map((call) => call.then(() => "kept", (error) => error.code)));
+      assert.deepEqual(new Set(ends), new Set(["kept", "CLOSED"]));
+    });
+    await until(async () => !String(await server.call("CLIENT", "LIST")).includes("name=deferred"), "the connections to be closed");
+  });
+
   test("a flush by any client drops everything", async () => {
     for (const flush of ["FLUSHALL", "FLUSHDB"]) {
       await withCache({}, async (cached, db) => {

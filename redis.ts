@@ -9745,7 +9745,7 @@ class NearCache {
   readonly #pool: Pool;
   readonly #config: Config;
   readonly #isClustered: boolean;
-  /** The tracked connection; undefined if the server cannot have one. */
+  /** The tracked connection; undefined if the server cannot have one, and after the end. */
   #link: Pool | undefined;
   /** Why nothing is kept until the server is another one. */
   #off: string | undefined;
@@ -10015,7 +10015,7 @@ class NearCache {
       lost: () => this.#clear(),
       opened: () => {
         this.#isLate = false;
-        if (this.#off !== undefined) this.#link!.destroy();
+        if (this.#off !== undefined) this.#link?.destroy();
       },
     });
   }
@@ -10037,7 +10037,7 @@ class NearCache {
   #refuse(why: string): void {
     this.#off = why;
     this.#clear();
-    if (this.#link!.isUp) this.#link!.destroy();
+    if (this.#link?.isUp) this.#link.destroy();
   }
 
   /** Begins again, because the commands of the pool may go to another server now. */
@@ -10071,10 +10071,12 @@ class NearCache {
   }
 
   async end(timeout: Milliseconds): Promise<void> {
+    const link = this.#link;
     this.#off ??= CLOSED.message;
+    this.#link = undefined; // so that no deferred command opens another
     this.#clear();
     world.cancel(this.#nextPing); // not the watch: callers of loads keep their deadlines
-    await this.#link?.close(timeout);
+    await link?.close(timeout);
   }
 
   describe(): string {
