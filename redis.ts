@@ -7157,10 +7157,8 @@ export type NodeStats = ServerInfo & {
   readonly bytesWritten: number;
 };
 
-function addTo(total: Traffic, { replies, bytesRead, bytesWritten }: Traffic): void {
-  total.replies += replies;
-  total.bytesRead += bytesRead;
-  total.bytesWritten += bytesWritten;
+function addTo(total: Traffic, more: Traffic): void {
+  for (const name of Object.keys(more) as (keyof Traffic)[]) total[name] += more[name];
 }
 
 const OVERLOADED = new ConnectionError("OVERLOADED", "not-sent", "too much is pending; see maxPending and maxUnsent");
