@@ -7558,8 +7558,7 @@ async function sendBatch(server: Target, batch: Batch, row: Row, view: View): Pr
   }
   const last = command?.special.batch ?? batch;
   if (last.redirected !== undefined) await last.complete(replies);
-  const lacks = isDurable ? lackOf(view, replies.pop()) : undefined;
-  return { replies, batch: last, lacks };
+  return { replies, batch: last, lacks: isDurable ? lackOf(view, replies.pop()) : undefined };
 }
 
 /** Compares WAIT's reply with the number of replicas that the view asks for; an error counts as too few. */
@@ -7725,8 +7724,7 @@ export class Watch<Text = string> extends Commander {
       throw this.#refused;
     }
     const exec = { commands: this.#queued, reading: execOf(this.#queued.map(({ row }) => row)) };
-    const special = { ...ORDINARY, exec };
-    const replies = await this.#conclude(commands.exec, special).catch((error: RedisError) => {
+    const replies = await this.#conclude(commands.exec, { ...ORDINARY, exec }).catch((error: RedisError) => {
       if (this.#unqueued instanceof WatchError) throw this.#unqueued; // its slot has moved
       const isAborted = isReplyError(error) && error.code === "EXECABORT";
       throw isAborted ? error.of(error.command, error.outcome, undefined, this.#unqueued) : error;
@@ -7961,8 +7959,7 @@ class Loan implements Router {
     const [server, own] = single(this.#router, row, args);
     if (server !== this.#server) throw unsharded(row, "its keys are not on the node of this lease");
     const words = wordsOf(row.name, own, row.form);
-    const parts = [{ member: this.#self, args: words, keys: [] }];
-    return planOf(parts, ([reply]) => reply);
+    return planOf([{ member: this.#self, args: words, keys: [] }], ([reply]) => reply);
   }
 
   /** Sends the body's command. During a transaction, the body can send no other: the server would queue it. */
