@@ -8203,42 +8203,35 @@ async function* scan<Item>(
   } while (cursor !== "0");
 }
 
-/** How a consumer reads a stream for its group. */
-export type ConsumeOptions<Text = string> = {
-  group: string;
-  consumer: string;
+const isKey = (value: unknown): boolean => typeof value === "string" || ArrayBuffer.isView(value);
+/** Options that such a table checks. */
+type Checked<T> = { [N in keyof T]?: (T[N] extends Check<infer V> ? V : never) | undefined };
+
+const CONSUMING = {
+  group: must<string>("a string", isKey),
+  consumer: must<string>("a string", isKey),
   /** Creates a missing group, and stream, to read all entries ("0") or new ones ("$"). By default, rejects: NOGROUP. */
-  create?: "0" | "$" | undefined;
+  create: oneOf("0", "$"),
   /** Takes over entries that other consumers have not acknowledged for this many milliseconds. Since Redis 6.2. */
-  claimAfter?: Milliseconds | undefined;
+  claimAfter: whole(0, Number.MAX_SAFE_INTEGER),
   /** Maximum number of new entries in one read; 10 by default. */
-  count?: number | undefined;
+  count: whole(1, 2 ** 30),
   /** How many milliseconds one read waits for new entries; 1,000 by default. */
-  block?: Milliseconds | undefined;
+  block: whole(1, 2 ** 31 - 1),
   /** An entry that is still pending after this many deliveries goes to `deadLetter` instead, and is acknowledged. */
-  maxDeliveries?: number | undefined;
+  maxDeliveries: whole(1, Number.MAX_SAFE_INTEGER),
   /** Key of a stream, to which the entry's fields are added, or a function, which gets the entry and is awaited. */
-  deadLetter?: Key | ((entry: Consumed<Text>) => unknown) | undefined;
+  deadLetter: must<unknown>("a stream's key or a function", (value) => isKey(value) || typeof value === "function"),
   /** Ends the loop once the current entry has been acknowledged. */
-  signal?: AbortSignal | undefined;
+  signal: must<AbortSignal>("an AbortSignal", (value) => value instanceof AbortSignal),
 };
+/** How a consumer reads a stream for its group. */
+export type ConsumeOptions<Text = string> = Checked<typeof CONSUMING> &
+  { group: string; consumer: string; deadLetter?: Key | ((entry: Consumed<Text>) => unknown) | undefined };
 
 /** An entry of a stream, and how many times it has been delivered, this time included. */
 export type Consumed<Text = string> =
   [id: Reply<Entry[0], Text>, fields: Reply<Entry[1], Text>, deliveries: number];
-
-const isKey = (value: unknown): boolean => typeof value === "string" || ArrayBuffer.isView(value);
-const CONSUMING: Record<keyof ConsumeOptions, Check<unknown>> = {
-  group: must("a string", isKey),
-  consumer: must("a string", isKey),
-  create: oneOf("0", "$"),
-  claimAfter: whole(0, Number.MAX_SAFE_INTEGER),
-  count: whole(1, 2 ** 30),
-  block: whole(1, 2 ** 31 - 1),
-  maxDeliveries: whole(1, Number.MAX_SAFE_INTEGER),
-  deadLetter: must("a stream's key or a function", (value) => isKey(value) || typeof value === "function"),
-  signal: must("an AbortSignal", (value) => value instanceof AbortSignal),
-};
 
 /** An async iterator whose return() ends it at once; that of a plain async generator waits for a pending next(). */
 export class Iteration<T> implements AsyncIterableIterator<T, void, void> {
@@ -8522,9 +8515,7 @@ const FEEDING = {
   onState: functionOf<(state: FeedState, error: RedisError | undefined) => unknown>(),
 };
 /** Options of a subscription or of monitor(): its buffer, and a listener for its state. */
-export type FeedOptions = {
-  [N in keyof typeof FEEDING]?: (typeof FEEDING[N] extends Check<infer T> ? T : never) | undefined;
-};
+export type FeedOptions = Checked<typeof FEEDING>;
 
 /** "listening": the servers have confirmed all channels. "connecting": messages may be missed. "ended": for good. */
 export type FeedState = "connecting" | "listening" | "ended";
