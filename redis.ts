@@ -8944,7 +8944,7 @@ const WARNINGS = 16;
 const NOT_LIVE = "it must return an async iterable of lists; write async function* () { yield [...]; }";
 
 /** A handler that follows a live list. `take` throws if a list is wrong, and the handler keeps the one before. */
-type ListFollower = { readonly take: (hosts: unknown) => void; readonly failed: (error: RedisError) => void };
+type ListFollower = { readonly take: (hosts: unknown) => void; readonly failed?: (error: RedisError) => void };
 /**
  * `listed`: resolves when the first list has come, when the function has failed, or at stop(). `error`: why the last
  * list was not taken.
@@ -9046,7 +9046,7 @@ class LiveList {
   }
 
   #fail(follower: ListFollower, error: RedisError): void {
-    follower.failed(error);
+    follower.failed?.(error);
     this.#begun(follower);
   }
 
@@ -9212,7 +9212,6 @@ class Sentinels {
     const { sentinels, tls } = config;
     this.#following = LiveList.follow(sentinels, {
       take: (hosts) => this.#take(isFunction(sentinels) ? readSentinelHosts(hosts, tls) : hosts as Config[]),
-      failed: ignore,
     });
   }
 
@@ -9238,30 +9237,28 @@ class Sentinels {
     }
   }
 
-  static #optionsOf({ sentinels, tls, addressMap, allowNode, unref }: Config): SentinelOptions {
-    return { sentinels: sentinels!, tls: isFunction(sentinels) ? tls : false, addressMap, allowNode, unref };
-  }
-
-  static #of(config: SentinelOptions): Sentinels | undefined {
-    return Sentinels.#all.find((other) => areEqual(other.#config, config));
+  /** Finds the Sentinels of these options, if they are in use; all handlers with the same `config` share them. */
+  static #find({ sentinels, tls, addressMap, allowNode, unref }: Config): [SentinelOptions, Sentinels | undefined] {
+    const config = { sentinels: sentinels!, tls: isFunction(sentinels) ? tls : false, addressMap, allowNode, unref };
+    return [config, Sentinels.#all.find((other) => areEqual(other.#config, config))];
   }
 
   /** Names the Sentinels, for people: those that are in use, or those of the option. */
   static describe(options: Config): string {
-    const { sentinels } = options;
-    const links = Sentinels.#of(Sentinels.#optionsOf(options))?.links.map(({ config }) => config) ?? [];
+    const [{ sentinels }, known] = Sentinels.#find(options);
+    const links = known?.links.map(({ config }) => config) ?? [];
     const hosts = links.length === 0 && Array.isArray(sentinels) ? sentinels as readonly Config[] : links;
     return hosts.map(addressOf).join(", ") || "a live list";
   }
 
-  /** Returns the master that these options name; all handlers with the same Sentinels share it. */
+  /** Returns the master that these options name. */
   static master(options: Config): WatchedMaster {
-    const { master: name } = options;
-    const config = Sentinels.#optionsOf(options);
-    let all = Sentinels.#of(config);
-    if (all === undefined) Sentinels.#all.push(all = new Sentinels(config));
-    const master = all.#masters.get(name!) ?? new WatchedMaster(name!, all);
-    all.#masters.set(name!, master);
+    const name = options.master!;
+    const [config, known] = Sentinels.#find(options);
+    const all = known ?? new Sentinels(config);
+    if (known === undefined) Sentinels.#all.push(all);
+    const master = all.#masters.get(name) ?? new WatchedMaster(name, all);
+    all.#masters.set(name, master);
     return master;
   }
 
@@ -10773,12 +10770,9 @@ class Fleet<M extends Named = Named> {
   /** Running commands of several steps. */
   readonly #steps = new Set<Promise<unknown>>();
   /** Resolves when all its members are known. */
-  readonly known: () => Promise<unknown>;
+  known: () => Promise<unknown> = () => Promise.resolve();
 
-  constructor(members: readonly M[], known: () => Promise<unknown> = () => Promise.resolve()) {
-    this.members = members;
-    this.known = known;
-  }
+  constructor(members: readonly M[] = []) { this.members = members; }
 
   get isClosed(): boolean { return this.closed !== undefined; }
   /** Whether its servers, or one of them, reopen lost connections. */
@@ -11247,7 +11241,7 @@ class Several implements Origin {
   /** The members with a weight above 0, the best first; before the first list, a stand-in, where commands wait. */
   #members: readonly Choice[] = [];
   /** The servers of the members, whose life cycle it manages. */
-  readonly #servers = new Fleet<Named>([]);
+  readonly #servers = new Fleet();
   /** Names of the members with weight 0. */
   #drained: readonly string[] = [];
   /** The member that takes this tick's commands. */
@@ -11596,7 +11590,7 @@ export class Manager<Text = string> {
     if (other !== undefined) throw new ArgumentError(`option ${other} belongs to the URLs of the list`);
     this.#following = LiveList.follow(hosts, {
       take: (list) => this.#take(list),
-      failed: (error) => this.#followers.forEach((_, { failed }) => failed(error)),
+      failed: (error) => this.#followers.forEach((_, { failed }) => failed?.(error)),
     });
   }
 
@@ -11662,14 +11656,14 @@ export class Manager<Text = string> {
   #give(follower: ListFollower, name: string, db: number): void {
     const hosts = this.#hosts(name, db);
     if (hosts.length > 0) follower.take(hosts);
-    else follower.failed(this.#noNodes(name, db));
+    else follower.failed?.(this.#noNodes(name, db));
   }
 
   #follow(follower: ListFollower, name: string, db: number): () => void {
     this.#followers.set(follower, [name, db]);
     const error = this.#following.error();
     if (this.#nodes !== undefined) this.#give(follower, name, db);
-    else if (error !== undefined) follower.failed(error);
+    else if (error !== undefined) follower.failed?.(error);
     return () => void this.#followers.delete(follower);
   }
 }
@@ -11923,7 +11917,7 @@ function mustSpread(router: ClientRouter, row: Row, gathered: readonly unknown[]
 /** The router of a sharded handler. */
 class Shards implements ClientRouter, Layout<Node, Node> {
   readonly only = undefined;
-  readonly fleet: Fleet<Node>;
+  readonly fleet = new Fleet<Node>();
   readonly #options: Unchecked;
   readonly #rule: Rule;
   readonly #readHost: (host: unknown) => Unchecked;
@@ -11939,11 +11933,7 @@ class Shards implements ClientRouter, Layout<Node, Node> {
     this.#options = options;
     this.#rule = rule;
     this.#readHost = readHost;
-    this.fleet = new Fleet<Node>([]);
-    this.#following = LiveList.follow(hosts, {
-      take: (list) => void this.#replace(list, timeout),
-      failed: ignore,
-    });
+    this.#following = LiveList.follow(hosts, { take: (list) => void this.#replace(list, timeout) });
     this.fleet.onClose = () => this.#following.stop();
   }
 
@@ -12342,13 +12332,8 @@ export type ShardedCommands<Text = string> = {
 };
 type Sharded = Omit<Shared, RowsLike<Row<any, any, "nowhere">>>;
 
-/** A router over many servers, each with some of the keys. */
-interface ManyRouter extends ClientRouter {
-  locate(key: Key): Named;
-}
-
 /** Base class of handlers for many servers. */
-export abstract class ManyClient<Text, R extends ManyRouter = ManyRouter> extends Client<Text, R> {
+export abstract class ManyClient<Text, R extends Shards | Cluster = Shards | Cluster> extends Client<Text, R> {
   get #router(): R { return insideOf(this).router; }
 
   /** Sends WATCH and MULTI to the node of these keys. */
@@ -12688,7 +12673,7 @@ const inSlots = (row: Row): NotSupportedError =>
 class Cluster implements ClientRouter, Layout<Member, number> {
   readonly only = undefined;
   readonly proxy = undefined;
-  readonly fleet: Fleet<ClusterNode>;
+  readonly fleet = new Fleet<ClusterNode>();
   readonly #options: Config;
   #seeds: readonly Config[] = [];
   readonly #following: Following;
@@ -12738,7 +12723,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   /** `seeds`: a list, or a function that returns lists. */
   constructor(seeds: unknown, options: Unchecked) {
     this.#options = readClustered(options);
-    this.fleet = new Fleet<ClusterNode>([], () => this.#known());
+    this.fleet.known = () => this.#known();
     this.fleet.onClose = () => this.#close();
     this.#following = LiveList.follow(seeds, {
       take: (hosts) => {
