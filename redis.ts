@@ -6026,7 +6026,7 @@ type Hooks = Pick<Owner, "prepare" | "carries" | "pushed" | "secrets"> & {
     ((from: Pool, command: Command, error: ReplyError, lease: Lease | undefined) => boolean) | undefined;
   /** Called with such an error of a listener, whose commands are not redirected. */
   readonly learn?: (error: ReplyError) => void;
-  /** Those of all servers of a handler: one that leaves and comes back gets another pool. By default, the pool's own. */
+  /** Those of all servers of a handler: one that leaves and comes back gets another pool. Default: the pool's own. */
   readonly fences?: Fences;
 };
 
