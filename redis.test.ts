@@ -4844,8 +4844,11 @@ describe("an address", () => {
   ] as [string, () => Promise<never>][]) {
     test(`that ${how} is asked again and again; meanwhile commands fail, and say why`, async () => {
       let isKnown = false;
+      const { now } = world;
+      const still = now();
+      world.now = () => still; // it is not down yet, however long this machine takes
       await withAddress({ next: () => isKnown ? endpointAt(server.port) : fail() }, {}, async (db) => {
-        const early = await failure(db.ready());
+        const early = await failure(db.ready()).finally(() => (world.now = now));
         assert.ok(early instanceof ConnectionError);
         assert.deepEqual([early.code, early.message, early.cause],
           ["CONNECT_FAILED", "no connection to scripted", unknown]);
