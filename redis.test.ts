@@ -8738,19 +8738,22 @@ describe("a slow consumer", () => {
     const costOf = async (buffer: number): Promise<number> => {
       const s = await db.subscribe("many", { buffer, overflow: "drop" });
       return effort(async () => {
-        for (let round = 0; round < 60; round++) {
+        for (let round = 0; round < 100; round++) {
           const pipeline = db.pipeline();
           for (let i = 0; i < 2_000; i++) pipeline.publish("many", "message");
           await pipeline.execPipeline();
         }
-        await until(() => s.dropped === 120_000 - buffer, "the last one to have come");
+        await until(() => s.dropped === 200_000 - buffer, "the last one to have come");
         let left = buffer;
         for await (const _ of s) if (--left === 0) break;
       });
     };
-    const least = async (buffer: number): Promise<number> => Math.min(await costOf(buffer), await costOf(buffer), await costOf(buffer));
-    const [small, big] = [await least(10), await least(100_000)];
-    assert.ok(big < 4 * small + 100, `${big} ms with a buffer of 100,000, ${small} ms with one of 10`);
+    let [small, big] = [Infinity, Infinity]; // the least counts: other work can only make it more
+    const isCheap = (): boolean => big < 4 * small + 100;
+    for (let tries = 0; tries < 3 && !isCheap(); tries++) {
+      [small, big] = [Math.min(small, await costOf(10)), Math.min(big, await costOf(100_000))];
+    }
+    assert.ok(isCheap(), `${big} ms with a buffer of 100,000, ${small} ms with one of 10`);
   }));
 
   test("of which the oldest are dropped keeps the mark of a gap, and counts messages only",
@@ -18807,11 +18810,13 @@ describe("collections", () => {
         for (const error of await Promise.all(all)) assert.equal(error.code, "ABORTED");
       });
     };
-    const least = async (wait: (signal: AbortSignal) => Promise<unknown>): Promise<number> =>
-      Math.min(await timeOf(wait), await timeOf(wait), await timeOf(wait));
-    const usual = await least((signal) => db.with({ signal }).blpop("no such queue", 0));
-    const own = await least((signal) => queue.get({ signal }));
-    assert.ok(own < 12 * usual + 50, `${own} ms against ${usual} ms`);
+    let [usual, own] = [Infinity, Infinity]; // the least counts: other work can only make it more
+    const isCheap = (): boolean => own < 12 * usual;
+    for (let tries = 0; tries < 3 && !isCheap(); tries++) {
+      usual = Math.min(usual, await timeOf((signal) => db.with({ signal }).blpop("no such queue", 0)));
+      own = Math.min(own, await timeOf((signal) => queue.get({ signal })));
+    }
+    assert.ok(isCheap(), `${own} ms against ${usual} ms`);
   }));
 
   test("a user who may not run CLIENT UNBLOCK can still abort get()", () => withDb({}, async () => {

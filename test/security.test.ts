@@ -1332,6 +1332,15 @@ function assertLinear(ten: number, big: number): void {
   assert.ok(big < 3.5 * ten + 2 * STEP, `${ten} us for ten, and ${big} us for one that is ten times as big`);
 }
 
+/** The same of what takes long: measured again only if it seems not to hold. */
+async function mustBeLinear(ten: () => Promise<number>, big: () => Promise<number>): Promise<void> {
+  let costs: [ten: number, big: number] = [Infinity, Infinity];
+  for (let tries = 1;; tries++) {
+    costs = [Math.min(costs[0], await ten()), Math.min(costs[1], await big())];
+    if (tries === 3 || costs[1] < 3.5 * costs[0]) return assertLinear(...costs);
+  }
+}
+
 /** Ten of a megabyte, and one of ten: as much in both. */
 const SIZES: readonly [count: number, size: number][] = [[10, 1e6], [1, 1e7]];
 
@@ -1415,29 +1424,27 @@ describe("no regular expression sees what a server sends", () => {
   });
 
   for (const [what, unit] of [["words", '"a" '], ["backslashes", '\\\\"'], ["open quotes", '"\\x'], ["brackets", " ["]]) {
-    test(`a line of MONITOR of ${what} costs what its bytes do`, async () => {
-      const costs: number[] = [];
-      for (const [count, size] of SIZES) {
+    test(`a line of MONITOR of ${what} costs what its bytes do`, () => {
+      const costOf = async ([count, size]: typeof SIZES[number]): Promise<number> => {
         const line = `+1700000000.123456 [0 127.0.0.1:50000] ${upTo(unit!, size)}\r\n`;
         const end = '+1700000000.123456 [0 127.0.0.1:50000] "END"\r\n';
-        await withScript(async (peer) => {
+        return withScript(async (peer) => {
           await peer.read();
           peer.write("+OK\r\n");
           peer.write(line.repeat(count) + end);
           await peer.closed;
         }, async (db) => {
-          costs.push(await least(async () => {
-            const feed = await db.monitor();
-            for (;;) {
-              const { value } = await feed.next();
-              assert.ok(value !== undefined);
-              if ((value as any).words?.[0] === "END") break;
-            }
-            feed.close();
-          }));
+          const feed = await db.monitor();
+          const begun = process.cpuUsage();
+          for (;;) {
+            const { value } = await feed.next();
+            assert.ok(value !== undefined);
+            if ((value as any).words?.[0] === "END") break;
+          }
+          return cpuSince(begun);
         });
-      }
-      assertLinear(costs[0]!, costs[1]!);
+      };
+      return mustBeLinear(() => costOf(SIZES[0]!), () => costOf(SIZES[1]!));
     });
   }
 });
@@ -1595,16 +1602,13 @@ describe("errors by the thousand", () => {
     }
   }
 
-  test("a pipeline of refused commands takes time that is linear in their number", async () => {
-    const costs: number[] = [];
-    for (const [runs, count] of [[10, 5_000], [1, 50_000]] as const) {
-      await withScript(refusing(count, OOM), async (db) => {
-        costs.push(await least(async () => {
-          for (let i = 0; i < runs; i++) await ways["a pipeline"]!(db, count);
-        }));
-      }, { replyTimeout: 60_000 });
-    }
-    assertLinear(costs[0]!, costs[1]!);
+  test("a pipeline of refused commands takes time that is linear in their number", () => {
+    const costOf = (runs: number, count: number): Promise<number> => withScript(refusing(count, OOM), async (db) => {
+      const begun = process.cpuUsage();
+      for (let i = 0; i < runs; i++) await ways["a pipeline"]!(db, count);
+      return cpuSince(begun);
+    }, { replyTimeout: 60_000 });
+    return mustBeLinear(() => costOf(10, 5_000), () => costOf(1, 50_000));
   });
 
   const silent = async (peer: Peer): Promise<void> => { await peer.closed; };
