@@ -68,7 +68,8 @@ test("BullMQ: jobs have results and progress, are retried, delayed and ordered; 
 
   const begun = Date.now();
   const late = await queue.add("late", { n: 1 }, { delay: 700 });
-  assert.equal(await late.getState(), "delayed");
+  const state = await late.getState();
+  if (Date.now() - begun < 700) assert.equal(state, "delayed"); // else this machine was slow, and it may have run
   await late.waitUntilFinished(events);
   assert.ok(Date.now() - begun >= 700);
 

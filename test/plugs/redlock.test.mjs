@@ -46,7 +46,7 @@ for (const [name, Lock] of Object.entries({ redlock: Redlock, "@sesamecare-oss/r
         await new Promise(setImmediate);
         count = before + 1;
       };
-      const often = { retryCount: 100, retryDelay: 10 };
+      const often = { retryCount: 10_000, retryDelay: 10 };
       await Promise.all([here, there].map((from) => from.using(["counter"], 600_000, often, countUp)));
       assert.equal(count, 2);
     } finally {

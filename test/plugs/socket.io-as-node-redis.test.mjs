@@ -79,7 +79,7 @@ async function checkMessages(t, open, adapterOf) {
   assert.deepEqual(blue.received.sort(), [["for all", Buffer.from([0, 255])], ["for blue"], ["not for red"]]);
   assert.deepEqual(red.received, [["for all", Buffer.from([0, 255])]]);
 
-  const answers = await one.io.timeout(10_000).emitWithAck("question", "who");
+  const answers = await one.io.timeout(60_000).emitWithAck("question", "who");
   assert.deepEqual(answers.sort(), ["who, blue", "who, red"]);
   assert.deepEqual((await two.io.fetchSockets()).map(({ id }) => id).sort(), [red.socket.id, blue.socket.id].sort());
   two.io.on("sum", (a, b, answer) => answer(a + b));

@@ -84,7 +84,7 @@ for (const [name, open] of Object.entries(kinds)) {
       assert.equal(wrong, 0);
 
       b.client.on("question", (n, answer) => answer(n + 1));
-      assert.deepEqual(await a.server.to("room").timeout(5_000).emitWithAck("question", 41), [42]);
+      assert.deepEqual(await a.server.to("room").timeout(60_000).emitWithAck("question", 41), [42]);
       const sockets = await a.server.fetchSockets();
       assert.deepEqual(sockets.map(({ id }) => id).sort(), [a.socket.id, b.socket.id].sort());
       b.server.on("ask", (answer) => answer("b"));
