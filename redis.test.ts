@@ -11085,7 +11085,7 @@ describe("remember()", () => {
   test("one whose lockTimeout has passed gets what it has loaded, but does not overwrite what is newer", () => withTwo(async (a, b) => {
     const { calls, load, begun } = heldLoad();
     const options = { ttl: 60_000, lockTimeout: 600_000 };
-    const slow = a.remember("k", { ...options, lockTimeout: 200 }, load);
+    const slow = a.remember("k", { ...options, lockTimeout: 200, timeout: 600_000 }, load);
     await begun();
     const [late, other] = [a.remember("k", options, load), b.remember("k", options, load)];
     await begun(2);
@@ -13237,7 +13237,7 @@ describe("through a proxy", () => {
     before(async () => {
       if (!isThere) return;
       servers = await Promise.all([RedisServer.start(), RedisServer.start(), RedisServer.start()]);
-      twemproxy = await Twemproxy.start(servers);
+      twemproxy = await Twemproxy.start(servers, 60_000);
     });
     after(async () => {
       if (!isThere) return;
