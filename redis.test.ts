@@ -833,7 +833,7 @@ describe("encoding", () => {
     }
     assert.equal(await db.zadd("spelled", ["inf", "XX"], ["-INF", "CH"], ["+infinity", "INCR"], ["Infinity", "GT"], ["1e3", "LT"]), 5);
     assert.equal(await db.zadd("spelled", [[2, "NX"]]), 1);
-    assert.equal(await db.xadd("spelled stream", "7-*", ["MAXLEN", 0]), "7-0");
+    assert.equal(await db.xadd("spelled stream", isOld() ? "7-0" : "7-*", ["MAXLEN", 0]), "7-0");
     assert.equal(await db.call("xadd", "spelled stream", "MAXLEN", "=", 1, "8-1", "f", Buffer.from("v")), "8-1");
   }));
 
@@ -1430,7 +1430,7 @@ describe("commands", () => {
     assert.doesNotMatch(await server.call("INFO", "commandstats"), /cmdstat_(mget|del|hmget|command|latency)\W/);
     assert.match(await db.info(), /redis_version/);
     assert.match(await db.info([], "server"), /redis_version/);
-    assert.ok((await db.commandInfo()).length > 100);
+    if (!isOld()) assert.ok((await db.commandInfo()).length > 100); // to Redis 6, no names are none
     const pipeline = db.pipeline().mget([]);
     const late: any = await db.lease(async (connection) => {
       assert.deepEqual(await connection.mget([]), []);
@@ -1467,7 +1467,7 @@ describe("commands", () => {
         [await db.hscan("WITHVALUES", 0, { MATCH: "NOVALUES" }), ["0", { NOVALUES: "1" }]],
         [await db.call("HSCAN", "WITHVALUES", 0, "match", "NOVALUES"), ["0", { NOVALUES: "1" }]],
         [await db.call("hscan", "WITHVALUES", 0, "COUNT", 9, "match", "MATCH"), ["0", {}]],
-        [await db.lcs("IDX", "LEN"), ""],
+        ...isOld() ? [] : [[await db.lcs("IDX", "LEN"), ""] as [string, string]],
         [(await db.pipeline().zunion(1, "WITHSCORES").execPipeline())[0], members],
         [(await db.pipeline().zunion(1, "WITHSCORES", { WITHSCORES: true }).commit())[0], scored],
       ];
@@ -1520,7 +1520,7 @@ describe("commands", () => {
       await withDb({ port: fresh.port, protocol: protocol as 2 | 3, replyTimeout: 20_000, ...options }, async (db) => {
         for (const [name, args, expected] of surface) {
           const reply = await (db as any)[name](...args).catch((error: unknown) => error);
-          if (name === "configGet" && form !== "objects") reply.sort(); // a server lists them in an order of its own
+          if (name === "configGet" && form !== "objects" && Array.isArray(reply)) reply.sort(); // a server lists them in an order of its own
           // What differs from one time to the next is compared by its types.
           const shown = typeof expected === "function" ? typesOf(reply) : unprototyped(reply);
           shapes.push(`${name} ${inspect(args)}: ${shown instanceof Error ? shown.message : inspect(shown, { depth: 9, sorted: true })}`);
@@ -1871,7 +1871,7 @@ describe("a call", () => {
   }));
 
   test("a script that the server says it did not begin is not executed", () => withDb({ protocol: 2 }, async (db) => {
-    await server.call("ACL", "SETUSER", "no-scripts", "on", ">secret", "~*", "+@all", "-eval", "-evalsha", "-fcall");
+    await server.call("ACL", "SETUSER", "no-scripts", "on", ">secret", "~*", "+@all", "-eval", "-evalsha", ...isOld() ? [] : ["-fcall"]);
     const calls: [name: string, ...args: unknown[]][] = [
       ["EVAL", "return 1"], ["EVAL", "return (", 0], ["EVALSHA", "0".repeat(40)],
       ...["EVAL", "EVALSHA"].flatMap((name) => [[2, "a"], [-1], [0.5, "a"], ["x", "a"], [" 0"], ["00"], ["0x0"]].map((args) =>
@@ -4002,7 +4002,7 @@ describe("a blocking command", () => {
     withPool({ poolsize: 2, pingInterval: 20, name: "patient" }, async (db) => {
       const pops = [db.blpop("patient queue", 0), db.blpop("patient queue", 0)];
       await blocked(2);
-      const looks = async () => parseInt(/cmdstat_client\|list:calls=(\d+)/.exec(await server.call("INFO", "commandstats"))?.[1] ?? "0");
+      const looks = async () => parseInt(/cmdstat_client(?:\|list)?:calls=(\d+)/.exec(await server.call("INFO", "commandstats"))?.[1] ?? "0");
       const before = await looks();
       const ids = (await clientsNamed("patient")).filter((line) => line.includes("flags=b")).map((line) => line.split(" ")[0]);
       await until(async () => await looks() > before + 20, "it to be looked at");
@@ -4201,7 +4201,7 @@ describe("a pool", () => {
     }));
 
   test("runs what blocks, and nothing else, on a connection of its own", () => withPool({ poolsize: 2 }, async (db) => {
-    await db.del("nothing", "stream");
+    await db.del("nothing", "stream", "a", "b");
     await db.xgroupCreate("stream", "group", "$", { MKSTREAM: true });
     const blocking: [name: string, call: () => Promise<unknown>][] = [
       ["blpop", () => db.blpop("nothing", 0.02)],
