@@ -8944,7 +8944,7 @@ const WARNINGS = 16;
 const NOT_LIVE = "it must return an async iterable of lists; write async function* () { yield [...]; }";
 
 /** A handler that follows a live list. `take` throws if a list is wrong, and the handler keeps the one before. */
-type ListFollower = { readonly take: (hosts: unknown) => void; readonly failed?: (error: RedisError) => void };
+type ListFollower = { readonly take: (hosts: unknown) => void; readonly failed: (error: RedisError) => void };
 /**
  * `listed`: resolves when the first list has come, when the function has failed, or at stop(). `error`: why the last
  * list was not taken.
@@ -9046,7 +9046,7 @@ class LiveList {
   }
 
   #fail(follower: ListFollower, error: RedisError): void {
-    follower.failed?.(error);
+    follower.failed(error);
     this.#begun(follower);
   }
 
@@ -9212,6 +9212,7 @@ class Sentinels {
     const { sentinels, tls } = config;
     this.#following = LiveList.follow(sentinels, {
       take: (hosts) => this.#take(isFunction(sentinels) ? readSentinelHosts(hosts, tls) : hosts as Config[]),
+      failed: ignore,
     });
   }
 
@@ -10599,6 +10600,7 @@ class Server implements Origin {
   known(): undefined { return undefined; }
   where(): readonly Server[] { return [this]; }
   members(): readonly Named[] { return this.fleet.members; }
+  toScan(): readonly Named[] { return this.fleet.members; }
   anywhere(): Server { return this; }
 
   // ---- Replicas ----
@@ -10869,8 +10871,8 @@ interface ClientRouter extends Router {
   readonly fleet: Fleet;
   /** All servers that have keys. */
   members(): readonly Named[];
-  /** The servers to scan, one after the other, without missing a key, if their keys may move: else, all members. */
-  toScan?(): AsyncIterable<Named>;
+  /** The servers to scan, one after the other, without missing a key. */
+  toScan(): Iterable<Named> | AsyncIterable<Named>;
   /** The server for a transaction without keys; undefined unless one server has all keys. */
   anywhere(): Target | undefined;
   where(kind: Subscribing, channel: Key): readonly Source[];
@@ -11014,7 +11016,7 @@ export abstract class Client<Text, R extends ClientRouter = ClientRouter> extend
     await this.#router.known(this.view);
     mustPass(this.#router, commands.scan);
     await unlessAborted(this.view.signal, "SCAN", () => this.#router.fleet.known());
-    for await (const { server: { pinned } } of this.#router.toScan?.() ?? this.#router.members()) {
+    for await (const { server: { pinned } } of this.#router.toScan()) {
       yield* scan<any>(options, commands.scan, this.#pages(commands.scan, (cursor) => [pinned, [cursor, options]]));
     }
   }
@@ -11341,6 +11343,7 @@ class Several implements Origin {
   known(): undefined { return undefined; } // commands wait at a stand-in
   where(): readonly Origin[] { return [this]; }
   members(): readonly Named[] { return this.fleet.members; }
+  toScan(): readonly Named[] { return this.fleet.members; }
   anywhere(): Several { return this; }
   get pinned(): Server { return this.#best.server; }
 
@@ -11590,7 +11593,7 @@ export class Manager<Text = string> {
     if (other !== undefined) throw new ArgumentError(`option ${other} belongs to the URLs of the list`);
     this.#following = LiveList.follow(hosts, {
       take: (list) => this.#take(list),
-      failed: (error) => this.#followers.forEach((_, { failed }) => failed?.(error)),
+      failed: (error) => this.#followers.forEach((_, { failed }) => failed(error)),
     });
   }
 
@@ -11656,14 +11659,14 @@ export class Manager<Text = string> {
   #give(follower: ListFollower, name: string, db: number): void {
     const hosts = this.#hosts(name, db);
     if (hosts.length > 0) follower.take(hosts);
-    else follower.failed?.(this.#noNodes(name, db));
+    else follower.failed(this.#noNodes(name, db));
   }
 
   #follow(follower: ListFollower, name: string, db: number): () => void {
     this.#followers.set(follower, [name, db]);
     const error = this.#following.error();
     if (this.#nodes !== undefined) this.#give(follower, name, db);
-    else if (error !== undefined) follower.failed?.(error);
+    else if (error !== undefined) follower.failed(error);
     return () => void this.#followers.delete(follower);
   }
 }
@@ -11933,7 +11936,7 @@ class Shards implements ClientRouter, Layout<Node, Node> {
     this.#options = options;
     this.#rule = rule;
     this.#readHost = readHost;
-    this.#following = LiveList.follow(hosts, { take: (list) => void this.#replace(list, timeout) });
+    this.#following = LiveList.follow(hosts, { take: (list) => void this.#replace(list, timeout), failed: ignore });
     this.fleet.onClose = () => this.#following.stop();
   }
 
@@ -11961,6 +11964,7 @@ class Shards implements ClientRouter, Layout<Node, Node> {
   }
 
   members(): readonly Node[] { return this.fleet.members; }
+  toScan(): readonly Node[] { return this.fleet.members; }
   anywhere(): Origin | undefined { return this.members().length === 1 ? this.members()[0]!.server : undefined; }
   groupOf(key: Word): Node { return this.#locate(key); }
   memberOf(node: Node): Node { return node; }
