@@ -8058,6 +8058,8 @@ describe("consume()", () => {
             await mortal.kill();
             await mortal.restart();
           }
+          const isDone = () => mortal.call("XPENDING", "mortal", "g").then(([pending]) => Number(pending) === 0, () => false);
+          await until(isDone, "the group, with no entry that is not acknowledged");
           stop.abort();
           await loop;
           assert.deepEqual([...new Set(seen)], ["0", "1", "2"]);
