@@ -417,6 +417,16 @@ describe("options", () => {
     await server.call("ACL", "DELUSER", "al@ice");
   });
 
+  test("each option that a URL's query may set, as the error for others lists them, can be set so", () => {
+    const values: Record<string, string | number> = {
+      dbid: 3, name: "tested", protocol: 2, poolsize: 4, connectTimeout: 5, replyTimeout: 6, pingInterval: 7, zone: "eu-1a",
+    };
+    assert.throws(() => internals.readOptions("redis://h?no=1"), new RegExp(`it can set ${Object.keys(values).join(", ")}$`));
+    for (const [name, value] of Object.entries(values)) {
+      assert.equal(internals.readOptions(`redis://h?${name}=${value}`)[name as "name"], value);
+    }
+  });
+
   test("valkey: and unix: URLs, and URL objects, do as well", async () => {
     for (const url of [`valkey://localhost:${server.port}`, `unix://${server.path}`, new URL(`redis://127.0.0.1:${server.port}`)]) {
       const db = await connection(url);

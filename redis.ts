@@ -537,7 +537,8 @@ function readUrl(text: string, extra: readonly (keyof Table)[] = []): Unchecked 
       const why = isKnown ? " a second time" : `; it can set ${[...IN_QUERY, ...extra].join(", ")}`;
       throw new ArgumentError(`a URL's query cannot set ${isRaw ? `this option${hint}` : `${named}${why}`}`);
     }
-    options[name] = name === "name" ? value : toNumber(value);
+    const isText = Object.hasOwn(OPTIONS, name) && OPTIONS[name].check === visible;
+    options[name] = isText ? value : toNumber(value);
   }
   return options;
 }
