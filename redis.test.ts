@@ -18663,6 +18663,21 @@ describe("collections", () => {
     }
   }));
 
+  test("a queue's shortest wait is 2 ms: to Redis 6, 0.001 s is no limit, and its connection would be blocked for ever", async () => {
+    const waits: string[] = [];
+    await withScript(async (peer) => {
+      for (;;) {
+        const [name, , wait] = await peer.read();
+        if (name === "BRPOP") waits.push(wait!);
+        peer.write("*-1\r\n");
+      }
+    }, async (db) => {
+      const queue = new RedisQueue(db, "q");
+      for (const timeout of [0.2, 1, 2, 3]) assert.equal(await queue.get({ timeout }), undefined);
+    });
+    assert.deepEqual(waits, ["0.002", "0.002", "0.002", "0.003"]);
+  });
+
   test("two callers never both get what pop() removed, nor both set a default", () => withDbPool({}, async (db) => {
     const dict = new RedisDict(db, "d"), model = new Model(db, "m");
     for (let round = 0; round < 20; round++) {

@@ -3961,6 +3961,7 @@ export type LeasedCommands<Text = string> = { [C in keyof Leased]: Later<Leased[
 
 /** Grace period after a blocking command's own timeout, which the server checks ten times a second. */
 const GRACE: Milliseconds = 1_000;
+const SHORTEST: Milliseconds = 2; // of the waits that the driver chooses: to Redis 6, 0.001 s is 0, which is no limit
 
 type Special = {
   /** Several commands that are sent together; again() and moveTo() replace the batch. */
@@ -4197,7 +4198,7 @@ class Command {
     this.state = "waiting";
     const { row: { block }, blocks = Infinity, words, deadline, view: { replyTimeout } } = this;
     if (block === undefined || blocks === Infinity) return;
-    const left = Math.max(1, Math.ceil(deadline - Math.max(replyTimeout, GRACE) - world.now()));
+    const left = Math.max(SHORTEST, Math.ceil(deadline - Math.max(replyTimeout, GRACE) - world.now()));
     this.words = words.with(block.at(words), String(left / block.unit)); // the time that is left
   }
 
@@ -13853,7 +13854,8 @@ export class RedisQueue<T = string> extends Collection<T, Bounded> implements As
     const { timeout = Infinity, signal } = checkAll(options, WAITING);
     const [now, waiting] = this.taking;
     if (timeout === 0) return this.found(await this.#take(now, [this.key], signal));
-    const seconds = timeout === Infinity ? 0 : Math.min(Math.ceil(timeout), 2 ** 31 - 1) / 1_000; // 0: no limit
+    const wait = Math.min(Math.max(SHORTEST, Math.ceil(timeout)), 2 ** 31 - 1);
+    const seconds = timeout === Infinity ? 0 : wait / 1_000; // 0: no limit
     const reply = await this.#take(waiting, [this.key, seconds], signal);
     if (reply === null) return undefined;
     if (!Array.isArray(reply) || reply.length !== 2) throw badReply(waiting);
