@@ -217,6 +217,7 @@ export class Server extends Host {
 
   override written(link: Link, text: string): void {
     this.sim.scene.written(link, text);
+    this.sim.near?.written(text);
   }
 
   get store(): Store {
@@ -395,6 +396,7 @@ export class Server extends Host {
         this.#expire(at);
         this.#track(session, first);
         const value = first.startsWith("g:") ? first : this.store.data.get(at) ?? null;
+        if (Array.isArray(value)) return refused("WRONGTYPE Operation against a key holding the wrong kind of value");
         this.note(session, words, value);
         return value === null ? session.nil("$") : bulk(String(value));
       }

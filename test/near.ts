@@ -1,14 +1,29 @@
 // Cached readers of the simulator: calls through `with({ cache })`, writes of this handler and of other clients, keys that
 // expire, flushes, and the judgement of what the readers get. The keys are the scene's own: nobody else uses them.
 //
-// A reply must have been the value of its key at some moment after each of these that precedes the call: the
-// acknowledgement of a write of this handler, the arrival of a push for the key, the loss of the connection that tracks
-// it. That moment must also be no longer ago than the view allows, and a kept reply does not outlive its key.
+// A reply must have been the value of its key at some moment after each of these that precedes the call: the writing and
+// the acknowledgement of a write of this handler, the arrival of a push for the key, the loss of the connection that
+// tracks it, and, at one server, the moment since which what another such call has got was the value. That moment must
+// also be no longer ago than the view allows, and a kept reply does not outlive its key. Each caller has a reply of its
+// own, in its own form; all of them together take no more room than they may.
 
+import { Buffer } from "node:buffer";
+import { noncesOf } from "./model.ts";
 import type { Server, Session } from "./model.ts";
 import { FIN } from "./network.ts";
 import type { Link } from "./network.ts";
 import type { Op, Simulation } from "./sim.ts";
+
+/** A call, and what its reply is judged by. */
+type Called = { at: string; inBytes: boolean; since: number; now: number; turn: number; bound: number };
+
+/** How a call reads; `now`: the time, which the driver does not look at for each call. */
+type Terms = { times: { ttl: number; maxStale: number }; limit: number; inBytes: boolean; now: number };
+
+/** Stands for the error of reading what is no text. */
+const WRONG = "WRONGTYPE";
+/** Longest time for which hits may keep the event loop from turning. */
+const LONGEST = 100;
 
 /** The values of a key on the servers that count, from some moment on. */
 type Held = { order: number; time: number; values: readonly unknown[]; hasExpired: boolean };
@@ -22,6 +37,10 @@ export class Near {
   readonly #since = new Map<string, number>();
   /** The connection on which a key has last been read. */
   readonly #links = new Map<string, Link>();
+  /** The times of all views of this run, if they are the same. */
+  readonly #times: { ttl: number; maxStale: number } | undefined;
+  /** Keys that writes change as soon as they are written, by the numbers of these. */
+  readonly #writes = new Map<number, string>();
   hits = 0;
 
   constructor(sim: Simulation) {
@@ -30,6 +49,8 @@ export class Near {
     const [tag, other] = [scene.tag(), scene.tag()];
     const names = tag === undefined ? ["n:0", "n:1"] : [`n:0{${tag}}`, `n:1{${tag}}`, `n:0{${other}}`];
     this.#keys = names.slice(0, chance.pick(1, 2, 3)).map((name) => `${settings.dbid}:${name}`);
+    this.#times = chance.pick(undefined, { ttl: 60_000, maxStale: 100 });
+    settings.cacheBytes = chance.pick(2 ** 26, 2_000);
   }
 
   // ---- What happens ----
@@ -46,6 +67,7 @@ export class Near {
     }
     for (let i = chance.pick(0, 0, 1, 2); i > 0; i--) sim.at(moment(), () => this.#flush());
     for (let i = chance.pick(0, 0, 1, 3); i > 0; i--) sim.at(moment(), () => this.#cut(chance.pick(...this.#keys)));
+    for (let i = sim.kind === "fixed" ? chance.pick(0, 0, 1) : 0; i > 0; i--) sim.at(moment(), () => void this.#loop(chance.pick(...this.#keys)));
   }
 
   #act(at: string): void {
@@ -63,7 +85,7 @@ export class Near {
     for (; count > 0; count--) {
       sim.at(sim.now + sim.chance.next() * sim.chance.pick(1, 10, 50), () => {
         sim.tick();
-        this.#read(at);
+        void this.#read(at);
       });
     }
   }
@@ -72,15 +94,36 @@ export class Near {
     return at.slice(at.indexOf(":") + 1);
   }
 
-  #read(at: string): void {
+  #terms(): Terms {
+    const { chance } = this.sim;
+    const times = this.#times ?? { ttl: chance.pick(20, 300, 60_000), maxStale: chance.pick(100, 1_000, 15_000) };
+    return { times, limit: chance.pick(100, 1_000), inBytes: chance.of(0.2), now: this.sim.now };
+  }
+
+  /** Reads; whether the reply has come at once, from memory. */
+  async #read(at: string, { times, limit, inBytes, now } = this.#terms()): Promise<boolean> {
     const { sim } = this;
-    const { chance } = sim;
-    const ttl = chance.pick(20, 300, 60_000);
-    const maxStale = chance.pick(100, 1_000, 15_000);
-    const limit = chance.pick(100, 1_000);
-    const called = { at, since: this.#since.get(at) ?? 0, now: sim.now, turn: sim.turns, bound: Math.min(ttl, maxStale) };
-    const view = sim.db.with({ replyTimeout: limit, cache: { ttl, maxStale } });
-    sim.follow(`cached read of ${at}`, limit, view.get(this.#name(at))).then((value) => this.#judge(called, value), () => {});
+    const since = Math.max(this.#since.get(at) ?? 0, this.#since.get(`${at} ${inBytes}`) ?? 0);
+    const called = { at, inBytes, since, now, turn: sim.turns, bound: Math.min(times.ttl, times.maxStale) };
+    const view = sim.db.with({ replyTimeout: limit, cache: times, charset: inBytes ? null : "utf-8" });
+    try {
+      return this.#judge(called, await sim.follow(`cached read of ${at}`, limit, view.get(this.#name(at))));
+    } catch (error) {
+      return (error as { code?: string }).code === "WRONGTYPE" && this.#judge(called, WRONG);
+    }
+  }
+
+  /** Reads again and again while the replies come from memory, each a millisecond later. */
+  async #loop(at: string): Promise<void> {
+    const { sim } = this;
+    sim.tick();
+    const terms = { ...this.#terms(), times: { ttl: 60_000, maxStale: 15_000 } };
+    await this.#read(at, terms);
+    const { turns } = sim;
+    for (let i = 0; await this.#read(at, terms) && sim.turns === turns; i++) {
+      if (i > LONGEST) return sim.breach("I3", "hits keep the event loop from turning");
+      sim.stall(1);
+    }
   }
 
   #write(at: string): void {
@@ -101,15 +144,22 @@ export class Near {
     const multi = async (): Promise<unknown> => {
       const m = await db.multi();
       m.set(key, value).catch(() => {});
+      if (chance.of(0.5)) {
+        this.#readSoon(at, 4);
+        await sim.sleep(chance.next() * 30);
+      }
       return (await m.commit() as unknown[])[0];
     };
+    if (how !== "multi") this.#writes.set(op.nonce, at);
     const given: Promise<unknown> = how === "plain" ? db.set(key, value) : how === "px" ? db.set(key, value, { PX: 5 + chance.below(200) })
       : how === "pipeline" ? db.pipeline().set(key, value).execPipeline().then(([reply]) => reply)
       : how === "multi" ? multi() : db.pipeline().set(key, value).commit().then(([reply]) => reply);
     sim.track(op, how === "plain" || how === "px" ? 1_000 : 20_000, given, 1_000).then(() => {
       this.#mark(at, op.settled);
-      if (chance.of(0.5)) this.#read(at);
-    }, () => {});
+      if (chance.of(0.5)) void this.#read(at);
+    }, () => {
+      if (how === "multi" && op.outcome === "not-sent") op.outcome = "not-executed"; // queued, and no EXEC
+    });
   }
 
   /** A tracked connection ends, with the pushes that are under way, or holds them; another client writes at once. */
@@ -143,7 +193,7 @@ export class Near {
     const { chance } = sim;
     const server = sim.scene.holders(at).find(({ down, frozen, role }) => !down && !frozen && role === "master");
     if (server === undefined) return;
-    const value = chance.of(0.2) ? undefined : `of another ${sim.order()}`;
+    const value = chance.of(0.2) ? undefined : chance.of(0.1) ? ["no text"] : `of another ${sim.order()}`;
     sim.say?.(`${server.name}: another client sets ${at} to ${value}`);
     server.put(at, value, value !== undefined && chance.of(0.3) ? sim.now + 5 + chance.below(200) : undefined);
   }
@@ -171,7 +221,7 @@ export class Near {
     const all = this.#held.get(at) ?? [];
     this.#held.set(at, all);
     const holders = sim.scene.holders(at);
-    const values = holders.map((server) => server.live(at));
+    const values = holders.map((server) => server.live(at)).map((value) => Array.isArray(value) ? WRONG : value);
     const last = all.at(-1);
     if (last !== undefined && JSON.stringify(last.values) === JSON.stringify(values)) return;
     all.push({ order: sim.order(), time: sim.now, values, hasExpired: holders.every((server) => server.hasExpired(at)) });
@@ -193,6 +243,15 @@ export class Near {
     }
   }
 
+  /** The driver has written this to a socket. */
+  written(text: string): void {
+    if (this.#writes.size === 0) return;
+    for (const nonce of noncesOf(text)) {
+      const at = this.#writes.get(nonce);
+      if (at !== undefined) this.#mark(at, this.sim.order());
+    }
+  }
+
   tracks({ link }: Session, key: string): void {
     for (const at of this.#keys) {
       if (this.#name(at) === key) this.#links.set(at, link);
@@ -206,20 +265,30 @@ export class Near {
 
   // ---- What must hold ----
 
-  #judge({ at, since, now, turn, bound }: { at: string; since: number; now: number; turn: number; bound: number }, value: unknown): void {
+  /** Whether the reply has come from memory. */
+  #judge({ at, inBytes, since, now, turn, bound }: Called, reply: unknown): boolean {
     const { sim } = this;
     this.sample(at);
     const all = this.#held.get(at)!;
     const isHit = sim.turns === turn;
     if (isHit) this.hits++;
+    const value = Buffer.isBuffer(reply) ? String(reply) : reply;
+    const what = `a cached read of ${at} gives ${JSON.stringify(value)}`;
     sim.say?.(`cached read of ${at} gives ${JSON.stringify(value)}${isHit ? ", from memory" : ""}`);
     const last = all.findLastIndex(({ values }) => values.includes(value));
     const next = all[last + 1];
-    if (last < 0) return sim.breach("I1", `a cached read of ${at} gives ${JSON.stringify(value)}, which never was its value`);
-    if (next === undefined) return;
-    if (next.order < since) sim.breach("I1", `a cached read of ${at} gives ${JSON.stringify(value)}, which the handler knew to be old`);
-    if (next.time < now - bound) sim.breach("I3", `a cached read of ${at} gives what is older than ${bound}`);
+    if (last < 0) sim.breach("I1", `${what}, which never was its value`);
+    if (typeof value === "string" && value !== WRONG && Buffer.isBuffer(reply) !== inBytes) sim.breach("I1", `${what}, in another form`);
+    if (Buffer.isBuffer(reply)) reply.fill(0); // it is its caller's own
+    const most = sim.settings.cacheBytes! * sim.scene.servers.length;
+    const { bytes } = sim.db.cacheStats();
+    if (bytes > most) sim.breach("I10", `the cache takes ${bytes} bytes, not ${most}`);
+    if (last >= 0 && sim.kind === "fixed" && typeof value === "string" && value !== WRONG) this.#mark(`${at} ${inBytes}`, all[last]!.order);
+    if (next === undefined) return isHit;
+    if (next.order < since) sim.breach("I1", `${what}, which the handler knew to be old`);
+    if (next.time < now - bound) sim.breach("I3", `${what}, which is older than ${bound}`);
     const isOne = all[last]!.values.length === 1; // of two holders, the other one's key may be another
     if (isHit && isOne && next.hasExpired && next.time < now) sim.breach("I1", `a kept reply has outlived ${at}`);
+    return isHit;
   }
 }

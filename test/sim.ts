@@ -99,6 +99,8 @@ type Listener = {
 type Settings = {
   poolsize: number; dbid: number; username?: string; password?: string; name?: string; protocol: 2 | 3; replyTimeout: number;
   connectTimeout: number; leaseTimeout: number; pingInterval: number; maxPending: number; maxUnsent: number;
+  /** Of runs with cached readers. */
+  cacheBytes?: number;
 };
 
 /** Texts as the bytes they are on the wire. */
@@ -335,7 +337,7 @@ export class Simulation {
     return link.socket as unknown as Socket;
   }
 
-  #sleep(time: number): Promise<void> {
+  sleep(time: number): Promise<void> {
     return new Promise((resolve) => this.at(this.now + time, () => {
       this.touched = true;
       resolve();
@@ -434,10 +436,14 @@ export class Simulation {
       case "push":
         if (link?.session.protocol === 3) link.session.say(">2\r\n+invalidate\r\n_\r\n");
         return;
-      case "stall": // of the driver's own process: nothing is done, then everything
-        this.now += Math.min(time, 300);
-        this.#stalled += Math.min(time, 300);
+      case "stall": return this.stall(Math.min(time, 300));
     }
+  }
+
+  /** The driver's own process does nothing for some time, then everything. */
+  stall(time: number): void {
+    this.now += time;
+    this.#stalled += time;
   }
 
   /** For some time, this host is not well. */
@@ -663,7 +669,7 @@ export class Simulation {
 
   /** What a step between the caller and the server may be interrupted by: time. */
   async #pause(): Promise<void> {
-    if (this.chance.of(0.4)) await this.#sleep(this.chance.next() * this.chance.pick(2, 50));
+    if (this.chance.of(0.4)) await this.sleep(this.chance.next() * this.chance.pick(2, 50));
   }
 
   async #watch(db: Handler, limit: number): Promise<void> {
@@ -805,7 +811,7 @@ export class Simulation {
     try {
       for await (const item of subscription) {
         this.#hear(listener, item);
-        if (this.chance.of(0.3)) await this.#sleep(this.chance.next() * 200);
+        if (this.chance.of(0.3)) await this.sleep(this.chance.next() * 200);
       }
     } catch (error) {
       const isSlow = listener.options.overflow === "fail" && (error as RedisError).code === "TOO_SLOW";
@@ -821,7 +827,7 @@ export class Simulation {
     const { connectTimeout, replyTimeout } = this.settings;
     const { names, due } = listener;
     for (let i = chance.below(4); i > 0; i--) {
-      await this.#sleep(chance.next() * 200);
+      await this.sleep(chance.next() * 200);
       const name = chance.pick(...names);
       const most = 2 * (connectTimeout + replyTimeout);
       const least = Math.min(connectTimeout, replyTimeout);
@@ -867,7 +873,7 @@ export class Simulation {
     while (this.#closed === Infinity && this.#listeners.some(isDeaf)) {
       if (this.now - since > RECOVERY) return this.breach("I2", "a subscription is not restored");
       for (const channel of ["a:0", "a:1", "b:0"]) this.#say(channel);
-      await this.#sleep(500);
+      await this.sleep(500);
     }
   }
 
@@ -900,11 +906,11 @@ export class Simulation {
     const since = this.now;
     while (this.#closed === Infinity && this.#links.some(({ down, socket }) => down.dead && !socket.destroyed)) {
       if (this.now - since > RECOVERY) return this.breach("I2", "a dead connection is kept");
-      await this.#sleep(200);
+      await this.sleep(200);
     }
     while (this.#closed === Infinity && !await this.#works()) {
       if (this.now - since > RECOVERY) return this.breach("I2", "it does not recover");
-      await this.#sleep(500);
+      await this.sleep(500);
     }
     await this.#hearing(since);
     const tracking = this.near === undefined ? 0 : this.kind === "cluster" ? scene.servers.length : 1;
@@ -914,15 +920,15 @@ export class Simulation {
     const most = this.kind === "cluster" ? 600 : 60;
     for (let i = 0; i < most && links > wanted; i++) {
       links = this.#links.filter(({ socket }) => !socket.destroyed).length;
-      if (links > wanted) await this.#sleep(200);
+      if (links > wanted) await this.sleep(200);
     }
     if (links > wanted && this.#closed === Infinity) this.breach("I9", `${links} links are open, not ${wanted}`);
     await this.#close();
     for (let i = 0; this.#open > 0; i++) {
       if (i > 100) return this.breach("I2", `${this.#open} promises hang`);
-      await this.#sleep(100);
+      await this.sleep(100);
     }
-    for (let i = 0; i === 0 || (i < 120 && this.#timers.live > 0 && this.kind !== "fixed"); i++) await this.#sleep(20); // of short rests
+    for (let i = 0; i === 0 || (i < 120 && this.#timers.live > 0 && this.kind !== "fixed"); i++) await this.sleep(20); // of short rests
     if (this.#timers.live > 0) this.breach("I9", `${this.#timers.live} timers are left`);
     const open = this.#links.filter(({ socket }) => !socket.destroyed);
     if (open.length > 0) this.breach("I9", `links ${open.map(({ id }) => id).join()} are left open`);
