@@ -10,11 +10,13 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import {
-  WatchError, lazyClusterConnectionPool, lazyConnection, lazyConnectionPool, lazyShardedConnection, script,
+  RedisCounter, RedisQueue, WatchError, lazyClusterConnectionPool, lazyConnection, lazyConnectionPool, lazyShardedConnection,
+  script,
 } from "../redis.ts";
 import type { Handler, Options } from "../redis.ts";
 import { Log, nothing, outcomeOf } from "./oracle.ts";
@@ -2073,9 +2075,481 @@ const R34: Row = {
   },
 };
 
+// ==== N. Near the data ====
+
+/** Longest time for which cached readers of these rows may get what others have changed. */
+const MAX_STALE = 300;
+
+/** Sets a counter, unless it is higher already: a write that comes late, or again, does not take it back. */
+const RAISE = `if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end`;
+const raises: ((db: Handler, key: string, n: number) => Promise<unknown>)[] = [
+  (db, key, n) => db.eval(RAISE, 1, key, n),
+  (db, key, n) => db.pipeline().eval(RAISE, 1, key, n).execPipeline(),
+  (db, key, n) => db.pipeline().eval(RAISE, 1, key, n).commit(),
+];
+
+/**
+ * Counters that rise, some by writes of this handler and some by those of another, and their cached reader. It must get
+ * at least what this handler, or what the other one MAX_STALE ago, had seen acknowledged, and what it has got before, if
+ * writes are not lost with a master; or nothing, after a flush.
+ */
+function cachedCounters(scene: Scene, db: Handler, other: Handler, keepsAll = true) {
+  const cached = db.with({ cache: { ttl: 60_000, maxStale: MAX_STALE } });
+  const counters = range(6).map((i) => ({
+    key: `counter:${i}`, isOwn: i % 2 === 0, last: 0, acked: [{ n: 0, begun: -Infinity, ended: -Infinity }],
+  }));
+  let isOver = false;
+  let flushedAt = -Infinity;
+  const write = async ({ key, isOwn, acked }: (typeof counters)[number]) => {
+    for (let n = 1; !isOver; n++) {
+      const begun = performance.now();
+      const { state } = await scene.settled(raises[n % raises.length]!(isOwn ? db : other, key, n), 5_000);
+      scene.counts.operations++;
+      if (state === "acked") acked.push({ n, begun, ended: performance.now() });
+      await sleep(random(20));
+    }
+  };
+  const read = async () => {
+    for (; !isOver; await sleep(1)) {
+      const now = performance.now(); // in this turn, the driver's clock is not behind
+      await Promise.all(counters.map(async (counter) => {
+        const { key, isOwn, acked } = counter;
+        const least = acked.findLast(({ ended }) => ended <= (isOwn ? now : now - MAX_STALE))!;
+        const { state, value } = await scene.settled(cached.get(key), 5_000);
+        scene.counts.operations++;
+        if (state !== "acked" || (value === null && flushedAt >= least.begun)) return;
+        const isOld = Number(value) < least.n;
+        const goesBack = keepsAll && Number(value) < counter.last;
+        if (isOld || goesBack) scene.counts.wrong++;
+        scene.breach(isOld, isOwn ? "a read is behind the handler's own writes" : "a read is older than its bound");
+        scene.breach(goesBack, "a counter goes back for its reader");
+        counter.last = Number(value);
+      }));
+    }
+  };
+  const work = [...counters.map(write), read()];
+  const stop = async () => {
+    isOver = true;
+    await Promise.all(work);
+  };
+  scene.atEnd(stop);
+  return {
+    counters,
+    async flush(server: RedisServer) {
+      flushedAt = Infinity;
+      await server.call("FLUSHALL");
+      flushedAt = performance.now();
+    },
+    /** Waits until each counter has risen and some are read from memory, and until what others wrote must be seen. */
+    async recovered() {
+      const [before, { hits }] = [counters.map(({ acked }) => acked.length), db.cacheStats()];
+      const isWell = () => counters.every(({ acked }, i) => acked.length > before[i]!) && db.cacheStats().hits > hits;
+      const time = await scene.recovery(until(isWell, "writes, and hits", 60_000));
+      scene.breach(time > SOON, "no hits soon after all was well again");
+      await running(3 * MAX_STALE);
+    },
+    stop,
+  };
+}
+
+/** The connection behind a proxy on which the server tracks keys. */
+async function trackedLink(server: RedisServer, proxy: Proxy): Promise<Link | undefined> {
+  const clients = String(await server.call("CLIENT", "LIST")).split("\n");
+  return proxy.open.find(({ address }) => clients.some((client) => client.includes(` addr=${address} `) && /flags=\w*t/.test(client)));
+}
+
+const N01: Row = {
+  id: "N01",
+  what: "a counter never goes back for cached readers, whatever happens to the server and to the tracked connection",
+  needs: "redis.ts",
+  async run(scene) {
+    const server = await scene.durable();
+    const proxy = await scene.proxy(server.port);
+    const options = { port: proxy.port, poolsize: 3, replyTimeout: 3_000 };
+    proxy.delay = () => (random(1) < 0.7 ? 0 : random(30)); // pushes come before acknowledgements, and long after them
+    const work = cachedCounters(scene, scene.db(options), scene.db({ ...options, port: server.port }));
+    await work.recovered();
+    const tracked = () => until(() => trackedLink(server, proxy), "the tracked connection") as Promise<Link>;
+    const faults: (() => Promise<unknown>)[] = [
+      async () => (await tracked()).cut("rst"),
+      async () => { // its pushes come late, and at once
+        const link = await tracked();
+        link.down.hold();
+        await sleep(random(5 * MAX_STALE));
+        link.down.release();
+      },
+      () => work.flush(server),
+      () => server.call("CLIENT", "KILL", "TYPE", "normal"),
+      async () => {
+        server.freeze();
+        await sleep(random(2 * MAX_STALE));
+        server.thaw();
+      },
+      async () => { // of connections that carry writes
+        for (const link of proxy.open) if (link !== await trackedLink(server, proxy)) link.cut("rst");
+      },
+      async () => {
+        await server.kill();
+        await server.restart();
+      },
+      async () => { // half of the network
+        const link = await tracked();
+        link.hold();
+        await sleep(random(3 * MAX_STALE));
+        link.cut("rst");
+      },
+      () => server.call("CONFIG", "SET", "tracking-table-max-keys", `${1 + Math.floor(random(6))}`),
+    ];
+    for (let i = 0; i < scene.times(10 * faults.length, faults.length); i++) {
+      await faults[i % faults.length]!();
+      scene.counts.faults++;
+      await work.recovered();
+    }
+    await work.stop();
+  },
+};
+
+const N02: Row = {
+  id: "N02",
+  what: "what both replicas have does not go back for cached readers when the master is killed or freezes",
+  needs: "redis.ts",
+  async run(scene) {
+    const set = await SentinelSet.start();
+    scene.atEnd(() => set.stop());
+    const open = () => scene.db({ host: undefined, sentinels: set.hosts, master: set.name, poolsize: 3, replyTimeout: 3_000 })
+      .with({ durable: { replicas: 2, timeout: 500 } }) as Handler;
+    const work = cachedCounters(scene, open(), open(), false);
+    for (let i = 0; i < scene.times(10, 2); i++) {
+      const old = await set.settle();
+      await work.recovered();
+      const writable = promotion(set.nodes.filter((node) => node !== old));
+      await (i % 2 === 0 ? old.kill() : old.freeze());
+      scene.counts.faults++;
+      await writable;
+      await (i % 2 === 0 ? old.restart() : old.thaw());
+    }
+    await set.settle();
+    await work.recovered();
+    await work.stop();
+  },
+};
+
+const N03: Row = {
+  id: "N03",
+  what: "a counter never goes back for cached readers while its slot moves, and what was missing there is found when it is made",
+  needs: "redis.ts",
+  async run(scene) {
+    const cluster = await RedisCluster.start({ replicas: 0 });
+    scene.atEnd(() => cluster.stop());
+    const open = () => {
+      const db = lazyClusterConnectionPool(cluster.hosts, { poolsize: 2, replyTimeout: 3_000 }) as unknown as Handler;
+      scene.atEnd(() => db.destroy());
+      return db;
+    };
+    const [db, other] = [open(), open()];
+    const work = cachedCounters(scene, db, other);
+    const cached = db.with({ cache: { ttl: 60_000, maxStale: MAX_STALE } });
+    await work.recovered();
+    const move = async (key: string) => {
+      const slot: number = await cluster.servers[0]!.call("CLUSTER", "KEYSLOT", key);
+      const owner = cluster.servers.indexOf(await cluster.owner(slot));
+      await cluster.move(slot, cluster.servers[(owner + 1) % 3]!);
+      scene.counts.faults++;
+    };
+    for (let i = 0; i < scene.times(100, 6); i++) {
+      const missing = `missing:${i}`; // no server reports that it is made by another one
+      const before = await scene.settled(cached.get(missing), 5_000);
+      if (i % 2 === 0) await move(work.counters[i % 6]!.key); // else nobody learns of the other move
+      await move(missing);
+      const made = await scene.settled(other.set(missing, "made"), 5_000);
+      await work.recovered();
+      const { state, value } = await scene.settled(cached.get(missing), 5_000);
+      const isMissed = before.state === "acked" && made.state === "acked" && state === "acked" && value !== "made";
+      if (isMissed) scene.counts.wrong++;
+      scene.breach(isMissed, "a key is still missing, although it was made on another node");
+    }
+    await work.stop();
+  },
+};
+
+/** Orders in which a push may stand among the replies of a load, in one chunk. */
+const isPush = (part: Buffer) => part[0] === 62; // ">"
+const orders: ((held: Buffer[]) => Buffer[])[] = [
+  (held) => held,
+  (held) => [...held.filter(isPush), ...held.filter((part) => !isPush(part))],
+  (held) => [...held.filter((part) => !isPush(part)).slice(0, -1), ...held.filter(isPush), ...held.filter((part) => !isPush(part)).slice(-1)],
+];
+
+const N04: Row = {
+  id: "N04",
+  what: "a reply that comes in one chunk with the push that makes it stale, before or behind it, is not kept",
+  needs: "redis.ts",
+  async run(scene) {
+    const server = await scene.server();
+    const proxy = await scene.proxy(server.port);
+    proxy.onReply = () => "pass"; // parts its replies
+    const db = scene.db({ port: proxy.port, poolsize: 2, replyTimeout: 60_000 });
+    const cached = db.with({ cache: { ttl: 60_000, maxStale: 60_000 } });
+    const kept = async () => { // a load is kept
+      const { hits } = db.cacheStats();
+      for (let i = 0; i < 2; i++) await cached.get("kept");
+      return db.cacheStats().hits > hits;
+    };
+    await until(kept, "hits");
+    const { down } = (await trackedLink(server, proxy))!;
+    const changes: ((key: string) => string[])[] = [(key) => ["SET", key, "new"], () => ["FLUSHALL"], (key) => ["DEL", key]];
+    for (let time = 0; time < scene.times(500, 18); time++) {
+      const key = `key:${time}`;
+      const change = changes[Math.floor(time / orders.length) % changes.length]!(key);
+      await server.call("SET", key, "old");
+      down.hold();
+      const loads = range(3).map(() => scene.settled(scene.call(cached, ["GET", key]), 60_000));
+      const held = () => down.held as readonly Buffer[];
+      await until(() => held().some((part) => String(part) === "$3\r\nold\r\n"), "the reply");
+      await server.call(...change);
+      await until(() => held().some(isPush), "the push");
+      down.releaseAs(orders[time % orders.length]!);
+      scene.counts.faults++;
+      for (const { value } of await Promise.all(loads)) if (value !== "old" && value !== "new" && value !== null) scene.counts.wrong++;
+      const now = change[0] === "SET" ? "new" : null;
+      for (let i = 0; i < 2; i++) {
+        const { value } = await scene.settled(scene.call(cached, ["GET", key]), 60_000);
+        if (value !== now) scene.counts.wrong++;
+        scene.breach(value !== now, `${value} is kept after ${change[0]}, in order ${time % orders.length}`);
+      }
+    }
+    scene.breach(!await kept(), "nothing is kept any more");
+  },
+};
+
+/** A process with this program, in which `db` is a handler for the server; its lines are given to `hear`. */
+function spawned(scene: Scene, port: number, program: string, hear: (line: string, child: Spawned) => void): Spawned {
+  const head = `
+    import { writeSync } from "node:fs";
+    import { setTimeout as sleep } from "node:timers/promises";
+    import { RedisQueue, lazyConnectionPool } from ${JSON.stringify(new URL("../redis.js", import.meta.url).href)};
+    const db = lazyConnectionPool({ host: "127.0.0.1", port: ${port}, poolsize: 4 });
+    const say = (...words) => writeSync(1, words.join(" ") + "\\n");`;
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", head + program], { stdio: ["ignore", "pipe", "inherit"] });
+  const own: Spawned = { exit: once(child, "close"), kill: () => void child.kill("SIGKILL") };
+  scene.atEnd(async () => {
+    own.kill();
+    await own.exit;
+  });
+  createInterface({ input: child.stdout }).on("line", (line) => hear(line, own));
+  return own;
+}
+type Spawned = { exit: Promise<unknown>; kill(): void };
+
+/** Of N05: the time after which another caller loads, and the keys. */
+const LOCK_TIMEOUT = 1_500;
+const PAGES = range(4).map((i) => `page:${i}`);
+/** Notes that a load begins, now and until when nobody else may load, by the server's clock. */
+const BEGIN = `local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local left = math.max(0, redis.call('PTTL', 'remember:{' .. KEYS[1] .. '}'))
+redis.call('RPUSH', 'log', table.concat({ 'begin', KEYS[1], ARGV[1], now, now + left }, ' '))`;
+
+const N05: Row = {
+  id: "N05",
+  what: "loaders that die or fail hold nobody up for long, one process loads at a time, and an error is its caller's alone",
+  needs: "redis.ts",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.server();
+    // Each load is in a list, from its beginning to its end; a caller reports what it got, how, and how long that took.
+    const program = `
+      const own = db.with({ replyTimeout: 60_000 });
+      const lane = async (key, lane) => {
+        for (let n = 0, last = 0; ; n++) {
+          const id = process.pid + ":" + lane + ":" + n;
+          const isLate = Math.random() < 0.1;
+          const load = async () => {
+            await own.eval(${JSON.stringify(BEGIN)}, 1, key, id);
+            say("loading");
+            await sleep(20 + Math.random() * 30);
+            const value = await own.incr("version:" + key);
+            await own.rpush("log", "end " + key + " " + id);
+            if (Math.random() < 0.2) throw new Error(id);
+            return value;
+          };
+          const view = isLate ? db.with({ signal: AbortSignal.timeout(Math.ceil(Math.random() * 30)) }) : db;
+          const since = performance.now();
+          const options = { ttl: 100, lockTimeout: ${LOCK_TIMEOUT}, timeout: 60_000 };
+          const what = await view.remember(key, options, load).then(Number, (error) => {
+            return error.code === "ABORTED" && isLate ? "aborted" : error.message === id ? "failed" : "wrong: " + error.message;
+          });
+          say("got", performance.now() - since, typeof what === "number" ? what >= last ? "value" : "wrong: " + what + " after " + last : what);
+          if (typeof what === "number") last = what;
+          await sleep(Math.random() * 10);
+        }
+      };
+      for (const key of ${JSON.stringify(PAGES)}) for (const i of [0, 1]) void lane(key, i);`;
+    let [kills, loads] = [0, 0];
+    const due = scene.times(40, 4);
+    const dead = new Set<Spawned>();
+    const start = () => spawned(scene, server.port, program, (line, child) => {
+      const [what, time, ...result] = line.split(" ");
+      if (what === "loading") {
+        if (++loads % 10 < 8 || kills >= due || dead.has(child)) return;
+        kills++;
+        dead.add(child);
+        child.kill(); // in the middle
+        void child.exit.then(start);
+        return;
+      }
+      const { counts } = scene;
+      counts.operations++;
+      if (result[0] === "value") counts.acked++;
+      else if (result[0] !== "wrong:") counts.refused++;
+      else counts.wrong++;
+      scene.breach(result[0] === "wrong:", `a caller got ${result.join(" ")}`);
+      scene.recovered(Number(time));
+    });
+    for (let i = 0; i < 3; i++) start();
+    const log = (): Promise<string[]> => server.call("LRANGE", "log", "0", "-1");
+    await until(() => kills >= due, "the kills", 20 * due * LOCK_TIMEOUT);
+    const from = (await log()).length;
+    const isServed = async () => {
+      const lines = (await log()).slice(from);
+      return PAGES.every((key) => lines.some((line) => line.startsWith(`end ${key} `)));
+    };
+    await scene.recovery(until(isServed, "each key to be loaded again", 60_000));
+    scene.counts.faults += kills;
+    scene.breach(scene.counts.recovery > LOCK_TIMEOUT + SLACK, "a caller was held up");
+    const loading = new Map<string, { id: string; until: number }>();
+    for (const line of await log()) {
+      const [what, key, id, time, until] = line.split(" ") as [string, string, string, string, string];
+      const other = loading.get(key);
+      if (what === "begin" && other !== undefined && Number(time) < other.until) scene.counts.doubled++; // two at once
+      if (what === "begin") loading.set(key, { id, until: Number(until) });
+      else if (other?.id === id) loading.delete(key);
+    }
+  },
+};
+
+const N06: Row = {
+  id: "N06",
+  what: "consumers of a queue that are killed, with an item or while they wait, lose at most that, and nobody gets an item twice",
+  needs: "redis.ts",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.durable();
+    const { counts } = scene;
+    const LANES = 2;
+    const program = `
+      const queue = new RedisQueue(db, "queue");
+      const lane = async () => {
+        for (;;) {
+          try {
+            say("took", await queue.get());
+          } catch (error) {
+            say("lost", error.outcome);
+            await sleep(5);
+          }
+        }
+      };
+      for (let i = 0; i < ${LANES}; i++) void lane();`;
+    const taken = new Map<string, number>();
+    const consumers = new Set<Spawned>();
+    const start = () => consumers.add(spawned(scene, server.port, program, (line) => {
+      const [what, item = ""] = line.split(" ");
+      if (what === "took") taken.set(item, (taken.get(item) ?? 0) + 1);
+      else scene.count(item as Outcome);
+    }));
+    const kill = async () => {
+      const [victim] = consumers as unknown as [Spawned];
+      consumers.delete(victim);
+      victim.kill();
+      await victim.exit;
+      counts.faults++;
+      killed++;
+      start();
+    };
+    for (let i = 0; i < 3; i++) start();
+    const queue = new RedisQueue(scene.db({ port: server.port, poolsize: 4 }), "queue");
+    let [put, killed] = [0, 0];
+    const isBlocked = async () => new RegExp(`blocked_clients:${3 * LANES}\\b`).test(await server.call("INFO", "clients"));
+    const puts = async (count: number) => {
+      for (; count > 0; count--) {
+        const { state } = await scene.settled(queue.put(`${put++}`), 10_000);
+        if (state !== "acked" && state !== "unknown") put--; // its number is free
+      }
+    };
+    for (let round = 0; round < scene.times(60, 6); round++) {
+      await until(isBlocked, "the consumers", 60_000);
+      const putting = puts(200);
+      if (round % 3 === 0) await kill(); // while they take
+      else if (round % 3 === 1) counts.faults += await server.call("CLIENT", "KILL", "TYPE", "normal");
+      await putting;
+      if (round % 3 === 2) {
+        await until(isBlocked, "the consumers", 60_000);
+        await kill(); // while it waits
+      }
+    }
+    await until(async () => (await server.call("LLEN", "queue")) === 0 && await isBlocked(), "the rest", 60_000);
+    for (const consumer of consumers) {
+      consumer.kill();
+      await consumer.exit; // and its lines have come
+    }
+    counts.operations += put;
+    counts.acked = taken.size;
+    for (const times of taken.values()) if (times > 1) counts.doubled++;
+    const lost = range(put).filter((n) => !taken.has(`${n}`)).length;
+    const most = counts.unknown + LANES * killed;
+    scene.breach(lost > most, `${lost} items are lost, at most ${most} were in flight`);
+  },
+};
+
+const N07: Row = {
+  id: "N07",
+  what: "counters under kills have what was acknowledged, and at most what is unknown in addition",
+  needs: "redis.ts",
+  load: "busy",
+  async run(scene) {
+    const server = await scene.durable();
+    const db = scene.db({ port: server.port, poolsize: 4 });
+    const ways: ((counter: RedisCounter) => Promise<number>)[] = [
+      (counter) => counter.add(), (counter) => counter.subtract(-1n), (counter) => counter.shiftLeft(1),
+    ];
+    const counters = ways.map((way, i) => ({ way, counter: new RedisCounter(db, `counter:${i}`), acked: 0, unknown: 0 }));
+    await db.mset(["counter:0", 0, "counter:1", 0, "counter:2", 1]);
+    let isOver = false;
+    const workers = range(15).map(async (worker) => {
+      for (const each = counters[worker % ways.length]!; !isOver;) {
+        const isDoubling = worker % ways.length === 2;
+        if (isDoubling && each.acked + each.unknown >= 40) return;
+        scene.counts.operations++;
+        const { state } = await scene.settled(each.way(each.counter), 10_000);
+        if (state === "acked") each.acked++;
+        else if (state === "unknown") each.unknown++;
+        await sleep(isDoubling ? random(50) : random(2));
+      }
+    });
+    for (let kill = 0; kill < scene.times(100, 10); kill++) {
+      await sleep(random(50));
+      if (kill % 4 === 3) {
+        await server.kill();
+        await server.restart();
+        scene.counts.faults++;
+      } else scene.counts.faults += await server.call("CLIENT", "KILL", "TYPE", "normal");
+      await scene.recovery(scene.eventually(db, ["PING"]));
+    }
+    isOver = true;
+    await Promise.all(workers);
+    for (const [i, { acked, unknown }] of counters.entries()) {
+      const value = Number(await server.call("GET", `counter:${i}`));
+      const count = i === 2 ? Math.log2(value) : value;
+      if (count < acked) scene.counts.lost += acked - count;
+      if (count > acked + unknown) scene.counts.doubled += count - acked - unknown;
+    }
+  },
+};
+
 export const rows: Row[] = [
   R01, R02, R03, R04, R05, R06, R07, R08, R09, R10, R11, R12, R13, R14, R15, R16, R17, R18, R19, R20, R21, R22, R23, R24,
   R25, R26, R27, R28, R29, R30, R31, R32, R33, R34, R37, R38, R39, R40, A01, A02, A03, A04, A05,
+  N01, N02, N03, N04, N05, N06, N07,
 ];
 
 // ==== The program ====

@@ -121,6 +121,17 @@ export class Flow {
     void this.#pump();
   }
 
+  /** What is held: with onReply, each reply and each push by itself, or a part of one. */
+  get held(): readonly (Buffer | Cut)[] {
+    return this.#queue;
+  }
+
+  /** Gives on what was held in one write, in another order. */
+  releaseAs(arrange: (held: Buffer[]) => Buffer[]) {
+    this.#queue = [Buffer.concat(arrange(this.#queue.filter((item) => typeof item !== "string")))];
+    this.release();
+  }
+
   push(item: Buffer | Cut) {
     this.#queue.push(item);
     void this.#pump();
