@@ -224,7 +224,8 @@ export class Near {
     const values = holders.map((server) => server.live(at)).map((value) => Array.isArray(value) ? WRONG : value);
     const last = all.at(-1);
     if (last !== undefined && JSON.stringify(last.values) === JSON.stringify(values)) return;
-    all.push({ order: sim.order(), time: sim.now, values, hasExpired: holders.every((server) => server.hasExpired(at)) });
+    const hasExpired = holders.length > 0 && holders.every((server) => server.hasExpired(at)); // a server that is down is none
+    all.push({ order: sim.order(), time: sim.now, values, hasExpired });
   }
 
   sampleAll(): void {
