@@ -17713,7 +17713,7 @@ describe("nodes of a cluster that disagree", () => {
       const error = await failure(db.get("k"));
       assert.deepEqual([error.code, error.outcome, error.unavailable], ["ASK", "not-executed", true]);
       assert.deepEqual(words, ["GET", ...Array.from({ length: 16 }, () => ["ASKING", "GET"]).flat()]);
-    });
+    }, { replyTimeout: 60_000 });
   });
 
   test("lose a command behind ASKING, or refuse it for a moment: it is sent to the same node behind ASKING again", async () => {
