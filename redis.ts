@@ -9870,7 +9870,7 @@ class NearCache {
     if (refused !== undefined && !isFailure(refused)) this.#refuse((refused as RedisError).message);
     if (isFailure(reply)) {
       this.#drop(entry);
-      return void this.#send(waiting);
+      return this.#send(waiting);
     }
     this.#vouch(entry.sentAt);
     if (refused !== undefined || reply instanceof RedisError) this.#drop(entry);
@@ -9883,13 +9883,12 @@ class NearCache {
   }
 
   /** Sends commands as if there were no cache. */
-  #send(waiting: readonly Command[]): true {
+  #send(waiting: readonly Command[]): void {
     for (const command of waiting) {
       if (command.state === "settled") continue;
       if (command.deadline < Infinity) command.within = Infinity; // it has had less than its whole time
       void this.#pool.dispatch(command);
     }
-    return true;
   }
 
   /** Takes commands from loads that take long: the connection of the load may be dead. */
@@ -13439,8 +13438,6 @@ abstract class Values<T> {
     return encodedBy(this.#options.serializer, value, name);
   }
 
-  protected encodeAll(values: Iterable<T>): Word[] { return elementsOf(values).map((value) => this.encode(value)); }
-
   protected decode(stored: unknown): T { return decodedBy(this.#options.serializer, stored); }
 
   protected decodeAll(row: Row, reply: unknown): T[] { return elementsIn(row, reply, (one) => this.decode(one)); }
@@ -13532,7 +13529,7 @@ export class RedisList<T = string> extends Collection<T> implements AsyncIterabl
   /** Adds values at the end, with one command; returns the new length. */
   append(...values: T[]): Promise<number> { return this.#push("rpush", values); }
   /** Adds values at the beginning, in their order, as an array's unshift() does; returns the new length. */
-  prepend(...values: T[]): Promise<number> { return this.#push("lpush", [...values].reverse()); }
+  prepend(...values: T[]): Promise<number> { return this.#push("lpush", values.reverse()); }
   /** Adds the values of an iterable at the end, with one command; returns the new length. */
   extend(values: Iterable<T>): Promise<number> { return this.#push("rpush", values); }
   /** Removes the last element and returns it; undefined if the list is empty. */
@@ -13554,7 +13551,7 @@ export class RedisList<T = string> extends Collection<T> implements AsyncIterabl
   }
 
   async #push(name: "rpush" | "lpush", values: Iterable<T>): Promise<number> {
-    const words = this.encodeAll(values);
+    const words = elementsOf(values).map((value) => this.encode(value));
     return words.length === 0 ? this.length() : this.db[name](this.key, words);
   }
 
