@@ -10944,7 +10944,8 @@ describe("remember()", () => {
   }
 
   /** Until a handler waits for the load of another one, on the tracked connection. */
-  const untilWaiting = (db: Handler): Promise<unknown> => until(() => db.cacheStats().entries === 1, "it to wait");
+  const untilWaiting = (db: Handler): Promise<unknown> => // Redis 6 tracks no mark: there it looks again and again
+    until(() => db.cacheStats().entries === 1 || db.cacheStats().off !== undefined, "it to wait");
 
   const mark = "remember:{k}";
 
@@ -10963,7 +10964,8 @@ describe("remember()", () => {
     assert.equal(loads, 1);
   }));
 
-  test("the others are woken by the end of the load, and send nothing while they wait", () => withTwo(async (a, b) => {
+  test("the others are woken by the end of the load, and send nothing while they wait", (t) => withTwo(async (a, b) => {
+    if (isOld()) return skip(t, `Redis ${server.version} tracks no mark`);
     const { calls, load, begun } = heldLoad();
     const options = { ttl: 60_000, lockTimeout: 600_000 }; // the end of that wakes nobody here
     const own = a.remember("k", options, load);
