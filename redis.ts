@@ -12604,11 +12604,7 @@ class Handover implements CommandOwner {
     const turns = Handover.#turns;
     const turnOf = ([command]: HeldCommand): number => turns.get(command) ?? Infinity;
     const later = this.#later.drain().map((command): HeldCommand => [command, undefined]);
-    // A connection is lent behind its other commands. Before them, it would be taken from the rest of their tick.
-    const lends = ([command]: HeldCommand): boolean => command.exclusive && this.#options.poolsize > 1;
-    const last = this.#refused.filter(lends);
-    const refused = this.#refused.splice(0).filter((held) => !lends(held));
-    const held = [...refused, ...this.#unwritten.splice(0), ...last, ...later]
+    const held = [...this.#refused.splice(0), ...this.#unwritten.splice(0), ...later]
       .filter(([{ state }]) => state !== "settled")
       .sort((a, b) => turnOf(a) === turnOf(b) ? 0 : turnOf(a) - turnOf(b));
     for (const [command] of held) if (!turns.has(command)) turns.set(command, ++Handover.#lastTurn);

@@ -62,14 +62,12 @@ for (const [what, bug, seed] of [
     "a command that was redirected is told as not sent", 1_092],
   ["a command that was late when another node got it fails soon, and not after as long again",
     "time by which a command is overdue counts as a stall", 301],
-  ["what one tick gives for a slot keeps its order when a WATCH behind it was redirected before the rest of it",
-    "a connection is lent before the rest of a tick that was redirected", 14_452],
 ] as const) {
   test(`${what}: a simulated run shows it`, { timeout: 600_000 }, async () => {
     const world = { ...driver.internals.world };
     try {
       assert.equal((await simulate(driver, seed, "cluster"))?.what, undefined);
-      assert.match((await simulate(await plant(mutants.find(([name]) => name === bug)!), seed, "cluster"))!.invariant, /^I[1345]$/);
+      assert.match((await simulate(await plant(mutants.find(([name]) => name === bug)!), seed, "cluster"))!.invariant, /^I[134]$/);
     } finally {
       Object.assign(driver.internals.world, world);
     }
