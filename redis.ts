@@ -4025,6 +4025,9 @@ class Command {
   fence: Fence | undefined = undefined;
   #resolve!: (reply: unknown) => void;
   #reject!: (error: unknown) => void;
+  static #calls = 0;
+  /** Its place in the order of calls. */
+  #turn = (Command.#calls = (Command.#calls + 1) | 0);
 
   constructor(row: Row, args: readonly unknown[], view: View, special = ORDINARY) {
     this.row = row;
@@ -4179,8 +4182,12 @@ class Command {
     this.back();
   }
 
-  /** Takes over the past of a pipeline that it leaves: lost connections, on which it may have been executed. */
+  /** Compares two commands by the order of their calls. The counter wraps around, and so does the difference. */
+  static byTurn(one: Command, other: Command): number { return (one.#turn - other.#turn) | 0; }
+
+  /** Takes over the turn and the past of a pipeline that it leaves, which may have been executed when it was lost. */
   inherit(pipeline: Command): void {
+    this.#turn = pipeline.#turn;
     this.reissues = pipeline.reissues;
     this.#lostWith = pipeline.#lostWith;
   }
@@ -12507,17 +12514,13 @@ type HeldCommand = readonly [command: Command, to: ClusterNode | undefined];
  * first those that have left a handover before, then those that a node refused, then those that came later.
  */
 class Handover implements CommandOwner {
-  /** The order in which commands have left handovers. */
-  static readonly #turns = new WeakMap<Command, number>();
-  static #lastTurn = 0;
   /** The node whose commands it holds. */
   readonly name: string;
   readonly server = this;
   readonly slots = new Set<number>();
-  /** Commands that a node refused, and commands that had not been written when their node lost the slot. */
+  /** Commands that a node refused, and commands that no node has got yet. */
   readonly #refused: HeldCommand[] = [];
-  readonly #unwritten: HeldCommand[] = [];
-  readonly #later = new Queue();
+  readonly #unwritten = new Queue();
   /** Servers that may still answer earlier commands of the slots. */
   readonly #pools = new Set<Pool>();
   /** Unanswered commands that it has sent to a node which does not own their slot. */
@@ -12536,18 +12539,11 @@ class Handover implements CommandOwner {
     this.#obstacle = obstacle;
   }
 
-  /** Gives a command that leaves its pipeline the turn of the pipeline. */
-  static inherit(part: Command, whole: Command): void {
-    const turn = Handover.#turns.get(whole);
-    if (turn !== undefined) Handover.#turns.set(part, turn);
-  }
-
   dispatch(command: Command): Promise<unknown> {
     const isNew = command.owner === undefined;
     this.#own(command);
-    if (!isNew) this.#unwritten.push([command, undefined]);
-    else if (this.#later.isFull(this.#options, command)) overload(command);
-    else this.#later.push(command);
+    if (isNew && this.#unwritten.isFull(this.#options, command)) overload(command);
+    else this.#unwritten.push(command);
     return command.promise;
   }
 
@@ -12599,16 +12595,12 @@ class Handover implements CommandOwner {
   /** Takes back a command that take() returned. */
   keep(held: HeldCommand): void { this.#refused.push(held); }
 
-  /** Removes the unsettled commands, and returns them in order. */
+  /** Removes the unsettled commands, and returns them in the order of their calls. */
   take(): HeldCommand[] {
-    const turns = Handover.#turns;
-    const turnOf = ([command]: HeldCommand): number => turns.get(command) ?? Infinity;
-    const later = this.#later.drain().map((command): HeldCommand => [command, undefined]);
-    const held = [...this.#refused.splice(0), ...this.#unwritten.splice(0), ...later]
+    const unwritten = this.#unwritten.drain().map((command): HeldCommand => [command, undefined]);
+    return [...this.#refused.splice(0), ...unwritten]
       .filter(([{ state }]) => state !== "settled")
-      .sort((a, b) => turnOf(a) === turnOf(b) ? 0 : turnOf(a) - turnOf(b));
-    for (const [command] of held) if (!turns.has(command)) turns.set(command, ++Handover.#lastTurn);
-    return held;
+      .sort(([one], [other]) => Command.byTurn(one, other));
   }
 
   end(): HeldCommand[] {
@@ -12619,8 +12611,7 @@ class Handover implements CommandOwner {
 
   #expire(): void {
     const now = world.now();
-    const held = [...this.#refused, ...this.#unwritten].map(([command]) => command);
-    for (const command of [...held, ...this.#later.commands()]) {
+    for (const command of [...this.#refused.map(([refused]) => refused), ...this.#unwritten.commands()]) {
       if (command.deadline <= now) command.expire(this.#obstacle);
     }
     this.#timer = world.after(2 * COARSE, () => this.#expire());
@@ -12829,7 +12820,6 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     }
     const target: Target = {
       dispatch: (single) => {
-        Handover.inherit(single, command);
         single.inherit(command);
         if (!this.#move(from, pool, single, error)) single.refuse(error);
         return single.promise;
