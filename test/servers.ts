@@ -2,7 +2,6 @@
 // and certificates. Nothing here imports redis.ts: an oracle must not share the driver's mistakes.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
@@ -49,16 +48,15 @@ const PORTS = 1_000;
 let claimed: Promise<number> | undefined;
 let nextPort = Math.floor(Math.random() * PORTS);
 
-/** Claims a thousand ports, until this process ends: no other can bind their UDP socket. If all are claimed, any. */
+/** Claims a thousand ports, by listening on the first until this process ends. If all are claimed, takes any. */
 async function claimPorts(): Promise<number> {
   for (let first = FIRST_PORT; first < FIRST_PORT + 10 * PORTS; first += PORTS) {
-    const claim = createSocket("udp4");
+    const claim = createServer();
     const isOurs = await new Promise<boolean>((resolve) => {
-      claim.once("error", () => resolve(false)).bind({ port: first, address: "127.0.0.1", exclusive: true }, () => resolve(true));
+      claim.once("error", () => resolve(false)).listen(first, "127.0.0.1", () => resolve(true));
     });
-    claim.unref();
+    claim.unref(); // on Deno, a UDP socket would still keep the process alive
     if (isOurs) return first;
-    claim.close();
   }
   return FIRST_PORT + PORTS * Math.floor(Math.random() * 10);
 }
