@@ -7199,7 +7199,7 @@ async function passUntil<T>(pass: Pass, promise: Promise<T>, meanwhile: () => un
 async function atDeadline(call: (replyTimeout: number) => Promise<unknown>): Promise<any> {
   for (let limit = 200;; limit *= 2) {
     const error = await failure(call(limit));
-    if (error.code !== "REPLY_TIMEOUT" || limit > 10_000) return error;
+    if (error.code !== "REPLY_TIMEOUT" || error.outcome === "not-executed" || limit > 10_000) return error;
   }
 }
 
@@ -17039,26 +17039,26 @@ describe("a cluster", () => {
           await cluster.settled();
         }
       }, { replyTimeout: 30_000 });
-    type Use = readonly [what: string, use: (db: ClusterHandler, ...keys: [string, ...string[]]) => Promise<unknown>];
-    const increased = (db: ClusterHandler, watched: string[], keys: string[]): Promise<unknown> => db.transaction(watched, async (t) => {
+    type Use = readonly [what: string, use: (db: ClusterHandler, keys: readonly string[], limit?: number) => Promise<unknown>];
+    const increased = (db: ClusterHandler, watched: readonly string[], keys: readonly string[]): Promise<unknown> => db.transaction(watched, async (t) => {
       const values = await Promise.all(watched.map((key) => t.get(key)));
       assert.ok(!values.includes(null), "no node may answer for a key that the other has");
       const multi = await t.multi();
       for (const key of keys) void multi.incr(key);
     });
     const uses: Use[] = [
-      ["transaction()", (db, ...keys) => increased(db, keys, keys)],
-      ["transaction() that watches only the first key", (db, a, ...more) => increased(db, [a], [a, ...more])],
-      ["multi()", async (db, ...keys) => {
+      ["transaction()", (db, keys) => increased(db, keys, keys)],
+      ["transaction() that watches only the first key", (db, keys) => increased(db, keys.slice(0, 1), keys)],
+      ["multi()", async (db, keys) => {
         const t = await db.multi(keys);
         for (const key of keys) void t.incr(key);
         return t.commit();
       }],
-      ["lease()", (db, ...keys) => db.lease(keys, async (c) => {
+      ["lease()", (db, keys) => db.lease(keys, async (c) => {
         for (const key of keys) await c.incr(key);
       })],
-      ["durable commit()", (db, ...keys) => {
-        const pipeline: any = db.with({ durable: { replicas: 1, timeout: 20_000 } }).pipeline();
+      ["durable commit()", (db, keys, timeout = 20_000) => {
+        const pipeline: any = db.with({ durable: { replicas: 1, timeout } }).pipeline();
         for (const key of keys) pipeline.incr(key);
         return pipeline.commit();
       }],
@@ -17067,11 +17067,11 @@ describe("a cluster", () => {
     for (const [i, [what, use]] of uses.entries()) {
       test(`${what} works with keys on one node, waits while they are on both, and says so at its deadline`, () =>
         halfMoved(`{half${i}}`, async (db, a, b, finish) => {
-          await use(db, a);
-          await use(db, b);
+          await use(db, [a]);
+          await use(db, [b]);
           let isDone = false;
-          const pending = use(db, a, b).finally(() => isDone = true);
-          const late = await atDeadline((replyTimeout) => use(db.with({ replyTimeout }) as ClusterHandler, a, b));
+          const pending = use(db, [a, b]).finally(() => isDone = true);
+          const late = await atDeadline((replyTimeout) => use(db.with({ replyTimeout }) as ClusterHandler, [a, b], replyTimeout));
           assert.deepEqual([late.outcome, late.unavailable], ["not-executed", true], inspect(late));
           assert.match(late.message, /TRYAGAIN|slot is moving/);
           assert.equal(isDone, false);
@@ -17080,6 +17080,23 @@ describe("a cluster", () => {
           assert.deepEqual(await db.mget(a, b), ["3", "3"]);
         }));
     }
+
+    test("a durable transaction that waits for a connection to the new node has not been executed", () =>
+      halfMoved("{lone}", async (_, a, b, finish) => {
+        const to = await nextOf(slotOf(a));
+        await using(lazyClusterConnection(cluster.hosts.filter((host) => host !== `${to.host}:${to.port}`), { replyTimeout: 100 }), async (db) => {
+          assert.equal(await db.get(b), "1");
+          to.freeze();
+          try {
+            const error = await failure(db.with({ durable: { replicas: 1, timeout: 100 } }).pipeline().incr(a).commit());
+            assert.deepEqual([error.code, error.outcome, error.unavailable], ["ASK", "not-executed", true], inspect(error));
+          } finally {
+            to.thaw();
+          }
+        });
+        await finish();
+        assert.equal(await cluster.owner(slotOf(a)).then((owner) => owner.call("GET", a)).then(String), "1");
+      }));
 
     test("a transaction writes no key that it did not watch to a node that does not have it yet", () =>
       halfMoved("{stray}", async (db, a, b, finish) => {

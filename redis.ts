@@ -3720,7 +3720,7 @@ type Sorted<O> =
 export type RestoreOptions = Loose<{ REPLACE: Flag; ABSTTL: Flag; IDLETIME: Int; FREQ: Int }>;
 /** KEYS comes last. AUTH (a password) since 4.0.7, AUTH2 (a user's name and password) since 6.0. */
 export type MigrateOptions = Optional<"COPY" | "REPLACE"> &
-  Loose<{ AUTH: Arg; AUTH2: readonly [username: Arg, password: Arg]; KEYS: Key | Many<Key> }>;
+  Loose<{ AUTH: Arg; AUTH2: readonly [username: Arg, password: Arg]; KEYS: Key | Readonly<Many<Key>> }>;
 
 /** NX: only if the key is missing; XX: only if it exists. KEEPTTL since 6.0, GET 6.2, NX with GET 7.0, IF... 8.4. */
 export interface SetOptions extends Expiry, Compare { NX?: Flag; XX?: Flag; GET?: Flag; KEEPTTL?: Flag }
@@ -7245,9 +7245,8 @@ export class PipelineError extends RedisError {
   constructor(results: unknown[], error: RedisError, cause = error) {
     const failed = results.reduce<number>((sum, result) => sum + Number(result instanceof RedisError), 0);
     const also = cause === error ? "" : " and none was executed";
-    const why = cause.of(undefined, cause.outcome).message;
-    const message = `${failed} of ${results.length} commands failed${also}, first: ${why}`;
-    super(error.code, error.outcome, message, { command: error.command, cause });
+    const what = failed > 0 ? `${failed} of ${results.length} commands failed${also}, first` : "none was executed";
+    super(error.code, error.outcome, `${what}: ${cause.of(undefined, cause.outcome).message}`, { command: error.command, cause });
     this.#results = results;
   }
 
@@ -7475,8 +7474,8 @@ class Gathering extends Commander {
     const [begun, ...results] = sent.replies;
     const last = results.pop();
     if (last instanceof RedisError) {
-      // After an error reply to MULTI, the server has run the commands one by one.
-      const isBegunAlone = isReplyError(begun) && sent.batch.replies.length > 0; // else it is the reason not to send it
+      // After an error reply to MULTI, the server has run the commands one by one; the reason not to send it fails all.
+      const isBegunAlone = isReplyError(begun) && begun !== last && sent.batch.replies.length > 0;
       if (isBegunAlone) throw new PipelineError(results, begun.of("MULTI", "unknown"));
       throw new PipelineError(results, last, last.code === "EXECABORT" ? results.find(isReplyError) : last);
     }
@@ -10990,7 +10989,7 @@ export abstract class Client<Text, R extends ClientRouter = ClientRouter> extend
    * transaction without keys needs shard(key). While the slot of its keys moves, starts again until replyTimeout.
    */
   async transaction(
-    keys: Many<Key>, body: (t: Watch<Text>) => unknown, options: TransactionOptions = {},
+    keys: Readonly<Many<Key>>, body: (t: Watch<Text>) => unknown, options: TransactionOptions = {},
   ): Promise<unknown[]> {
     const { attempts = 100 } = checkAll(options, TRANSACTING);
     if (!Array.isArray(keys)) return rejected(new ArgumentError("transaction() needs the keys in an array"));
