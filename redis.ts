@@ -12901,7 +12901,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       if (node.renewals.take()) from.opened?.primary.renew();
       return;
     }
-    if (old === node) return;
+    if (old === node || (old !== undefined && old !== from)) return; // a node that has lost the slot knows no more of it
     const isPromoted = old?.replicas.includes(node) === true;
     this.#assign(node, isPromoted ? this.#slotsOf(old!) : [slot]);
     for (const moved of isPromoted ? this.#slotsOf(node) : [slot]) this.#patched.add(moved);

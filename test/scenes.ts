@@ -495,6 +495,8 @@ export class Cluster extends Scene {
   readonly #steps = new Set<() => void>();
   /** Ranges that are moving, or whose owner fails over, each with the node that gets it. */
   readonly #busy = new Map<number, ClusterNode>();
+  /** Primaries of which a replica is taking over. */
+  readonly #leaving = new Set<ClusterNode>();
   /** Nodes that are replicas, or have been. */
   readonly #replicas = new Set<ClusterNode>();
   /** Nodes that the driver has read to be the owner of a range, or the target of an ASK. */
@@ -580,7 +582,7 @@ export class Cluster extends Scene {
     const range = this.servers[0]!.rangeOf(tag);
     const from = this.#truth[range]!.owner;
     const to = chance.pick(...this.servers.filter(({ role, down }) => role === "master" && !down));
-    if (this.#busy.has(range) || to === from || from.down) return;
+    if (this.#busy.has(range) || to === from || from.down || this.#leaving.has(to)) return;
     this.#busy.set(range, to);
     if (chance.of(0.6)) this.sim.rush(tag, chance.pick(20, 100, 500));
     say?.(`slot ${this.#ranges[range]!.first} moves from ${from.name} to ${to.name}`);
@@ -613,6 +615,7 @@ export class Cluster extends Scene {
     const ranges = [...this.#truth.keys()].filter((range) => this.#truth[range]!.owner === old);
     if (old === undefined || old.down || ranges.some((range) => this.#busy.has(range)) || [...this.#busy.values()].includes(old)) return;
     for (const range of ranges) this.#busy.set(range, next);
+    this.#leaving.add(old);
     const isPlanned = chance.of(0.5);
     if (ranges.length > 0 && chance.of(0.6)) this.sim.rush(chance.pick(...TAGS.filter((tag) =>
       ranges.includes(old.rangeOf(tag)))) ?? this.tag(), chance.pick(20, 100, 500));
@@ -626,6 +629,7 @@ export class Cluster extends Scene {
       for (const range of ranges) this.#busy.delete(range);
       for (const replica of this.servers) if (replica.master === old && replica !== next) this.#attach(replica, next);
       this.#attach(old, next);
+      this.#leaving.delete(old);
       this.#give(ranges, next, []);
       if (isPlanned) old.learn(this.#truth);
       if (isPlanned && chance.of(0.5)) this.#later(chance.next() * 100, () => this.#failover(old));
