@@ -17434,6 +17434,25 @@ describe("a cluster", () => {
     await until(async () => await cached.get(key) === "there", "the key on its new node");
   }));
 
+  test("sees its own write that was under way when it read the missing key, and then went to the new node", () => withCluster(async (db) => {
+    const cached = db.with({ cache: { ttl: 600_000, maxStale: 600_000 } });
+    const key = "{near:own}";
+    const slot = slotOf(key);
+    const to = await nextOf(slot);
+    const from = await cluster.owner(slot);
+    await cached.get("{near:own}:before");
+    await untilKept(db);
+    await from.call("CLIENT", "PAUSE", "60000", "WRITE");
+    const written = db.set(key, "a");
+    await from.call("PING"); // the write has left
+    assert.equal(await cached.get(key), null);
+    await cluster.beginMove(slot, to);
+    await from.call("CLIENT", "UNPAUSE");
+    await written;
+    assert.equal(await cached.get(key), "a");
+    await cluster.finishMove(slot, from, to);
+  }));
+
   test("keeps no reply that came by ASK, while a slot is half moved", () => withCluster(async (db) => {
     const cached = db.with({ cache: 60_000 });
     const [stays, goes] = ["{near:half}:stays", "{near:half}:goes"];

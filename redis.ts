@@ -9776,7 +9776,7 @@ class NearCache {
     this.#off = off ?? (proxy !== undefined ? `${proxy} does not pass CLIENT TRACKING`
       : protocol === 2 ? "option protocol is 2, and invalidations need RESP3" : undefined);
     if (this.#off !== undefined) return;
-    pool.watchWrites((command) => this.#wrote(command));
+    pool.watchWrites((command) => this.wrote(command));
     this.#open();
   }
 
@@ -9980,7 +9980,7 @@ class NearCache {
   }
 
   /** Drops what a command of this handler may have changed: everything, if it does not name its keys. */
-  #wrote({ row, words, special: { batch, exec } }: Command): void {
+  wrote({ row, words, special: { batch, exec } }: Command): void {
     if (this.#entries.size === 0) return;
     if (batch !== undefined) for (const [i, each] of batch.rows.entries()) this.#changedBy(each, batch.words[i]!);
     else if (exec !== undefined) for (const queued of exec.commands) this.#changedBy(queued.row, queued.words);
@@ -12862,6 +12862,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       const isInDoubt = told.node === undefined || told.node === from;
       handover.rests = Math.max(handover.rests, hops - (isInDoubt ? 0 : QUICK_HOPS));
       renew(hops, code === "ASK");
+      for (const cache of from.opened?.caches ?? []) cache.wrote(command); // the other node has a cache of its own
       const isOwners = code === "MOVED" && slotOfCommand(command) === told.slot; // call() may not know the keys
       handover.redirect(command, isOwners ? undefined : told.node);
       return true;
