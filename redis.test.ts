@@ -2297,6 +2297,9 @@ describe("the handshake", () => {
       for (const port of [server.tlsPort, await freePort()]) {
         const error = await failure(connection({ port, tls: { cert: "garbage", key: "garbage" } }));
         assert.equal(error.code, "CONNECT_FAILED");
+        await using(lazyClusterConnection([`127.0.0.1:${port}`], { tls: { cert: "garbage", key: "garbage" } }), async (db) => {
+          assert.equal((await failure(db.ready())).code, "CONNECT_FAILED");
+        });
       }
     } finally {
       world.now = now;

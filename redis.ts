@@ -5583,16 +5583,15 @@ class Connection {
     this.#decoder = new Decoder(options, carries === "both" ? null : charset, explain);
     this.#view = new View({ replyTimeout: Math.min(options.replyTimeout, connectTimeout), charset });
     const receive = (chunk: Buffer): void => this.#receive(chunk);
-    if (endpoint.socket === undefined) this.#attach(world.connect(endpoint, receive), receive);
-    else {
-      openStream(endpoint).then((stream) => {
-        if (this.#phase === "closed") stream.destroy();
-        else this.#attach(world.connect(endpoint, receive, stream), receive);
-      }).catch((cause) => {
-        const failed = `no connection to ${addressOf(endpoint)}: option socket failed`;
-        this.close(new ConnectionError("CONNECT_FAILED", "not-sent", failed, { cause }));
-      });
-    }
+    const attach = (stream?: Socket): void => {
+      if (this.#phase === "closed") stream?.destroy();
+      else this.#attach(world.connect(endpoint, receive, stream), receive);
+    };
+    const isGiven = endpoint.socket !== undefined;
+    (isGiven ? openStream(endpoint).then(attach) : new Promise(() => attach())).catch((cause) => {
+      const failed = `no connection to ${addressOf(endpoint)}${isGiven ? ": option socket failed" : ""}`;
+      this.close(new ConnectionError("CONNECT_FAILED", "not-sent", failed, { cause })); // tls.connect() may throw
+    });
     afterSilence(connectTimeout, () => {
       const late = `${this.obstacle} after ${Math.round(connectTimeout)} ms`;
       if (this.#phase !== "open") this.close(new TimeoutError("CONNECT_TIMEOUT", "not-sent", late));
@@ -7246,7 +7245,8 @@ export class PipelineError extends RedisError {
     const failed = results.reduce<number>((sum, result) => sum + Number(result instanceof RedisError), 0);
     const also = cause === error ? "" : " and none was executed";
     const what = failed > 0 ? `${failed} of ${results.length} commands failed${also}, first` : "none was executed";
-    super(error.code, error.outcome, `${what}: ${cause.of(undefined, cause.outcome).message}`, { command: error.command, cause });
+    const why = cause.of(undefined, cause.outcome).message;
+    super(error.code, error.outcome, `${what}: ${why}`, { command: error.command, cause });
     this.#results = results;
   }
 
@@ -12847,7 +12847,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
 
   /** Sends a command that was certainly not executed to the node that the error names, or again after a pause. */
   #move(from: ClusterNode, pool: Pool, command: Command, error: ReplyError): boolean {
-    const { batch, detour = { hops: 0 } } = command.special;
+    const { batch, detour = { hops: 0, asking: "none" } } = command.special;
     const renew = (hops: number, asks: boolean): void => {
       if (batch !== undefined) command.special.batch = batch.again([], 0);
       command.redirect(hops, asks);
@@ -12855,7 +12855,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     };
     const code = nameOfRefusal(error);
     if (code === "MOVED" || code === "ASK") {
-      const told = this.#told(from, error);
+      const told = this.#told(from, error, detour.asking !== "none");
       const hops = detour.hops + 1;
       if (told === undefined || hops > MOST_HOPS) return false;
       const handover = this.#handover(from, pool, [told.slot]);
@@ -12879,7 +12879,9 @@ class Cluster implements ClientRouter, Layout<Member, number> {
   }
 
   /** Reads "MOVED 3999 127.0.0.1:6381", and learns from it; undefined if it makes no sense. */
-  #told(from: ClusterNode, error: ReplyError): { slot: number; node: ClusterNode | undefined } | undefined {
+  #told(
+    from: ClusterNode, error: ReplyError, wasAsked = false,
+  ): { slot: number; node: ClusterNode | undefined } | undefined {
     const [code, text = "", where = ""] = error.raw.split(" ", 3);
     if (code !== "MOVED" && code !== "ASK") return undefined;
     const colon = where.lastIndexOf(":");
@@ -12888,13 +12890,16 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     const named = this.#nodeAt(where.slice(0, colon), toNumber(where.slice(colon + 1)), from.config);
     const mayOpen = named === undefined || named.opened !== undefined || (named.mayOpen ||= this.#visits.take());
     const node = mayOpen ? named : undefined;
-    if (code === "MOVED" && node !== undefined) this.#patch(slot, node, from);
+    if (code === "MOVED" && node !== undefined) this.#patch(slot, node, from, wasAsked);
     else this.#refresh();
     return { slot, node };
   }
 
-  /** Applies a MOVED until there is a newer map. A replica that has taken over gets all slots of its primary. */
-  #patch(slot: number, node: ClusterNode, from: ClusterNode): void {
+  /**
+   * Applies a MOVED until there is a newer map, unless it comes late from a node that has lost the slot meanwhile. A
+   * replica that has taken over gets all slots of its primary. `wasAsked`: `from` was not the owner; ASK had named it.
+   */
+  #patch(slot: number, node: ClusterNode, from: ClusterNode, wasAsked: boolean): void {
     this.#hints.add(node);
     this.#refresh();
     const old = this.#owners[slot];
@@ -12902,7 +12907,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
       if (node.renewals.take()) from.opened?.primary.renew();
       return;
     }
-    if (old === node || (old !== undefined && old !== from)) return; // a node that has lost the slot knows no more of it
+    if (old === node || (old !== undefined && old !== from && !wasAsked)) return;
     const isPromoted = old?.replicas.includes(node) === true;
     this.#assign(node, isPromoted ? this.#slotsOf(old!) : [slot]);
     for (const moved of isPromoted ? this.#slotsOf(node) : [slot]) this.#patched.add(moved);

@@ -167,7 +167,7 @@ export const mutants: readonly Mutant[] = [
     "this.#owners[slot] ?? this.#waitingRoom();", "cluster"],
   ["a slot is open before its old node has answered", "await handover.answered();", ";", "cluster"],
   ["what waits for a slot goes before what was redirected", "(one.#turn - other.#turn) | 0", "(other.#turn - one.#turn) | 0", "cluster"],
-  ["a node that has lost a slot still says where it is", "|| (old !== undefined && old !== from)", "", "cluster"],
+  ["a node that has lost a slot still says where it is", "|| (old !== undefined && old !== from && !wasAsked)", "", "cluster"],
   ["what waits for a slot goes on in the order in which it came there", ".sort(([one], [other]) => Command.byTurn(one, other))", "", "cluster"],
   ["the connections to a node that is gone are kept", "const gone = this.fleet.members.filter(({ absences }) => absences >= 2);",
     "const gone = [];", "cluster"],
