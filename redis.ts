@@ -9905,7 +9905,8 @@ class NearCache {
       entry.waiting = [];
       this.#isLate ||= now >= sentAt + LATE;
       for (const command of waiting) {
-        if (now < sentAt + Math.min(LATE, command.timeout / 2)) entry.waiting.push(command);
+        const until = Math.min(sentAt + LATE, sentAt + command.timeout / 2, command.deadline); // it may be older than the load
+        if (now < until) entry.waiting.push(command);
         else {
           this.#drop(entry); // the reply from the pool may be newer
           this.#send([command]);

@@ -192,6 +192,8 @@ export const mutants: readonly Mutant[] = [
   ["what EXEC executes is not dropped", "for (const queued of exec.commands)", "for (const queued of [])", "near"],
   ["what a pipeline writes is not dropped", "for (const [i, each] of batch.rows.entries())\n                this.#changedBy", "for (const [i, each] of [])\n this.#changedBy", "near"],
   ["a write that goes to another node drops nothing at the old one", "cache.wrote(command);", ";", "near"],
+  ["a caller that is older than a load may wait for it too long", "sentAt + command.timeout / 2, command.deadline)",
+    "sentAt + command.timeout / 2)", "near"],
   ["a write without keys drops nothing", "if (positions.length === 0)\n            this.#clear();", "", "near"],
   ["the death of the tracked connection is ignored", "lost: () => this.#clear(),", "", "near"],
   ["a connection of the pool that goes to another server is ignored", "if (this.#moves !== this.#pool.moves)", "if (false)", "near"],

@@ -65,6 +65,7 @@ for (const [what, bug, seed] of [
   ["a slot does not go back because of a MOVED that was older than the map", "a node that has lost a slot still says where it is", 1_568],
   ["a cached reader sees a write of its handler that ASK sent to another node",
     "a write that goes to another node drops nothing at the old one", 18_457],
+  ["a caller has its deadline although it waits for a younger load", "a caller that is older than a load may wait for it too long", 20_516],
 ] as const) {
   test(`${what}: a simulated run shows it`, { timeout: 600_000 }, async () => {
     const world = { ...driver.internals.world };
