@@ -4214,7 +4214,7 @@ class Command {
     const { row, view, special, words, owner } = this;
     const tombstone = new Command(row, words, view.sure, { ...special, words });
     tombstone.state = "settled";
-    if (special.batch !== undefined) special.batch = special.batch.again([]); // all replies come from one copy
+    if (special.batch !== undefined) special.batch = special.batch.again(this.reads ? [] : undefined); // from one copy
     if (this.state === "written") this.reissues++;
     this.#extend();
     this.state = "waiting";
@@ -4384,7 +4384,8 @@ class Batch {
     const replies = [...kept ?? (this.isAtomic || this.wait !== undefined ? [] : this.replies)];
     const batch = Object.assign(new Batch(), this, { replies, isLost: false });
     batch.#written = replies.length;
-    batch.#begun = batch.#attempted = attempted;
+    batch.#begun = attempted;
+    batch.#attempted = Math.max(this.#attempted, attempted);
     batch.#refused = Math.max(this.#refused, this.#begun);
     return batch;
   }
@@ -4400,8 +4401,8 @@ class Batch {
     const first = all.findIndex((reply) => isReplyError(reply) && refusalOf(reply).holds !== undefined);
     const refusal = all[first] as ReplyError;
     if (this.isAtomic) return first > 0 && error.code === "EXECABORT" ? { refusal, at: 0 } : undefined;
-    const isRefused = (reply: unknown, at: number): boolean => isReplyError(reply) && reply.code === refusal.code &&
-      outcomeOf(rows[at]!, words[at]!, reply) === "not-executed";
+    const isRefused = (reply: unknown, at: number): boolean => isReplyError(reply) &&
+      refusalOf(reply).holds !== undefined && outcomeOf(rows[at]!, words[at]!, reply) === "not-executed";
     const isRest = first >= 0 && all.every((reply, at) => at < first || isRefused(reply, at));
     return isRest ? { refusal, at: first } : undefined;
   }
@@ -4415,9 +4416,10 @@ class Batch {
   /** Returns a function that returns the result of the command at an index: its reply so far, or this error. */
   failed(error: RedisError): (row: Row, at: number) => unknown {
     const replies = [...this.replies]; // without replies that arrive later
-    const begun = this.isLost || error.outcome === "not-sent" ? this.#begun : Infinity;
+    const begun = this.isLost || error.outcome !== "unknown" ? this.#begun : Infinity;
+    const refused = error.outcome === "not-executed" ? Infinity : this.#refused;
     return ({ name }, at) => at < replies.length ? replies[at]
-      : error.of(name.text, at < begun ? "unknown" : at < this.#refused ? "not-executed" : "not-sent");
+      : error.of(name.text, at < begun ? "unknown" : at < refused ? "not-executed" : "not-sent");
   }
 }
 
@@ -6643,7 +6645,8 @@ class Pool implements CommandOwner {
       command.refuse(CLOSED);
       return true;
     }
-    const copy = rest === undefined || rest.at === 0 ? this.elsewhere(command, refusal) : undefined;
+    const isWhole = rest === undefined || rest.at === 0 || command.reads;
+    const copy = isWhole ? this.elsewhere(command, refusal) : undefined;
     if (copy !== undefined) {
       command.state = "waiting";
       command.refusal = refusal;
@@ -7244,7 +7247,8 @@ export class PipelineError extends RedisError {
   constructor(results: unknown[], error: RedisError, cause = error) {
     const failed = results.reduce<number>((sum, result) => sum + Number(result instanceof RedisError), 0);
     const also = cause === error ? "" : " and none was executed";
-    const what = failed > 0 ? `${failed} of ${results.length} commands failed${also}, first` : "none was executed";
+    const what = failed > 0 ? `${failed} of ${results.length} commands failed${also}, first`
+      : error.outcome === "unknown" ? "no reply shows what was executed" : "none was executed";
     const why = cause.of(undefined, cause.outcome).message;
     super(error.code, error.outcome, `${what}: ${why}`, { command: error.command, cause });
     this.#results = results;
@@ -8131,7 +8135,7 @@ function mustBeCallable(on: unknown): void {
 }
 
 /** Codes of errors after which a script is sent again, unless its words show that they may be its own. */
-const REPEATED = ["NOSCRIPT", "LOADING", "MASTERDOWN"];
+const REPEATED = ["NOSCRIPT", "LOADING", "MASTERDOWN", "READONLY", "BUSY"];
 
 /**
  * Turns a Lua script into a function, which sends its SHA-1 digest, and the script only if the server lacks it:
@@ -9905,7 +9909,7 @@ class NearCache {
       entry.waiting = [];
       this.#isLate ||= now >= sentAt + LATE;
       for (const command of waiting) {
-        const until = Math.min(sentAt + LATE, sentAt + command.timeout / 2, command.deadline); // it may be older than the load
+        const until = Math.min(sentAt + LATE, sentAt + command.timeout / 2, command.deadline); // older than the load?
         if (now < until) entry.waiting.push(command);
         else {
           this.#drop(entry); // the reply from the pool may be newer
@@ -10552,7 +10556,8 @@ class Server implements Origin {
   dispatch(command: Command): Promise<unknown> {
     const { readFrom, near } = command.view;
     if (near !== undefined && isKept(command) && this.#nearCache?.take(command)) return command.promise;
-    if (readFrom === "primary" || !command.reads) return this.primary.dispatch(command);
+    const isMoved = command.special.detour !== undefined;
+    if (readFrom === "primary" || !command.reads || isMoved) return this.primary.dispatch(command);
     if (!this.fleet.isClosed) this.#looked ??= this.#look();
     if (this.#readers === undefined) world.endOfTick<Server>((server) => void (server.#readers = undefined), this);
     const readers = this.#readers ??= { replica: undefined, any: undefined };
@@ -12518,9 +12523,9 @@ class Handover implements CommandOwner {
   readonly name: string;
   readonly server = this;
   readonly slots = new Set<number>();
-  /** Commands that a node refused, and commands that no node has got yet. */
-  readonly #refused: HeldCommand[] = [];
-  readonly #unwritten = new Queue();
+  /** Commands that other nodes have had, and new ones. */
+  readonly #held: HeldCommand[] = [];
+  readonly #later = new Queue();
   /** Servers that may still answer earlier commands of the slots. */
   readonly #pools = new Set<Pool>();
   /** Unanswered commands that it has sent to a node which does not own their slot. */
@@ -12542,8 +12547,9 @@ class Handover implements CommandOwner {
   dispatch(command: Command): Promise<unknown> {
     const isNew = command.owner === undefined;
     this.#own(command);
-    if (isNew && this.#unwritten.isFull(this.#options, command)) overload(command);
-    else this.#unwritten.push(command);
+    if (!isNew) this.#held.push([command, undefined]);
+    else if (this.#later.isFull(this.#options, command)) overload(command);
+    else this.#later.push(command);
     return command.promise;
   }
 
@@ -12551,7 +12557,7 @@ class Handover implements CommandOwner {
   redirect(command: Command, to: ClusterNode | undefined): void {
     this.back(command);
     this.#own(command);
-    this.#refused.push([command, to]);
+    this.#held.push([command, to]);
   }
 
   #own(command: Command): void {
@@ -12593,12 +12599,12 @@ class Handover implements CommandOwner {
   }
 
   /** Takes back a command that take() returned. */
-  keep(held: HeldCommand): void { this.#refused.push(held); }
+  keep(held: HeldCommand): void { this.#held.push(held); }
 
   /** Removes the unsettled commands, and returns them in the order of their calls. */
   take(): HeldCommand[] {
-    const unwritten = this.#unwritten.drain().map((command): HeldCommand => [command, undefined]);
-    return [...this.#refused.splice(0), ...unwritten]
+    const later = this.#later.drain().map((command): HeldCommand => [command, undefined]);
+    return [...this.#held.splice(0), ...later]
       .filter(([{ state }]) => state !== "settled")
       .sort(([one], [other]) => Command.byTurn(one, other));
   }
@@ -12611,7 +12617,7 @@ class Handover implements CommandOwner {
 
   #expire(): void {
     const now = world.now();
-    for (const command of [...this.#refused.map(([refused]) => refused), ...this.#unwritten.commands()]) {
+    for (const command of [...this.#held.map(([held]) => held), ...this.#later.commands()]) {
       if (command.deadline <= now) command.expire(this.#obstacle);
     }
     this.#timer = world.after(2 * COARSE, () => this.#expire());
@@ -12820,7 +12826,10 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     }
     const target: Target = {
       dispatch: (single) => {
+        const { deadline, special: { detour } } = command;
         single.inherit(command);
+        single.deadline = deadline;
+        single.special = { ...single.special, detour: detour && { ...detour, asking: "none" } };
         if (!this.#move(from, pool, single, error)) single.refuse(error);
         return single.promise;
       },
@@ -12856,7 +12865,8 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     };
     const code = nameOfRefusal(error);
     if (code === "MOVED" || code === "ASK") {
-      const told = this.#told(from, error, detour.asking !== "none");
+      const isReplicas = pool !== from.opened?.primary;
+      const told = this.#told(from, error, isReplicas ? "replica" : detour.asking === "none" ? "owner" : "asked");
       const hops = detour.hops + 1;
       if (told === undefined || hops > MOST_HOPS) return false;
       const handover = this.#handover(from, pool, [told.slot]);
@@ -12881,7 +12891,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
 
   /** Reads "MOVED 3999 127.0.0.1:6381", and learns from it; undefined if it makes no sense. */
   #told(
-    from: ClusterNode, error: ReplyError, wasAsked = false,
+    from: ClusterNode, error: ReplyError, by: "owner" | "asked" | "replica" = "owner",
   ): { slot: number; node: ClusterNode | undefined } | undefined {
     const [code, text = "", where = ""] = error.raw.split(" ", 3);
     if (code !== "MOVED" && code !== "ASK") return undefined;
@@ -12891,7 +12901,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     const named = this.#nodeAt(where.slice(0, colon), toNumber(where.slice(colon + 1)), from.config);
     const mayOpen = named === undefined || named.opened !== undefined || (named.mayOpen ||= this.#visits.take());
     const node = mayOpen ? named : undefined;
-    if (code === "MOVED" && node !== undefined) this.#patch(slot, node, from, wasAsked);
+    if (code === "MOVED" && node !== undefined && by !== "replica") this.#patch(slot, node, from, by === "asked");
     else this.#refresh();
     return { slot, node };
   }

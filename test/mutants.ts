@@ -158,7 +158,7 @@ export const mutants: readonly Mutant[] = [
   ["a write of unknown outcome goes to another member", 'const isUnknown = state === "written" && ', "const isUnknown = false && ", "several"],
   // Clusters
   ["ASKING is left out", 'asking: asks ? "due" : "none"', 'asking: "none"', "cluster"],
-  ["what ASK says is kept for later commands", 'if (code === "MOVED" && node !== undefined)', "if (node !== undefined)", "cluster"],
+  ["what ASK says is kept for later commands", 'if (code === "MOVED" && node !== undefined && by', "if (node !== undefined && by", "cluster"],
   ["what MOVED says outlives a map of a newer epoch", "if (epoch > this.#epoch)\n            this.#patched.clear();", "", "cluster"],
   ["an older map replaces a newer one", "if (epoch < this.#epoch || this.fleet.isClosed)", "if (this.fleet.isClosed)", "cluster"],
   ["part of a MULTI is issued again", "const at = batch.replies.length;\n        if (batch.isAtomic) {",
@@ -175,7 +175,7 @@ export const mutants: readonly Mutant[] = [
   ["what waits for a slot has no deadline", "if (command.deadline <= now)\n                command.expire(this.#obstacle);", "", "cluster"],
   ["a refused command that has moved away keeps its place", "this.#refused.push(...this.#refused.splice(0).filter(isKept));",
     "this.#refused.filter(isKept);", "cluster"],
-  ["a command that was redirected is told as not sent", 'at < this.#refused ? "not-executed" : "not-sent"', '"not-sent"', "cluster"],
+  ["a command that was redirected is told as not sent", 'at < refused ? "not-executed" : "not-sent"', '"not-sent"', "cluster"],
   ["the slot of a key is not that of its tag", 'const tag = tagOf(typeof key === "string" ? key : byteText(key));',
     'const tag = typeof key === "string" ? key : byteText(key);', "cluster"],
   // The near cache
