@@ -3467,6 +3467,75 @@ describe("reconnecting", () => {
       assert.equal(await db.get("n"), "1");
     })));
 
+  /** Servers that answer each command as a function says, or leave it and close the connection; `use` gets their ports. */
+  const withAnswers = async (answers: readonly ((words: string[]) => string | undefined)[], use: (ports: number[]) => Promise<unknown>) => {
+    const servers = await Promise.all(answers.map((answer) => ScriptedServer.start(async (peer) => {
+      await peer.hello();
+      for (;;) {
+        const reply = answer(await peer.read());
+        if (reply === undefined) return peer.reset();
+        peer.write(reply);
+      }
+    })));
+    try {
+      await use(servers.map(({ port }) => port));
+    } finally {
+      for (const each of servers) await each.stop();
+    }
+  };
+  const loading = "-LOADING Redis is loading the dataset in memory\r\n";
+  const readonly = "-READONLY You can't write against a read only replica.\r\n";
+
+  test("a pipeline of which a server has executed a part goes on elsewhere with the rest only", async () => {
+    const executed: string[] = [];
+    const executes = (server: string, name: string): string => (executed.push(`${server} ${name}`), name === "INCR" ? ":1\r\n" : "+OK\r\n");
+    const first = ([name = ""]: string[]): string => name === "PING" ? "+PONG\r\n" : name === "INCR" ? executes("first", name) : readonly;
+    const second = ([name = ""]: string[]): string => name === "PING" ? "+PONG\r\n" : executes("second", name);
+    await withAnswers([first, second], ([one, two]) => {
+      const anyOf = [{ port: one, priority: 0 }, { port: two, priority: 1 }];
+      return using(lazyConnectionPool({ anyOf, poolsize: 1 } as any), async (db) => {
+        await db.ready();
+        assert.deepEqual(await db.pipeline().incr("n").set("k", 1).execPipeline(), [1, "OK"]);
+        assert.deepEqual(executed, ["first INCR", "second SET"]);
+      });
+    });
+  });
+
+  test("an idempotent pipeline that was lost, then refused, and then fails has an unknown outcome", async () => {
+    let times = 0;
+    const answer = ([name]: string[]): string | undefined =>
+      name !== "RENAME" ? "+OK\r\n" : [undefined, loading, "-ERR no such key\r\n"][times++];
+    await withAnswers([answer], ([port]) => using(lazyConnection({ port }), async (db) => {
+      const [error] = await db.with({ idempotent: true }).pipeline().rename("a", "b").execPipeline({ errors: "return" }) as any[];
+      assert.deepEqual([error.code, error.outcome, times], ["ERR", "unknown", 3]);
+    }));
+  });
+
+  test("a pipeline that was refused with two codes waits until the server is ready", async () => {
+    let refusals = 0;
+    const answer = ([name]: string[]): string => refusals++ < 4
+      ? name === "GET" ? "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n" : readonly
+      : name === "GET" ? "$1\r\nv\r\n" : ":1\r\n";
+    await withAnswers([answer], ([port]) => using(lazyConnection({ port }), async (db) =>
+      assert.deepEqual(await db.pipeline().get("k").incr("n").execPipeline(), ["v", 1])));
+  });
+
+  test("a pipeline and a transaction that are aborted while they wait for a server that loads have not been executed", async () => {
+    const answer = ([name]: string[]): string => name === "MULTI" ? "+OK\r\n"
+      : name === "EXEC" ? "-EXECABORT Transaction discarded because of previous errors.\r\n" : loading;
+    for (const end of ["execPipeline", "commit"] as const) {
+      await withAnswers([answer], ([port]) => using(lazyConnection({ port }), async (db) => {
+        await db.ready();
+        const stop = new AbortController();
+        const failed = failure(db.with({ signal: stop.signal }).pipeline().set("k", 1).incr("n")[end]());
+        await until(() => db.stats()[0]!.waiting > 0, "it to be refused");
+        stop.abort();
+        const error = await failed;
+        assert.deepEqual([error.code, error.outcome], ["ABORTED", "not-executed"], inspect(error));
+      }));
+    }
+  });
+
   test("an idempotent write is issued again behind the fence or, where none is needed, at once", async () => {
     for (const [laddr, id, seen] of [
       ["10.0.0.1:6379", 9, ["1 SET", "2 KILL", "2 SET"]], // the same server: it has counted on
@@ -7271,7 +7340,8 @@ describe("a script", () => {
 
   test("that fails half-way is not run again, and its outcome is unknown", () => withDb({}, async (db) => {
     await forget();
-    for (const says of ["HALF way", "NOSCRIPT of mine"]) {
+    const readonly = "READONLY Can not run script with write flag on readonly replica.";
+    for (const says of ["HALF way", "NOSCRIPT of mine", "BUSY Redis is busy running a script. You can only call SCRIPT KILL.", readonly]) {
       const half = script(`redis.call('INCR', KEYS[1]) return redis.error_reply('${says}')`, { keys: 1 });
       await db.del("half");
       for (const times of ["1", "2"]) {
@@ -17772,6 +17842,66 @@ describe("nodes of a cluster that disagree", () => {
         assert.deepEqual(words, ["ASKING", "GET", "ASKING", "GET"], harm);
       });
     }
+  });
+
+  test("do not move a slot because a replica that lags redirects a read: the read goes to the primary", async () => {
+    const text = (lines: string): string => `$${lines.length}\r\n${lines}\r\n`;
+    const key = "{06S}k";
+    const redirected: string[] = [];
+    const slots = ([one, two, replica]: number[]): string =>
+      ranges([0, 8_191, node(null, one!, "a"), node(null, replica!, "r")], [8_192, 16_383, node(null, two!, "b")]);
+    await scriptedCluster(3, slots, (at, [name = ""], peer, ports) => {
+      const info = `role:${at === 2 ? "slave\r\nmaster_link_status:up\r\nmaster_sync_in_progress:0" : "master"}\r\n`;
+      if (name === "INFO") peer.write(text(info));
+      else if (name === "READONLY") peer.write("+OK\r\n");
+      else if (at === 0) peer.write(name === "GET" ? text("of the primary") : "+OK\r\n");
+      else {
+        redirected.push(name);
+        peer.write(`-MOVED ${internals.slotOf(key)} 127.0.0.1:${ports[at === 2 ? 1 : 0]}\r\n`);
+      }
+    }, async (db, [one]) => {
+      await until(async () => {
+        assert.equal(await db.get(key), "of the primary");
+        return redirected.length > 0;
+      }, "a read by the replica");
+      for (let i = 0; i < 3; i++) {
+        assert.equal(await db.get(key), "of the primary");
+        await db.set(key, i);
+        assert.equal(db.nodeFor(key), `127.0.0.1:${one}`);
+      }
+      assert.deepEqual(redirected.filter((name) => name !== "GET"), []);
+    }, { readFrom: "replica" });
+  });
+
+  test("refuse a durable write over and over: it keeps its deadline, and was not executed", async () => {
+    let asked = 0;
+    await scriptedCluster(2, half, (_, [name], peer) => {
+      if (name === "SET") asked++;
+      peer.write(name === "SET" ? "-CLUSTERDOWN Hash slot not served\r\n" : ":0\r\n");
+    }, async (db) => {
+      const durable = { replicas: 1, timeout: 100 };
+      for (const call of [
+        (replyTimeout: number) => db.with({ replyTimeout, durable }).set("k", 1),
+        (replyTimeout: number) => db.with({ replyTimeout, durable }).pipeline().set("k", 1).execPipeline(),
+      ]) {
+        asked = 0;
+        const begun = performance.now();
+        const error = await atDeadline(call);
+        assert.deepEqual([error.code, error.outcome, error.unavailable], ["CLUSTERDOWN", "not-executed", true], inspect(error));
+        assert.ok(asked >= 1 && asked <= 2 + (performance.now() - begun) / 20, `${asked} times`);
+      }
+    });
+  });
+
+  test("send a durable write round at most 16 times, too", async () => {
+    let asked = 0;
+    await scriptedCluster(2, half, (at, [name], peer, ports) => {
+      if (name === "SET") asked++;
+      peer.write(name === "SET" ? `-MOVED ${internals.slotOf("k")} 127.0.0.1:${ports[1 - at]}\r\n` : ":0\r\n");
+    }, async (db) => {
+      const error = await failure(db.with({ durable: { replicas: 1, timeout: 60_000 } }).set("k", 1));
+      assert.deepEqual([error.code, error.outcome, asked], ["MOVED", "not-executed", 17]);
+    }, { replyTimeout: 60_000 });
   });
 
   test("refuse a part of an idempotent pipeline that was lost before: if it fails then, its outcome is unknown", async () => {
