@@ -4272,8 +4272,10 @@ function hasNotBegun({ name: { text }, is }: Row, words: Words, error: ReplyErro
   const raw = ownWords(error.raw);
   const [, quoted = ""] = raw.toLowerCase().split(raw.includes("`") ? "`" : "'", 2);
   const isNamed = quoted === text.toLowerCase() || quoted.startsWith(`${text.toLowerCase()}|`);
-  const own = is.digest ? UNBEGUN_DIGEST : text.startsWith("FCALL") ? UNBEGUN_FUNCTION : UNBEGUN_CODE;
-  const starts = [...own, ...UNBEGUN, ...(isNamed ? UNBEGUN_IF_NAMED : [])];
+  const isFunction = text.startsWith("FCALL");
+  const own = is.digest ? UNBEGUN_DIGEST : isFunction ? UNBEGUN_FUNCTION : UNBEGUN_CODE;
+  const declares = isFunction || (!is.digest && String(words[0]).startsWith("#!"));
+  const starts = [...own, ...UNBEGUN, ...(declares ? [READ_ONLY] : []), ...(isNamed ? UNBEGUN_IF_NAMED : [])];
   if (!starts.some((start) => raw.startsWith(start))) return false;
   const [code = "", next = ""] = raw.split(" ", 2);
   const mark = code === "ERR" ? next : code;
@@ -4282,11 +4284,11 @@ function hasNotBegun({ name: { text }, is }: Row, words: Words, error: ReplyErro
 }
 
 const NO_FUNCTION = "ERR Function not found";
+/** What declares that it writes does not begin on a replica. Other code does: these may be the words of its write. */
 const READ_ONLY = "READONLY You can't write against a read only replica";
 const UNBEGUN_CODE = ["ERR Error compiling script"];
 const UNBEGUN_DIGEST = [UNKNOWN_SCRIPT];
-/** A function that may write does not begin on a replica; EVAL does, and the same words may be those of its write. */
-const UNBEGUN_FUNCTION = [NO_FUNCTION, READ_ONLY];
+const UNBEGUN_FUNCTION = [NO_FUNCTION];
 /** No command that a script calls is refused with these words: the server would not have begun the script. */
 const UNBEGUN = ["MASTERDOWN Link with MASTER is down", "READONLY Can not run script with write flag",
   ...["Redis", "Valkey", "KeyDB"].flatMap((name) => [`BUSY ${name} is busy running`, `LOADING ${name} is loading`])];
