@@ -19490,37 +19490,39 @@ describe("sources of live lists", () => {
       keeper.kill("SIGKILL");
       await gone;
     };
-    const editor = createClient(`127.0.0.1:${port}`, { sessionTimeout: 30_000 });
-    /** Calls until it succeeds: the editor's connection is lost with the server. */
-    const edit = (call: (done: (error: unknown) => void) => void): Promise<unknown> =>
-      until(() => new Promise((resolve) => call((error) => resolve(!error))), "ZooKeeper to take it", 60_000);
+    type Editor = ReturnType<typeof createClient>;
+    /** Calls until it succeeds, each time through a new client: a server that is starting may never answer one. */
+    const edit = (call: (editor: Editor, done: (error: any) => void) => void): Promise<unknown> => until(async () => {
+      const editor = createClient(`127.0.0.1:${port}`);
+      editor.connect();
+      const isDone = new Promise<boolean>((resolve) => call(editor, (error) => resolve(!error || ["NODE_EXISTS", "NO_NODE"].includes(error.name))));
+      return Promise.race([isDone, sleep(5_000, false)]).finally(() => editor.close());
+    }, "ZooKeeper to take it", 60_000);
     const nodeAt = ({ port }: RedisServer, rest: string): Buffer => Buffer.from(`redis://127.0.0.1:${port}/${rest}`);
     try {
-      editor.connect();
-      await edit((done) => editor.create("/redis", done));
-      await edit((done) => editor.create("/redis/codis0", nodeAt(servers[0]!, "cache?weight=3"), done));
+      await edit((editor, done) => editor.create("/redis", done));
+      await edit((editor, done) => editor.create("/redis/codis0", nodeAt(servers[0]!, "cache?weight=3"), done));
       const names = manager(fromZookeeper(`127.0.0.1:${port}`, "/redis"));
       try {
         const db = names.select("cache");
         await serves(db, servers[0]!);
-        await edit((done) => editor.setData("/redis/codis0", nodeAt(servers[1]!, "cache"), done));
+        await edit((editor, done) => editor.setData("/redis/codis0", nodeAt(servers[1]!, "cache"), done));
         await serves(db, servers[1]!);
-        await edit((done) => editor.create("/redis/codis1", nodeAt(servers[0]!, "cache?weight=2\n"), done));
+        await edit((editor, done) => editor.create("/redis/codis1", nodeAt(servers[0]!, "cache?weight=2\n"), done));
         await areIn(db, "live", 2);
         assert.match(inspect(db), /weight 2,/);
-        await edit((done) => editor.remove("/redis/codis0", done));
+        await edit((editor, done) => editor.remove("/redis/codis0", done));
         await serves(db, servers[0]!);
         await until(() => !inspect(db).includes(String(servers[1]!.port)), "the other to have left");
         await stop();
         for (let i = 0; i < 20; i++) assert.equal(await db.get("who"), String(servers[0]!.port));
         keeper = start();
-        await edit((done) => editor.setData("/redis/codis1", nodeAt(servers[1]!, "cache"), done));
+        await edit((editor, done) => editor.setData("/redis/codis1", nodeAt(servers[1]!, "cache"), done));
         await serves(db, servers[1]!);
       } finally {
         await names.disconnect();
       }
     } finally {
-      editor.close();
       await stop();
       rmSync(folder, { recursive: true });
     }

@@ -5,10 +5,13 @@
 //
 //     const names = manager(fromZookeeper("10.0.0.5:2181,10.0.0.6:2181", "/services/redis"));
 //
-// While ZooKeeper is down, the driver keeps the last list; this function connects again, or the driver calls it again.
+// While ZooKeeper is down, the driver keeps the last list; this function connects again or, after SESSION, fails, and the
+// driver calls it again.
 
 import zookeeper from "node-zookeeper-client";
 import type { Client } from "node-zookeeper-client";
+
+const SESSION = 10_000; // milliseconds
 
 /** Asks ZooKeeper, and calls `changed` when the answer changes for the first time. */
 const ask = <T>(put: (changed: () => void, done: (error: Error | zookeeper.Exception | null, result: T) => void) => void,
@@ -25,33 +28,37 @@ async function read(client: Client, parent: string, changed: () => void): Promis
 }
 
 export const fromZookeeper = (servers: string, parent: string) => async function* (signal: AbortSignal): AsyncGenerator<string[]> {
-  const client = zookeeper.createClient(servers, { sessionTimeout: 10_000 });
+  const client = zookeeper.createClient(servers, { sessionTimeout: SESSION });
   let hasChanged = true;
-  let failure: Error | undefined;
   let wake = (): void => {};
+  let fail!: (why: Error) => void;
+  const failed = new Promise<never>((_, reject) => { fail = reject; });
+  failed.catch(() => {});
   const change = (): void => {
     hasChanged = true;
     wake();
   };
-  client.once("expired", () => {
-    failure = new Error("the session with ZooKeeper has expired");
-    wake();
-  });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const awaitConnection = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => fail(new Error("ZooKeeper does not answer")), SESSION);
+  };
+  client.once("expired", () => fail(new Error("the session with ZooKeeper has expired")));
+  client.on("disconnected", awaitConnection).on("connected", () => clearTimeout(timer));
   signal.addEventListener("abort", () => {
     client.close(); // otherwise it would try to connect for ever
-    wake();
+    fail(signal.reason);
   }, { once: true });
   try {
+    awaitConnection();
     client.connect();
     while (!signal.aborted) {
-      if (failure !== undefined) throw failure;
-      if (!hasChanged) await new Promise<void>((resolve) => { wake = resolve; });
-      else {
-        hasChanged = false;
-        yield await read(client, parent, change);
-      }
+      if (!hasChanged) await Promise.race([failed, new Promise<void>((resolve) => { wake = resolve; })]);
+      hasChanged = false;
+      yield await Promise.race([failed, read(client, parent, change)]);
     }
   } finally {
+    clearTimeout(timer);
     client.close();
   }
 };
