@@ -4550,7 +4550,7 @@ describe("a pool", () => {
         const errors = [await failure(db.get("survives"))];
         await until(() => inspect(db).includes(": 4 resting"), "all to rest");
         const calls = [db.get("survives"), db.incr("survives"), db.multi(), db.watch("survives"), db.blpop("list", 0)];
-        for (const call of calls) errors.push(await failure(call));
+        errors.push(...await Promise.all(calls.map(failure)));
         const ends = errors.map(({ code, outcome }) => `${code} ${outcome}`);
         assert.deepEqual(ends, Array(6).fill("NOT_CONNECTED not-sent"));
         await mortal.restart();
@@ -5315,15 +5315,15 @@ describe("a server that is not ready", () => {
   test("rejects what it certainly did not begin just before the deadline, as not executed", async () => {
     const told = { says: LOADING, refuses: true, refused: 0, executed: [] };
     await withScript(unready(told), async (db) => {
-      const script = await failure(db.eval("return 1", 0));
+      const script = await atDeadline((replyTimeout) => db.with({ replyTimeout }).eval("return 1", 0));
       assert.deepEqual([script.code, script.outcome], ["LOADING", "not-executed"]);
-      for (const call of [db.pipeline().incr("a").incr("b").commit(), db.pipeline().incr("a").incr("b").execPipeline()]) {
-        const error = await failure(call);
+      for (const end of ["commit", "execPipeline"] as const) {
+        const error = await atDeadline((replyTimeout) => db.with({ replyTimeout }).pipeline().incr("a").incr("b")[end]());
         assert.ok(error instanceof PipelineError, inspect(error));
         assert.deepEqual([error.outcome, error.unavailable, (error.cause as RedisError).code], ["not-executed", true, "LOADING"]);
         assert.deepEqual(error.results.map((it: any) => [it.code, it.outcome]), Array(2).fill(["LOADING", "not-executed"]));
       }
-    }, { replyTimeout: 200 });
+    });
   });
 
   test("gets the rest of a pipeline again, but none of one of which it executed a later command", async () => {
@@ -17767,8 +17767,8 @@ describe("nodes of a cluster that disagree", () => {
       const first = db.set("k", "first");
       await until(() => String(answerFirst).includes("done"), "the first call on the second node");
       const closed = db.disconnect();
-      for (const late of [db.set("k", "late"), db.pipeline().set("k", "late").commit(), db.watch("k")]) {
-        const error = await failure(late);
+      const late = [db.set("k", "late"), db.pipeline().set("k", "late").commit(), db.watch("k")];
+      for (const error of await Promise.all(late.map(failure))) {
         assert.deepEqual([error.code, error.outcome], ["CLOSED", "not-sent"]);
       }
       answerFirst!();
