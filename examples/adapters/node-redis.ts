@@ -58,6 +58,10 @@ async function persist<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Nobody listens on a closed handler, and socket.io does not await the promises of these calls. */
+const unlessClosed = (change: Promise<void>): Promise<void> =>
+  change.catch((error: { code?: string }) => { if (error.code !== "CLOSED") throw error; });
+
 /** Listeners of one kind, on one connection: socket.io listens to a channel for each room. */
 class Listeners {
   readonly #channels = new Map<string, { listener: Listener; inBytes: boolean }[]>();
@@ -125,7 +129,8 @@ export class NodeRedis extends EventEmitter {
   /** Ends the listeners; unless this is a duplicate, closes the handler. */
   async close(): Promise<void> {
     this.isOpen = false;
-    if (this.#isDuplicate) await Promise.all(Object.values(this.#listeners).map((listeners) => listeners.remove()));
+    const all = Object.values(this.#listeners);
+    if (this.#isDuplicate) await Promise.all(all.map((listeners) => unlessClosed(listeners.remove())));
     else await this.#db.disconnect();
   }
 
@@ -136,12 +141,12 @@ export class NodeRedis extends EventEmitter {
   }
 
   // socket.io
-  subscribe(...args: Adding) { return this.#tell(this.#listeners.subscribe.add(...args)); }
-  pSubscribe(...args: Adding) { return this.#tell(this.#listeners.psubscribe.add(...args)); }
-  sSubscribe(...args: Adding) { return this.#tell(this.#listeners.ssubscribe.add(...args)); }
-  unsubscribe(...args: Removing) { return this.#tell(this.#listeners.subscribe.remove(...args)); }
-  pUnsubscribe(...args: Removing) { return this.#tell(this.#listeners.psubscribe.remove(...args)); }
-  sUnsubscribe(...args: Removing) { return this.#tell(this.#listeners.ssubscribe.remove(...args)); }
+  subscribe(...args: Adding) { return this.#tell(unlessClosed(this.#listeners.subscribe.add(...args))); }
+  pSubscribe(...args: Adding) { return this.#tell(unlessClosed(this.#listeners.psubscribe.add(...args))); }
+  sSubscribe(...args: Adding) { return this.#tell(unlessClosed(this.#listeners.ssubscribe.add(...args))); }
+  unsubscribe(...args: Removing) { return this.#tell(unlessClosed(this.#listeners.subscribe.remove(...args))); }
+  pUnsubscribe(...args: Removing) { return this.#tell(unlessClosed(this.#listeners.psubscribe.remove(...args))); }
+  sUnsubscribe(...args: Removing) { return this.#tell(unlessClosed(this.#listeners.ssubscribe.remove(...args))); }
 
   /** A map in the reply is [name, value, ...]: socket.io reads the reply to PUBSUB NUMSUB so. */
   async sendCommand(words: string[]): Promise<any> {
