@@ -663,7 +663,19 @@ export class RedisCluster {
   /** Sends a command to the server of its first key. */
   async call(...args: string[]): Promise<any> {
     const running = this.servers.find(({ isRunning }) => isRunning)!;
-    return (await this.owner(await running.call("CLUSTER", "KEYSLOT", args[1] ?? ""))).call(...args);
+    return this.#whenUp(await this.owner(await running.call("CLUSTER", "KEYSLOT", args[1] ?? "")), ...args);
+  }
+
+  /** Sends it again while the server takes the cluster for down, as after a stall of this machine for a second. */
+  async #whenUp(server: RedisServer, ...args: string[]): Promise<any> {
+    let value: any;
+    await until(() => server.call(...args).then((reply) => {
+      value = reply;
+      return true;
+    }, (error: Error) => {
+      if (!error.message.startsWith("CLUSTERDOWN")) throw error;
+    }), "the cluster to be up");
+    return value;
   }
 
   /** The server that serves a slot, by its own view: for a moment, others may believe what they heard before. */
@@ -699,7 +711,7 @@ export class RedisCluster {
     for (;;) {
       const keys: string[] = await from.call("CLUSTER", "GETKEYSINSLOT", String(slot), "100");
       if (keys.length === 0) return;
-      await from.call("MIGRATE", to.host, String(to.port), "", "0", "5000", "KEYS", ...keys);
+      await this.#whenUp(from, "MIGRATE", to.host, String(to.port), "", "0", "5000", "KEYS", ...keys);
     }
   }
 
