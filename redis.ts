@@ -9911,7 +9911,8 @@ class NearCache {
       entry.waiting = [];
       this.#isLate ||= now >= sentAt + LATE;
       for (const command of waiting) {
-        const until = Math.min(sentAt + LATE, sentAt + command.timeout / 2, command.deadline); // older than the load?
+        // A caller that has waited elsewhere before may be due earlier than the load.
+        const until = Math.min(sentAt + LATE, sentAt + command.timeout / 2, command.deadline);
         if (now < until) entry.waiting.push(command);
         else {
           this.#drop(entry); // the reply from the pool may be newer
@@ -12516,10 +12517,7 @@ class ClusterNode implements Named {
 /** A command in a handover, and the node to which it goes if that is not the owner of its slot. */
 type HeldCommand = readonly [command: Command, to: ClusterNode | undefined];
 
-/**
- * Holds the commands of slots that move, or whose node is not known, and sends them on in the order of their calls:
- * first those that have left a handover before, then those that a node refused, then those that came later.
- */
+/** Holds the commands of slots that move, or whose node is not known, and sends them on in the order of their calls. */
 class Handover implements CommandOwner {
   /** The node whose commands it holds. */
   readonly name: string;
