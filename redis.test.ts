@@ -17893,6 +17893,21 @@ describe("nodes of a cluster that disagree", () => {
     });
   });
 
+  test("send a durable write on at once if the node that ASK names has lost the slot, too", async () => {
+    const asked: number[] = [];
+    const thirds = ([one, two, three]: number[]): string => ranges([0, 8_191, node(null, one!, "a")],
+      [8_192, 8_192, node(null, two!, "b")], [8_193, 16_383, node(null, three!, "c")]);
+    const slot = internals.slotOf("{06S}k");
+    await scriptedCluster(3, thirds, (at, [name], peer, ports) => {
+      if (name === "SET") asked.push(at);
+      peer.write(name === "WAIT" ? ":1\r\n" : name !== "SET" ? "+OK\r\n"
+        : [`-ASK ${slot} :${ports[1]}\r\n`, `-MOVED ${slot} :${ports[2]}\r\n`, "+OK\r\n"][at]!);
+    }, async (db) => {
+      assert.equal(await db.with({ durable: 1 }).set("{06S}k", 1), "OK");
+      assert.deepEqual(asked, [0, 1, 2]);
+    });
+  });
+
   test("send a durable write round at most 16 times, too", async () => {
     let asked = 0;
     await scriptedCluster(2, half, (at, [name], peer, ports) => {

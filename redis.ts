@@ -4185,9 +4185,11 @@ class Command {
   /** Compares two commands by the order of their calls. The counter wraps around, and so does the difference. */
   static byTurn(one: Command, other: Command): number { return (one.#turn - other.#turn) | 0; }
 
-  /** Takes over the turn and the past of a pipeline that it leaves, which may have been executed when it was lost. */
+  /** Takes over the turn, the deadline, the redirections and the lost connections of a pipeline that it leaves. */
   inherit(pipeline: Command): void {
     this.#turn = pipeline.#turn;
+    this.deadline = pipeline.deadline;
+    this.special = { ...this.special, detour: pipeline.special.detour };
     this.reissues = pipeline.reissues;
     this.#lostWith = pipeline.#lostWith;
   }
@@ -4273,9 +4275,9 @@ function hasNotBegun({ name: { text }, is }: Row, words: Words, error: ReplyErro
   const [, quoted = ""] = raw.toLowerCase().split(raw.includes("`") ? "`" : "'", 2);
   const isNamed = quoted === text.toLowerCase() || quoted.startsWith(`${text.toLowerCase()}|`);
   const isFunction = text.startsWith("FCALL");
-  const own = is.digest ? UNBEGUN_DIGEST : isFunction ? UNBEGUN_FUNCTION : UNBEGUN_CODE;
+  const own = is.digest ? UNKNOWN_SCRIPT : isFunction ? NO_FUNCTION : "ERR Error compiling script";
   const declares = isFunction || (!is.digest && String(words[0]).startsWith("#!"));
-  const starts = [...own, ...UNBEGUN, ...(declares ? [READ_ONLY] : []), ...(isNamed ? UNBEGUN_IF_NAMED : [])];
+  const starts = [own, ...UNBEGUN, ...(declares ? [READ_ONLY] : []), ...(isNamed ? UNBEGUN_IF_NAMED : [])];
   if (!starts.some((start) => raw.startsWith(start))) return false;
   const [code = "", next = ""] = raw.split(" ", 2);
   const mark = code === "ERR" ? next : code;
@@ -4286,9 +4288,6 @@ function hasNotBegun({ name: { text }, is }: Row, words: Words, error: ReplyErro
 const NO_FUNCTION = "ERR Function not found";
 /** What declares that it writes does not begin on a replica. Other code does: these may be the words of its write. */
 const READ_ONLY = "READONLY You can't write against a read only replica";
-const UNBEGUN_CODE = ["ERR Error compiling script"];
-const UNBEGUN_DIGEST = [UNKNOWN_SCRIPT];
-const UNBEGUN_FUNCTION = [NO_FUNCTION];
 /** No command that a script calls is refused with these words: the server would not have begun the script. */
 const UNBEGUN = ["MASTERDOWN Link with MASTER is down", "READONLY Can not run script with write flag",
   ...["Redis", "Valkey", "KeyDB"].flatMap((name) => [`BUSY ${name} is busy running`, `LOADING ${name} is loading`])];
@@ -12826,10 +12825,7 @@ class Cluster implements ClientRouter, Layout<Member, number> {
     }
     const target: Target = {
       dispatch: (single) => {
-        const { deadline, special: { detour } } = command;
         single.inherit(command);
-        single.deadline = deadline;
-        single.special = { ...single.special, detour: detour && { ...detour, asking: "none" } };
         if (!this.#move(from, pool, single, error)) single.refuse(error);
         return single.promise;
       },
@@ -12843,10 +12839,10 @@ class Cluster implements ClientRouter, Layout<Member, number> {
 
   /** Moves a copy of a durable transaction, because the reply to its WAIT is still to come here. */
   #moveCopy(from: ClusterNode, pool: Pool, command: Command, error: ReplyError): boolean {
-    const { row, view, special, deadline } = command;
+    const { row, view, special } = command;
     const batch = special.batch!;
     if (view.signal?.aborted) return false;
-    const copy = Object.assign(new Command(row, [], view, { ...special, batch: batch.again([], 0) }), { deadline });
+    const copy = new Command(row, [], view, { ...special, batch: batch.again([], 0) });
     copy.inherit(command);
     if (!this.#move(from, pool, copy, error)) return false;
     const replies = copy.promise.then((all) => copy.special.batch!.complete(all as unknown[]))
